@@ -1,0 +1,240 @@
+//! What the peers programs share: the request, the two clocks, memory readings, the work
+//! that every peer does alike, and the lines they print.
+//!
+//! A peers program runs one workload and prints a line for each figure,
+//! `workload peer procs metric value unit`. A tag at a metric's end, `ns_per_hop[park]`, says
+//! how it departs from the workload's definition.
+
+use std::fs;
+use std::hint::black_box;
+use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
+
+/// Which thread-locals the Gs have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Those of the M that runs them.
+    Shared,
+    /// Their own.
+    Isolated,
+}
+
+/// One run of a program: what was asked for, and where its figures go.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// Name of the workload.
+    pub workload: String,
+    /// Number of Ps.
+    pub procs: usize,
+    /// Which thread-locals the Gs have.
+    pub mode: Mode,
+    n: Option<usize>,
+}
+
+impl Bench {
+    /// Reads `WORKLOAD [--procs P] [--n N] [--mode shared|isolated]`, in any order.
+    ///
+    /// # Errors
+    ///
+    /// Says which argument is wrong.
+    pub fn from_args(mut args: impl Iterator<Item = String>) -> Result<Bench, String> {
+        let mut bench = Bench {
+            workload: String::new(),
+            procs: 2,
+            mode: Mode::Shared,
+            n: None,
+        };
+        while let Some(arg) = args.next() {
+            if !arg.starts_with('-') {
+                bench.workload = arg;
+                continue;
+            }
+            let value = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
+            let number = || value.parse().map_err(|_| format!("{arg}: {value}?"));
+            match (arg.as_str(), value.as_str()) {
+                ("--procs", _) => bench.procs = number()?,
+                ("--n", _) => bench.n = Some(number()?),
+                ("--mode", "shared") => bench.mode = Mode::Shared,
+                ("--mode", "isolated") => bench.mode = Mode::Isolated,
+                // Only the network workloads have a use for these.
+                ("--conns" | "--secs", _) => {}
+                _ => return Err(format!("unknown: {arg} {value}")),
+            }
+        }
+        Ok(bench)
+    }
+
+    /// The name under which the figures stand.
+    pub fn peer(&self) -> &'static str {
+        match self.mode {
+            Mode::Shared => "pirn",
+            Mode::Isolated => "pirn-isolated",
+        }
+    }
+
+    /// The size that was asked for, or else the workload's own.
+    pub fn size(&self, default: usize) -> usize {
+        self.n.unwrap_or(default)
+    }
+
+    /// Prints one figure, to four digits.
+    pub fn figure(&self, metric: &str, value: f64, unit: &str) {
+        let (workload, peer, procs) = (&self.workload, self.peer(), self.procs);
+        let magnitude = if value == 0.0 {
+            3.0
+        } else {
+            value.abs().log10().floor()
+        };
+        let digits = (3.0 - magnitude).max(0.0) as usize;
+        println!("{workload} {peer} {procs} {metric} {value:.digits$} {unit}");
+    }
+
+    /// Prints what one of `count` operations cost.
+    pub fn each(&self, operation: &str, count: usize, cost: Cost) {
+        self.figure(&format!("ns_per_{operation}"), ns(cost.wall) / count as f64, "ns");
+        self.figure(
+            &format!("cpu_ns_per_{operation}"),
+            ns(cost.cpu) / count as f64,
+            "ns",
+        );
+    }
+
+    /// Prints what one of `runs` runs cost.
+    pub fn millis(&self, metric: &str, runs: u32, cost: Cost) {
+        self.figure(metric, ms(cost.wall / runs), "ms");
+        self.figure(&format!("cpu_{metric}"), ms(cost.cpu / runs), "ms");
+    }
+}
+
+/// What a piece of work took: by the wall clock, and by the process's CPU clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Time passed.
+    pub wall: Duration,
+    /// User and system time of all threads.
+    pub cpu: Duration,
+}
+
+/// Does `work` and says what it cost.
+pub fn measure<R>(work: impl FnOnce() -> R) -> (R, Cost) {
+    let cpu = cpu_time();
+    let start = Instant::now();
+    let result = work();
+    let wall = start.elapsed();
+    let cpu = cpu_time() - cpu;
+    (result, Cost { wall, cpu })
+}
+
+fn cpu_time() -> Duration {
+    let mut usage = MaybeUninit::uninit();
+    // SAFETY: the kernel writes one rusage to where it is told to.
+    let failed = unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+    assert_eq!(failed, 0, "getrusage of the own process can not fail");
+    // SAFETY: getrusage has filled it.
+    let usage: libc::rusage = unsafe { usage.assume_init() };
+    [usage.ru_utime, usage.ru_stime]
+        .map(|t| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000))
+        .iter()
+        .sum()
+}
+
+/// `time` in nanoseconds.
+pub fn ns(time: Duration) -> f64 {
+    time.as_nanos() as f64
+}
+
+/// `time` in milliseconds.
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// The value below which a share of `q` of the values lies.
+pub fn quantile(sorted: &[i64], q: f64) -> f64 {
+    let place = (sorted.len() as f64 * q) as usize;
+    sorted.get(place).or(sorted.last()).map_or(0.0, |v| *v as f64)
+}
+
+/// Memory in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Resident memory of the process.
+    pub resident: f64,
+    /// Page tables of the process.
+    pub page_tables: f64,
+    /// Kernel stacks of the whole system.
+    pub kernel_stacks: f64,
+}
+
+impl Memory {
+    /// Reads it as it is now.
+    pub fn now() -> Memory {
+        Memory {
+            resident: proc_bytes("/proc/self/status", "VmRSS:"),
+            page_tables: proc_bytes("/proc/self/status", "VmPTE:"),
+            kernel_stacks: proc_bytes("/proc/meminfo", "KernelStack:"),
+        }
+    }
+}
+
+fn proc_bytes(file: &str, key: &str) -> f64 {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let kib: Option<f64> = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key))
+        .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok());
+    kib.unwrap_or_else(|| panic!("no {key} in {file}")) * 1024.0
+}
+
+/// The sleeps of the timers workload: 1 to 100 ms, the same sequence for every peer.
+pub fn naps() -> impl Iterator<Item = Duration> {
+    let mut seed = 0x9E37_79B9_7F4A_7C15;
+    std::iter::repeat_with(move || {
+        seed = xorshift(seed);
+        Duration::from_micros(1000 + seed % 99_001)
+    })
+}
+
+/// One job of the cpu_map workload, some 50 us of steps that each need the one before.
+#[inline(never)]
+pub fn job(number: u64) -> u64 {
+    (0..32_000).fold(black_box(number) | 1, |x, _| xorshift(x))
+}
+
+fn xorshift(mut x: u64) -> u64 {
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^ (x << 17)
+}
+
+/// One step of the hog workload.
+#[inline(always)]
+pub fn spin_step(x: u64) -> u64 {
+    x.wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407)
+}
+
+/// Goes `frames` frames of a little over 1 KiB deep, does `at_bottom` there, and comes back.
+/// Returns how many of the frames still held what they did on the way down.
+#[inline(never)]
+pub fn descend(frames: u8, at_bottom: &mut dyn FnMut()) -> usize {
+    let mut frame = [frames; 1024];
+    black_box(&mut frame);
+    let below = if frames > 1 {
+        descend(frames - 1, at_bottom)
+    } else {
+        at_bottom();
+        0
+    };
+    let frame = black_box(&frame);
+    below + usize::from(frame.iter().all(|byte| *byte == frames))
+}
+
+/// The sum of all numbers below `n`.
+pub fn sum_below(n: usize) -> u64 {
+    (0..n as u64).sum()
+}
+
+/// The `n`th Fibonacci number.
+pub fn fibonacci(n: u32) -> u64 {
+    (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0
+}

@@ -1,0 +1,182 @@
+//! Builds a runtime.
+
+use super::env::Settings;
+use super::process;
+use super::runtime::Runtime;
+use crate::config::{MAX_PROCS, STACK_BYTES};
+use crate::go::stack_class;
+use crate::probe::complain;
+use crate::sched::{Setup, Shared};
+use crate::sysmon::{self, Trace};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+/// Builds a [`Runtime`].
+///
+/// What is not set comes from the environment (`PIRN_MAXPROCS`, `PIRN_STACK`, `PIRN_DEBUG`; SCHEDTRACE.md has them all),
+/// and else has a default.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// // SAFETY: nothing that runs on this runtime keeps a thread-local over a suspension.
+/// let rt = unsafe { pirn_runtime::Builder::new().procs(2).shared_thread_locals() }.build()?;
+/// assert_eq!(rt.run(|| pirn_runtime::maxprocs()), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "a builder does nothing until build() is called"]
+pub struct Builder {
+    procs: Option<usize>,
+    stack_bytes: Option<usize>,
+    max_threads: Option<usize>,
+    name: Option<String>,
+    thread_name: Option<Arc<dyn Fn(usize) -> String + Send + Sync>>,
+    on_start: Option<Arc<dyn Fn() + Send + Sync>>,
+    on_stop: Option<Arc<dyn Fn() + Send + Sync>>,
+    schedtrace_ms: Option<u64>,
+    shared_thread_locals: bool,
+}
+
+impl Builder {
+    /// Everything from the environment or by default.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// The number of Ps: how many Gs run at the same time, 1 to 1024. By default `PIRN_MAXPROCS`, or else as many CPUs
+    /// as the process may use by its affinity and its cgroups' quotas.
+    pub fn procs(mut self, procs: usize) -> Builder {
+        self.procs = Some(procs);
+        self
+    }
+
+    /// How large the stack of a G may become, in bytes, if its maker says nothing else: 64 KiB to 1 GiB, rounded up to
+    /// the next size class. By default `PIRN_STACK`, or else 256 KiB (1 MiB in debug builds).
+    pub fn stack_size(mut self, bytes: usize) -> Builder {
+        self.stack_bytes = Some(bytes);
+        self
+    }
+
+    /// How many threads may run Gs at most; 10,000 by default. At least one more than there are Ps.
+    pub fn max_threads(mut self, threads: usize) -> Builder {
+        self.max_threads = Some(threads);
+        self
+    }
+
+    /// The runtime's name, which its threads' names begin with; `pirn` by default.
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How the thread of the M with that number is called.
+    pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Builder {
+        self.thread_name = Some(Arc::new(name));
+        self
+    }
+
+    /// Called on each thread before it runs Gs. It must not panic.
+    pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
+        self.on_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called on each thread after its last G. It must not panic.
+    pub fn on_thread_stop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
+        self.on_stop = Some(Arc::new(hook));
+        self
+    }
+
+    /// Prints a line of schedtrace so often, as `PIRN_DEBUG=schedtrace=X` does; 0 is never.
+    pub fn schedtrace_ms(mut self, period_ms: u64) -> Builder {
+        self.schedtrace_ms = Some(period_ms);
+        self
+    }
+
+    /// Lets Gs use the thread-locals of whichever thread runs them: the lightest and fastest mode, and the only one
+    /// there is for now.
+    ///
+    /// # Safety
+    /// A G that parks, yields, sleeps, joins or starts others may go on on another thread. The caller promises that
+    /// nothing that runs on this runtime keeps, over such a point, a reference to a thread-local or its address; a
+    /// value that must not change threads (one that is not `Send`); or the belief that it is still on the same thread.
+    /// This is about everything that the Gs call. Two Gs that interleave on one thread may also see each other's
+    /// thread-locals.
+    pub unsafe fn shared_thread_locals(mut self) -> Builder {
+        self.shared_thread_locals = true;
+        self
+    }
+
+    /// Starts the runtime.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a number that is out of range, which the message names; `Unsupported` if the mode has not
+    /// been chosen with [`shared_thread_locals`](Self::shared_thread_locals); what the system says when it has no
+    /// memory or no thread.
+    pub fn build(self) -> io::Result<Runtime> {
+        let (settings, complaints) = Settings::read();
+        complaints.iter().for_each(|line| complain(line));
+        if !self.shared_thread_locals {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "goroutines with thread-locals of their own are not there yet; \
+                 use `unsafe { Builder::new().shared_thread_locals() }` and keep what it asks for",
+            ));
+        }
+        let trace = Trace {
+            period_ms: self.schedtrace_ms.or(settings.schedtrace_ms).filter(|ms| *ms > 0),
+            format: settings.format,
+        };
+        let setup = self.setup(&settings)?;
+        process::prepare()?;
+        let shared = Shared::new(setup);
+        shared.start_first()?;
+        match sysmon::start(&shared, trace) {
+            Ok(sysmon) => Ok(Runtime::new(shared, sysmon)),
+            Err(error) => {
+                shared.stop_machines(true);
+                Err(error)
+            }
+        }
+    }
+
+    fn setup(self, settings: &Settings) -> io::Result<Setup> {
+        let invalid = |what: String| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        let procs = match self.procs.or(settings.procs) {
+            Some(procs) => procs,
+            None => available_parallelism().map_or(1, |n| n.get()).min(MAX_PROCS),
+        };
+        if !(1..=MAX_PROCS).contains(&procs) {
+            return invalid(format!("{procs} procs are out of range: 1 to {MAX_PROCS}"));
+        }
+        let max_threads = self.max_threads.unwrap_or(10_000);
+        if max_threads <= procs {
+            return invalid(format!(
+                "max_threads is {max_threads}: it must be more than the {procs} procs"
+            ));
+        }
+        Ok(Setup {
+            procs,
+            class: stack_class(self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES))?,
+            max_threads,
+            name: self.name.unwrap_or_else(|| "pirn".to_owned()),
+            thread_name: self.thread_name,
+            on_start: self.on_start,
+            on_stop: self.on_stop,
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("procs", &self.procs)
+            .field("stack_bytes", &self.stack_bytes)
+            .field("max_threads", &self.max_threads)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,560 @@
+//! What the environment asks for: the only reader of environment variables.
+//!
+//! A wrong setting never stops a program: it is left at its default, and a complaint of one line says what was wrong
+//! and what would be right. Printing the complaints is for whoever builds the runtime.
+
+use crate::config::{MAX_PROCS, STACK_BYTES_MAX, STACK_BYTES_MIN};
+use std::ffi::OsString;
+
+/// The longest period of schedtrace, as in Go: about 24 days.
+const SCHEDTRACE_MS_MAX: u64 = i32::MAX as u64;
+
+/// The variable that holds a list of [`KEYS`].
+const DEBUG_VARIABLE: &str = "PIRN_DEBUG";
+
+/// Something with a name that can be set.
+struct Setting {
+    /// What it is called.
+    name: &'static str,
+    /// What it may be set to, for complaints and for the manual.
+    accepted: &'static str,
+    /// Sets it; on `false` the value was not understood and nothing has changed.
+    set: fn(&mut Settings, &str) -> bool,
+}
+
+/// The variables that hold one value.
+const VARIABLES: [Setting; 2] = [
+    Setting {
+        name: "PIRN_MAXPROCS",
+        accepted: "1..=1024",
+        set: |settings, value| set_within(&mut settings.procs, number(value), 1, MAX_PROCS),
+    },
+    Setting {
+        name: "PIRN_STACK",
+        accepted: "64K..1G, in bytes or with K, M, G, KiB, MiB, GiB",
+        set: |settings, value| {
+            set_within(
+                &mut settings.stack_bytes,
+                bytes(value),
+                STACK_BYTES_MIN,
+                STACK_BYTES_MAX,
+            )
+        },
+    },
+];
+
+/// The keys of `PIRN_DEBUG`, each of which has a value.
+const KEYS: [Setting; 2] = [
+    Setting {
+        name: "schedtrace",
+        accepted: "MILLISECONDS",
+        set: |settings, value| {
+            let understood = set_within(&mut settings.schedtrace_ms, number(value), 0, SCHEDTRACE_MS_MAX);
+            settings.schedtrace_ms = settings.schedtrace_ms.filter(|ms| *ms > 0);
+            understood
+        },
+    },
+    Setting {
+        name: "schedfmt",
+        accepted: "go|compact",
+        set: |settings, value| {
+            settings.format = match value {
+                "go" => Format::Go,
+                "compact" => Format::Compact,
+                _ => return false,
+            };
+            true
+        },
+    },
+];
+
+/// The shape of a schedtrace line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// As Go 1.27 prints it.
+    #[default]
+    Go,
+    /// With queue lengths as Go printed them before 1.25, and without schedticks.
+    Compact,
+}
+
+/// What the environment asks for; `None` where it asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// `PIRN_MAXPROCS`: how many Ps, at least 1 and at most [`MAX_PROCS`].
+    pub(crate) procs: Option<usize>,
+    /// `PIRN_STACK`: the stack limit of a G whose maker asked for nothing else, not rounded.
+    pub(crate) stack_bytes: Option<usize>,
+    /// `PIRN_DEBUG=schedtrace=X`: the milliseconds between two lines, at least 1.
+    pub(crate) schedtrace_ms: Option<u64>,
+    /// `PIRN_DEBUG=schedfmt=X`: the shape of those lines.
+    pub(crate) format: Format,
+}
+
+impl Settings {
+    /// Reads the environment of the process; the second part is the complaints, one line each, without line ends.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the only reader of the environment"
+    )]
+    pub(crate) fn read() -> (Settings, Vec<String>) {
+        Settings::parse(|name| std::env::var_os(name))
+    }
+
+    /// Reads the environment that `get` describes.
+    pub(crate) fn parse(get: impl Fn(&str) -> Option<OsString>) -> (Settings, Vec<String>) {
+        let mut settings = Settings::default();
+        let mut complaints = Vec::new();
+        for variable in &VARIABLES {
+            // No value is valid that is not UTF-8, and none has a replacement character.
+            let Some(value) = get(variable.name) else { continue };
+            let value = value.to_string_lossy();
+            if !(variable.set)(&mut settings, &value) {
+                let Setting { name, accepted, .. } = variable;
+                complaints.push(format!("pirn: {name}: bad value {value:?}; accepted: {accepted}"));
+            }
+        }
+        let list = get(DEBUG_VARIABLE).unwrap_or_default();
+        for item in list.to_string_lossy().split(',') {
+            if let Err(complaint) = settings.apply(item) {
+                complaints.push(format!(
+                    "pirn: {DEBUG_VARIABLE}: {complaint}; accepted: {}",
+                    accepted_keys()
+                ));
+            }
+        }
+        (settings, complaints)
+    }
+
+    /// Applies one item of the list. Later items win, as in Go. An empty one says nothing, so that a list may be
+    /// put together from parts that may be empty.
+    fn apply(&mut self, item: &str) -> Result<(), String> {
+        if item.is_empty() {
+            return Ok(());
+        }
+        let (name, value) = item.split_once('=').unwrap_or((item, ""));
+        let key = KEYS
+            .iter()
+            .find(|key| key.name == name)
+            .ok_or_else(|| format!("unknown key {name:?}"))?;
+        if (key.set)(self, value) {
+            Ok(())
+        } else {
+            Err(format!("bad value {item:?}"))
+        }
+    }
+}
+
+/// Every key with its values, as a complaint lists them.
+fn accepted_keys() -> String {
+    KEYS.map(|key| format!("{}={}", key.name, key.accepted))
+        .join(", ")
+}
+
+/// Sets `target` if there is a value and it is within the limits; says whether it did.
+fn set_within<N: PartialOrd + Copy>(target: &mut Option<N>, value: Option<N>, min: N, max: N) -> bool {
+    let value = value.filter(|value| (min..=max).contains(value));
+    if value.is_some() {
+        *target = value;
+    }
+    value.is_some()
+}
+
+/// Understands decimal digits and nothing else: no sign, no space.
+fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// Understands a number of bytes, of KiB (`K` or `KiB`), of MiB or of GiB, in capitals or not.
+fn bytes(text: &str) -> Option<usize> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at(digits);
+    let unit: usize = match unit.to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return None,
+    };
+    number::<usize>(count)?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads an environment of these variables and no others.
+    fn parse(variables: &[(&str, &str)]) -> (Settings, Vec<String>) {
+        Settings::parse(|name| {
+            variables
+                .iter()
+                .find(|variable| variable.0 == name)
+                .map(|variable| variable.1.into())
+        })
+    }
+
+    /// Reads an environment that nothing is wrong with.
+    fn good(variables: &[(&str, &str)]) -> Settings {
+        let (settings, complaints) = parse(variables);
+        assert_eq!(complaints, [""; 0], "{variables:?}");
+        settings
+    }
+
+    /// Reads an environment of one variable with one mistake that leaves the defaults; gives the complaint.
+    fn bad(name: &str, value: &str) -> String {
+        let (settings, mut complaints) = parse(&[(name, value)]);
+        assert_eq!(settings, Settings::default(), "{name}={value:?}");
+        assert_eq!(complaints.len(), 1, "{name}={value:?}: {complaints:?}");
+        let complaint = complaints.remove(0);
+        assert!(complaint.starts_with(&format!("pirn: {name}: ")), "{complaint}");
+        assert!(!complaint.contains(char::is_control), "{complaint:?}");
+        complaint
+    }
+
+    #[test]
+    fn an_empty_environment_asks_for_nothing() {
+        let nothing = Settings {
+            procs: None,
+            stack_bytes: None,
+            schedtrace_ms: None,
+            format: Format::Go,
+        };
+        assert_eq!(good(&[]), nothing);
+    }
+
+    #[test]
+    fn all_variables_at_once() {
+        let settings = good(&[
+            ("PIRN_MAXPROCS", "3"),
+            ("PIRN_STACK", "2M"),
+            ("PIRN_DEBUG", "schedfmt=compact,schedtrace=100"),
+        ]);
+        let expected = Settings {
+            procs: Some(3),
+            stack_bytes: Some(2 << 20),
+            schedtrace_ms: Some(100),
+            format: Format::Compact,
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn all_mistakes_are_named_and_the_rest_is_applied() {
+        let (settings, complaints) = parse(&[
+            ("PIRN_MAXPROCS", "many"),
+            ("PIRN_STACK", "2T"),
+            ("PIRN_DEBUG", "foo=1,schedtrace=7,schedfmt=json"),
+        ]);
+        assert_eq!(
+            settings,
+            Settings {
+                schedtrace_ms: Some(7),
+                ..Settings::default()
+            }
+        );
+        assert_eq!(
+            complaints,
+            [
+                r#"pirn: PIRN_MAXPROCS: bad value "many"; accepted: 1..=1024"#,
+                r#"pirn: PIRN_STACK: bad value "2T"; accepted: 64K..1G, in bytes or with K, M, G, KiB, MiB, GiB"#,
+                r#"pirn: PIRN_DEBUG: unknown key "foo"; accepted: schedtrace=MILLISECONDS, schedfmt=go|compact"#,
+                r#"pirn: PIRN_DEBUG: bad value "schedfmt=json"; accepted: schedtrace=MILLISECONDS, schedfmt=go|compact"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn procs_are_1_to_1024() {
+        for (text, procs) in [("1", 1), ("2", 2), ("1024", 1024), ("0008", 8)] {
+            assert_eq!(good(&[("PIRN_MAXPROCS", text)]).procs, Some(procs));
+        }
+        let wrong = [
+            "0",
+            "1025",
+            "-1",
+            "+1",
+            "1.5",
+            "0x2",
+            "1e2",
+            "1_0",
+            "two",
+            "99999999999999999999999",
+            "٣",
+            "1K",
+        ];
+        for text in wrong {
+            assert!(
+                bad("PIRN_MAXPROCS", text).contains(&format!("bad value {text:?}")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_complaint_accepts_is_what_is_accepted() {
+        assert_eq!(VARIABLES[0].accepted, format!("1..={MAX_PROCS}"));
+        assert!(VARIABLES[1].accepted.starts_with("64K..1G,"));
+        assert_eq!(
+            (bytes("64K"), bytes("1G")),
+            (Some(STACK_BYTES_MIN), Some(STACK_BYTES_MAX))
+        );
+        for value in KEYS[1].accepted.split('|') {
+            good(&[("PIRN_DEBUG", &format!("{}={value}", KEYS[1].name))]);
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names = VARIABLES
+            .iter()
+            .chain(&KEYS)
+            .map(|setting| setting.name)
+            .chain([DEBUG_VARIABLE]);
+        let unique: std::collections::BTreeSet<_> = names.clone().collect();
+        assert_eq!(unique.len(), names.count());
+    }
+
+    #[test]
+    fn stack_limits_have_units() {
+        let good_ones = [
+            ("65536", 64 << 10),
+            ("65537", 65537),
+            ("64K", 64 << 10),
+            ("64k", 64 << 10),
+            ("64KiB", 64 << 10),
+            ("64kib", 64 << 10),
+            ("100KIB", 100 << 10),
+            ("1M", 1 << 20),
+            ("1m", 1 << 20),
+            ("16MiB", 16 << 20),
+            ("1G", 1 << 30),
+            ("1gib", 1 << 30),
+            ("1024M", 1 << 30),
+            ("1073741824", 1 << 30),
+        ];
+        for (text, stack_bytes) in good_ones {
+            assert_eq!(
+                good(&[("PIRN_STACK", text)]).stack_bytes,
+                Some(stack_bytes),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn stack_limits_out_of_range_or_without_sense() {
+        let out_of_range = [
+            "0",
+            "1",
+            "65535",
+            "63K",
+            "2G",
+            "1025M",
+            "1073741825",
+            "18446744073709551616",
+        ];
+        let overflowing = ["18014398509481985K", "17592186044417M", "17179869185G"];
+        let senseless = [
+            "K", "KiB", "1.5M", "-1M", "+1M", "64 K", "64KK", "64Ki", "64KB", "64B", "1T", "64Kİ",
+        ];
+        for text in out_of_range.iter().chain(&overflowing).chain(&senseless) {
+            assert!(
+                bad("PIRN_STACK", text).contains(&format!("bad value {text:?}; accepted: 64K..1G")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn schedtrace_is_milliseconds_and_0_is_off() {
+        for (text, ms) in [
+            ("1", Some(1)),
+            ("100", Some(100)),
+            ("2147483647", Some(2147483647)),
+            ("0", None),
+        ] {
+            assert_eq!(
+                good(&[("PIRN_DEBUG", &format!("schedtrace={text}"))]).schedtrace_ms,
+                ms
+            );
+        }
+        for text in [
+            "-1",
+            "+1",
+            "1.5",
+            "100ms",
+            "on",
+            "2147483648",
+            "18446744073709551616",
+            "1=1",
+        ] {
+            let item = format!("schedtrace={text}");
+            assert!(
+                bad("PIRN_DEBUG", &item).contains(&format!("bad value {item:?}")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn formats_are_go_and_compact() {
+        assert_eq!(good(&[("PIRN_DEBUG", "schedfmt=go")]).format, Format::Go);
+        assert_eq!(
+            good(&[("PIRN_DEBUG", "schedfmt=compact")]).format,
+            Format::Compact
+        );
+        for text in ["json", "Go", "GO", "compact2", "go|compact"] {
+            assert!(
+                bad("PIRN_DEBUG", &format!("schedfmt={text}")).contains("bad value"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_that_are_not_there_yet_or_written_otherwise_are_unknown() {
+        let items = [
+            "foo",
+            "foo=1",
+            "=1",
+            "=",
+            "Schedtrace=1",
+            "SCHEDTRACE=1",
+            "schedtrace:1",
+            "schedtrace;1",
+        ];
+        let later = [
+            "scheddetail=1",
+            "schedout=x",
+            "dumponexit",
+            "dumponexit=1",
+            "dumponsignal=1",
+            "blockers=1",
+        ];
+        for item in items.iter().chain(&later) {
+            let name = item.split('=').next().unwrap_or_default();
+            let expected =
+                format!("unknown key {name:?}; accepted: schedtrace=MILLISECONDS, schedfmt=go|compact");
+            assert!(bad("PIRN_DEBUG", item).ends_with(&expected), "{item}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_a_bad_value() {
+        for (name, value) in [("PIRN_MAXPROCS", ""), ("PIRN_STACK", "")] {
+            assert!(bad(name, value).contains(r#"bad value """#));
+        }
+        for item in ["schedtrace", "schedtrace=", "schedfmt", "schedfmt="] {
+            assert!(bad("PIRN_DEBUG", item).contains(&format!("bad value {item:?}")));
+        }
+    }
+
+    #[test]
+    fn an_empty_list_or_item_says_nothing() {
+        for list in ["", ",", ",,,"] {
+            assert_eq!(good(&[("PIRN_DEBUG", list)]), Settings::default());
+        }
+        let settings = good(&[("PIRN_DEBUG", ",schedtrace=5,,schedfmt=compact,")]);
+        assert_eq!(
+            (settings.schedtrace_ms, settings.format),
+            (Some(5), Format::Compact)
+        );
+    }
+
+    #[test]
+    fn white_space_is_not_ignored() {
+        for text in [" 2", "2 ", "2\n", "\t2", " ", "2 2"] {
+            assert!(
+                bad("PIRN_MAXPROCS", text).contains(&format!("bad value {text:?}")),
+                "{text:?}"
+            );
+        }
+        for text in [" 64K", "64K ", "64K\n", "64\u{a0}K"] {
+            assert!(
+                bad("PIRN_STACK", text).contains(&format!("bad value {text:?}")),
+                "{text:?}"
+            );
+        }
+        assert!(bad("PIRN_DEBUG", " schedtrace=1").contains(r#"unknown key " schedtrace""#));
+        assert!(bad("PIRN_DEBUG", "schedtrace =1").contains(r#"unknown key "schedtrace ""#));
+        assert!(bad("PIRN_DEBUG", "schedtrace= 1").contains(r#"bad value "schedtrace= 1""#));
+        assert!(bad("PIRN_DEBUG", "schedtrace=1\n").contains(r#"bad value "schedtrace=1\n""#));
+        assert!(bad("PIRN_DEBUG", "schedfmt=go ").contains(r#"bad value "schedfmt=go ""#));
+        assert!(bad("PIRN_DEBUG", " ").contains(r#"unknown key " ""#));
+    }
+
+    #[test]
+    fn of_duplicates_the_last_good_one_wins() {
+        assert_eq!(
+            good(&[("PIRN_DEBUG", "schedtrace=1,schedtrace=2")]).schedtrace_ms,
+            Some(2)
+        );
+        assert_eq!(
+            good(&[("PIRN_DEBUG", "schedtrace=1,schedtrace=0")]).schedtrace_ms,
+            None
+        );
+        assert_eq!(
+            good(&[("PIRN_DEBUG", "schedfmt=compact,schedfmt=go")]).format,
+            Format::Go
+        );
+        let (settings, complaints) =
+            parse(&[("PIRN_DEBUG", "schedtrace=1,schedtrace=x,schedtrace=9999999999")]);
+        assert_eq!((settings.schedtrace_ms, complaints.len()), (Some(1), 2));
+    }
+
+    #[test]
+    fn every_mistake_in_a_list_is_named() {
+        let (settings, complaints) = parse(&[("PIRN_DEBUG", "a=1,b=2,schedtrace=3,a=1")]);
+        assert_eq!(settings.schedtrace_ms, Some(3));
+        assert_eq!(complaints.len(), 3);
+        for (complaint, key) in complaints.iter().zip(["a", "b", "a"]) {
+            assert!(complaint.contains(&format!("unknown key {key:?}")), "{complaint}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_not_utf_8_is_a_mistake() {
+        use std::os::unix::ffi::OsStringExt;
+        let parse = |name: &'static str, value: &'static [u8]| {
+            Settings::parse(move |asked| (asked == name).then(|| OsString::from_vec(value.to_vec())))
+        };
+        for (name, value) in [
+            ("PIRN_MAXPROCS", &b"2\xff"[..]),
+            ("PIRN_STACK", b"64K\xc3"),
+            ("PIRN_STACK", b"\xff"),
+        ] {
+            let (settings, complaints) = parse(name, value);
+            assert_eq!((settings, complaints.len()), (Settings::default(), 1));
+            assert!(
+                complaints[0].starts_with(&format!("pirn: {name}: bad value ")),
+                "{complaints:?}"
+            );
+        }
+        // The other items of the list are applied.
+        let (settings, complaints) = parse("PIRN_DEBUG", b"schedtrace=4,fo\xffo=1,schedfmt=g\xfe");
+        assert_eq!((settings.schedtrace_ms, complaints.len()), (Some(4), 2));
+        assert!(
+            complaints[0].contains("unknown key \"fo\u{fffd}o\"; accepted: "),
+            "{complaints:?}"
+        );
+        assert!(
+            complaints[1].contains("bad value \"schedfmt=g\u{fffd}\"; accepted: "),
+            "{complaints:?}"
+        );
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test of the only reader of the environment"
+    )]
+    fn the_environment_of_the_process_is_read() {
+        // Whatever it is, it is read in the same way.
+        assert_eq!(Settings::read(), Settings::parse(|name| std::env::var_os(name)));
+    }
+}

@@ -1,0 +1,21 @@
+//! # What lives here
+//! The house on and off: reading the environment (`env`), building a runtime (`builder`), the runtime and its handles
+//! (`runtime`), shutting it down (`stop`), and what a process needs once (`process`).
+//!
+//! # Who may come in
+//! Users, through the public types.
+//!
+//! # Invariants
+//! 1. Only `env` reads the environment.
+//! 2. A runtime that could not be built leaves nothing behind.
+//! 3. When a runtime has been shut down, its threads have ended, but for those that run a G which did not end in time:
+//!    that G, its thread and what they use are left whole for good.
+
+mod builder;
+pub(crate) mod env;
+mod process;
+mod runtime;
+mod stop;
+
+pub use builder::Builder;
+pub use runtime::{Handle, Runtime, maxprocs, num_goroutines, run};

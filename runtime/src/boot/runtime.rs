@@ -1,0 +1,251 @@
+//! A runtime, and the handles to it.
+
+use super::builder::Builder;
+use crate::config::DROP_TIMEOUT_NS;
+use crate::go::{GoBuilder, Unscoped, expect_started, start};
+use crate::join::JoinHandle;
+use crate::observe::{Goroutine, goroutines};
+use crate::sched::{Entered, Shared};
+use crate::sysmon::Sysmon;
+use std::fmt;
+use std::io;
+use std::panic::{Location, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts a runtime from the environment, runs `f` as its first G, shuts it down, and returns the result.
+///
+/// # Panics
+/// If the runtime can not be built, with the error that [`Builder::build`] returns; and with what `f` panics with.
+#[track_caller]
+pub fn run<F, R>(f: F) -> R
+where
+    F: FnOnce() -> R + Send,
+    R: Send,
+{
+    match Builder::new().build() {
+        Ok(runtime) => runtime.run(f),
+        Err(error) => panic!("pirn::run: {error}"),
+    }
+}
+
+/// A runtime: Ps, the Ms that run Gs on them, and sysmon.
+///
+/// Dropping it shuts it down, and waits for Gs that do not park for a second at most: see
+/// [`shutdown_timeout`](Self::shutdown_timeout).
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// // SAFETY: nothing that runs on this runtime keeps a thread-local over a suspension.
+/// let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
+/// let sum = rt.run(|| {
+///     let gs: Vec<_> = (0..10).map(|i| pirn_runtime::go(move || i * i)).collect();
+///     gs.into_iter().map(|g| g.join().unwrap()).sum::<u64>()
+/// });
+/// assert_eq!(sum, 285);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Runtime {
+    shared: Arc<Shared>,
+    sysmon: Option<Sysmon>,
+}
+
+impl Runtime {
+    pub(super) fn new(shared: Arc<Shared>, sysmon: Sysmon) -> Runtime {
+        Runtime {
+            shared,
+            sysmon: Some(sysmon),
+        }
+    }
+
+    /// Runs `f` as a G and waits for its result: a G of a runtime parks, an OS thread sleeps. The other Gs go on.
+    ///
+    /// # Panics
+    /// With what `f` panics with, and if the runtime is shut down meanwhile.
+    #[track_caller]
+    pub fn run<F, R>(&self, f: F) -> R
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        let place = expect_started(
+            GoBuilder::new()
+                .name("main")
+                .place(Some(&self.shared), Location::caller()),
+        );
+        // SAFETY: the result is waited for below, whatever happens, so what `f` borrows lives.
+        let handle = expect_started(unsafe { start(place, f, Unscoped) });
+        match handle.join_uninterruptibly() {
+            Ok(result) => result,
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// Starts a G from any thread. Dropping the handle detaches it.
+    ///
+    /// # Panics
+    /// If the runtime is shutting down, or there is no memory for stacks.
+    #[track_caller]
+    pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        expect_started(try_go_on(&self.shared, GoBuilder::new(), f, Location::caller()))
+    }
+
+    /// A handle, by which other threads and async code start Gs.
+    pub fn handle(&self) -> Handle {
+        Handle(self.shared.clone())
+    }
+
+    /// Every G that has been started and has not ended, with what it does. Nobody is stopped for it, so a G that ends or
+    /// starts meanwhile may be there or not.
+    pub fn goroutines(&self) -> Vec<Goroutine> {
+        goroutines(&self.shared)
+    }
+
+    /// Shuts down, and waits until every G has ended.
+    ///
+    /// As [`shutdown_timeout`](Self::shutdown_timeout) without a limit: it returns true, or never.
+    pub fn shutdown(self) {
+        self.shutdown_timeout(Duration::MAX);
+    }
+
+    /// Shuts down. There are no new Gs from now on; those that have not begun are dropped; those that park, or are
+    /// parked, are unwound, so that their destructors run; those that run are waited for, but not longer than `timeout`.
+    /// True if all have ended. A G that has not is left whole, with its thread: it goes on if it can, and nothing that
+    /// it uses is freed.
+    ///
+    /// # Panics
+    /// On a G of this very runtime, which can not wait for its own end. (Dropping the runtime there shuts it down in the
+    /// background.)
+    #[track_caller]
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> bool {
+        assert!(
+            !self.is_mine(),
+            "shutdown: a goroutine can not wait for the end of its own runtime"
+        );
+        let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        self.stop(timeout_ns)
+    }
+
+    fn stop(&mut self, timeout_ns: u64) -> bool {
+        self.sysmon
+            .take()
+            .is_none_or(|sysmon| self.shared.shut_down(sysmon, timeout_ns))
+    }
+
+    fn is_mine(&self) -> bool {
+        Entered::new().is_some_and(|e| std::ptr::eq(e.shared(), &*self.shared))
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if !self.is_mine() {
+            self.stop(DROP_TIMEOUT_NS);
+            return;
+        }
+        // A G drops its own runtime: somebody else waits for the end.
+        let Some(sysmon) = self.sysmon.take() else { return };
+        let shared = self.shared.clone();
+        self.shared.begin_closing();
+        let name = format!("{}-shutdown", shared.setup.name);
+        let waiting = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || shared.shut_down(sysmon, DROP_TIMEOUT_NS));
+        if let Err(error) = waiting {
+            self.shared.warn_no_thread(&error);
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("name", &self.shared.setup.name)
+            .finish_non_exhaustive()
+    }
+}
+
+fn try_go_on<F, T>(
+    shared: &Shared,
+    builder: GoBuilder,
+    f: F,
+    birthplace: &'static Location<'static>,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let place = builder.place(Some(shared), birthplace)?;
+    // SAFETY: everything is 'static.
+    unsafe { start(place, f, Unscoped) }.map(JoinHandle::new)
+}
+
+/// Starts Gs on a runtime from any thread, also from async code. Cheap to clone.
+///
+/// It does not keep the runtime running: after the shutdown, `go` fails.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
+
+impl Handle {
+    /// The runtime that the caller runs on.
+    pub fn current() -> Option<Handle> {
+        Some(Handle(Entered::new()?.shared().arc()))
+    }
+
+    /// Starts a G. Dropping what it returns detaches it.
+    ///
+    /// # Panics
+    /// If the runtime has been shut down, or there is no memory for stacks.
+    #[track_caller]
+    pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        expect_started(try_go_on(&self.0, GoBuilder::new(), f, Location::caller()))
+    }
+
+    /// As [`Runtime::goroutines`].
+    pub fn goroutines(&self) -> Vec<Goroutine> {
+        goroutines(&self.0)
+    }
+
+    /// Starts a G with a name or a stack limit of its own, or says why it can not.
+    ///
+    /// # Errors
+    /// As [`GoBuilder::try_go`].
+    #[track_caller]
+    pub fn try_go_with<F, T>(&self, builder: GoBuilder, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        try_go_on(&self.0, builder, f, Location::caller())
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("name", &self.0.setup.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The number of Ps of the runtime that the caller runs on; outside of any, how many a runtime would have by default.
+pub fn maxprocs() -> usize {
+    match Entered::new() {
+        Some(entered) => entered.shared().ps.len(),
+        None => std::thread::available_parallelism().map_or(1, |n| n.get()),
+    }
+}
+
+/// How many Gs of the runtime that the caller runs on have been started and have not ended; outside of any, 0.
+pub fn num_goroutines() -> usize {
+    Entered::new().map_or(0, |entered| entered.shared().live_gs() as usize)
+}

@@ -1,0 +1,102 @@
+//! Shutting down.
+
+use crate::g::for_each;
+use crate::m::M;
+use crate::os::now_ns;
+use crate::park::unpark_g;
+use crate::sched::Shared;
+use crate::stack::scavenge_all;
+use crate::sysmon::Sysmon;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long to wait before the Gs are looked at again, at first and at most.
+const PAUSE_MIN: Duration = Duration::from_micros(50);
+const PAUSE_MAX: Duration = Duration::from_millis(5);
+
+impl Shared {
+    /// Starts the first M, so that a system without threads says so at once.
+    pub(super) fn start_first(&self) -> io::Result<()> {
+        let p = &self.ps[0];
+        let mut queues = self.lock();
+        queues.idle_ps.retain(|id| *id != p.id);
+        self.idle.p_left_idle();
+        drop(queues);
+        self.spawn_m(p, false)
+    }
+
+    /// From now on there are no new Gs, and those that park are unwound.
+    pub(super) fn begin_closing(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends all Gs, or leaves them whole at the timeout, and then the threads. True if all Gs have ended.
+    pub(super) fn shut_down(&self, sysmon: Sysmon, timeout_ns: u64) -> bool {
+        self.begin_closing();
+        let ended = self.end_gs(now_ns().saturating_add(timeout_ns));
+        sysmon.stop();
+        self.stop_machines(ended);
+        // A timer may hold the runtime; nobody looks at timers any more.
+        self.ps.iter().for_each(|p| p.timers.clear());
+        scavenge_all();
+        ended
+    }
+
+    /// Unparks every G, again and again, until none is left: each finds that the runtime closes.
+    ///
+    /// A G that looked at `closing` too early to see it has not parked yet: the unpark leaves a token, and it looks
+    /// again. A G that parks in a destructor is woken in vain now and then, which a park allows.
+    fn end_gs(&self, deadline_ns: u64) -> bool {
+        let mut pause = PAUSE_MIN;
+        loop {
+            if self.live_gs() == 0 {
+                return true;
+            }
+            if now_ns() >= deadline_ns {
+                return false;
+            }
+            for_each(|g| {
+                let id = g.id();
+                if id != 0 && std::ptr::eq(g.shared_ptr(), self) {
+                    unpark_g(g, id);
+                }
+            });
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Ends every M, and waits for their threads; but if not all Gs `ended`, the Ms of those that did not are left.
+    pub(super) fn stop_machines(&self, ended: bool) {
+        let mut queues = self.lock();
+        queues.stopping = true;
+        let ms = std::mem::take(&mut queues.ms);
+        drop(queues);
+        let mut waiting = ms;
+        while !waiting.is_empty() {
+            waiting.retain_mut(|(m, thread)| !(has_ended(m, thread) || !ended && m.has_g()));
+            std::thread::sleep(PAUSE_MIN);
+        }
+        let mut queues = self.lock();
+        queues.idle_ms.clear();
+        queues.keeper = None;
+    }
+}
+
+/// Whether an M's thread has ended; if not, it is woken to see that it should.
+fn has_ended(m: &Arc<M>, thread: &mut Option<JoinHandle<()>>) -> bool {
+    m.wake();
+    match thread {
+        Some(running) if !running.is_finished() => false,
+        _ => {
+            if let Some(ended) = thread.take() {
+                // Its panic, if it had one, has been printed; an M that panics is a broken house rule.
+                let _ = ended.join();
+            }
+            true
+        }
+    }
+}

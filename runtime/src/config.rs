@@ -1,0 +1,56 @@
+//! Plain numbers, each with its reason.
+
+/// A local queue longer than this sends half of itself to the global queue, as in Go.
+pub(crate) const LOCAL_QUEUE_MAX: usize = 256;
+
+/// Every so many picks an M looks at the global queue, the timers and the clock first. 61 is Go's: a prime, so
+/// that it does not beat in time with the program's own rhythms.
+pub(crate) const FAIRNESS_TICKS: u32 = 61;
+
+/// So many Gs in a row may come out of runnext while others wait in the queue. A smaller number costs two Gs that
+/// wake each other nothing that can be measured.
+pub(crate) const RUNNEXT_STREAK_MAX: u32 = 16;
+
+/// Slices longer than this, on average over [`FAIRNESS_TICKS`] picks, make a P coarse: a G made ready goes where
+/// other Ps see it, and one of them is woken. Below it a wake (8 us for the waker) costs more than it brings.
+pub(crate) const COARSE_SLICE_NS: u64 = 3_000;
+
+/// How long an M searches for work before it sleeps.
+pub(crate) const SEARCH_NS: u64 = 6_000;
+
+/// At most so many Gs are taken from the global queue at a time.
+pub(crate) const GLOBAL_BATCH_MAX: usize = LOCAL_QUEUE_MAX / 2;
+
+/// A P keeps at most so many free G records; half go to the pool when there are more.
+pub(crate) const FREE_GS_MAX: usize = 256;
+
+/// So many ids a P takes from the process-wide counter at a time.
+pub(crate) const ID_BATCH: u64 = 1024;
+
+/// The stack of a G whose maker asked for nothing else. Debug builds use several times as much stack.
+pub(crate) const STACK_BYTES: usize = if cfg!(debug_assertions) {
+    1 << 20
+} else {
+    256 << 10
+};
+
+/// The least and the most that may be asked for as a stack limit.
+pub(crate) const STACK_BYTES_MIN: usize = 64 << 10;
+/// See [`STACK_BYTES_MIN`].
+pub(crate) const STACK_BYTES_MAX: usize = 1 << 30;
+
+/// The most Ps that a runtime may have.
+pub(crate) const MAX_PROCS: usize = 1024;
+
+/// The shortest and the longest pause of sysmon while a P runs.
+pub(crate) const SYSMON_MIN_NS: u64 = 20_000;
+/// See [`SYSMON_MIN_NS`].
+pub(crate) const SYSMON_MAX_NS: u64 = 10_000_000;
+/// The longest pause of sysmon while work waits.
+pub(crate) const SYSMON_PENDING_NS: u64 = 1_000_000;
+
+/// How often idle stacks give memory back.
+pub(crate) const SCAVENGE_NS: u64 = 500_000_000;
+
+/// How long dropping a [`Runtime`](crate::Runtime) waits for Gs that do not park.
+pub(crate) const DROP_TIMEOUT_NS: u64 = 1_000_000_000;

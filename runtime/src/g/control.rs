@@ -1,0 +1,300 @@
+//! The record of a goroutine.
+
+use super::join_word::JoinWord;
+use super::word::ParkWord;
+use crate::coro::{Coro, WayOut};
+use crate::m::M;
+use crate::probe::{Status, WaitReason};
+use crate::sched::Shared;
+use crate::stack::{Class, Slot};
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::panic::Location;
+use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+
+/// The number of a goroutine, unique in the process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Gid(pub(crate) u64);
+
+impl Gid {
+    /// The plain number, as dumps and schedtrace show it.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Gid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "G{}", self.0)
+    }
+}
+
+impl fmt::Debug for Gid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a G does with its stack when it runs for the first time: runs the closure in its storage and settles the
+/// result.
+pub(crate) type Body = unsafe fn(&'static G);
+
+/// So much of a closure or a result lies in the record itself; more is boxed.
+const INLINE_WORDS: usize = 8;
+
+/// Room for a value of a type that only the two who exchange it know: first the closure, then the result.
+#[repr(C, align(16))]
+pub(crate) struct Storage(UnsafeCell<MaybeUninit<[u64; INLINE_WORDS]>>);
+
+impl Storage {
+    fn new() -> Storage {
+        Storage(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    const fn fits<V>() -> bool {
+        size_of::<V>() <= size_of::<[u64; INLINE_WORDS]>() && align_of::<V>() <= 16
+    }
+
+    /// Puts a value in.
+    ///
+    /// # Safety
+    /// Nobody else uses the storage meanwhile, and it is empty.
+    #[inline]
+    pub(crate) unsafe fn put<V>(&self, value: V) {
+        if const { Self::fits::<V>() } {
+            // SAFETY: it fits, and the caller has it alone.
+            unsafe { self.0.get().cast::<V>().write(value) }
+        } else {
+            let boxed = Box::into_raw(Box::new(value));
+            // SAFETY: a pointer fits, and the caller has it alone.
+            unsafe { self.0.get().cast::<*mut V>().write(boxed) }
+        }
+    }
+
+    /// Takes the value out.
+    ///
+    /// # Safety
+    /// The last `put` was of the same type, happened before, and nobody took it since.
+    #[inline]
+    pub(crate) unsafe fn take<V>(&self) -> V {
+        if const { Self::fits::<V>() } {
+            // SAFETY: the caller promises that a V is there and is read once.
+            unsafe { self.0.get().cast::<V>().read() }
+        } else {
+            // SAFETY: as above; `put` left a pointer from a box.
+            let boxed = unsafe { self.0.get().cast::<*mut V>().read() };
+            // SAFETY: it came from `Box::into_raw` and is taken once.
+            *unsafe { Box::from_raw(boxed) }
+        }
+    }
+}
+
+/// A goroutine. Two 128-byte groups: what every switch touches, and what only the beginning, the end and observers
+/// do. Alignment keeps two Gs that run on two Ps off one another's lines (measured: it halves a yield on CPUs that
+/// are far apart).
+#[repr(C, align(128))]
+pub(crate) struct G {
+    /// Whether it is parked, and whose record this is.
+    pub(crate) word: ParkWord,
+    /// Who still needs the record: the handle, the M that will retire the G, and who waits for the result.
+    pub(crate) join: JoinWord,
+    /// Its runtime; set by `go`, valid as long as the G lives, because its Ms keep the runtime.
+    shared: AtomicPtr<Shared>,
+    /// The M that alone may run it, if there is one. Written by the G itself while it runs.
+    pub(crate) locked_m: Cell<*const M>,
+    /// Its stack and where it left off; none until it has run.
+    pub(crate) coro: UnsafeCell<Option<Coro>>,
+    /// From that stack back to the M; set by the G itself when it starts.
+    pub(crate) way_out: Cell<Option<WayOut>>,
+    /// The slot of that stack, back to the cache when it ends.
+    pub(crate) slot: UnsafeCell<Option<Slot>>,
+    body: Cell<Option<Body>>,
+    class: Cell<Class>,
+    status: AtomicU8,
+    reason: AtomicU8,
+    since_ms: AtomicU32,
+
+    pub(crate) storage: Storage,
+    birthplace: AtomicPtr<Location<'static>>,
+    name: AtomicPtr<String>,
+    parent: Cell<u64>,
+    /// The M that runs it or ran it last, for observers.
+    pub(crate) last_m: AtomicU32,
+}
+
+// SAFETY: the cells belong to whoever owns the G by the table in I1; ownership passes on with Release and Acquire.
+unsafe impl Send for G {}
+// SAFETY: others touch only the atomics and the name behind its lock.
+unsafe impl Sync for G {}
+
+/// Guards every G's name: set before the G is public, dropped when it is retired, read by observers.
+static NAMES: Mutex<()> = Mutex::new(());
+
+impl G {
+    pub(super) fn free() -> G {
+        G {
+            word: ParkWord::free(),
+            join: JoinWord::new(),
+            shared: AtomicPtr::new(ptr::null_mut()),
+            locked_m: Cell::new(ptr::null()),
+            coro: UnsafeCell::new(None),
+            way_out: Cell::new(None),
+            slot: UnsafeCell::new(None),
+            body: Cell::new(None),
+            class: Cell::new(Class::DEFAULT),
+            status: AtomicU8::new(Status::Dead as u8),
+            reason: AtomicU8::new(0),
+            since_ms: AtomicU32::new(0),
+            storage: Storage::new(),
+            birthplace: AtomicPtr::new(ptr::null_mut()),
+            name: AtomicPtr::new(ptr::null_mut()),
+            parent: Cell::new(0),
+            last_m: AtomicU32::new(0),
+        }
+    }
+
+    /// Turns a free record into the G `id`. Only for who owns the free record; the closure goes into `storage`.
+    #[inline]
+    pub(crate) fn begin(
+        &self,
+        id: u64,
+        shared: *const Shared,
+        body: Body,
+        class: Class,
+        birthplace: &'static Location<'static>,
+    ) {
+        self.word.assign(id);
+        self.shared.store(shared.cast_mut(), Ordering::Relaxed);
+        self.body.set(Some(body));
+        self.class.set(class);
+        self.birthplace
+            .store(ptr::from_ref(birthplace).cast_mut(), Ordering::Relaxed);
+        self.status.store(Status::Runnable as u8, Ordering::Release);
+    }
+
+    /// Gives it a name. Only before it is public.
+    pub(crate) fn set_name(&self, name: String) {
+        let _names = lock_names();
+        self.name.store(Box::into_raw(Box::new(name)), Ordering::Relaxed);
+    }
+
+    /// Makes the record free. Only for who owns the dead G.
+    #[inline]
+    pub(crate) fn end(&self) {
+        self.word.clear();
+        if !self.name.load(Ordering::Relaxed).is_null() {
+            self.drop_name();
+        }
+    }
+
+    #[cold]
+    fn drop_name(&self) {
+        let _names = lock_names();
+        let name = self.name.swap(ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: it came from `Box::into_raw` in `set_name`, and the lock keeps readers out.
+        drop(unsafe { Box::from_raw(name) });
+    }
+
+    /// Its number, 0 if the record is free.
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        self.word.id()
+    }
+
+    /// Its name, if it was given one.
+    pub(crate) fn name(&self) -> Option<String> {
+        let _names = lock_names();
+        let name = self.name.load(Ordering::Relaxed);
+        // SAFETY: under the lock a name is whole or null.
+        unsafe { name.as_ref() }.cloned()
+    }
+
+    /// Its name for the fault handler: none if the lock is held just now.
+    pub(crate) fn try_name(&self, f: impl FnOnce(&str)) {
+        if let Ok(_names) = NAMES.try_lock() {
+            let name = self.name.load(Ordering::Relaxed);
+            // SAFETY: under the lock a name is whole or null.
+            if let Some(name) = unsafe { name.as_ref() } {
+                f(name);
+            }
+        }
+    }
+
+    /// Where the `go` stands that made it.
+    pub(crate) fn birthplace(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: only `begin` writes it, from a reference to a static.
+        unsafe { self.birthplace.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// Its runtime, as an address to compare with.
+    #[inline]
+    pub(crate) fn shared_ptr(&self) -> *const Shared {
+        self.shared.load(Ordering::Relaxed)
+    }
+
+    /// Its runtime.
+    ///
+    /// # Safety
+    /// The caller owns the G or is it: then its runtime's Ms are there, and they keep the runtime.
+    #[inline]
+    pub(crate) unsafe fn shared(&self) -> &'static Shared {
+        // SAFETY: as the caller promises.
+        unsafe { &*self.shared_ptr() }
+    }
+
+    /// What it does when it first runs.
+    #[inline]
+    pub(crate) fn body(&self) -> Option<Body> {
+        self.body.get()
+    }
+
+    /// How large its stack may become.
+    #[inline]
+    pub(crate) fn class(&self) -> Class {
+        self.class.get()
+    }
+
+    /// Says where it is now, for observers.
+    #[inline]
+    pub(crate) fn set_status(&self, status: Status) {
+        self.status.store(status as u8, Ordering::Relaxed);
+    }
+
+    /// Says that and why it waits, and since when.
+    #[inline]
+    pub(crate) fn set_waiting(&self, reason: WaitReason, now_ms: u32) {
+        self.reason.store(reason as u8, Ordering::Relaxed);
+        self.since_ms.store(now_ms, Ordering::Relaxed);
+        self.set_status(Status::Waiting);
+    }
+
+    /// Where it is.
+    pub(crate) fn status(&self) -> Status {
+        Status::from_u8(self.status.load(Ordering::Relaxed))
+    }
+
+    /// Why it waits, if it does, and since when on the runtime's coarse clock.
+    pub(crate) fn waiting(&self) -> (WaitReason, u32) {
+        (
+            WaitReason::from_u8(self.reason.load(Ordering::Relaxed)),
+            self.since_ms.load(Ordering::Relaxed),
+        )
+    }
+}
+
+impl fmt::Debug for G {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("G")
+            .field("id", &self.id())
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock_names() -> std::sync::MutexGuard<'static, ()> {
+    // Nothing panics under it.
+    NAMES.lock().unwrap_or_else(|e| e.into_inner())
+}

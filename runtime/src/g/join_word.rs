@@ -1,0 +1,136 @@
+//! The join word: who drops the result of a G, who is told of it, and who recycles the record.
+//!
+//! ```text
+//! +-------------------------------------+---------+--------+--------+
+//! | address of the joiner's waiter or 0 | RETIRED | RESULT | HANDLE |
+//! +-------------------------------------+---------+--------+--------+
+//!   HANDLE   a JoinHandle exists           set by go, cleared by the handle when it needs the record no more
+//!   RESULT   the result is in the record   set by the G itself, at its end, if there was a handle
+//!   RETIRED  the G has left its stack      set by its M, if there was a handle
+//! ```
+//! The result belongs to the G until RESULT is set, and to the handle from then on: a handle that goes before the G
+//! has ended clears HANDLE by a compare-exchange that fails if RESULT has come meanwhile, so exactly one of the two
+//! drops the result. The record belongs to both, until the second of `retire` and `let_go` sees the other's bit:
+//! each is one read-modify-write, so exactly one is the second. HANDLE is never set again, so whoever sees it clear
+//! has the record alone, and needs no read-modify-write.
+
+use crate::loom::{AtomicUsize, Ordering};
+
+const HANDLE: usize = 1;
+const RESULT: usize = 2;
+const RETIRED: usize = 4;
+const FLAGS: usize = 7;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct JoinWord(AtomicUsize);
+
+/// What became of a result that is in the record.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Settled {
+    /// The handle is gone: the G drops its result itself.
+    Detached,
+    /// The handle will look for it.
+    Kept,
+    /// Somebody waits for it: the waiter at this address is to be told.
+    Awaited(usize),
+}
+
+/// What a handle that goes has to do.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Dropped {
+    /// Nothing: the G goes on alone.
+    Detached,
+    /// The result is there: drop it, then let go.
+    HasResult,
+}
+
+impl JoinWord {
+    /// The word of a free record.
+    pub(crate) fn new() -> JoinWord {
+        JoinWord(AtomicUsize::new(0))
+    }
+
+    /// A new G, with a handle.
+    #[inline]
+    pub(crate) fn begin(&self) {
+        self.0.store(HANDLE, Ordering::Relaxed);
+    }
+
+    /// Whether the handle has gone, before there was a result. For the G itself.
+    #[inline]
+    pub(crate) fn is_detached(&self) -> bool {
+        self.0.load(Ordering::Acquire) & HANDLE == 0
+    }
+
+    /// Whether the result is there. For the handle.
+    #[inline]
+    pub(crate) fn has_result(&self) -> bool {
+        // Acquire: the result itself (partner: `settle`).
+        self.0.load(Ordering::Acquire) & RESULT != 0
+    }
+
+    /// Whether the G has ended and left its stack, or was never waited for. For the handle.
+    #[inline]
+    pub(crate) fn settle(&self) -> Settled {
+        // Release: the result. Acquire: the waiter.
+        let was = self.0.fetch_or(RESULT, Ordering::AcqRel);
+        if was & HANDLE == 0 {
+            Settled::Detached
+        } else if was & !FLAGS != 0 {
+            Settled::Awaited(was & !FLAGS)
+        } else {
+            Settled::Kept
+        }
+    }
+
+    /// The handle waits: the waiter at `address` is to be told. False if the result is there already.
+    #[inline]
+    pub(crate) fn wait(&self, address: usize) -> bool {
+        debug_assert_eq!(address & FLAGS, 0);
+        self.0
+            .compare_exchange(HANDLE, HANDLE | address, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// The handle waits no longer, because it is being unwound. False if the waiter is being told.
+    pub(crate) fn give_up(&self, address: usize) -> bool {
+        self.0
+            .compare_exchange(HANDLE | address, HANDLE, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// The handle goes.
+    #[inline]
+    pub(crate) fn drop_handle(&self) -> Dropped {
+        // Acquire on failure: the result. Release on success: nothing that this handle did is needed, but the record
+        // must not be recycled before.
+        match self
+            .0
+            .compare_exchange(HANDLE, 0, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => Dropped::Detached,
+            Err(_) => Dropped::HasResult,
+        }
+    }
+
+    /// The handle has taken the result and needs the record no more. True: the caller recycles the record.
+    #[inline]
+    #[must_use]
+    pub(crate) fn let_go(&self) -> bool {
+        self.0.fetch_and(!HANDLE, Ordering::AcqRel) & RETIRED != 0
+    }
+
+    /// The G has left its stack for good. True: the caller recycles the record.
+    #[inline]
+    #[must_use]
+    pub(crate) fn retire(&self) -> bool {
+        self.is_detached() || self.0.fetch_or(RETIRED, Ordering::AcqRel) & HANDLE == 0
+    }
+}
+
+#[cfg(all(test, loom))]
+#[path = "join_word_loom.rs"]
+mod tests;

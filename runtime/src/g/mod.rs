@@ -1,0 +1,72 @@
+//! # What lives here
+//! The goroutine: its record ([`control`]), the word that says whether it is parked ([`word`]), the handles that say
+//! who owns it ([`Runnable`]), and where records come from ([`pool`]).
+//!
+//! # Who may come in
+//! `sched` moves Gs; `park` parks and claims them; `go` and `join` fill the record and read the result; `observe`
+//! looks at the atomics.
+//!
+//! # Invariants
+//! 1. A G is in exactly one place, and that place owns it:
+//!
+//!    | status   | place                                | has a stack   | who moves it on            |
+//!    |----------|--------------------------------------|---------------|----------------------------|
+//!    | Runnable | one queue, as a [`Runnable`]         | once it ran   | the M that takes it out    |
+//!    | Running  | one M's `g`                          | yes, it is on | itself, by suspending      |
+//!    | Waiting  | nowhere: the park word says PARKED   | yes           | the one claimer of the word|
+//!    | Dead     | one free list, or a `JoinHandle`     | no            | the list's owner           |
+//!
+//! 2. A [`Runnable`] exists once for a G: it is made by `go`, by a claim of the park word, by an M whose G yields,
+//!    and it is used up by running it. It can not be copied.
+//! 3. Records are never freed, only recycled: an old pointer to one reads another G's id in the park word, and does
+//!    nothing.
+//! 4. The park word says PARKED only after the G has left its stack (the M commits, not the G), so a claimer may
+//!    resume it at once.
+//! 5. A record is recycled by the last of two: the M that retires the G, and its `JoinHandle` (`join_word` argues it).
+//!
+//! # Locks and ordering
+//! Whoever hands a G on publishes with Release, whoever takes it acquires: the queues do, and the park word does.
+//! The atomics `status`, `reason` and `since` are for observers only and are Relaxed.
+//!
+//! # Tests
+//! `word_loom.rs` models the park word; `tests/park.rs` and `tests/stress.rs` try the rest.
+
+#[cfg(not(loom))]
+mod control;
+mod join_word;
+#[cfg(not(loom))]
+mod pool;
+mod word;
+
+#[cfg(not(loom))]
+pub(crate) use control::G;
+#[cfg(not(loom))]
+pub use control::Gid;
+pub(crate) use join_word::{Dropped, Settled};
+#[cfg(not(loom))]
+pub(crate) use pool::{FreeGs, for_each, give_free, take_free};
+pub(crate) use word::Unparked;
+
+/// A G that may run, and nobody else has it (I2).
+#[cfg(not(loom))]
+#[must_use = "a Runnable that is dropped is a G that never runs"]
+#[derive(Debug)]
+pub(crate) struct Runnable(&'static G);
+
+#[cfg(not(loom))]
+impl Runnable {
+    /// Takes ownership of a G.
+    ///
+    /// # Safety
+    /// The caller owns the G by I1, and makes no second one.
+    #[inline]
+    pub(crate) unsafe fn own(g: &'static G) -> Runnable {
+        Runnable(g)
+    }
+
+    /// The record.
+    #[inline]
+    pub(crate) fn g(&self) -> &'static G {
+        self.0
+    }
+}

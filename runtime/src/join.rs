@@ -1,0 +1,178 @@
+//! The handle of a G: waiting for its result.
+
+use crate::g::{Dropped, G, Gid};
+use crate::go::drop_result;
+use crate::park::current_g;
+use crate::park::waiter::Waiter;
+use crate::probe::WaitReason;
+use crate::sched::Entered;
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// What a G leaves behind: what it returned, or what it panicked with.
+pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send + 'static>>;
+
+/// The handle's half of the join word, without the bounds that the public handles have.
+pub(crate) struct Handle<T> {
+    g: &'static G,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<T> Handle<T> {
+    /// For a G that has been started with a handle; there is only this one.
+    #[inline]
+    pub(crate) fn new(g: &'static G) -> Handle<T> {
+        Handle {
+            g,
+            result: PhantomData,
+        }
+    }
+
+    /// The G's number: the record is its own as long as there is a handle.
+    pub(crate) fn id(&self) -> Gid {
+        Gid(self.g.id())
+    }
+
+    /// Whether the result is there.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.g.join.has_result()
+    }
+
+    /// Waits for the result and takes it.
+    #[track_caller]
+    pub(crate) fn join(self) -> Outcome<T> {
+        if current_g().is_some_and(|me| std::ptr::eq(me, self.g)) {
+            panic!("join: a goroutine can not wait for its own end");
+        }
+        let word = &self.g.join;
+        if !word.has_result() {
+            let waiter = Waiter::new();
+            // The G finds the waiter by its address.
+            let address = std::ptr::from_ref(&waiter).expose_provenance();
+            if word.wait(address) {
+                waiter.wait(WaitReason::Join, || word.give_up(address));
+            }
+        }
+        self.finish()
+    }
+
+    /// Waits for the result and takes it, also when the runtime of the caller closes: the G borrows from the caller.
+    pub(crate) fn join_uninterruptibly(self) -> Outcome<T> {
+        let word = &self.g.join;
+        let waiter = Waiter::new();
+        let address = std::ptr::from_ref(&waiter).expose_provenance();
+        if word.wait(address) {
+            waiter.wait_uninterruptibly(WaitReason::Join);
+        }
+        self.finish()
+    }
+
+    /// Takes the result, which is there, and lets the record go.
+    fn finish(self) -> Outcome<T> {
+        let result = self.take();
+        let g = self.g;
+        std::mem::forget(self);
+        let_go(g);
+        result
+    }
+
+    /// Takes the result, which is there. Once.
+    fn take(&self) -> Outcome<T> {
+        // SAFETY: RESULT is set, so the G has put it there, and it is the handle's.
+        unsafe { self.g.storage.take() }
+    }
+
+    /// Gives the G or its result up. Returns whether it had panicked.
+    fn detach(&mut self) -> bool {
+        match self.g.join.drop_handle() {
+            Dropped::Detached => false,
+            Dropped::HasResult => {
+                let panicked = drop_result(self.take());
+                let_go(self.g);
+                panicked
+            }
+        }
+    }
+
+    /// Drops the handle. Returns whether the result was there and was a panic.
+    pub(crate) fn discard(mut self) -> bool {
+        let panicked = self.detach();
+        std::mem::forget(self);
+        panicked
+    }
+}
+
+impl<T> Drop for Handle<T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+/// The handle needs the record no more.
+#[inline]
+fn let_go(g: &'static G) {
+    if g.join.let_go() {
+        g.end();
+        match Entered::new().as_ref().and_then(Entered::p) {
+            Some(p) => p.free_gs().give(g),
+            None => crate::g::give_free(g),
+        }
+    }
+}
+
+/// Waits for the end of a G; made by [`go`](crate::go). Dropping it detaches the G.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # // SAFETY: nothing here keeps a thread-local over a suspension.
+/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
+/// # rt.run(|| {
+/// let failed = pirn_runtime::go(|| panic!("no")).join().unwrap_err();
+/// assert_eq!(failed.downcast_ref::<&str>(), Some(&"no"));
+/// # });
+/// # Ok(())
+/// # }
+/// ```
+pub struct JoinHandle<T>(Handle<T>);
+
+// SAFETY: the handle owns the result, which is Send; the record behind it is made to be shared.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: a shared handle shows only whether the G has ended.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+
+impl<T> JoinHandle<T> {
+    #[inline]
+    pub(crate) fn new(handle: Handle<T>) -> JoinHandle<T> {
+        JoinHandle(handle)
+    }
+
+    /// Waits for the G to end and returns its result. A G parks; an OS thread sleeps.
+    ///
+    /// # Errors
+    /// What the G panicked with, or [`ShutDown`](crate::ShutDown) if its runtime was shut down.
+    ///
+    /// # Panics
+    /// If a G joins itself.
+    #[track_caller]
+    pub fn join(self) -> std::thread::Result<T> {
+        self.0.join()
+    }
+
+    /// Whether the G has its result, so that [`join`](Self::join) returns at once.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// The G's number.
+    pub fn id(&self) -> Gid {
+        self.0.id()
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JoinHandle").field(&self.id()).finish()
+    }
+}

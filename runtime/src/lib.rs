@@ -1,0 +1,63 @@
+//! The scheduler of pirn: goroutines on a G-M-P scheduler, with growable stacks, park and unpark, timers, schedtrace.
+//!
+//! Use it by way of the `pirn` crate. The modules are floors: each uses only those below it.
+
+#[cfg(not(loom))]
+mod go;
+#[cfg(not(loom))]
+mod scope;
+#[cfg(not(loom))]
+mod boot;
+#[cfg(not(loom))]
+mod sysmon;
+#[cfg(not(loom))]
+mod observe;
+#[cfg(not(loom))]
+mod join;
+#[cfg(not(loom))]
+mod task;
+#[cfg(not(loom))]
+pub mod time;
+#[cfg(not(loom))]
+mod park;
+#[cfg(not(loom))]
+mod shut_down;
+mod sched;
+mod m;
+#[cfg(not(loom))]
+mod p;
+#[cfg(not(loom))]
+mod timers;
+mod g;
+#[cfg(not(loom))]
+mod coro;
+#[cfg(not(loom))]
+mod stack;
+#[cfg(not(loom))]
+mod config;
+#[cfg(not(loom))]
+mod probe;
+#[cfg(not(loom))]
+mod os;
+mod loom;
+
+#[cfg(not(loom))]
+pub use boot::{Builder, Handle, Runtime, maxprocs, num_goroutines, run};
+#[cfg(not(loom))]
+pub use g::Gid;
+#[cfg(not(loom))]
+pub use go::{Current, GoBuilder, current, go, try_go, yield_now};
+#[cfg(not(loom))]
+pub use join::JoinHandle;
+#[cfg(not(loom))]
+pub use observe::{Goroutine, StackUse, State, stack_use};
+#[cfg(not(loom))]
+pub use park::{Unparker, park, park_timeout};
+#[cfg(not(loom))]
+pub use scope::{Scope, ScopedJoinHandle, scope};
+#[cfg(not(loom))]
+pub use shut_down::ShutDown;
+#[cfg(not(loom))]
+pub use task::block_on;
+#[cfg(not(loom))]
+pub use time::sleep;

@@ -1,0 +1,29 @@
+//! # What lives here
+//! The machine, an OS thread that runs Gs: its record ([`machine`]), the runtime's only thread-local ([`current`]),
+//! and the protocol by which an M is in or out of the runtime ([`section`]).
+//!
+//! # Who may come in
+//! `sched` drives Ms. What runs on a G asks [`current`] who it is.
+//!
+//! # Invariants
+//! 1. An M that holds a P has `m.p` set, and no other M has the same P. Only the M itself writes it while it is in
+//!    its section.
+//! 2. What belongs to a P's owner (runnext, free lists, the queue's owner side) is touched only by the M that holds
+//!    the P while it is in its section, or by a borrower that found it outside ([`section`] has the argument).
+//! 3. A pointer from [`current::machine`] is used before the next suspension point and never after it: the G may go
+//!    on on another M.
+//!
+//! # Locks and ordering
+//! See [`section`].
+//!
+//! # Tests
+//! `section_loom.rs` models the section; `tests/stress.rs` moves Gs between Ms thousands of times.
+
+#[cfg(not(loom))]
+pub(crate) mod current;
+#[cfg(not(loom))]
+mod machine;
+pub(crate) mod section;
+
+#[cfg(not(loom))]
+pub(crate) use machine::M;

@@ -1,0 +1,50 @@
+//! The operating system: memory, signals, fences, clock.
+//!
+//! # What lives here
+//!
+//! Thin, named wrappers around system calls. Nothing here knows what a G, an M or a stack is.
+//! One folder per platform holds them (`linux/` for Linux on x86_64) and this door re-exports it,
+//! so another platform is one more folder with the same names and a line below.
+//!
+//! - memory: [`page_bytes`], [`reserve`], [`release`], [`open`], [`close`], [`advise`], [`install_guards`],
+//!   [`discard`], [`guard_backend`], [`max_map_count`], [`Residency`];
+//! - signals: [`install_fault_handler`], [`Fault`], [`AltStack`];
+//! - last words: [`write_stderr`], [`abort`];
+//! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
+//! - clock and thread: [`now_ns`], [`set_timer_slack_ns`], [`prefetch`].
+//!
+//! # Who may come in
+//!
+//! Every room above. This is the only room that uses `libc`.
+//!
+//! # Invariants
+//!
+//! - I1. A mapping made by [`reserve`] belongs to its caller until [`release`]; nobody else unmaps it or
+//!   changes its protection.
+//! - I2. [`install_guards`] and [`discard`] may be repeated over the same range without harm. The batched
+//!   system call is therefore simply redone range by range when the kernel refuses it or stops half-way.
+//! - I3. Once [`install_fault_handler`] has returned, the handlers that were there before never change, and
+//!   what the fault handler reads is complete.
+//! - I4. [`write_stderr`] and [`abort`] are safe in a signal handler: they neither allocate nor lock.
+//! - I5. An [`AltStack`] is dropped on the thread that made it (it is not `Send`).
+//!
+//! # Locks and ordering
+//!
+//! No locks, apart from the standard library's `OnceLock` at start-up. The cached answers (page size, guard
+//! backend, whether batches work) are independent numbers, so `Relaxed` is enough. [`heavy_fence`] on one
+//! side and [`light_fence`] on the other order plain accesses as two `SeqCst` fences would.
+//!
+//! # Tests
+//!
+//! `os/tests.rs` for this room alone; `stack/tests.rs` drives guards, faults and discards in earnest.
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod linux;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) use linux::*;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("pirn runs on Linux x86_64 only; another platform is one more folder in runtime/src/os");
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! How a G leaves its stack: parking and yielding.
+
+use crate::coro::Suspend;
+use crate::g::G;
+use crate::m::current;
+use crate::os::now_ns;
+use crate::probe::WaitReason;
+use crate::sched::Entered;
+use crate::shut_down::ShutDown;
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::thread::panicking;
+
+/// Parks the G `g`, which is the caller.
+#[inline]
+pub(super) fn park(g: &'static G, reason: WaitReason) {
+    if in_closing(g) {
+        unwind();
+    }
+    park_uninterruptibly(g, reason);
+    if in_closing(g) {
+        unwind();
+    }
+}
+
+/// Parks the G `g`, which is the caller, also when its runtime closes.
+#[inline]
+pub(super) fn park_uninterruptibly(g: &'static G, reason: WaitReason) {
+    if g.word.take_token() {
+        return;
+    }
+    if panicking() {
+        return park_panicking(g, reason);
+    }
+    suspend(g, Suspend::Park(reason));
+}
+
+#[inline(always)]
+fn suspend(g: &'static G, what: Suspend) {
+    let way_out = g.way_out.get().expect("a G that runs has a way out");
+    // SAFETY: `g` is the caller, on its own stack.
+    unsafe { way_out.suspend(what) };
+}
+
+/// A G that unwinds stays with its M (park I4).
+#[cold]
+fn park_panicking(g: &'static G, reason: WaitReason) {
+    g.locked_m.set(current::machine());
+    suspend(g, Suspend::Park(reason));
+    g.locked_m.set(ptr::null());
+}
+
+/// Whether the G is to be unwound instead of parked.
+#[inline]
+pub(crate) fn in_closing(g: &'static G) -> bool {
+    // SAFETY: `g` is the caller, so its runtime is there.
+    unsafe { g.shared() }.is_closing()
+}
+
+#[cold]
+fn unwind() {
+    // A second panic would abort: what a destructor waits for, it waits for.
+    if !panicking() {
+        std::panic::resume_unwind(Box::new(ShutDown));
+    }
+}
+
+/// Lets others run; the caller goes to the end of the local queue, or of the global one.
+#[inline]
+pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
+    // SAFETY: `g` is the caller, so its runtime is there.
+    let shared = unsafe { g.shared() };
+    if panicking() {
+        // It may not go to a queue that others take from, so it sleeps a moment, with its M.
+        return super::park_until(WaitReason::Sleep, now_ns());
+    }
+    if !alone(shared) {
+        suspend(g, what);
+    }
+    if in_closing(g) {
+        unwind();
+    }
+}
+
+/// Whether nothing else can run here, so that a yield needs no switch. Not at every 61st time: then the M looks round.
+#[inline(always)]
+fn alone(shared: &crate::sched::Shared) -> bool {
+    Entered::new().as_ref().and_then(Entered::p).is_some_and(|p| {
+        p.is_empty()
+            && shared.global_len.load(Ordering::Relaxed) == 0
+            && !p.peek_pick().is_multiple_of(crate::config::FAIRNESS_TICKS)
+            && {
+                p.count_pick();
+                true
+            }
+    })
+}

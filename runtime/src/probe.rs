@@ -1,0 +1,93 @@
+//! Names of what can happen: wait reasons, statuses, and the one way to die.
+
+/// Why a G waits. Where Go has the same thing, the word is Go's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum WaitReason {
+    /// It does not wait.
+    None,
+    /// [`park`](crate::park) and [`park_timeout`](crate::park_timeout).
+    Park,
+    /// [`sleep`](crate::sleep).
+    Sleep,
+    /// [`JoinHandle::join`](crate::JoinHandle::join).
+    Join,
+    /// The end of a [`scope`](crate::scope), which waits for the Gs that it started.
+    Scope,
+    /// [`block_on`](crate::block_on).
+    BlockOn,
+    /// [`Timer::wait`](crate::time::Timer::wait).
+    Timer,
+    /// [`Ticker::wait`](crate::time::Ticker::wait).
+    Ticker,
+}
+
+impl WaitReason {
+    /// All of them, by their number.
+    pub(crate) const ALL: [WaitReason; 8] = [
+        WaitReason::None,
+        WaitReason::Park,
+        WaitReason::Sleep,
+        WaitReason::Join,
+        WaitReason::Scope,
+        WaitReason::BlockOn,
+        WaitReason::Timer,
+        WaitReason::Ticker,
+    ];
+
+    /// The word for dumps.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            WaitReason::None => "",
+            WaitReason::Park => "park",
+            WaitReason::Sleep => "sleep",
+            WaitReason::Join => "join",
+            WaitReason::Scope => "scope",
+            WaitReason::BlockOn => "block on",
+            WaitReason::Timer => "timer",
+            WaitReason::Ticker => "ticker",
+        }
+    }
+
+    /// The reason with that number.
+    pub(crate) fn from_u8(n: u8) -> WaitReason {
+        Self::ALL.get(usize::from(n)).copied().unwrap_or(WaitReason::None)
+    }
+}
+
+/// Where a G is, with Go's numbers. The owner of the G writes it; everybody may read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Status {
+    /// On a queue or in a runnext.
+    Runnable = 1,
+    /// On an M.
+    Running = 2,
+    /// Parked.
+    Waiting = 4,
+    /// Free: the record is in a pool.
+    Dead = 6,
+}
+
+impl Status {
+    /// The status with that number.
+    pub(crate) fn from_u8(n: u8) -> Status {
+        match n {
+            1 => Status::Runnable,
+            2 => Status::Running,
+            4 => Status::Waiting,
+            _ => Status::Dead,
+        }
+    }
+}
+
+/// One line to the user's terminal that is not the program's own output.
+pub(crate) fn complain(line: &str) {
+    crate::os::write_stderr(format!("{line}\n").as_bytes());
+}
+
+/// A broken rule of the house: says which and ends the process.
+pub(crate) fn fatal(what: &str) -> ! {
+    crate::os::write_stderr(format!("fatal error: {what}\n").as_bytes());
+    crate::os::abort();
+}

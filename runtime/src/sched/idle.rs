@@ -1,0 +1,98 @@
+//! Idle Ps and searching Ms: whether a wake is needed, and why none is lost.
+//!
+//! # The protocol
+//! ```text
+//! who has made work visible (a queue, the global queue)     who goes idle
+//!   work is in the queue                                       idle_ps += 1
+//!   fence F1                                                   searching -= 1, if it was
+//!   if idle_ps > 0 and searching == 0                          fence F2
+//!      and CAS searching 0 -> 1: wake a P                      look at every queue again
+//! ```
+//!
+//! # The argument
+//! F1 and F2 are sequentially consistent, so one comes first. If F2 comes first, the loads after F1 see the idle P
+//! and the lowered `searching`; if F1 comes first, the look after F2 sees the work. Either way somebody goes for it,
+//! unless `searching` is not 0 because of a third M, and then that M finds the work or goes through F2 itself, later
+//! than F1, because its own decrement had not been seen yet.
+//!
+//! A waker that has raised `searching` and then finds no idle P under the scheduler's lock lowers it again *under that
+//! lock*. Work that somebody did not announce because of it is not lost: a P that becomes idle later takes the same
+//! lock first, so its F2 comes after the lowering, and the load that saw `searching` raised stood before F2. So F1
+//! came before F2, and the P's last look sees the work.
+//!
+//! An M that stops searching because it has found something looks whether there is more, behind a fence, and wakes
+//! the next: so one wake at a time goes through the Ms.
+
+use crate::loom::{AtomicU32, Ordering, fence};
+
+/// The two counters. They change rarely and are read at every wake-up, so they share a line with nothing else.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    idle_ps: AtomicU32,
+    searching: AtomicU32,
+}
+
+impl Idle {
+    /// `idle_ps` Ps are idle and nobody searches.
+    pub(crate) fn new(idle_ps: u32) -> Idle {
+        Idle {
+            idle_ps: AtomicU32::new(idle_ps),
+            searching: AtomicU32::new(0),
+        }
+    }
+
+    /// How many Ps are idle.
+    #[inline]
+    pub(crate) fn idle_ps(&self) -> u32 {
+        self.idle_ps.load(Ordering::Relaxed)
+    }
+
+    /// How many Ms search.
+    #[inline]
+    pub(crate) fn searching(&self) -> u32 {
+        self.searching.load(Ordering::Relaxed)
+    }
+
+    /// Work has been made visible. True if the caller now has to wake a P; it counts as searching already.
+    #[inline]
+    pub(crate) fn announce(&self) -> bool {
+        fence(Ordering::SeqCst); // F1
+        self.idle_ps.load(Ordering::Relaxed) != 0
+            && self.searching.load(Ordering::Relaxed) == 0
+            && self
+                .searching
+                .compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// A P was put on the idle list. Under the scheduler's lock.
+    pub(crate) fn p_went_idle(&self) {
+        self.idle_ps.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A P was taken off the idle list. Under the scheduler's lock.
+    pub(crate) fn p_left_idle(&self) {
+        self.idle_ps.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// An M begins to search.
+    pub(crate) fn begin_search(&self) {
+        self.searching.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// An M no longer searches. True if it was the last. The caller has to look at every queue afterwards.
+    pub(crate) fn end_search(&self) -> bool {
+        let last = self.searching.fetch_sub(1, Ordering::SeqCst) == 1;
+        self.before_last_look();
+        last
+    }
+
+    /// Between going idle and the last look at every queue.
+    pub(crate) fn before_last_look(&self) {
+        fence(Ordering::SeqCst); // F2
+    }
+}
+
+#[cfg(all(test, loom))]
+#[path = "idle_loom.rs"]
+mod tests;

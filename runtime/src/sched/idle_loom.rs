@@ -1,0 +1,115 @@
+//! Models of idle and wake: work that was made visible is taken by somebody, always.
+
+use super::*;
+use crate::loom::{Mutex, model, thread};
+use loom::sync::Arc;
+
+/// A runtime with queues that are only counters. `ps` are the idle Ps under the lock.
+struct House {
+    idle: Idle,
+    queue: AtomicU32,
+    lock: Mutex<u32>,
+    /// Ps that were woken to search: each is a promise that somebody will look again.
+    woken: AtomicU32,
+}
+
+impl House {
+    fn new(idle_ps: u32) -> Arc<House> {
+        Arc::new(House {
+            idle: Idle::new(idle_ps),
+            queue: AtomicU32::new(0),
+            lock: Mutex::new(idle_ps),
+            woken: AtomicU32::new(0),
+        })
+    }
+
+    fn publish(&self) {
+        // A plain store, as the queue's push is one. One producer at a time.
+        self.queue
+            .store(self.queue.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.announce();
+    }
+
+    fn announce(&self) {
+        if self.idle.announce() {
+            let mut ps = self.lock.lock().unwrap();
+            if *ps == 0 {
+                // The lowering happens under the lock: the argument needs it.
+                self.idle.end_search();
+                return;
+            }
+            *ps -= 1;
+            self.idle.p_left_idle();
+            drop(ps);
+            self.woken.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// An M with a P goes idle. True if its last look found work.
+    fn go_idle(&self, searching: bool) -> bool {
+        {
+            let mut ps = self.lock.lock().unwrap();
+            *ps += 1;
+            self.idle.p_went_idle();
+        }
+        if searching {
+            self.idle.end_search();
+        } else {
+            self.idle.before_last_look();
+        }
+        self.queue.load(Ordering::Relaxed) > 0
+    }
+}
+
+#[test]
+fn a_push_and_a_p_that_goes_idle_do_not_miss_each_other() {
+    model(|| {
+        let house = House::new(0);
+        house.idle.begin_search();
+        let other = house.clone();
+        let idler = thread::spawn(move || other.go_idle(true));
+        house.publish();
+        let found = idler.join().unwrap();
+        assert!(found || house.woken.load(Ordering::SeqCst) == 1);
+    });
+}
+
+#[test]
+fn a_searcher_keeps_its_promise() {
+    model(|| {
+        // One P is idle already, another searches and goes idle, while work is published.
+        let house = House::new(1);
+        house.idle.begin_search();
+        let other = house.clone();
+        let idler = thread::spawn(move || other.go_idle(true));
+        house.publish();
+        let found = idler.join().unwrap();
+        assert!(found || house.woken.load(Ordering::SeqCst) >= 1);
+    });
+}
+
+#[test]
+fn a_wake_that_finds_no_p_hides_no_work() {
+    model(|| {
+        // A first waker has seen a P idle that somebody else takes before it: it raises `searching` in vain.
+        let house = House::new(0);
+        house.idle.begin_search();
+        let (a, b) = (house.clone(), house.clone());
+        let vain = thread::spawn(move || {
+            let ps = a.lock.lock().unwrap();
+            if *ps == 0 {
+                a.idle.end_search();
+                return 0;
+            }
+            drop(ps);
+            // It got the P after all and will search: that is a promise.
+            a.woken.fetch_add(1, Ordering::SeqCst);
+            1
+        });
+        let idler = thread::spawn(move || b.go_idle(false));
+        house.publish();
+        vain.join().unwrap();
+        let found = idler.join().unwrap();
+        assert!(found || house.woken.load(Ordering::SeqCst) >= 1);
+    });
+}

@@ -1,0 +1,84 @@
+//! The keeper: the one idle M that sleeps until the earliest deadline, and how it is told of an earlier one.
+//!
+//! # The protocol
+//! ```text
+//! who adds a timer without holding a P             who becomes the keeper (under the scheduler's lock)
+//!   earliest_ns = when, in a P's timers              until = ALERT
+//!   fence K1                                         fence K2
+//!   read until                                       until = the earliest of all Ps
+//!   if when < until: wake the keeper,                sleep until then, or until it is woken
+//!   or if there is none, an idle P
+//! ```
+//!
+//! # The argument
+//! If K1 comes first, the keeper's scan sees the timer. If K2 comes first, the adder reads ALERT or what the scan
+//! stored, and wakes the keeper if the timer is earlier than that; the wake is a token that the keeper's sleep takes,
+//! so it does not matter whether the keeper sleeps already. With no keeper there is nobody to wake who sleeps for
+//! timers: if a P is idle, an M is woken with it, and it looks at all timers before it sleeps again and then becomes
+//! the keeper itself. If no P is idle, the M of each P looks at its timers when it picks, and becomes the keeper when
+//! it finds nothing to do.
+//!
+//! A G that adds a timer while its M holds a P wakes nobody: that M looks at the timers before it sleeps.
+
+use crate::loom::{AtomicU64, Ordering, fence};
+
+/// No M keeps the time.
+const NONE: u64 = 0;
+/// A keeper is about to look: it wants to be told of any deadline.
+const ALERT: u64 = u64::MAX;
+
+/// The deadline that the keeper sleeps for.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    until_ns: AtomicU64,
+}
+
+/// What who adds a timer has to do.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Tell {
+    /// Nothing: the keeper wakes early enough.
+    Nobody,
+    /// Wake the keeper.
+    TheKeeper,
+    /// Nobody keeps the time: wake a P, if one is idle.
+    AnIdleP,
+}
+
+impl Keeper {
+    /// Nobody keeps the time.
+    pub(crate) fn new() -> Keeper {
+        Keeper {
+            until_ns: AtomicU64::new(NONE),
+        }
+    }
+
+    /// The caller becomes the keeper, under the scheduler's lock. `earliest_ns` looks at all timers. Returns the
+    /// deadline to sleep for.
+    pub(crate) fn take_up(&self, earliest_ns: impl FnOnce() -> u64) -> u64 {
+        self.until_ns.store(ALERT, Ordering::Relaxed);
+        fence(Ordering::SeqCst); // K2
+        let until = earliest_ns().max(1);
+        self.until_ns.store(until, Ordering::Relaxed);
+        until
+    }
+
+    /// The keeper is one no longer; under the scheduler's lock.
+    pub(crate) fn lay_down(&self) {
+        self.until_ns.store(NONE, Ordering::Relaxed);
+    }
+
+    /// A timer for `when_ns` has been added.
+    pub(crate) fn added(&self, when_ns: u64) -> Tell {
+        fence(Ordering::SeqCst); // K1
+        match self.until_ns.load(Ordering::Relaxed) {
+            NONE => Tell::AnIdleP,
+            until if when_ns < until => Tell::TheKeeper,
+            _ => Tell::Nobody,
+        }
+    }
+}
+
+#[cfg(all(test, loom))]
+#[path = "keeper_loom.rs"]
+mod tests;

@@ -1,0 +1,77 @@
+//! Gs that only one M may run, and Ms that wait for one G: as Go's locked threads.
+//!
+//! A G that parks while it panics stays with its M, because the panic count is a thread-local of std: moved away, it
+//! would leave the old thread panicking for ever. Nor may that M run others meanwhile: they would seem to panic. So
+//! the M gives up its P and waits. Whoever picks the G out of a queue hands its own P to that M, and looks for another.
+
+use super::shared::Shared;
+use crate::g::Runnable;
+use crate::m::M;
+use crate::p::P;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Shared {
+    /// The M's G has parked, and is locked to it: waits until somebody has picked the G.
+    #[cold]
+    pub(super) fn wait_for_locked(&self, m: &Arc<M>) -> Runnable {
+        m.waits_for_locked.store(true, Ordering::Relaxed);
+        self.hand_off(m);
+        loop {
+            if let Some(p) = m.take_handed() {
+                m.waits_for_locked.store(false, Ordering::Relaxed);
+                self.took_p(m, p);
+                // Acquire: partner is the Release in `hand_to_locked`.
+                let g = m.locked_g.swap(ptr::null_mut(), Ordering::Acquire);
+                // SAFETY: records are never freed, and a P was handed over together with this G.
+                let g = unsafe { g.as_ref() }.expect("the P came with the G");
+                // SAFETY: `hand_to_locked` gave up its Runnable for this.
+                return unsafe { Runnable::own(g) };
+            }
+            std::thread::park();
+        }
+    }
+
+    /// `m` has picked a G that is locked to another M: that one gets the G and the P.
+    #[cold]
+    pub(super) fn hand_to_locked(&self, m: &M, runnable: Runnable) {
+        let g = runnable.g();
+        // SAFETY: an M that a G is locked to waits for it.
+        let target = unsafe { &*g.locked_m.get() };
+        let p = m.p_ptr();
+        m.set_p(ptr::null());
+        target
+            .locked_g
+            .store(ptr::from_ref(g).cast_mut(), Ordering::Release);
+        target.hand(p);
+        target.wake();
+    }
+
+    /// Gives the M's P to another M if there is work for it, else makes it idle.
+    fn hand_off(&self, m: &M) {
+        // SAFETY: this is the M itself, in its section.
+        let Some(p) = (unsafe { m.p() }) else { return };
+        if let Some(g) = p.take_next() {
+            self.queue(p, g);
+        }
+        let p: *const P = m.p_ptr();
+        m.set_p(ptr::null());
+        // SAFETY: Ps live as long as the runtime.
+        let p = unsafe { &*p };
+        let mut queues = self.lock();
+        if p.has_queued() || !queues.global.is_empty() {
+            self.idle.begin_search();
+            self.start_m(queues, p, true);
+            return;
+        }
+        self.put_idle_p(&mut queues, p);
+        drop(queues);
+        self.idle.before_last_look();
+        if self.has_visible_work() && self.idle.announce() {
+            self.wake_p();
+        }
+        // Whoever makes a P idle sees to its timers (I3).
+        self.tell_keeper(p.timers.earliest_ns());
+    }
+}

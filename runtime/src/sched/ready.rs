@@ -1,0 +1,104 @@
+//! Makes Gs ready: which queue a G goes to, and who hears of it.
+
+use super::shared::{Entered, Shared};
+use crate::g::Runnable;
+use crate::p::OwnedP;
+use crate::probe::Status;
+use std::sync::atomic::Ordering;
+
+/// A G that was parked has been claimed: it may run.
+#[inline]
+pub(crate) fn ready(g: Runnable) {
+    let shared = g.g().shared_ptr();
+    // SAFETY: the caller owns the G, so its runtime is there.
+    let shared_ref = unsafe { g.g().shared() };
+    match Entered::new().as_ref().and_then(|e| e.p_of(shared)) {
+        Some(p) => shared_ref.ready_on(p, g),
+        None => shared_ref.inject(g),
+    }
+}
+
+impl Shared {
+    /// Makes a G ready from a P: it runs next here, or, if slices are long, as soon as any P comes to it.
+    #[inline]
+    pub(crate) fn ready_on(&self, p: OwnedP<'_>, g: Runnable) {
+        g.g().set_status(Status::Runnable);
+        if p.is_coarse() && self.ps.len() > 1 {
+            self.queue(p, g);
+        } else if let Some(driven_out) = p.put_next(g) {
+            self.queue(p, driven_out);
+        }
+    }
+
+    /// Starts a new G on a P: it runs next, and the one that it drives out of runnext may be stolen. Returns whether
+    /// the caller should yield, because its queue has overflowed more than once in its slice.
+    #[inline]
+    pub(crate) fn start_on(&self, p: OwnedP<'_>, g: Runnable) -> bool {
+        match p.put_next(g) {
+            Some(driven_out) => self.queue(p, driven_out),
+            None => {
+                // With long slices a lone G in runnext would wait for its maker.
+                if p.is_coarse()
+                    && self.ps.len() > 1
+                    && let Some(g) = p.take_next()
+                {
+                    return self.queue(p, g);
+                }
+                false
+            }
+        }
+    }
+
+    /// Appends a G to the local queue and announces it. Returns true after a repeated overflow.
+    #[inline]
+    pub(crate) fn queue(&self, p: OwnedP<'_>, g: Runnable) -> bool {
+        let again = match p.push(g) {
+            Ok(()) => false,
+            Err(g) => self.overflow(p, g),
+        };
+        self.announce(p);
+        again
+    }
+
+    /// Something has been made visible on the caller's P.
+    #[inline]
+    pub(crate) fn announce(&self, _p: OwnedP<'_>) {
+        // The only P of a runtime is not idle while its holder announces.
+        if self.ps.len() > 1 && self.idle.announce() {
+            self.wake_p();
+        }
+    }
+
+    /// The queue is full: half of it goes to the global queue, and the new one behind it.
+    #[cold]
+    fn overflow(&self, p: OwnedP<'_>, g: Runnable) -> bool {
+        let mut queues = self.lock();
+        for _ in 0..crate::config::LOCAL_QUEUE_MAX / 2 {
+            match p.pop() {
+                Some(g) => queues.global.push_back(g),
+                None => break,
+            }
+        }
+        queues.global.push_back(g);
+        self.publish_global(&queues);
+        drop(queues);
+        p.note_overflow()
+    }
+
+    /// Appends a G to the global queue: for who holds no P of this runtime, and for Gs that shall wait their turn.
+    pub(crate) fn inject(&self, g: Runnable) {
+        g.g().set_status(Status::Runnable);
+        let mut queues = self.lock();
+        queues.global.push_back(g);
+        self.publish_global(&queues);
+        drop(queues);
+        if self.idle.announce() {
+            self.wake_p();
+        }
+    }
+
+    /// Whether a G can be seen from outside its P.
+    pub(crate) fn has_visible_work(&self) -> bool {
+        self.global_len.load(Ordering::Relaxed) > 0 || self.ps.iter().any(|p| p.has_queued())
+    }
+}

@@ -1,0 +1,189 @@
+//! The M loop: runs one G after another.
+
+use super::shared::Shared;
+use crate::coro::{Coro, Outcome, Suspend, WayOut};
+use crate::g::{G, Runnable};
+use crate::m::{M, current};
+use crate::os;
+use crate::p::OwnedP;
+use crate::probe::{Status, complain, fatal};
+use crate::stack::{GStack, StackError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What an M's thread does, from its beginning to its end.
+pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
+    current::set_machine(Arc::as_ptr(m));
+    m.set_thread(std::thread::current());
+    // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
+    let alt_stack = os::AltStack::install().map_err(|e| {
+        complain(&format!(
+            "pirn: no alternate stack for signals: {e}; stack overflows will not be named"
+        ))
+    });
+    run_hook(shared.setup.on_start.as_deref());
+    if catch_unwind(AssertUnwindSafe(|| shared.run(m))).is_err() {
+        fatal("an M of the scheduler panicked");
+    }
+    run_hook(shared.setup.on_stop.as_deref());
+    drop(alt_stack);
+    current::set_machine(ptr::null());
+}
+
+fn run_hook(hook: Option<&(dyn Fn() + Send + Sync)>) {
+    let Some(hook) = hook else { return };
+    if catch_unwind(AssertUnwindSafe(hook)).is_err() {
+        complain("pirn: a thread hook panicked (Builder::on_thread_start, on_thread_stop)");
+    }
+}
+
+impl Shared {
+    fn run(&self, m: &Arc<M>) {
+        if let Some(p) = m.take_handed() {
+            self.took_p(m, p);
+        }
+        while let Some(mut g) = self.find(m) {
+            while let Some(next) = self.execute(m, g) {
+                g = next;
+            }
+        }
+    }
+
+    /// Runs a G until it wants something, and does that. Returns a G that this M has to run next, if there is one.
+    #[inline]
+    fn execute(&self, m: &Arc<M>, runnable: Runnable) -> Option<Runnable> {
+        let g = runnable.g();
+        let locked = g.locked_m.get();
+        if !locked.is_null() && locked != Arc::as_ptr(m) {
+            self.hand_to_locked(m, runnable);
+            return None;
+        }
+        // SAFETY: the Runnable says that this M owns the G.
+        let coro = unsafe { &mut *g.coro.get() };
+        if coro.is_none() {
+            // SAFETY: this is the M itself, in its section.
+            let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
+            match bind(p, g) {
+                Ok(fresh) => *coro = Some(fresh),
+                Err(error) => {
+                    self.stall(runnable, &error);
+                    return None;
+                }
+            }
+        }
+        let coro = coro.as_mut().expect("it has just been bound");
+        let id = g.id();
+        m.set_g(Some(g));
+        g.set_status(Status::Running);
+        g.last_m.store(m.id, Ordering::Relaxed);
+        loop {
+            m.section.leave();
+            // When Gs own their thread-locals, the block of `g` is loaded here, and this M's own one after.
+            let outcome = coro.resume();
+            m.section.enter();
+            let Outcome::Suspended(Suspend::Park(reason)) = outcome else {
+                m.set_g(None);
+                self.put_away(m, runnable, outcome);
+                return None;
+            };
+            g.set_waiting(reason, self.coarse_ms());
+            let locked = !g.locked_m.get().is_null();
+            m.set_g(None);
+            if g.word.commit_park(id) {
+                // From here on `g` is somebody else's.
+                return locked.then(|| self.wait_for_locked(m));
+            }
+            m.set_g(Some(g));
+            g.set_status(Status::Running);
+        }
+    }
+
+    /// Puts a G that yielded or ended where it belongs.
+    #[inline]
+    fn put_away(&self, m: &M, runnable: Runnable, outcome: Outcome) {
+        // SAFETY: this is the M itself, in its section.
+        let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
+        match outcome {
+            Outcome::Finished => self.retire(p, runnable),
+            Outcome::Suspended(Suspend::YieldGlobal) => self.inject(runnable),
+            Outcome::Suspended(_) => {
+                runnable.g().set_status(Status::Runnable);
+                // Not announced: it takes the place of the G that this M runs next, and that one was announced.
+                if let Err(g) = p.push(runnable) {
+                    self.queue(p, g);
+                }
+            }
+        }
+    }
+
+    /// A G has ended: its stack goes back, and its record if nobody holds a handle.
+    #[inline]
+    fn retire(&self, p: OwnedP<'_>, runnable: Runnable) {
+        let g = runnable.g();
+        // SAFETY: this M owns the G; its coroutine has finished.
+        unsafe { *g.coro.get() = None };
+        // SAFETY: as above.
+        let slot = unsafe { &mut *g.slot.get() }
+            .take()
+            .expect("a G that ran has a stack");
+        p.stacks().give(slot);
+        g.set_status(Status::Dead);
+        if g.join.retire() {
+            g.end();
+            p.free_gs().give(g);
+        }
+        p.count_retired();
+        if self.has_stalled.load(Ordering::Relaxed) {
+            self.unstall();
+        }
+    }
+
+    /// There is no stack for a G's first run. It waits until another G gives one back; if there is no other, nothing
+    /// can go on.
+    #[cold]
+    fn stall(&self, runnable: Runnable, error: &StackError) {
+        let mut queues = self.lock();
+        self.has_stalled.store(true, Ordering::SeqCst);
+        queues.stalled.push(runnable);
+        let stalled = queues.stalled.len() as u64;
+        drop(queues);
+        tracing::warn!(target: "pirn::sched", %error, stalled, "no stack for a new goroutine; it waits for one");
+        // One may have been given back while the flag was not up yet; and if all that live are stalled, none will be.
+        if stalled >= self.live_gs() {
+            fatal(&format!("no goroutine can run: {error}"));
+        }
+    }
+
+    #[cold]
+    fn unstall(&self) {
+        let mut queues = self.lock();
+        if let Some(g) = queues.stalled.pop() {
+            queues.global.push_back(g);
+            self.publish_global(&queues);
+        }
+        self.has_stalled
+            .store(!queues.stalled.is_empty(), Ordering::SeqCst);
+    }
+}
+
+/// Gives a G that has never run a stack and a coroutine.
+#[inline]
+fn bind(p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
+    let slot = p.stacks().take(g.class())?;
+    slot.set_owner(ptr::from_ref(g).cast());
+    // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
+    let stack = unsafe { GStack::on(&slot, 0) };
+    // SAFETY: this M owns the G.
+    unsafe { *g.slot.get() = Some(slot) };
+    Ok(Coro::new(stack, g, begin))
+}
+
+/// The first frame of every G.
+fn begin(g: &'static G, way_out: WayOut) {
+    g.way_out.set(Some(way_out));
+    let body = g.body().expect("go has set it");
+    // SAFETY: `go` has put what the body takes into the record, and this is its only run.
+    unsafe { body(g) };
+}

@@ -1,0 +1,251 @@
+//! What the Ms of one runtime share, and the way into it from a G.
+
+use super::idle::Idle;
+use super::keeper::Keeper;
+use crate::g::Runnable;
+use crate::m::{M, current};
+use crate::p::{OwnedP, P};
+use crate::stack::Class;
+use crossbeam_utils::CachePadded;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::thread::{JoinHandle, Thread};
+
+/// A hook that runs on an M's thread.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// What a runtime is built with.
+pub(crate) struct Setup {
+    pub(crate) procs: usize,
+    pub(crate) class: Class,
+    pub(crate) max_threads: usize,
+    pub(crate) name: String,
+    pub(crate) thread_name: Option<Arc<dyn Fn(usize) -> String + Send + Sync>>,
+    pub(crate) on_start: Option<Hook>,
+    pub(crate) on_stop: Option<Hook>,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("procs", &self.procs)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One runtime.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) setup: Setup,
+    pub(crate) ps: Box<[P]>,
+    pub(crate) idle: CachePadded<Idle>,
+    pub(crate) keeper: CachePadded<Keeper>,
+    /// The length of the global queue, read without the lock.
+    pub(crate) global_len: CachePadded<AtomicUsize>,
+    queues: CachePadded<Mutex<Queues>>,
+    /// Nanoseconds on the monotonic clock, a little old: kept by sysmon and by Ms that read the clock anyway.
+    pub(crate) coarse_ns: CachePadded<AtomicU64>,
+    /// No new Gs; whoever parks is unwound.
+    pub(crate) closing: AtomicBool,
+    /// sysmon sleeps because every P is idle; who takes a P wakes it.
+    pub(crate) sysmon_asleep: AtomicBool,
+    pub(crate) sysmon: OnceLock<Thread>,
+    /// Gs started and ended by who holds no P of this runtime.
+    pub(crate) foreign_spawned: AtomicU64,
+    pub(crate) foreign_retired: AtomicU64,
+    pub(crate) next_m: AtomicU32,
+    pub(crate) began_ns: u64,
+    /// Somebody is in `Queues::stalled`.
+    pub(crate) has_stalled: AtomicBool,
+    thread_warned: AtomicBool,
+    me: Weak<Shared>,
+}
+
+/// What the scheduler's lock guards.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    pub(crate) global: VecDeque<Runnable>,
+    pub(crate) idle_ps: Vec<usize>,
+    pub(crate) idle_ms: Vec<Arc<M>>,
+    pub(crate) keeper: Option<Arc<M>>,
+    /// Every M that has a thread.
+    pub(crate) ms: Vec<(Arc<M>, Option<JoinHandle<()>>)>,
+    /// Gs that found no stack for their first run; they wait until one is given back.
+    pub(crate) stalled: Vec<Runnable>,
+    /// Every M ends as soon as it has nothing to run.
+    pub(crate) stopping: bool,
+}
+
+/// A global queue that has been longer than this gives its memory back when it is empty.
+const GLOBAL_KEPT: usize = 4096;
+
+impl Queues {
+    /// Takes the next G of the global queue.
+    pub(crate) fn pop_global(&mut self) -> Option<Runnable> {
+        let g = self.global.pop_front();
+        if self.global.is_empty() && self.global.capacity() > GLOBAL_KEPT {
+            self.global = VecDeque::new();
+        }
+        g
+    }
+}
+
+impl Shared {
+    /// A runtime with all Ps idle and no M yet.
+    pub(crate) fn new(setup: Setup) -> Arc<Shared> {
+        let procs = setup.procs;
+        let now = crate::os::now_ns();
+        Arc::new_cyclic(|me| Shared {
+            ps: (0..procs).map(P::new).collect(),
+            idle: CachePadded::new(Idle::new(procs as u32)),
+            keeper: CachePadded::new(Keeper::new()),
+            global_len: CachePadded::new(AtomicUsize::new(0)),
+            queues: CachePadded::new(Mutex::new(Queues {
+                global: VecDeque::new(),
+                idle_ps: (0..procs).rev().collect(),
+                idle_ms: Vec::new(),
+                keeper: None,
+                ms: Vec::new(),
+                stalled: Vec::new(),
+                stopping: false,
+            })),
+            coarse_ns: CachePadded::new(AtomicU64::new(now)),
+            closing: AtomicBool::new(false),
+            sysmon_asleep: AtomicBool::new(false),
+            sysmon: OnceLock::new(),
+            foreign_spawned: AtomicU64::new(0),
+            foreign_retired: AtomicU64::new(0),
+            next_m: AtomicU32::new(0),
+            began_ns: now,
+            has_stalled: AtomicBool::new(false),
+            thread_warned: AtomicBool::new(false),
+            me: me.clone(),
+            setup,
+        })
+    }
+
+    /// The runtime itself, to be kept.
+    pub(crate) fn arc(&self) -> Arc<Shared> {
+        self.me.upgrade().expect("the caller keeps the runtime")
+    }
+
+    /// The scheduler's lock.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Queues> {
+        // A panic under the lock can only be an allocation that failed, before anything was changed.
+        self.queues.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Notes the length of the global queue after it changed, under the lock.
+    pub(crate) fn publish_global(&self, queues: &Queues) {
+        self.global_len.store(queues.global.len(), Ordering::Release);
+    }
+
+    /// Gives the free stacks of idle Ps to everybody, so that they can be trimmed.
+    pub(crate) fn flush_idle_stacks(&self) {
+        let queues = self.lock();
+        for &id in &queues.idle_ps {
+            // SAFETY: an idle P belongs to who holds the lock.
+            unsafe { OwnedP::of(&self.ps[id]) }.stacks().flush();
+        }
+    }
+
+    /// Reads the clock, for all.
+    pub(crate) fn refresh_clock(&self) -> u64 {
+        let now = crate::os::now_ns();
+        self.coarse_ns.store(now, Ordering::Relaxed);
+        now
+    }
+
+    /// Milliseconds since the start, a little old.
+    #[inline]
+    pub(crate) fn coarse_ms(&self) -> u32 {
+        (self
+            .coarse_ns
+            .load(Ordering::Relaxed)
+            .saturating_sub(self.began_ns)
+            / 1_000_000) as u32
+    }
+
+    /// Whether Gs are unwound instead of parked.
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// How many Gs have been started and have not ended.
+    pub(crate) fn live_gs(&self) -> u64 {
+        // The ended ones first: each of them was counted as started before, so the difference is never too small to
+        // be true at some moment in between, and 0 means 0 once no G can be started any more.
+        let retired: u64 =
+            self.foreign_retired.load(Ordering::Acquire) + self.ps.iter().map(P::retired).sum::<u64>();
+        let spawned: u64 =
+            self.foreign_spawned.load(Ordering::Acquire) + self.ps.iter().map(P::spawned).sum::<u64>();
+        spawned.saturating_sub(retired)
+    }
+
+    /// Says once that the system gave no thread.
+    pub(crate) fn warn_no_thread(&self, error: &std::io::Error) {
+        if !self.thread_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "pirn::sched",
+                %error,
+                "no thread for another M; the runtime goes on with those it has and tries again later"
+            );
+        }
+    }
+}
+
+/// The runtime, entered from a G's own code: the M may use its P until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Entered<'a> {
+    m: &'a M,
+    leave: bool,
+}
+
+impl<'a> Entered<'a> {
+    /// Enters. None on a thread that is no M. `'a` must end before the next suspension point: it is the caller's
+    /// function, which does not suspend while it has this.
+    #[inline(always)]
+    pub(crate) fn new() -> Option<Entered<'a>> {
+        let m = current::machine();
+        // SAFETY: an M lives as long as its thread runs (m I3).
+        let m = unsafe { m.as_ref() }?;
+        let leave = m.section.enter();
+        Some(Entered { m, leave })
+    }
+
+    /// The P of this M, if it has one and it belongs to that runtime.
+    #[inline(always)]
+    pub(crate) fn p_of(&self, shared: *const Shared) -> Option<OwnedP<'a>> {
+        if self.m.shared_ptr() != shared {
+            return None;
+        }
+        self.p()
+    }
+
+    /// The P of this M.
+    #[inline(always)]
+    pub(crate) fn p(&self) -> Option<OwnedP<'a>> {
+        // SAFETY: the M is in its section until `self` is dropped.
+        unsafe { self.m.p() }
+    }
+
+    /// The runtime of this M.
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> &'a Shared {
+        // SAFETY: an M's runtime lives as long as its thread.
+        unsafe { &*self.m.shared_ptr() }
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.leave {
+            self.m.section.leave();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Timers: who hears of a new one, and what happens to those that are due.
+
+use super::keeper::Tell;
+use super::shared::{Entered, Shared};
+use crate::g::{G, Runnable, Unparked};
+use crate::p::{OwnedP, P};
+use crate::probe::Status;
+use crate::timers::{Action, TimerKey};
+
+/// So many due timers are taken out under the lock at a time.
+const DUE_AT_ONCE: usize = 64;
+
+impl Shared {
+    /// Starts a timer, on the caller's P if it has one.
+    pub(crate) fn add_timer(&self, when_ns: u64, action: Action) -> TimerKey {
+        if let Some(p) = Entered::new().as_ref().and_then(|e| e.p_of(self)) {
+            return p.timers.insert(p.id, when_ns, action);
+        }
+        let p = &self.ps[when_ns as usize % self.ps.len()];
+        let key = p.timers.insert(p.id, when_ns, action);
+        self.tell_keeper(when_ns);
+        key
+    }
+
+    /// Cancels a timer; false if it was due already.
+    pub(crate) fn cancel_timer(&self, key: TimerKey) -> bool {
+        self.ps[key.p()].timers.cancel(key)
+    }
+
+    /// A timer was started by who will not look at it before it sleeps.
+    pub(super) fn tell_keeper(&self, when_ns: u64) {
+        match self.keeper.added(when_ns) {
+            Tell::Nobody => {}
+            Tell::TheKeeper => {
+                let keeper = self.lock().keeper.clone();
+                match keeper {
+                    Some(keeper) => keeper.wake(),
+                    None => self.wake_idle(),
+                }
+            }
+            Tell::AnIdleP => self.wake_idle(),
+        }
+    }
+
+    fn wake_idle(&self) {
+        if self.idle.announce() {
+            self.wake_p();
+        }
+    }
+
+    /// Does what is due on all Ps.
+    pub(super) fn run_all_due(&self, p: OwnedP<'_>, now_ns: u64) {
+        for of in &self.ps {
+            self.run_due(p, of, now_ns);
+        }
+    }
+
+    /// Does what is due in the timers of `of`. Gs that become ready go to the end of the caller's queue.
+    #[inline]
+    pub(super) fn run_due(&self, p: OwnedP<'_>, of: &P, now_ns: u64) {
+        if of.timers.earliest_ns() <= now_ns {
+            self.run_due_slowly(p, of, now_ns);
+        }
+    }
+
+    #[cold]
+    fn run_due_slowly(&self, p: OwnedP<'_>, of: &P, now_ns: u64) {
+        let mut due = Vec::with_capacity(DUE_AT_ONCE);
+        let mut ready = 0;
+        loop {
+            of.timers.take_due(now_ns, DUE_AT_ONCE, &mut due);
+            if due.is_empty() {
+                break;
+            }
+            for (when_ns, action) in due.drain(..) {
+                match action {
+                    Action::Wake(g, id) => ready += usize::from(self.wake_by_timer(p, g, id)),
+                    Action::Call(fire) => fire.fire(when_ns, now_ns),
+                }
+            }
+        }
+        // One G is for this M itself; a wake would cost more than it.
+        if ready > 1 {
+            self.announce(p);
+        }
+    }
+
+    fn wake_by_timer(&self, p: OwnedP<'_>, g: &'static G, id: u64) -> bool {
+        if g.word.unpark(id) != Unparked::Claimed {
+            return false;
+        }
+        g.set_status(Status::Runnable);
+        // SAFETY: it has just been claimed.
+        let g = unsafe { Runnable::own(g) };
+        if let Err(g) = p.push(g) {
+            self.queue(p, g);
+        }
+        true
+    }
+}

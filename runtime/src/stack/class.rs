@@ -1,0 +1,161 @@
+//! The sizes a stack can have, and the arithmetic of their layout.
+
+use crate::os::Advice;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+
+/// The size class of a stack: the distance between two stacks of its arena.
+///
+/// As with POSIX threads, the guard is counted in: a class of 256 KiB takes 256 KiB of address space per
+/// stack and lets a G use [`Class::usable_bytes`], which is 16 KiB less and up to 1 KiB of colouring. Powers
+/// of two keep what a parked G costs at one page and its share of a page table (4,096 + 513 bytes at 256
+/// KiB), and let `PIRN_STACK=256K` mean the class of 256 KiB instead of the next larger one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(crate) enum Class {
+    /// 64 KiB, of which 47 are usable.
+    K64,
+    /// 256 KiB, of which 239 are usable.
+    K256,
+    /// 1 MiB.
+    M1,
+    /// 4 MiB.
+    M4,
+    /// 16 MiB.
+    M16,
+    /// 64 MiB.
+    M64,
+    /// 256 MiB.
+    M256,
+    /// 1 GiB.
+    G1,
+}
+
+impl Class {
+    /// How many classes there are.
+    pub(crate) const COUNT: usize = 8;
+    /// All of them, smallest first; a class stands at its own index.
+    pub(crate) const ALL: [Class; Class::COUNT] = [
+        Class::K64,
+        Class::K256,
+        Class::M1,
+        Class::M4,
+        Class::M16,
+        Class::M64,
+        Class::M256,
+        Class::G1,
+    ];
+    /// The class for those who ask for none. Debug builds need three to five times the stack.
+    pub(crate) const DEFAULT: Class = if cfg!(debug_assertions) {
+        Class::M1
+    } else {
+        Class::K256
+    };
+
+    /// The smallest class of at least `limit_bytes`, guard included; `None` if that is more than the largest.
+    pub(crate) const fn fitting(limit_bytes: usize) -> Option<Class> {
+        let mut index = 0;
+        while index < Class::COUNT {
+            if Class::ALL[index].size_bytes() >= limit_bytes {
+                return Some(Class::ALL[index]);
+            }
+            index += 1;
+        }
+        None
+    }
+
+    /// The place of this class in [`Class::ALL`].
+    #[inline]
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The binary logarithm of [`Class::size_bytes`].
+    #[inline]
+    pub(crate) const fn shift(self) -> u32 {
+        16 + 2 * self as u32
+    }
+
+    /// What a stack of this class takes of the address space, guard included.
+    #[inline]
+    pub(crate) const fn size_bytes(self) -> usize {
+        1 << self.shift()
+    }
+
+    /// The guard at the low end of every slot. It is several pages, because C code compiled without stack
+    /// probes can step over a single one.
+    pub(crate) const fn guard_bytes(self) -> usize {
+        if self.size_bytes() <= MIB {
+            16 * KIB
+        } else {
+            64 * KIB
+        }
+    }
+
+    /// What a G can use of its stack at least, whatever its slot's colour and with nothing at the top.
+    pub(crate) const fn usable_bytes(self) -> usize {
+        self.size_bytes() - self.guard_bytes() - COLOURS * COLOUR_BYTES
+    }
+
+    /// How far the first slot lies above a 2 MiB boundary. Half of the 2 MiB that one page-table page maps
+    /// puts a slot's guard and its lower neighbour's top page on the same page-table page: 4.3 KiB saved per
+    /// stack.
+    pub(super) const fn lead_bytes(self) -> usize {
+        if self.size_bytes() > 2 * MIB { MIB } else { 0 }
+    }
+
+    /// Huge pages make deep stacks three to four times cheaper and small ones sixteen times dearer. A guard
+    /// in the first 2 MiB keeps the kernel from using one for the top page.
+    pub(super) const fn advice(self) -> Advice {
+        if self.has_huge_pages() {
+            Advice::Hugepage
+        } else {
+            Advice::NoHugepage
+        }
+    }
+
+    /// Whether deep parts of these stacks may use huge pages.
+    pub(super) const fn has_huge_pages(self) -> bool {
+        self.size_bytes() >= 64 * MIB
+    }
+
+    /// How much address space the arena asks for first. All together are 15 TiB of the 128 a process has.
+    pub(super) const fn arena_bytes(self) -> usize {
+        match self {
+            Class::K64 => 256 * GIB,
+            Class::K256 | Class::M4 | Class::M16 => 1024 * GIB,
+            Class::M64 | Class::M256 => 2048 * GIB,
+            Class::M1 | Class::G1 => 4096 * GIB,
+        }
+    }
+
+    /// How much of the arena is opened at a time.
+    pub(super) const fn step_bytes(self) -> usize {
+        if self.size_bytes() > 64 * MIB {
+            self.size_bytes()
+        } else {
+            64 * MIB
+        }
+    }
+
+    /// How many slots are armed at a time: as many as one batched call takes well, but no more than a step
+    /// opens.
+    pub(super) const fn batch_slots(self) -> usize {
+        let per_step = self.step_bytes() / self.size_bytes();
+        if per_step < BATCH_SLOTS {
+            per_step
+        } else {
+            BATCH_SLOTS
+        }
+    }
+}
+
+/// How many slots move between a cache and its arena at a time, and how many guards go in one call at most.
+pub(super) const BATCH_SLOTS: usize = 32;
+/// Tops of stacks are 64 bytes apart in 16 steps, or all Gs would fight for the same few sets of the
+/// processor's cache.
+pub(super) const COLOURS: usize = 16;
+/// A cache line.
+pub(super) const COLOUR_BYTES: usize = 64;

@@ -1,0 +1,87 @@
+//! Stack memory: where the stacks of Gs come from, where they go, and what happens at their end.
+//!
+//! # What lives here
+//!
+//! - `class`: the eight sizes a stack can have, and the arithmetic of their layout.
+//! - `arena`: one reservation of address space per class, process-wide and shared by all runtimes; made on
+//!   first use, opened piece by piece, never given back. Its free lists are here too.
+//! - `slot`: one stack of an arena, as a move-only handle; and what a coroutine needs to know of it.
+//! - `cache`: a P's own free slots, so that taking a stack is a pop from an array.
+//! - `scavenge`: gives the memory of free slots back to the system.
+//! - `fault`: tells a stack overflow from other faults, says so, and aborts.
+//! - `error`: why there is no stack.
+//!
+//! ```text
+//! a class's arena:
+//!   | lead-in | slot 0 | slot 1 | ... armed ... | opened, not armed | reserved ......... | tail |
+//!                                               ^ frontier, moves up in steps of 64 MiB
+//! a slot (addresses grow to the right, the stack grows to the left):
+//!   | guard   | usable ......... a page appears when it is touched ....... | room | colour |
+//!   ^ start   ^ limit()                                   base_below(room) ^      ^ base()
+//! ```
+//!
+//! A slot's life. Only "out" has an owner; `kept` counts the bytes at the top that no trim touches (0 unless
+//! somebody asked with [`Slot::keep_top`]).
+//!
+//! ```text
+//!   virgin --32 guards in one call--> P's cache <--take, give--> out (a G runs or waits there)
+//!                                      |     ^
+//!                           spill, age |     | refill, in this order
+//!                                      v     |
+//!              WARM (any pages) --idle--> TOP (one page) --surplus--> TRIMMED (no pages)
+//! ```
+//!
+//! # Who may come in
+//!
+//! `p` keeps a [`Cache`]; `coro` and `g` keep [`Slot`]s and make [`GStack`]s of them; `sysmon` calls
+//! [`scavenge()`]; `boot` calls [`install_overflow_report`] and [`scavenge_all`]; `observe` reads [`stats`].
+//!
+//! # Invariants
+//!
+//! - I1. A slot is in one place: a list of its arena, one cache, or one [`Slot`] handle. Handles are not
+//!   copied, and a forgotten handle keeps its slot out of use for ever: that is how a suspended stack is left
+//!   whole.
+//! - I2. The guard of a slot is in place before its handle exists, and stays. A stack never runs into its
+//!   neighbour unnoticed, as long as code touches its frames in steps of at most the guard (Rust probes every
+//!   page).
+//! - I3. What is said of a whole reservation (no core dump, huge pages or not) is said before its first page
+//!   is touched, and nothing of a slot but the stack itself is kept in the slot. So a class stays a handful
+//!   of mappings.
+//! - I4. Only memory of slots in WARM and TOP is given back, by the one scavenger that has taken them off
+//!   their list. Nobody can run on them meanwhile, and nobody needs what they hold, but for the kept bytes at
+//!   the top.
+//! - I5. `first_slot` and `records` of an arena are written once, under its lock, before its first slot
+//!   exists. Whoever holds a slot has therefore seen them, and reads them `Relaxed`.
+//! - I6. A record names the G that owns the slot, or nothing. Giving a slot back clears it.
+//!
+//! # Locks and ordering
+//!
+//! One lock per class, held for a few pushes, or for the 15 us that arming 32 slots takes; one `try_lock` for
+//! the scavenger, taken before a class's lock. Nothing else is locked inside them. A slot passes from thread
+//! to thread through these locks or with its G, so the stack's contents need no ordering here. The fault
+//! handler takes no lock: it pairs `Acquire` loads of `first_slot` (`Arena::find`) with the `Release` store
+//! in `Arena::reserve`, and of a record's owner (`owner_of`) with the `Release` store in `Slot::set_owner`.
+//!
+//! # Tests
+//!
+//! `stack/tests.rs`; those that must die or need a process to themselves run the test binary again.
+
+mod arena;
+mod cache;
+mod class;
+mod error;
+mod fault;
+mod scavenge;
+mod slot;
+
+#[cfg(test)]
+pub(crate) use arena::{owner_of, stats};
+pub(crate) use cache::Cache;
+pub(crate) use class::Class;
+pub(crate) use error::StackError;
+pub(crate) use fault::{FaultWriter, install_overflow_report};
+pub(crate) use scavenge::{scavenge, scavenge_all};
+pub(crate) use slot::{GStack, Slot};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! Gives the memory of free slots back to the system.
+//!
+//! Slots that lay in WARM for a whole round of half a second lose all pages but the top one, as long as fewer
+//! than an eighth of the recent peak are kept that way, and all pages beyond that. An eighth is enough to
+//! start the next burst on while the kernel's 1.4 us per fresh page are paid for the rest, and it keeps the
+//! average after a burst of deep stacks near 1 KiB per G, page tables included.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, TryLockError};
+
+use super::arena::{Arena, Lists};
+use crate::os::{self, Residency, Span};
+
+/// How long a slot must have been idle: a full round.
+const ROUND_MS: u64 = 500;
+/// How many slots keep their top page at least.
+const TOP_MIN: usize = 64;
+/// Which part of the recent peak keeps its top page.
+const TOP_DIVISOR: usize = 8;
+/// How many slots one call of `scavenge` handles: 2 to 3 ms, so that sysmon stays on time.
+const CALL_SLOTS: usize = 2048;
+/// How many slots are off their lists at a time, and so out of reach for those who need one.
+const CHUNK_SLOTS: usize = 256;
+
+/// What a call of [`scavenge`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Scavenged {
+    /// How many bytes went back to the system.
+    pub(crate) bytes: usize,
+    /// Whether later calls will find more, even if nothing happens until then.
+    pub(crate) is_pending: bool,
+}
+
+/// When the next round begins, in the callers' milliseconds. Whoever holds the lock is the scavenger (I4).
+static NEXT_ROUND_MS: Mutex<u64> = Mutex::new(0);
+
+/// Trims slots that have been idle, a limited number per call. To be called now and then with a monotonic
+/// clock; if nothing is due it costs a few uncontended locks. The round is shared by all runtimes, and so is
+/// the work.
+pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
+    let mut next_round_ms = match NEXT_ROUND_MS.try_lock() {
+        Ok(next_round_ms) => next_round_ms,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => {
+            return Scavenged {
+                bytes: 0,
+                is_pending: true,
+            };
+        }
+    };
+    let begins_round = now_ms >= *next_round_ms;
+    if begins_round {
+        *next_round_ms = now_ms + ROUND_MS;
+    }
+    let mut trimmer = Trimmer::new();
+    let mut slots_left = CALL_SLOTS;
+    let mut is_pending = false;
+    for arena in Arena::all() {
+        if begins_round {
+            begin_round(arena, &mut arena.lock());
+        }
+        loop {
+            let chunk = Chunk::take(arena, &mut arena.lock(), slots_left.min(CHUNK_SLOTS));
+            if chunk.is_empty() {
+                break;
+            }
+            slots_left -= chunk.len();
+            trimmer.trim(arena, chunk);
+        }
+        let lists = arena.lock();
+        let top_max_later = TOP_MIN.max(arena.out(&lists) / TOP_DIVISOR);
+        is_pending |= !lists.warm.is_empty() || lists.top.len() > top_max_later;
+    }
+    Scavenged {
+        bytes: trimmer.trimmed_bytes,
+        is_pending,
+    }
+}
+
+/// Takes all pages of all free slots, at once and however many there are, and says how many bytes that was.
+/// For the end of a runtime.
+pub(crate) fn scavenge_all() -> usize {
+    let _round = NEXT_ROUND_MS.lock();
+    let mut trimmer = Trimmer::new();
+    for arena in Arena::all() {
+        // Not more than there are now: another runtime may go on giving slots back.
+        let mut slots_left = {
+            let lists = arena.lock();
+            lists.warm.len() + lists.top.len()
+        };
+        while slots_left > 0 {
+            let chunk = Chunk::take_any(&mut arena.lock(), slots_left.min(CALL_SLOTS));
+            if chunk.is_empty() {
+                break;
+            }
+            slots_left -= chunk.len();
+            trimmer.trim(arena, chunk);
+        }
+    }
+    trimmer.trimmed_bytes
+}
+
+/// Settles what was idle in the round that ends here, and starts counting afresh.
+fn begin_round(arena: &Arena, lists: &mut Lists) {
+    lists.idle = lists.warm_low;
+    lists.warm_low = lists.warm.len();
+    lists.out_recent = lists.out_peak.max(lists.out_recent / 2);
+    lists.out_peak = arena.out(lists);
+}
+
+/// Slots taken off their lists to be trimmed.
+struct Chunk {
+    /// These keep their top page.
+    to_top: Vec<u32>,
+    /// These keep nothing.
+    to_trimmed: Vec<u32>,
+}
+
+impl Chunk {
+    /// Takes up to `slots_max` slots that are due, the coldest first.
+    fn take(arena: &Arena, lists: &mut Lists, slots_max: usize) -> Chunk {
+        let top_max = TOP_MIN.max(lists.out_recent.max(arena.out(lists)) / TOP_DIVISOR);
+        let mut chunk = Chunk {
+            to_top: Vec::new(),
+            to_trimmed: Vec::new(),
+        };
+        while chunk.len() < slots_max && lists.idle > 0 {
+            lists.idle -= 1;
+            let Some(index) = lists.warm.pop_front() else {
+                continue;
+            };
+            let top_has_room = lists.top.len() + chunk.to_top.len() < top_max;
+            if top_has_room {
+                chunk.to_top.push(index)
+            } else {
+                chunk.to_trimmed.push(index)
+            }
+        }
+        while chunk.len() < slots_max && lists.top.len() > top_max {
+            chunk.to_trimmed.extend(lists.top.pop_front());
+        }
+        // The slots taken off were among those that were not needed.
+        lists.warm_low = lists.warm_low.min(lists.warm.len());
+        chunk
+    }
+
+    /// Takes up to `slots_max` slots, due or not.
+    fn take_any(lists: &mut Lists, slots_max: usize) -> Chunk {
+        let warm_count = slots_max.min(lists.warm.len());
+        let top_count = (slots_max - warm_count).min(lists.top.len());
+        let to_trimmed = lists
+            .warm
+            .drain(..warm_count)
+            .chain(lists.top.drain(..top_count))
+            .collect();
+        lists.warm_low = lists.warm_low.min(lists.warm.len());
+        Chunk {
+            to_top: Vec::new(),
+            to_trimmed,
+        }
+    }
+
+    /// How many slots these are.
+    fn len(&self) -> usize {
+        self.to_top.len() + self.to_trimmed.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Trims chunks and counts.
+struct Trimmer {
+    /// Opened when the first chunk needs it.
+    residency: Option<Residency>,
+    trimmed_bytes: usize,
+}
+
+impl Trimmer {
+    fn new() -> Trimmer {
+        Trimmer {
+            residency: None,
+            trimmed_bytes: 0,
+        }
+    }
+
+    /// Gives the memory of a chunk back and puts its slots on their new lists.
+    fn trim(&mut self, arena: &Arena, mut chunk: Chunk) {
+        // In order of address, so that neighbours become one range. Guards in between stay (os I2).
+        chunk.to_trimmed.sort_unstable();
+        let mut spans: Vec<Span> = Vec::with_capacity(chunk.len());
+        for &index in &chunk.to_trimmed {
+            let span = span_below(arena, index, 0);
+            match spans.last_mut() {
+                Some(last) if last.start + last.bytes == span.start => last.bytes += span.bytes,
+                _ => spans.push(span),
+            }
+        }
+        spans.extend(
+            chunk
+                .to_top
+                .iter()
+                .map(|&index| span_below(arena, index, os::page_bytes())),
+        );
+
+        let residency = self.residency.get_or_insert_with(Residency::open);
+        let mut resident_bytes = 0;
+        spans.retain(|&span| {
+            let span_bytes = residency.bytes(span);
+            resident_bytes += span_bytes;
+            span_bytes > 0
+        });
+        // SAFETY: the slots were taken off their lists, so nobody uses them, and what is to be kept was left
+        // out (I4).
+        if unsafe { os::discard(&spans) }.is_ok() {
+            // Under mlockall the kernel refuses. The slots are as good as any, they just keep their memory.
+            self.trimmed_bytes += resident_bytes;
+        }
+        let mut lists = arena.lock();
+        lists.top.extend(chunk.to_top);
+        lists.trimmed.extend(chunk.to_trimmed);
+    }
+}
+
+/// All of a slot but its `top_bytes`, or the kept ones if they are more. Whole slots touch each other.
+fn span_below(arena: &Arena, index: u32, top_bytes: usize) -> Span {
+    // Relaxed: stored before the slot was put on the list it was taken from.
+    let kept_bytes = arena.record(index).kept_bytes.load(Ordering::Relaxed) as usize;
+    let spared_bytes = kept_bytes.max(top_bytes).next_multiple_of(os::page_bytes());
+    Span {
+        start: arena.slot_start(index),
+        bytes: arena.class().size_bytes() - spared_bytes,
+    }
+}

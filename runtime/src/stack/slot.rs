@@ -1,0 +1,162 @@
+//! One stack of an arena.
+
+use std::num::NonZeroUsize;
+use std::ptr;
+use std::sync::atomic::Ordering;
+
+use corosensei::stack::{STACK_ALIGNMENT, Stack, StackPointer};
+
+use super::arena::{Arena, Record};
+use super::class::{COLOUR_BYTES, COLOURS, Class};
+
+/// One stack, free for whoever holds the handle. There is no `Drop`: forgetting a slot keeps it out of use
+/// for ever, which is how a stack that still holds frames is left whole. Give it to a `Cache` to have it used
+/// again.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a slot that is not given back is never used again"]
+pub(crate) struct Slot {
+    class: Class,
+    index: u32,
+}
+
+impl Slot {
+    /// The slot `index` of `class`, which the caller has just taken off a list (I1).
+    #[inline]
+    pub(super) fn new(class: Class, index: u32) -> Slot {
+        Slot { class, index }
+    }
+
+    /// The size class.
+    #[inline]
+    pub(crate) fn class(&self) -> Class {
+        self.class
+    }
+
+    /// The number of this slot in its class.
+    #[inline]
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Where the stack begins: its highest address, a multiple of 64, which no frame reaches. Coloured:
+    /// neighbours begin at different offsets from a page boundary.
+    #[inline]
+    pub(crate) fn base(&self) -> usize {
+        let colour = self.index as usize % COLOURS;
+        self.arena().slot_start(self.index) + self.class.size_bytes() - colour * COLOUR_BYTES
+    }
+
+    /// Where the stack begins if `reserve_bytes` at the top are for something else: the room is
+    /// `base_below(reserve_bytes)..base()`, and both ends are aligned for a stack.
+    #[inline]
+    pub(crate) fn base_below(&self, reserve_bytes: usize) -> usize {
+        debug_assert!(
+            reserve_bytes < self.class.usable_bytes(),
+            "stack: no stack left below the room at the top"
+        );
+        (self.base() - reserve_bytes) & !(STACK_ALIGNMENT - 1)
+    }
+
+    /// The lowest usable address. Below lies the guard.
+    #[inline]
+    pub(crate) fn limit(&self) -> usize {
+        self.arena().slot_start(self.index) + self.class.guard_bytes()
+    }
+
+    /// Says whose stack this is now: what a fault on it is described by. Giving the slot back takes the name
+    /// away, so `owner` must stay valid until then (`Describe` reads it in a fault handler).
+    #[inline]
+    pub(crate) fn set_owner(&self, owner: *const ()) {
+        // Release: what `owner` points to is complete for the fault handler that loads it in
+        // `arena::owner_of`.
+        self.record().owner.store(owner.cast_mut(), Ordering::Release);
+    }
+
+    /// Says that this is nobody's stack (I6).
+    #[inline]
+    pub(super) fn clear_owner(&self) {
+        // Relaxed: nothing is published by a null.
+        self.record().owner.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// Has trimming spare the pages of the `reserve_bytes` room at the top, from the next time the slot is
+    /// given back until this is called with 0. Without it a free slot may lose all it holds, and reads as
+    /// zeros.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the door for goroutines with thread-locals of their own")
+    )]
+    pub(crate) fn keep_top(&self, reserve_bytes: usize) {
+        let end = self.arena().slot_start(self.index) + self.class.size_bytes();
+        let kept_bytes = if reserve_bytes == 0 {
+            0
+        } else {
+            end - self.base_below(reserve_bytes)
+        };
+        // Relaxed: the scavenger reads it after it took the slot off a list, under the lock it was put there
+        // with.
+        self.record()
+            .kept_bytes
+            .store(kept_bytes as u32, Ordering::Relaxed);
+    }
+
+    /// Whether the slot has a room at the top that was spared: what was written there is still there.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the door for goroutines with thread-locals of their own")
+    )]
+    pub(crate) fn has_kept_top(&self) -> bool {
+        self.record().kept_bytes.load(Ordering::Relaxed) != 0
+    }
+
+    /// The metadata of this slot.
+    #[inline]
+    pub(super) fn record(&self) -> &'static Record {
+        self.arena().record(self.index)
+    }
+
+    /// The arena this slot is a part of.
+    #[inline]
+    fn arena(&self) -> &'static Arena {
+        Arena::of(self.class)
+    }
+}
+
+/// The range of a slot that a coroutine runs in, in the form corosensei wants. It does not own the slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GStack {
+    base: StackPointer,
+    limit: StackPointer,
+}
+
+impl GStack {
+    /// The stack of `slot` below a room of `reserve_bytes` at its top.
+    ///
+    /// # Safety
+    ///
+    /// At most one coroutine at a time is made with stacks of this slot, and it has finished, or was never
+    /// resumed, when the slot is given back.
+    #[inline]
+    pub(crate) unsafe fn on(slot: &Slot, reserve_bytes: usize) -> GStack {
+        let not_null = "stack: a slot is never at address 0";
+        GStack {
+            base: NonZeroUsize::new(slot.base_below(reserve_bytes)).expect(not_null),
+            limit: NonZeroUsize::new(slot.limit() - slot.class().guard_bytes()).expect(not_null),
+        }
+    }
+}
+
+// SAFETY: a slot is guarded before its handle exists (I2), its usable part is far larger than MIN_STACK_SIZE,
+// and both addresses are multiples of STACK_ALIGNMENT. That it stays free for the coroutine is the promise
+// made in `on`.
+unsafe impl Stack for GStack {
+    #[inline]
+    fn base(&self) -> StackPointer {
+        self.base
+    }
+
+    #[inline]
+    fn limit(&self) -> StackPointer {
+        self.limit
+    }
+}

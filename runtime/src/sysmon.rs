@@ -1,0 +1,204 @@
+//! # What lives here
+//! The watchman: a thread that needs no P. It prints schedtrace, keeps the coarse clock, gives idle stacks back, and
+//! helps where the Ms by themselves would be late: a G stuck in runnext behind a long slice, timers that nobody looks
+//! at, work that no idle P has heard of. Taking Ps back from Ms that block or compute comes here too.
+//!
+//! # Invariants
+//! 1. Nothing depends on sysmon to happen at all, but what waits behind a G that does not come into the runtime.
+//! 2. sysmon sleeps without a limit only while every P is idle; it says so under the scheduler's lock, and whoever takes
+//!    a P after that wakes it (`sched/find.rs`, `took_p`).
+
+use crate::boot::env::Format;
+use crate::config::{SCAVENGE_NS, SYSMON_MAX_NS, SYSMON_MIN_NS, SYSMON_PENDING_NS};
+use crate::observe;
+use crate::os::set_timer_slack_ns;
+use crate::sched::Shared;
+use crate::stack::scavenge;
+use crate::timers::NEVER;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+/// What to print.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trace {
+    pub(crate) period_ms: Option<u64>,
+    pub(crate) format: Format,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub(crate) struct Sysmon {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Starts it.
+///
+/// # Errors
+/// What the system says when it has no thread.
+pub(crate) fn start(shared: &Arc<Shared>, trace: Trace) -> io::Result<Sysmon> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let watch = Watch {
+        shared: shared.clone(),
+        stop: stop.clone(),
+        trace,
+        trace_due_ns: trace.period_ms.map_or(NEVER, |_| shared.began_ns),
+        scavenge_due_ns: NEVER,
+        delay_ns: SYSMON_MIN_NS,
+        idle_rounds: 0,
+    };
+    let thread = thread::Builder::new()
+        .name(format!("{}-sysmon", shared.setup.name))
+        .spawn(|| watch.run())?;
+    // It is set once: this is the only sysmon of that runtime.
+    let _ = shared.sysmon.set(thread.thread().clone());
+    Ok(Sysmon { thread, stop })
+}
+
+impl Sysmon {
+    /// Ends it.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        let thread: &Thread = self.thread.thread();
+        thread.unpark();
+        // It panics only if a house rule is broken, and then it has said so.
+        let _ = self.thread.join();
+    }
+}
+
+/// All idle so many times in a row, and it sleeps until somebody takes a P.
+const IDLE_ROUNDS: u32 = 3;
+
+struct Watch {
+    shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
+    trace: Trace,
+    trace_due_ns: u64,
+    scavenge_due_ns: u64,
+    delay_ns: u64,
+    idle_rounds: u32,
+}
+
+impl Watch {
+    fn run(mut self) {
+        // Else every pause is 50 us too long.
+        set_timer_slack_ns(1);
+        while !self.stop.load(Ordering::Acquire) {
+            let now = self.shared.refresh_clock();
+            self.print(now);
+            self.give_back(now);
+            let busy = (self.shared.idle.idle_ps() as usize) < self.shared.ps.len();
+            let helped = busy && self.help(now);
+            self.pause(now, busy, helped);
+        }
+    }
+
+    fn print(&mut self, now: u64) {
+        let Some(period_ms) = self.trace.period_ms else {
+            return;
+        };
+        if now < self.trace_due_ns {
+            return;
+        }
+        observe::print_schedtrace(&self.shared, now, self.trace.format);
+        let period = period_ms * 1_000_000;
+        // Lines that could not be printed in time are left out.
+        self.trace_due_ns += period * ((now - self.trace_due_ns) / period + 1);
+    }
+
+    /// Now and then idle stacks give memory back; while all is idle only as long as there is something to give.
+    fn give_back(&mut self, now: u64) {
+        if now < self.scavenge_due_ns {
+            return;
+        }
+        self.shared.flush_idle_stacks();
+        let more = scavenge(now / 1_000_000).is_pending;
+        self.scavenge_due_ns = if more { now + SCAVENGE_NS } else { NEVER };
+    }
+
+    /// Does what the Ms can not do for themselves just now. Returns whether it did anything.
+    fn help(&mut self, now: u64) -> bool {
+        let shared = &*self.shared;
+        if self.scavenge_due_ns == NEVER {
+            self.scavenge_due_ns = now + SCAVENGE_NS;
+        }
+        if shared.idle.idle_ps() == 0 {
+            return false;
+        }
+        let mut helped = shared.free_stuck();
+        // Work that was made visible, or timers of a P whose M does not look at them.
+        let late = shared.earliest_ns() <= now;
+        if (late || shared.has_visible_work()) && shared.idle.announce() {
+            shared.wake_p();
+            helped = true;
+        }
+        helped
+    }
+
+    /// Sleeps: 20 us at first, twice as long each time that nothing was to be done; without a limit when all is idle.
+    fn pause(&mut self, now: u64, busy: bool, helped: bool) {
+        let due = self.trace_due_ns.min(self.scavenge_due_ns);
+        if busy {
+            self.idle_rounds = 0;
+            let pending = self.shared.has_visible_work();
+            let most = if pending { SYSMON_PENDING_NS } else { SYSMON_MAX_NS };
+            self.delay_ns = if helped {
+                SYSMON_MIN_NS
+            } else {
+                (self.delay_ns * 2).min(most)
+            };
+            let timers = self.shared.earliest_ns().max(now + SYSMON_MIN_NS);
+            return sleep_until(now, due.min(now + self.delay_ns).min(timers));
+        }
+        self.idle_rounds += 1;
+        if self.idle_rounds < IDLE_ROUNDS {
+            return sleep_until(now, due.min(now + self.delay_ns));
+        }
+        // I2: it is said under the lock, and only while every P is idle.
+        let queues = self.shared.lock();
+        let all_idle = queues.idle_ps.len() == self.shared.ps.len();
+        self.shared.sysmon_asleep.store(all_idle, Ordering::Release);
+        drop(queues);
+        if all_idle && !self.stop.load(Ordering::Acquire) {
+            sleep_until(now, due);
+            self.shared.sysmon_asleep.store(false, Ordering::Release);
+        }
+        self.delay_ns = SYSMON_MIN_NS;
+        self.idle_rounds = 0;
+    }
+}
+
+fn sleep_until(now: u64, until: u64) {
+    if until == NEVER {
+        thread::park();
+    } else if until > now {
+        thread::park_timeout(Duration::from_nanos(until - now));
+    }
+}
+
+impl Shared {
+    /// Makes Gs visible that sit in the runnext of a P whose M runs a long slice, by acting in that M's stead.
+    fn free_stuck(&self) -> bool {
+        if !self.ps.iter().any(|p| p.has_next()) {
+            return false;
+        }
+        let ms: Vec<_> = self.lock().ms.iter().map(|(m, _)| m.clone()).collect();
+        let mut freed = false;
+        for m in ms {
+            let Some(borrowed) = m.section.borrow() else {
+                continue;
+            };
+            // SAFETY: borrowed, so its owner's side is ours until `borrowed` is dropped.
+            let g = unsafe { m.p() }.and_then(|p| p.take_next());
+            drop(borrowed);
+            if let Some(g) = g {
+                self.inject(g);
+                freed = true;
+            }
+        }
+        freed
+    }
+}

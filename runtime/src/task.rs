@@ -1,0 +1,25 @@
+//! Futures on Gs.
+
+use crate::park::{Unparker, park_for};
+use crate::probe::WaitReason;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+/// Drives a future to its end on the caller: a G parks while it is pending, an OS thread sleeps.
+///
+/// ```
+/// let n = pirn_runtime::block_on(async { 1 + 2 });
+/// assert_eq!(n, 3);
+/// ```
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Unparker::current());
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => park_for(WaitReason::BlockOn),
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Sleeping, timers and tickers.
+//!
+//! Deadlines are on the monotonic clock, and never early. How late: when a P is idle, some tens of microseconds; when
+//! all are busy, until the M of one next picks a G.
+
+use crate::go::{GoBuilder, Unscoped, start};
+use crate::os::now_ns;
+use crate::park::{Unparker, current_g, deadline, park_for, park_until};
+use crate::probe::WaitReason;
+use crate::sched::{Entered, Shared};
+use crate::timers::{Action, Fire, TimerKey};
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// Sleeps at least so long. A G parks; on an OS thread it is [`std::thread::sleep`].
+///
+/// ```
+/// let began = std::time::Instant::now();
+/// pirn_runtime::sleep(std::time::Duration::from_millis(2));
+/// assert!(began.elapsed().as_millis() >= 2);
+/// ```
+pub fn sleep(duration: Duration) {
+    if current_g().is_none() {
+        return std::thread::sleep(duration);
+    }
+    if duration.is_zero() {
+        return crate::go::yield_now();
+    }
+    let until = deadline(duration);
+    loop {
+        park_until(WaitReason::Sleep, until);
+        if now_ns() >= until {
+            return;
+        }
+    }
+}
+
+/// Sleeps until a moment; not at all if it has passed.
+pub fn sleep_until(until: Instant) {
+    let left = until.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        sleep(left);
+    }
+}
+
+/// What a timer shares with the heap that it is in.
+struct Armed {
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The pending deadline and its place. A firing for another deadline is stale.
+    pending: Option<(u64, TimerKey)>,
+    period_ns: Option<u64>,
+    /// It has fired and nobody has taken that yet.
+    fired: bool,
+    waiters: Vec<Unparker>,
+    call: Option<Box<dyn FnOnce() + Send>>,
+    birthplace: Option<&'static Location<'static>>,
+}
+
+impl Armed {
+    #[track_caller]
+    fn new(state: State) -> Arc<Armed> {
+        let Some(shared) = Entered::new().map(|e| e.shared().arc()) else {
+            panic!("a timer needs a runtime: make it on a goroutine, inside Runtime::run or go");
+        };
+        Arc::new(Armed {
+            shared,
+            state: Mutex::new(state),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that may panic runs under it.
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn arm(self: &Arc<Self>, state: &mut State, when_ns: u64) {
+        let key = self.shared.add_timer(when_ns, Action::Call(self.clone()));
+        state.pending = Some((when_ns, key));
+    }
+
+    /// Takes the pending deadline back. False if there was none, or it is being fired just now.
+    fn disarm(&self, state: &mut State) -> bool {
+        // Nothing to cancel is left once `pending` is taken: a firing that comes later finds itself stale.
+        state.pending.take().is_some_and(|(_, key)| {
+            self.shared.cancel_timer(key);
+            true
+        })
+    }
+
+    /// Waits for a firing and takes it.
+    fn wait(&self, reason: WaitReason) {
+        let me = Unparker::current();
+        loop {
+            let mut state = self.lock();
+            if std::mem::take(&mut state.fired) {
+                state.waiters.retain(|w| !w.will_unpark(&me));
+                return;
+            }
+            if !state.waiters.iter().any(|w| w.will_unpark(&me)) {
+                state.waiters.push(me.clone());
+            }
+            drop(state);
+            park_for(reason);
+        }
+    }
+
+    fn reset(self: &Arc<Self>, after: Duration) -> bool {
+        let mut state = self.lock();
+        let was_pending = self.disarm(&mut state);
+        state.fired = false;
+        self.arm(&mut state, deadline(after));
+        was_pending
+    }
+
+    fn stop(&self) -> bool {
+        let mut state = self.lock();
+        state.fired = false;
+        state.period_ns = None;
+        self.disarm(&mut state)
+    }
+}
+
+impl Fire for Armed {
+    fn fire(self: Arc<Self>, when_ns: u64, now_ns: u64) {
+        let mut state = self.lock();
+        if state.pending.is_none_or(|(pending, _)| pending != when_ns) {
+            return;
+        }
+        state.pending = None;
+        state.fired = true;
+        if let Some(period) = state.period_ns {
+            // Ticks that nobody could have taken are left out, as in Go.
+            let missed = (now_ns - when_ns) / period;
+            self.arm(
+                &mut state,
+                when_ns.saturating_add(period.saturating_mul(missed + 1)),
+            );
+        }
+        let waiters = std::mem::take(&mut state.waiters);
+        let call = state.call.take().zip(state.birthplace);
+        drop(state);
+        waiters.iter().for_each(Unparker::unpark);
+        if let Some((call, birthplace)) = call
+            && let Ok(place) = GoBuilder::new().place(Some(&self.shared), birthplace)
+        {
+            // SAFETY: everything is 'static. A runtime that shuts down starts nothing, and drops it.
+            drop(unsafe { start(place, call, Unscoped) });
+        }
+    }
+}
+
+/// Fires once, some time after it was made or reset.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # // SAFETY: nothing here keeps a thread-local over a suspension.
+/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
+/// # rt.run(|| {
+/// use pirn_runtime::time::Timer;
+/// use std::time::Duration;
+///
+/// let timer = Timer::new(Duration::from_secs(3600));
+/// assert!(timer.reset(Duration::from_millis(1)));
+/// timer.wait();
+/// assert!(!timer.stop());
+/// # });
+/// # Ok(())
+/// # }
+/// ```
+pub struct Timer(Arc<Armed>);
+
+impl Timer {
+    /// A timer that fires after `after`.
+    ///
+    /// # Panics
+    /// Outside of any runtime.
+    #[track_caller]
+    pub fn new(after: Duration) -> Timer {
+        let armed = Armed::new(State::default());
+        armed.arm(&mut armed.lock(), deadline(after));
+        Timer(armed)
+    }
+
+    /// Parks until the timer has fired, and takes that: of several waiters one returns. If the timer is stopped it
+    /// waits until it is reset and fires.
+    pub fn wait(&self) {
+        self.0.wait(WaitReason::Timer);
+    }
+
+    /// Whether the timer has fired; takes that, as [`wait`](Self::wait) does.
+    pub fn try_wait(&self) -> bool {
+        std::mem::take(&mut self.0.lock().fired)
+    }
+
+    /// Has the timer fire after `after` from now instead. True if it was pending. A firing that nobody took is
+    /// forgotten.
+    pub fn reset(&self, after: Duration) -> bool {
+        self.0.reset(after)
+    }
+
+    /// Stops the timer. True if it was pending. A firing that nobody took is forgotten.
+    pub fn stop(&self) -> bool {
+        self.0.stop()
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer")
+            .field("pending", &self.0.lock().pending.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Fires again and again. If nobody takes a tick before the next one, it is left out.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # // SAFETY: nothing here keeps a thread-local over a suspension.
+/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
+/// # rt.run(|| {
+/// let ticker = pirn_runtime::time::Ticker::new(std::time::Duration::from_millis(1));
+/// for _ in 0..3 {
+///     ticker.wait();
+/// }
+/// # });
+/// # Ok(())
+/// # }
+/// ```
+pub struct Ticker(Arc<Armed>);
+
+impl Ticker {
+    /// A ticker that fires every `period`, the first time after one.
+    ///
+    /// # Panics
+    /// If the period is zero, or outside of any runtime.
+    #[track_caller]
+    pub fn new(period: Duration) -> Ticker {
+        let period_ns = Some(period_ns(period));
+        let armed = Armed::new(State {
+            period_ns,
+            ..State::default()
+        });
+        armed.arm(&mut armed.lock(), deadline(period));
+        Ticker(armed)
+    }
+
+    /// Parks until the next tick, or takes one that has come.
+    pub fn wait(&self) {
+        self.0.wait(WaitReason::Ticker);
+    }
+
+    /// Whether a tick has come; takes it.
+    pub fn try_wait(&self) -> bool {
+        std::mem::take(&mut self.0.lock().fired)
+    }
+
+    /// Begins anew, with another period.
+    ///
+    /// # Panics
+    /// If the period is zero.
+    #[track_caller]
+    pub fn reset(&self, period: Duration) {
+        let period_ns = period_ns(period);
+        self.0.lock().period_ns = Some(period_ns);
+        self.0.reset(period);
+    }
+
+    /// Ends the ticks. A tick that nobody took is forgotten.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+#[track_caller]
+fn period_ns(period: Duration) -> u64 {
+    assert!(!period.is_zero(), "a ticker needs a period of more than nothing");
+    u64::try_from(period.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl fmt::Debug for Ticker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticker")
+            .field("period_ns", &self.0.lock().period_ns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts `f` as a G after some time. Dropping what it returns changes nothing.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # // SAFETY: nothing here keeps a thread-local over a suspension.
+/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
+/// # rt.run(|| {
+/// let me = pirn_runtime::Unparker::current();
+/// pirn_runtime::time::after_func(std::time::Duration::from_millis(1), move || me.unpark());
+/// pirn_runtime::park();
+/// # });
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+/// Outside of any runtime.
+#[track_caller]
+pub fn after_func<F>(after: Duration, f: F) -> AfterFunc
+where
+    F: FnOnce() + Send + 'static,
+{
+    let birthplace = Some(Location::caller());
+    let armed = Armed::new(State {
+        call: Some(Box::new(f)),
+        birthplace,
+        ..State::default()
+    });
+    armed.arm(&mut armed.lock(), deadline(after));
+    AfterFunc(armed)
+}
+
+/// A call that is still to come: see [`after_func`].
+pub struct AfterFunc(Arc<Armed>);
+
+impl AfterFunc {
+    /// Calls it off. False if it has been started already.
+    pub fn stop(&self) -> bool {
+        self.0.stop()
+    }
+
+    /// Has it start after `after` from now instead. False, and nothing happens, if it has been started already or
+    /// called off.
+    pub fn reset(&self, after: Duration) -> bool {
+        let mut state = self.0.lock();
+        let was_pending = self.0.disarm(&mut state);
+        if was_pending {
+            self.0.arm(&mut state, deadline(after));
+        }
+        was_pending
+    }
+}
+
+impl fmt::Debug for AfterFunc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AfterFunc")
+            .field("pending", &self.0.lock().pending.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! # What lives here
+//! The timers of one P: a heap behind a lock (`heap`), with the earliest deadline beside it ([`Timers`]).
+//!
+//! # Who may come in
+//! `sched/timers.rs`, which decides who wakes for them and does what is due.
+//!
+//! # Invariants
+//! 1. `earliest_ns` is the heap's earliest deadline whenever the lock is free. It is read without the lock.
+//! 2. Nothing is called and nobody is unparked under the lock.
+//! 3. A timer stays in the heap of the P that it was started on, whoever holds that P; its [`TimerKey`] stays good.
+//!
+//! # Locks and ordering
+//! `earliest_ns` is stored under the lock. Who adds a timer and then looks for a keeper, and who becomes a keeper and
+//! then looks for timers, have a fence in between: `sched/keeper.rs` argues it.
+//!
+//! # Tests
+//! `heap_tests.rs` for the heap, `tests/time.rs` for the rest.
+
+mod heap;
+
+use crate::g::G;
+use heap::{Heap, Key};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// No deadline.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What to do when a timer is due.
+pub(crate) enum Action {
+    /// Unpark the G with that id.
+    Wake(&'static G, u64),
+    /// Call it.
+    Call(Arc<dyn Fire>),
+}
+
+/// Something that happens at a deadline. It runs on an M, off any G's stack: it must be short and must not park.
+pub(crate) trait Fire: Send + Sync {
+    /// The deadline `when_ns` has passed; it is `now_ns`.
+    fn fire(self: Arc<Self>, when_ns: u64, now_ns: u64);
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Wake(_, id) => write!(f, "Wake(G{id})"),
+            Action::Call(_) => f.write_str("Call"),
+        }
+    }
+}
+
+/// A pending timer: which P's heap, and where in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimerKey {
+    p: u32,
+    key: Key,
+}
+
+impl TimerKey {
+    /// The P whose heap it is in.
+    pub(crate) fn p(self) -> usize {
+        self.p as usize
+    }
+}
+
+/// The timers of one P.
+pub(crate) struct Timers {
+    earliest_ns: AtomicU64,
+    len: AtomicUsize,
+    heap: Mutex<Heap<Action>>,
+}
+
+impl Timers {
+    /// None.
+    pub(crate) fn new() -> Timers {
+        Timers {
+            earliest_ns: AtomicU64::new(NEVER),
+            len: AtomicUsize::new(0),
+            heap: Mutex::new(Heap::new()),
+        }
+    }
+
+    /// The earliest deadline, or [`NEVER`].
+    #[inline]
+    pub(crate) fn earliest_ns(&self) -> u64 {
+        // Relaxed: see `sched/keeper.rs` for the fences.
+        self.earliest_ns.load(Ordering::Relaxed)
+    }
+
+    /// How many are pending, for observers.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Starts a timer on P `p`, which is the one that these timers belong to.
+    pub(crate) fn insert(&self, p: usize, when_ns: u64, action: Action) -> TimerKey {
+        let mut heap = self.lock();
+        let key = heap.insert(when_ns, action);
+        self.publish(&heap);
+        TimerKey { p: p as u32, key }
+    }
+
+    /// Cancels a timer; false if it was due already, or never there.
+    pub(crate) fn cancel(&self, key: TimerKey) -> bool {
+        let mut heap = self.lock();
+        let action = heap.cancel(key.key);
+        self.publish(&heap);
+        drop(heap);
+        // The action may hold the last reference to something: it is dropped outside the lock (I2).
+        action.is_some()
+    }
+
+    /// Takes out up to `most` timers that are due at `now_ns`.
+    pub(crate) fn take_due(&self, now_ns: u64, most: usize, into: &mut Vec<(u64, Action)>) {
+        let mut heap = self.lock();
+        while into.len() < most {
+            let Some(due) = heap.pop_due(now_ns) else { break };
+            into.push(due);
+        }
+        self.publish(&heap);
+    }
+
+    /// Takes out all timers, due or not.
+    pub(crate) fn clear(&self) {
+        let all = std::mem::replace(&mut *self.lock(), Heap::new());
+        self.publish(&self.lock());
+        drop(all);
+    }
+
+    fn publish(&self, heap: &Heap<Action>) {
+        self.earliest_ns.store(heap.earliest_ns(), Ordering::Relaxed);
+        self.len.store(heap.len(), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heap<Action>> {
+        // A panic under the lock can only be an allocation that failed, before the heap was changed.
+        self.heap.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl fmt::Debug for Timers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timers")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
