@@ -42,6 +42,12 @@ pub(crate) enum Outcome {
 pub(crate) struct WayOut(*const Yielder<(), Suspend>);
 
 impl WayOut {
+    /// Where it is: just below the top of the coroutine's stack.
+    #[inline]
+    pub(crate) fn address(self) -> *const u8 {
+        self.0.cast()
+    }
+
     /// Leaves the stack; returns when the coroutine is resumed again, perhaps by another M.
     ///
     /// # Safety

@@ -143,7 +143,8 @@ impl Watch {
         let due = self.trace_due_ns.min(self.scavenge_due_ns);
         if busy {
             self.idle_rounds = 0;
-            let pending = self.shared.has_visible_work();
+            let pending = self.shared.has_visible_work()
+                || self.shared.idle.idle_ps() > 0 && self.shared.ps.iter().any(|p| p.has_hidden());
             let most = if pending { SYSMON_PENDING_NS } else { SYSMON_MAX_NS };
             self.delay_ns = if helped {
                 SYSMON_MIN_NS
@@ -180,9 +181,9 @@ fn sleep_until(now: u64, until: u64) {
 }
 
 impl Shared {
-    /// Makes Gs visible that sit in the runnext of a P whose M runs a long slice, by acting in that M's stead.
+    /// Makes Gs visible that a P hides whose M runs a long slice, by acting in that M's stead. The caller announces them.
     fn free_stuck(&self) -> bool {
-        if !self.ps.iter().any(|p| p.has_next()) {
+        if !self.ps.iter().any(|p| p.has_hidden()) {
             return false;
         }
         let ms: Vec<_> = self.lock().ms.iter().map(|(m, _)| m.clone()).collect();
@@ -192,11 +193,14 @@ impl Shared {
                 continue;
             };
             // SAFETY: borrowed, so its owner's side is ours until `borrowed` is dropped.
-            let g = unsafe { m.p() }.and_then(|p| p.take_next());
-            drop(borrowed);
-            if let Some(g) = g {
-                self.inject(g);
-                freed = true;
+            if let Some(p) = unsafe { m.p() } {
+                let next = p.take_next();
+                freed |= next.is_some() || p.has_lane();
+                p.show_all();
+                drop(borrowed);
+                if let Some(g) = next {
+                    self.inject(g);
+                }
             }
         }
         freed

@@ -43,12 +43,7 @@ fn main() -> ExitCode {
         }
     };
     let Some((_, workload)) = WORKLOADS.iter().find(|(name, _)| *name == bench.workload) else {
-        let names: Vec<_> = WORKLOADS.iter().map(|(name, _)| *name).collect();
-        eprintln!(
-            "peers-pirn: no workload '{}' in: {}",
-            bench.workload,
-            names.join(" ")
-        );
+        eprintln!("peers-pirn: no workload '{}'", bench.workload);
         return ExitCode::from(3);
     };
     end_at_first_panic();

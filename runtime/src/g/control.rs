@@ -185,6 +185,7 @@ impl G {
     #[inline]
     pub(crate) fn end(&self) {
         self.word.clear();
+        self.way_out.set(None);
         if !self.name.load(Ordering::Relaxed).is_null() {
             self.drop_name();
         }
@@ -249,6 +250,12 @@ impl G {
     #[inline]
     pub(crate) fn body(&self) -> Option<Body> {
         self.body.get()
+    }
+
+    /// About the top of its stack, if it has one: an address to prefetch, for who owns the G.
+    #[inline]
+    pub(crate) fn stack_top(&self) -> Option<*const u8> {
+        self.way_out.get().map(WayOut::address)
     }
 
     /// How large its stack may become.

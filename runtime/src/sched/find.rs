@@ -30,6 +30,9 @@ impl Shared {
     /// From this P alone, but for every 61st time.
     #[inline]
     fn pick(&self, p: OwnedP<'_>) -> Option<Runnable> {
+        if p.has_lane() {
+            self.offer(p);
+        }
         if p.count_pick().is_multiple_of(FAIRNESS_TICKS) {
             if let Some(g) = self.look_round(p) {
                 return Some(g);

@@ -53,6 +53,12 @@ impl Idle {
         self.searching.load(Ordering::Relaxed)
     }
 
+    /// Whether a P is idle and nobody searches: a hint, without a fence.
+    #[inline(always)]
+    pub(crate) fn wants_work(&self) -> bool {
+        self.idle_ps.load(Ordering::Relaxed) != 0 && self.searching.load(Ordering::Relaxed) == 0
+    }
+
     /// Work has been made visible. True if the caller now has to wake a P; it counts as searching already.
     #[inline]
     pub(crate) fn announce(&self) -> bool {

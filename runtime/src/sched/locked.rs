@@ -55,6 +55,7 @@ impl Shared {
         if let Some(g) = p.take_next() {
             self.queue(p, g);
         }
+        p.show_all();
         let p: *const P = m.p_ptr();
         m.set_p(ptr::null());
         // SAFETY: Ps live as long as the runtime.

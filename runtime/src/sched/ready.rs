@@ -37,7 +37,7 @@ impl Shared {
         match p.put_next(g) {
             Some(driven_out) => self.queue(p, driven_out),
             None => {
-                // With long slices a lone G in runnext would wait for its maker.
+                // With long slices a lone G in runnext would wait long for its maker.
                 if p.is_coarse()
                     && self.ps.len() > 1
                     && let Some(g) = p.take_next()
@@ -49,22 +49,39 @@ impl Shared {
         }
     }
 
-    /// Appends a G to the local queue and announces it. Returns true after a repeated overflow.
+    /// Appends a G to the local queue. Returns true after a repeated overflow.
     #[inline]
     pub(crate) fn queue(&self, p: OwnedP<'_>, g: Runnable) -> bool {
         let again = match p.push(g) {
             Ok(()) => false,
             Err(g) => self.overflow(p, g),
         };
-        self.announce(p);
+        self.offer(p);
         again
     }
 
-    /// Something has been made visible on the caller's P.
+    /// Shows what the lane hides, if somebody else could run it: always while slices are long, else when a P is idle
+    /// and nobody searches. Without a fence a P that becomes idle just now may be missed; then the next pick sees it
+    /// (p I3).
     #[inline]
-    pub(crate) fn announce(&self, _p: OwnedP<'_>) {
-        // The only P of a runtime is not idle while its holder announces.
-        if self.ps.len() > 1 && self.idle.announce() {
+    pub(crate) fn offer(&self, p: OwnedP<'_>) {
+        if p.is_coarse() || self.idle.wants_work() {
+            self.show(p);
+        }
+    }
+
+    #[cold]
+    fn show(&self, p: OwnedP<'_>) {
+        // The only P of a runtime has nobody to show it to.
+        if self.ps.len() == 1 || !p.has_lane() {
+            return;
+        }
+        if p.is_coarse() {
+            p.show_all();
+        } else {
+            p.show_half();
+        }
+        if self.idle.announce() {
             self.wake_p();
         }
     }

@@ -110,10 +110,7 @@ impl Shared {
             Outcome::Suspended(Suspend::YieldGlobal) => self.inject(runnable),
             Outcome::Suspended(_) => {
                 runnable.g().set_status(Status::Runnable);
-                // Not announced: it takes the place of the G that this M runs next, and that one was announced.
-                if let Err(g) = p.push(runnable) {
-                    self.queue(p, g);
-                }
+                self.queue(p, runnable);
             }
         }
     }

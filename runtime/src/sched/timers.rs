@@ -81,7 +81,7 @@ impl Shared {
         }
         // One G is for this M itself; a wake would cost more than it.
         if ready > 1 {
-            self.announce(p);
+            self.offer(p);
         }
     }
 
