@@ -244,9 +244,10 @@ impl<'a> OwnedP<'a> {
     pub(crate) fn pop(self) -> Option<Runnable> {
         // The shown part came first (I2).
         if !self.0.local.shown.is_empty()
-            && let Some(g) = self.0.local.shown.pop() {
-                return Some(g);
-            }
+            && let Some(g) = self.0.local.shown.pop()
+        {
+            return Some(g);
+        }
         self.pop_lane()
     }
 

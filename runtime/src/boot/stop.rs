@@ -73,11 +73,18 @@ impl Shared {
     pub(super) fn stop_machines(&self, ended: bool) {
         let mut queues = self.lock();
         queues.stopping = true;
-        let ms = std::mem::take(&mut queues.ms);
         drop(queues);
-        let mut waiting = ms;
-        while !waiting.is_empty() {
+        let mut waiting = Vec::new();
+        loop {
+            let mut queues = self.lock();
+            // One without a handle is just being started: it has one soon, or is gone.
+            waiting.extend(queues.ms.extract_if(.., |(_, thread)| thread.is_some()));
+            let starting = !queues.ms.is_empty();
+            drop(queues);
             waiting.retain_mut(|(m, thread)| !(has_ended(m, thread) || !ended && m.has_g()));
+            if waiting.is_empty() && !starting {
+                break;
+            }
             std::thread::sleep(PAUSE_MIN);
         }
         let mut queues = self.lock();

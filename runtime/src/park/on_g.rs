@@ -68,18 +68,23 @@ fn unwind() {
 /// Lets others run; the caller goes to the end of the local queue, or of the global one.
 #[inline]
 pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
-    // SAFETY: `g` is the caller, so its runtime is there.
-    let shared = unsafe { g.shared() };
     if panicking() {
         // It may not go to a queue that others take from, so it sleeps a moment, with its M.
         return super::park_until(WaitReason::Sleep, now_ns());
     }
-    if !alone(shared) {
+    // SAFETY: `g` is the caller, so its runtime is there.
+    if !alone(unsafe { g.shared() }) {
         suspend(g, what);
     }
     if in_closing(g) {
         unwind();
     }
+}
+
+/// Lets others run, all that are queued now. It does not unwind, whatever happens to the runtime, and must not be
+/// called while the G unwinds.
+pub(crate) fn make_room(g: &'static G) {
+    suspend(g, Suspend::YieldGlobal);
 }
 
 /// Whether nothing else can run here, so that a yield needs no switch. Not at every 61st time: then the M looks round.

@@ -4,6 +4,7 @@ use super::run::machine_main;
 use super::shared::{Queues, Shared};
 use crate::m::M;
 use crate::p::P;
+use crate::probe::fatal;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -87,6 +88,9 @@ impl Shared {
             None => format!("{}-m{id}", self.setup.name),
         };
         let mut queues = self.lock();
+        if queues.stopping {
+            return Err(io::Error::other("the runtime stops"));
+        }
         queues.ms.push((m.clone(), None));
         drop(queues);
         let started = std::thread::Builder::new().name(name).spawn({
@@ -100,8 +104,8 @@ impl Shared {
                 queues.ms[at].1 = Some(thread);
                 Ok(())
             }
-            // It has ended already.
-            (Ok(_), None) => Ok(()),
+            // `stop_machines` takes only those that have their thread.
+            (Ok(_), None) => fatal("an M has gone before it was started"),
             (Err(error), at) => {
                 if let Some(at) = at {
                     queues.ms.swap_remove(at);
