@@ -1,2 +1,3 @@
-//! Go's concurrency for Rust.
+#![doc = include_str!("../README.md")]
+
 pub use pirn_runtime::*;

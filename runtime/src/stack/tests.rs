@@ -375,7 +375,8 @@ fn large_classes_start_small() {
     let table_bytes = (status_bytes("/proc/self/status", "VmPTE:") - tables_before_bytes) / 100;
     eprintln!("{page_bytes} + {table_bytes} bytes per slot");
     assert!(
-        page_bytes < 4300 && table_bytes < 5000,
+        // One page each, and what the process itself touches meanwhile: two pages would be too much.
+        page_bytes < 6000 && table_bytes < 5000,
         "{page_bytes} + {table_bytes}"
     );
     slots.into_iter().chain([first]).for_each(|slot| cache.give(slot));
