@@ -208,7 +208,7 @@ fn wait_in_all_ways(unparker: &Mutex<Option<Unparker>>, go_on: &AtomicBool) {
 #[test]
 fn gs_wait_while_they_unwind_and_others_go_on() {
     let rt = runtime(4);
-    let n = 30;
+    let n: usize = 30;
     let stop = Arc::new(AtomicBool::new(false));
     let turns = Arc::new(AtomicUsize::new(0));
     let others: Vec<_> = (0..20)

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
-/// A runtime that does not end in time is dumped, and the process aborted.
-const HANG: Duration = Duration::from_secs(100);
+/// A runtime that does not end in time is dumped, and the process aborted: `PIRN_TEST_HANG_SECS`, or so many seconds.
+const HANG_SECS: u64 = 100;
 
 /// Reads an environment variable of the tests themselves.
 #[expect(
@@ -171,7 +171,8 @@ fn unwatch(name: &str) {
 }
 
 fn watchdog() {
-    let limit = HANG + Duration::from_secs(stress_secs());
+    let given = env("PIRN_TEST_HANG_SECS").and_then(|secs| secs.parse().ok());
+    let limit = Duration::from_secs(given.unwrap_or(HANG_SECS + stress_secs()));
     loop {
         std::thread::sleep(Duration::from_millis(200));
         if let Some(late) = watched().iter().find(|w| w.since.elapsed() > limit) {
