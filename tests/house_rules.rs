@@ -1,0 +1,446 @@
+//! The rules of the house that a machine can check. ARCHITECTURE.md says what they are for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Uses of a room by one below it, that there are for now. Each has its reason; one that is no longer needed is an
+/// error, so that the list only gets shorter.
+const UPWARD: &[(&str, &str, &str)] = &[
+    ("scope", "go", "a scope starts Gs through the same door"),
+    (
+        "boot",
+        "go",
+        "Runtime::run and Handle::go start Gs, and GoBuilder is an argument",
+    ),
+    ("time", "go", "after_func starts a G; sleep(0) is a yield"),
+    (
+        "join",
+        "go",
+        "drop_result: what becomes of a result that nobody wants",
+    ),
+    ("sysmon", "boot", "only the type Format of boot/env.rs"),
+    ("observe", "boot", "only the type Format of boot/env.rs"),
+    ("g", "sched", "the record points to its runtime; only the type"),
+    (
+        "g",
+        "m",
+        "the record points to the M that it is locked to; only the type",
+    ),
+    ("m", "sched", "the record points to its runtime; only the type"),
+];
+
+/// What may be written only in these files; everything else in the runtime has to go through them. Test code is free,
+/// but where a door says otherwise.
+const DOORS: &[(&str, &[&str])] = &[
+    ("libc::", &["os/"]),
+    ("corosensei", &["coro.rs", "stack/slot.rs"]),
+    ("thread_local!", &["m/current.rs"]),
+    ("std::env", &["boot/env.rs"]),
+    ("println!", &[]),
+    ("eprint!", &[]),
+    ("print!", &[]),
+    ("dbg!", &[]),
+    ("std::process", &[]),
+    ("_mm_", &["os/"]),
+    ("asm!", &["os/", "m/current.rs"]),
+];
+
+/// A file is no longer than this without its tests.
+const LINES_MAX: usize = 500;
+
+/// A file of the runtime.
+struct Source {
+    /// Below `runtime/src`, with `/`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn is_test(&self) -> bool {
+        self.path.ends_with("tests.rs") || self.path.ends_with("_loom.rs") || self.path.contains("/tests/")
+    }
+
+    /// The room that it belongs to.
+    fn room(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or_default();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// The lines before the tests, if they are in the same file.
+    fn lines(&self) -> Vec<&str> {
+        let lines: Vec<_> = self.text.lines().collect();
+        let tests = |pair: &[&str]| pair[0].starts_with("#[cfg(test)]") && pair[1].starts_with("mod tests {");
+        let end = lines.windows(2).position(tests).unwrap_or(lines.len());
+        lines[..end].to_vec()
+    }
+
+    /// Those lines without comments.
+    fn code(&self) -> Vec<&str> {
+        self.lines()
+            .into_iter()
+            .map(|line| line.split("//").next().unwrap_or_default())
+            .collect()
+    }
+
+    fn at(&self, line: usize) -> String {
+        format!("runtime/src/{}:{}", self.path, line + 1)
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every file of the runtime.
+fn sources() -> Vec<Source> {
+    let mut sources = Vec::new();
+    let src = root().join("runtime/src");
+    collect(&src, &src, &mut sources);
+    assert!(sources.len() > 20, "the sources are not where they were");
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    sources
+}
+
+fn collect(dir: &Path, src: &Path, into: &mut Vec<Source>) {
+    for entry in fs::read_dir(dir).expect("a folder of the sources") {
+        let path = entry.expect("a file of the sources").path();
+        if path.is_dir() {
+            collect(&path, src, into);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            let below = path.strip_prefix(src).expect("it was found there");
+            into.push(Source {
+                path: below.to_string_lossy().replace('\\', "/"),
+                text: fs::read_to_string(&path).expect("sources are UTF-8"),
+            });
+        }
+    }
+}
+
+/// The rooms from the top floor to the ground, as lib.rs lists them.
+fn rooms() -> Vec<String> {
+    let lib = read("runtime/src/lib.rs");
+    let room = |line: &str| {
+        let name = line.strip_prefix("pub ").unwrap_or(line);
+        Some(name.strip_prefix("mod ")?.strip_suffix(';')?.to_owned())
+    };
+    lib.lines().filter_map(room).collect()
+}
+
+/// What is wrong, one line each, as one panic.
+fn report(wrong: Vec<String>) {
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What stands between two texts, every time.
+fn all_between<'a>(text: &'a str, before: &str, after: &str) -> Vec<&'a str> {
+    text.split(before)
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once(after)?.0))
+        .collect()
+}
+
+/// The names that begin here: letters, digits, underscores.
+fn word(text: &str) -> &str {
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .unwrap_or(text.len());
+    &text[..end]
+}
+
+/// The first parts of what is used by `crate::...`, groups included.
+fn used_rooms(code: &str) -> Vec<&str> {
+    let mut used = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            None => used.push(word(rest)),
+            Some(group) => {
+                // The first words of the parts, and of no inner group.
+                let mut depth = 0;
+                let mut first = true;
+                for (at, c) in group.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => first = true,
+                        c if first && !c.is_whitespace() => {
+                            used.push(word(&group[at..]));
+                            first = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    used
+}
+
+#[test]
+fn groups_and_paths_are_understood() {
+    assert_eq!(
+        used_rooms("use crate::{g::{G, Gid}, p,\n os::now_ns}; crate::config::X + super::y"),
+        ["g", "p", "os", "config"]
+    );
+}
+
+#[test]
+fn a_room_uses_only_rooms_below_it() {
+    let rooms = rooms();
+    let floor = |name: &str| rooms.iter().position(|room| room == name);
+    let mut needed = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let room = source.room();
+        if room == "lib" {
+            continue;
+        }
+        let Some(own) = floor(room) else {
+            wrong.push(format!("{} is in no room of lib.rs", source.path));
+            continue;
+        };
+        let code = source.code().join("\n");
+        for used in used_rooms(&code) {
+            match floor(used) {
+                None => wrong.push(format!(
+                    "{} uses crate::{used}: name the room instead",
+                    source.path
+                )),
+                Some(theirs) if theirs >= own => {}
+                Some(_) => {
+                    let exception = UPWARD.iter().find(|(from, to, _)| *from == room && *to == used);
+                    match exception {
+                        Some((from, to, _)) => _ = needed.insert((*from, *to)),
+                        None => wrong.push(format!("{} uses {used}, which is above it", source.path)),
+                    }
+                }
+            }
+        }
+    }
+    for (from, to, _) in UPWARD {
+        if !needed.contains(&(*from, *to)) {
+            wrong.push(format!("{from} no longer uses {to}: take it off the list"));
+        }
+    }
+    report(wrong);
+}
+
+#[test]
+fn architecture_lists_the_rooms_in_their_order() {
+    let text = read("ARCHITECTURE.md");
+    let listed: Vec<_> = all_between(&text, "\n| `", "` |")
+        .into_iter()
+        .filter(|name| rooms().iter().any(|room| room == name))
+        .collect();
+    assert_eq!(listed, rooms());
+}
+
+#[test]
+fn single_doors() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        for (nth, line) in source.code().into_iter().enumerate() {
+            for (what, doors) in DOORS {
+                if line.contains(what) && !doors.iter().any(|door| source.path.starts_with(door)) {
+                    wrong.push(format!("{}: {what} is allowed only in {doors:?}", source.at(nth)));
+                }
+            }
+        }
+    }
+    report(wrong);
+}
+
+#[test]
+fn corosensei_has_one_test_file() {
+    let users: Vec<_> = sources()
+        .iter()
+        .filter(|source| source.is_test() && source.text.contains("corosensei::"))
+        .map(|source| source.path.clone())
+        .collect();
+    assert!(users.iter().all(|path| path == "stack/tests.rs"), "{users:?}");
+}
+
+#[test]
+fn doors_say_what_lives_there_and_what_holds() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| source.path.ends_with("/mod.rs")) {
+        // A folder inside a room (a platform of `os`) is no room.
+        if source.path.matches('/').count() > 1 {
+            continue;
+        }
+        for heading in ["//! # What lives here", "//! # Invariants"] {
+            if !source.text.lines().any(|line| line == heading) {
+                wrong.push(format!("{} has no {heading:?}", source.path));
+            }
+        }
+    }
+    report(wrong);
+}
+
+#[test]
+fn a_file_begins_with_what_it_is() {
+    let silent = |source: &&Source| !source.text.starts_with("//!");
+    let wrong = sources().iter().filter(silent).map(|s| s.path.clone()).collect();
+    report(wrong);
+}
+
+#[test]
+fn files_fit_in_a_head() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let lines = source.lines().len();
+        if lines > LINES_MAX {
+            wrong.push(format!("{} has {lines} lines without its tests", source.path));
+        }
+    }
+    report(wrong);
+}
+
+#[test]
+fn every_unsafe_block_says_why() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let lines: Vec<_> = source.text.lines().map(str::trim).collect();
+        for (nth, line) in lines.iter().enumerate() {
+            // With a backtick before it, it is in a message.
+            let code = line.split("//").next().unwrap_or_default().replace("`unsafe", "");
+            if !code.contains("unsafe {") && !code.contains("unsafe impl") {
+                continue;
+            }
+            if !says_why(&lines[..nth]) {
+                wrong.push(format!("{}: no SAFETY comment", source.at(nth)));
+            }
+        }
+    }
+    report(wrong);
+}
+
+/// Whether the comment above the statement that goes on after `before` is about safety.
+fn says_why(before: &[&str]) -> bool {
+    let mut above = before.iter().rev().peekable();
+    // Up to the beginning of the statement, over attributes.
+    while above
+        .next_if(|line| !line.starts_with("//") && !line.ends_with([';', '{', '}']) && !line.is_empty())
+        .is_some()
+    {}
+    // A block that the statement opened: `if x {`, `match y {` and the like are not looked through.
+    above
+        .take_while(|line| line.starts_with("//"))
+        .any(|line| line.contains("SAFETY:"))
+}
+
+#[test]
+fn wait_reasons_have_names_of_their_own() {
+    let probe = read("runtime/src/probe.rs");
+    let (_, body) = probe.split_once("fn name(self)").expect("WaitReason::name");
+    let (body, _) = body.split_once("\n    }").expect("the end of it");
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut count = 0;
+    for line in body.lines().filter(|line| line.contains("=>")) {
+        let (reason, name) = line.trim().split_once(" => ").unwrap();
+        if let Some(other) = names.insert(name, reason) {
+            panic!("{reason} and {other} are both called {name}");
+        }
+        count += 1;
+    }
+    let (_, all) = probe.split_once("ALL: [WaitReason; ").expect("WaitReason::ALL");
+    assert_eq!(all.split(']').next(), Some(count.to_string().as_str()));
+}
+
+/// What boot/env.rs reads: the variables, the keys of the list, and what each accepts.
+fn settings() -> (BTreeSet<String>, BTreeSet<String>, Vec<String>) {
+    let env = Source {
+        path: "boot/env.rs".into(),
+        text: read("runtime/src/boot/env.rs"),
+    };
+    let code = env.lines().join("\n");
+    let names = all_between(&code, "name: \"", "\"");
+    let list = all_between(&code, "DEBUG_VARIABLE: &str = \"", "\"");
+    let (mut variables, keys): (BTreeSet<_>, BTreeSet<_>) = names
+        .into_iter()
+        .map(str::to_owned)
+        .partition(|name| name.starts_with("PIRN_"));
+    variables.extend(list.into_iter().map(str::to_owned));
+    let accepted = all_between(&code, "accepted: \"", "\"");
+    (variables, keys, accepted.into_iter().map(str::to_owned).collect())
+}
+
+/// The PIRN_ words of a text.
+fn variables_in(text: &str) -> BTreeSet<String> {
+    text.match_indices("PIRN_")
+        .map(|(at, _)| word(&text[at..]).to_owned())
+        .collect()
+}
+
+#[test]
+fn the_manual_and_the_environment_agree() {
+    let (variables, keys, accepted) = settings();
+    assert!(variables.len() >= 3 && keys.len() >= 2, "{variables:?} {keys:?}");
+    let manual = read("SCHEDTRACE.md");
+    assert_eq!(variables_in(&manual), variables, "SCHEDTRACE.md against env.rs");
+    let rows: BTreeSet<_> = all_between(&manual, "\n| `", "`")
+        .into_iter()
+        .filter_map(|cell| Some(cell.split_once('=')?.0.to_owned()))
+        .collect();
+    assert_eq!(rows, keys, "the rows `key=...` of SCHEDTRACE.md against env.rs");
+    // In a table a bar is written with a backslash.
+    let manual = manual.replace("\\|", "|");
+    for values in accepted {
+        assert!(manual.contains(&values), "SCHEDTRACE.md does not say {values:?}");
+    }
+}
+
+#[test]
+fn other_papers_name_no_other_variables() {
+    let (mut variables, _, _) = settings();
+    // Of the tests, not of the library.
+    variables.extend(["PIRN_STRESS_SECS", "PIRN_TEST_SEED", "PIRN_TEST_MODE"].map(str::to_owned));
+    for paper in ["README.md", "ARCHITECTURE.md", "HACKING.md", "CHANGELOG.md"] {
+        let unknown: Vec<_> = variables_in(&read(paper))
+            .difference(&variables)
+            .cloned()
+            .collect();
+        assert!(unknown.is_empty(), "{paper}: {unknown:?}");
+    }
+}
+
+#[test]
+fn ci_runs_the_command_of_the_readme() {
+    let command = "cargo test --workspace";
+    let is_it = |line: &str| line.trim() == command || line.trim() == format!("run {command}");
+    assert!(read("README.md").lines().any(is_it), "README.md");
+    assert!(read("ci/test").lines().any(is_it), "ci/test");
+    let run = read(".ci/run");
+    for entry in fs::read_dir(root().join("ci")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(
+            run.contains(&format!("ci/{name}")),
+            ".ci/run does not call ci/{name}"
+        );
+    }
+}
+
+#[test]
+fn files_that_papers_name_are_there() {
+    let mut wrong = Vec::new();
+    for paper in ["README.md", "ARCHITECTURE.md", "HACKING.md", "SCHEDTRACE.md"] {
+        let text = read(paper);
+        for path in text.split('`') {
+            let is_path = path.ends_with(".rs")
+                && path != "mod.rs"
+                && path
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+            let places = ["", "runtime/", "runtime/src/"];
+            if is_path && !places.iter().any(|place| root().join(place).join(path).exists()) {
+                wrong.push(format!("{paper}: {path}"));
+            }
+        }
+    }
+    report(wrong);
+}

@@ -1,0 +1,304 @@
+//! Whole programs: the examples, run as they are, and what they print.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than any of them takes, in a debug build on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The program that cargo has built from `examples/NAME.rs`, beside this test.
+fn program(name: &str) -> Command {
+    let mut path: PathBuf = std::env::current_exe().expect("a test knows where it is");
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(name);
+    assert!(
+        path.exists(),
+        "{path:?} is not there: `cargo test` builds it, `cargo test --test programs` does not"
+    );
+    let mut command = Command::new(path);
+    // Whatever the tester has set.
+    for variable in ["PIRN_MAXPROCS", "PIRN_STACK", "PIRN_DEBUG"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Runs it to its end, which has to be a good one. Returns its output and its standard error.
+fn run(command: &mut Command) -> (String, String) {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // What they print fits into a pipe, so they can be waited for first.
+    let began = Instant::now();
+    while child.try_wait().expect("it is ours").is_none() {
+        if began.elapsed() > PATIENCE {
+            child.kill().expect("it is ours");
+            let output = child.wait_with_output().expect("it has ended");
+            panic!("it hangs: {}", text(&output));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().expect("it has ended");
+    assert!(output.status.success(), "{}", text(&output));
+    let lossless = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
+    (lossless(output.stdout), lossless(output.stderr))
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// A line of schedtrace.
+#[derive(Debug)]
+struct Line {
+    ms: u64,
+    gomaxprocs: usize,
+    idleprocs: usize,
+    threads: usize,
+    spinningthreads: usize,
+    needspinning: usize,
+    idlethreads: usize,
+    runqueue: usize,
+    local: Vec<usize>,
+    schedticks: Option<Vec<u64>>,
+}
+
+impl Line {
+    /// Reads a line; anything that is not exactly in its place is a panic.
+    fn parse(line: &str) -> Line {
+        let rest = line
+            .strip_prefix("SCHED ")
+            .unwrap_or_else(|| panic!("no schedtrace: {line:?}"));
+        let (ms, mut rest) = rest.split_once("ms: ").expect(line);
+        let mut field = |name: &str| {
+            let (word, others) = rest.split_once(' ').expect(line);
+            rest = others;
+            let value = word.strip_prefix(name).and_then(|word| word.strip_prefix('='));
+            value
+                .unwrap_or_else(|| panic!("no {name} in its place in {line:?}"))
+                .parse()
+                .expect(line)
+        };
+        Line {
+            ms: ms.parse().expect(line),
+            gomaxprocs: field("gomaxprocs"),
+            idleprocs: field("idleprocs"),
+            threads: field("threads"),
+            spinningthreads: field("spinningthreads"),
+            needspinning: field("needspinning"),
+            idlethreads: field("idlethreads"),
+            runqueue: field("runqueue"),
+            local: list(rest.split(']').next().expect(line), line),
+            schedticks: rest
+                .split_once(" schedticks=")
+                .map(|(_, ticks)| list(ticks.strip_suffix(']').expect(line), line)),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.idleprocs == self.gomaxprocs && self.runqueue == 0 && self.local.iter().all(|n| *n == 0)
+    }
+}
+
+fn list<N: std::str::FromStr>(text: &str, line: &str) -> Vec<N> {
+    let numbers = text.strip_prefix('[').expect(line).split_whitespace();
+    numbers
+        .map(|n| n.parse().unwrap_or_else(|_| panic!("{n:?} in {line:?}")))
+        .collect()
+}
+
+/// Standard output and standard error in one pipe, so that the order is seen.
+fn run_together(command: &mut Command) -> Vec<String> {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let other = writer.try_clone().expect("a pipe");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(other)
+        .spawn()
+        .expect("it starts");
+    // The command holds the writers; the end of the text comes when they are closed.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let text = std::io::read_to_string(reader).expect("it prints UTF-8");
+    assert!(child.wait().expect("it is ours").success(), "{text}");
+    text.lines().map(str::to_owned).collect()
+}
+
+fn hundred_thousand(procs: usize) {
+    let lines = run_together(
+        program("hundred_thousand")
+            .env("PIRN_MAXPROCS", procs.to_string())
+            .env("PIRN_DEBUG", "schedtrace=100"),
+    );
+    let all = lines.join("\n");
+    let at = |line: &str| {
+        let at = lines.iter().position(|other| other == line);
+        at.unwrap_or_else(|| panic!("no line {line:?} in\n{all}"))
+    };
+    let cpus = std::thread::available_parallelism().expect("the system knows");
+    let cpus = at(&format!("CPUs {cpus}"));
+    let ps = at(&format!("Ps {procs}"));
+    let started = at("Started 100000 goroutines");
+    let done = at("All done");
+    assert!(cpus < ps && ps < started && started < done, "{all}");
+    assert_eq!(
+        lines.iter().filter(|line| !line.starts_with("SCHED ")).count(),
+        4,
+        "{all}"
+    );
+
+    let trace = |range: &[String]| -> Vec<Line> {
+        let of_trace = range.iter().filter(|line| line.starts_with("SCHED "));
+        of_trace.map(|line| Line::parse(line)).collect()
+    };
+    let whole = trace(&lines);
+    // The first at 0 ms, or as soon as the system lets sysmon run.
+    assert!(whole.first().is_some_and(|line| line.ms < 50), "{all}");
+    for line in &whole {
+        check(line, procs);
+    }
+    for pair in whole.windows(2) {
+        assert!(pair[1].ms > pair[0].ms, "{all}");
+        let ticks = |line: &Line| {
+            line.schedticks
+                .as_ref()
+                .map_or(0, |ticks| ticks.iter().sum::<u64>())
+        };
+        assert!(ticks(&pair[1]) >= ticks(&pair[0]), "{all}");
+    }
+    // All sleep: until 2 s after the first was started nothing runs. A very busy machine takes longer to start them.
+    let starting = trace(&lines[..started]);
+    if starting.last().is_some_and(|line| line.ms < 1000) {
+        let sleeping = trace(&lines[started..done]);
+        assert!(sleeping.iter().any(Line::is_idle), "{all}");
+    }
+    // Each G has begun a slice when it started, and another one when it woke.
+    let last = whole.last().expect("there were some");
+    let ticks: u64 = last.schedticks.as_ref().expect("the format of Go").iter().sum();
+    assert!((100_000..300_000).contains(&ticks), "{all}");
+    assert!(last.ms >= 2000, "{all}");
+}
+
+/// What holds in every line.
+fn check(line: &Line, procs: usize) {
+    assert_eq!(line.gomaxprocs, procs, "{line:?}");
+    assert_eq!(line.local.len(), procs, "{line:?}");
+    assert_eq!(line.schedticks.as_ref().map(Vec::len), Some(procs), "{line:?}");
+    assert!(line.idleprocs <= procs, "{line:?}");
+    assert!(line.idlethreads < line.threads, "{line:?}");
+    assert!(line.spinningthreads < line.threads, "{line:?}");
+    // sysmon, and not many more Ms than Ps: nothing blocks here.
+    assert!((2..=procs + 8).contains(&line.threads), "{line:?}");
+    assert!(line.needspinning <= 1, "{line:?}");
+    // 256 at most; but the two parts of a queue are not read at the same moment.
+    assert!(line.local.iter().all(|length| *length <= 512), "{line:?}");
+}
+
+#[test]
+fn hundred_thousand_on_one_p() {
+    hundred_thousand(1);
+}
+
+#[test]
+fn hundred_thousand_on_two_ps() {
+    hundred_thousand(2);
+}
+
+#[test]
+fn compact_lines_have_no_schedticks() {
+    let (_, trace) = run(program("ring")
+        .arg("1000")
+        .env("PIRN_MAXPROCS", "3")
+        .env("PIRN_DEBUG", "schedtrace=1000,schedfmt=compact"));
+    let first = trace.lines().next().expect("there is one at the beginning");
+    assert!(first.contains(" ["), "{first}");
+    assert!(!first.contains("[ ") && first.ends_with(']'), "{first}");
+    let line = Line::parse(first);
+    assert_eq!((line.gomaxprocs, line.local.len()), (3, 3), "{first}");
+    assert!(line.schedticks.is_none(), "{first}");
+}
+
+#[test]
+fn a_bad_setting_is_named_and_does_no_harm() {
+    let (out, complaints) = run(program("ring")
+        .arg("1000")
+        .env("PIRN_MAXPROCS", "many")
+        .env("PIRN_DEBUG", "schedtrac=100"));
+    assert!(out.starts_with("G 498 of 503"), "{out}");
+    let complaints: Vec<_> = complaints.lines().collect();
+    assert_eq!(complaints.len(), 2, "{complaints:?}");
+    assert!(
+        complaints[0].starts_with("pirn: PIRN_MAXPROCS: bad value \"many\""),
+        "{complaints:?}"
+    );
+    assert!(
+        complaints[1].starts_with("pirn: PIRN_DEBUG: unknown key \"schedtrac\""),
+        "{complaints:?}"
+    );
+}
+
+#[test]
+fn a_stack_gets_memory_as_it_is_used() {
+    let (out, trace) = run(&mut program("stack_growth"));
+    assert_eq!(trace, "");
+    let lines: Vec<_> = out.lines().filter(|line| line.contains(" 0x")).collect();
+    assert_eq!(lines.len(), 20, "{out}");
+    let mut before: Option<(usize, usize)> = None;
+    for (nth, line) in lines.iter().enumerate() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words[0], ((nth + 1) * 10).to_string(), "{line}");
+        let pointer = usize::from_str_radix(words[1].trim_start_matches("0x"), 16).expect(line);
+        let committed: usize = words[2].parse().expect(line);
+        assert_eq!(words[3], "KiB", "{line}");
+        let grew = line.ends_with("<- grew");
+        if let Some((pointer_before, committed_before)) = before {
+            // Ten frames of about 1 KiB; debug builds need more.
+            assert!((8 << 10..64 << 10).contains(&(pointer_before - pointer)), "{out}");
+            assert!(committed >= committed_before, "{out}");
+            assert_eq!(grew, committed > committed_before, "{line}");
+        }
+        before = Some((pointer, committed));
+    }
+    let grown = lines.iter().filter(|line| line.ends_with("<- grew")).count();
+    assert!(grown >= 10, "{out}");
+    // The sieve: right, and it lay on the stack.
+    let last = out.lines().last().expect("it prints");
+    let committed = last
+        .strip_prefix("664579 primes, ")
+        .and_then(|rest| rest.strip_suffix(" MiB committed"));
+    let committed: usize = committed.expect(last).parse().expect(last);
+    assert!((9..=64).contains(&committed), "{last}");
+}
+
+#[test]
+fn the_token_ends_where_it_should() {
+    for (passes, winner) in [("0", 1), ("1", 2), ("1000", 498), ("20000", 384)] {
+        for procs in ["1", "2", "4"] {
+            let (out, _) = run(program("ring").arg(passes).env("PIRN_MAXPROCS", procs));
+            let first = out.lines().next().unwrap_or_default();
+            assert_eq!(
+                first,
+                format!("G {winner} of 503 has the token after {passes} passes")
+            );
+            assert!(out.ends_with(&format!(" ns per hop, Ps {procs}\n")), "{out}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_number_of_passes_is_refused() {
+    let output = program("ring").arg("some").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "usage: ring [PASSES]\n");
+}
