@@ -133,9 +133,11 @@ fn look(way_out: WayOut) -> Result<(), &'static str> {
     if !kept || HELD.with(|held| held.borrow().as_slice() != [1, 2]) {
         return Err("a borrowed thread-local changed when its goroutine moved");
     }
-    let missing = std::fs::metadata("").err().and_then(|e| e.raw_os_error());
+    // It fails, and leaves some error behind.
+    let _ = std::fs::metadata("");
+    let errno = io::Error::last_os_error().raw_os_error();
     go_on_elsewhere(way_out);
-    if io::Error::last_os_error().raw_os_error() != missing {
+    if io::Error::last_os_error().raw_os_error() != errno {
         return Err("errno changed when its goroutine moved");
     }
     let lock = Mutex::new(());
