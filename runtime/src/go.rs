@@ -340,6 +340,10 @@ where
     } else {
         catch_unwind(AssertUnwindSafe(f))
     };
+    // A joiner finds the thread-locals destroyed, as those of a thread. Dropping the result may use some again.
+    g.ending.set(true);
+    // SAFETY: this is the G itself.
+    unsafe { g.shared() }.setup.locals.destroy();
     let unheard_panic = settle(g, result);
     after.after(unheard_panic);
 }

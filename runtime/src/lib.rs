@@ -30,6 +30,8 @@ mod p;
 mod timers;
 mod g;
 #[cfg(not(loom))]
+mod locals;
+#[cfg(not(loom))]
 mod coro;
 #[cfg(not(loom))]
 mod stack;

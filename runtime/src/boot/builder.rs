@@ -5,6 +5,7 @@ use super::process;
 use super::runtime::Runtime;
 use crate::config::{MAX_PROCS, STACK_BYTES};
 use crate::go::stack_class;
+use crate::locals::Locals;
 use crate::probe::complain;
 use crate::sched::{Setup, Shared};
 use crate::sysmon::{self, Trace};
@@ -119,19 +120,12 @@ impl Builder {
     pub fn build(self) -> io::Result<Runtime> {
         let (settings, complaints) = Settings::read();
         complaints.iter().for_each(|line| complain(line));
-        if !self.shared_thread_locals {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "goroutines with thread-locals of their own are not there yet; \
-                 use `unsafe { Builder::new().shared_thread_locals() }` and keep what it asks for",
-            ));
-        }
         let trace = Trace {
             period_ms: self.schedtrace_ms.or(settings.schedtrace_ms).filter(|ms| *ms > 0),
             format: settings.format,
         };
-        let setup = self.setup(&settings)?;
         process::prepare()?;
+        let setup = self.setup(&settings)?;
         let shared = Shared::new(setup);
         shared.start_first()?;
         match sysmon::start(&shared, trace) {
@@ -161,6 +155,11 @@ impl Builder {
         Ok(Setup {
             procs,
             class: stack_class(self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES))?,
+            locals: if self.shared_thread_locals {
+                Locals::Shared
+            } else {
+                Locals::own()?
+            },
             max_threads,
             name: self.name.unwrap_or_else(|| "pirn".to_owned()),
             thread_name: self.thread_name,

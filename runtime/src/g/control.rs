@@ -4,6 +4,7 @@ use super::join_word::JoinWord;
 use super::word::ParkWord;
 use crate::coro::{Coro, WayOut};
 use crate::m::M;
+use crate::os::ThreadPointer;
 use crate::probe::{Status, WaitReason};
 use crate::sched::Shared;
 use crate::stack::{Class, Slot};
@@ -109,6 +110,8 @@ pub(crate) struct G {
     pub(crate) coro: UnsafeCell<Option<Coro>>,
     /// From that stack back to the M; set by the G itself when it starts.
     pub(crate) way_out: Cell<Option<WayOut>>,
+    /// Its own thread-locals, at the top of the slot; none if it uses those of its M.
+    pub(crate) block: Cell<Option<ThreadPointer>>,
     /// The slot of that stack, back to the cache when it ends.
     pub(crate) slot: UnsafeCell<Option<Slot>>,
     body: Cell<Option<Body>>,
@@ -120,7 +123,8 @@ pub(crate) struct G {
     pub(crate) storage: Storage,
     birthplace: AtomicPtr<Location<'static>>,
     name: AtomicPtr<String>,
-    parent: Cell<u64>,
+    /// It is past unwinding: its thread-locals are being destroyed, where a panic would abort.
+    pub(crate) ending: Cell<bool>,
     /// The M that runs it or ran it last, for observers.
     pub(crate) last_m: AtomicU32,
 }
@@ -142,6 +146,7 @@ impl G {
             locked_m: Cell::new(ptr::null()),
             coro: UnsafeCell::new(None),
             way_out: Cell::new(None),
+            block: Cell::new(None),
             slot: UnsafeCell::new(None),
             body: Cell::new(None),
             class: Cell::new(Class::DEFAULT),
@@ -151,7 +156,7 @@ impl G {
             storage: Storage::new(),
             birthplace: AtomicPtr::new(ptr::null_mut()),
             name: AtomicPtr::new(ptr::null_mut()),
-            parent: Cell::new(0),
+            ending: Cell::new(false),
             last_m: AtomicU32::new(0),
         }
     }
@@ -186,6 +191,7 @@ impl G {
     pub(crate) fn end(&self) {
         self.word.clear();
         self.way_out.set(None);
+        self.ending.set(false);
         if !self.name.load(Ordering::Relaxed).is_null() {
             self.drop_name();
         }

@@ -9,6 +9,7 @@
 //! - memory: [`page_bytes`], [`reserve`], [`release`], [`open`], [`close`], [`advise`], [`install_guards`],
 //!   [`discard`], [`guard_backend`], [`max_map_count`], [`Residency`];
 //! - signals: [`install_fault_handler`], [`Fault`], [`AltStack`];
+//! - thread-locals: [`thread_local_blocks`], [`Blocks`], [`ThreadPointer`], [`load_block`], [`loaded_block`];
 //! - last words: [`write_stderr`], [`abort`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
 //! - clock and thread: [`now_ns`], [`set_timer_slack_ns`], [`prefetch`].

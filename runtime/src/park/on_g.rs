@@ -15,11 +15,11 @@ use std::thread::panicking;
 #[inline]
 pub(super) fn park(g: &'static G, reason: WaitReason) {
     if in_closing(g) {
-        unwind();
+        unwind(g);
     }
     park_uninterruptibly(g, reason);
     if in_closing(g) {
-        unwind();
+        unwind(g);
     }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn park_uninterruptibly(g: &'static G, reason: WaitReason) {
     if g.word.take_token() {
         return;
     }
-    if panicking() {
+    if stays(g) {
         return park_panicking(g, reason);
     }
     suspend(g, Suspend::Park(reason));
@@ -42,7 +42,12 @@ fn suspend(g: &'static G, what: Suspend) {
     unsafe { way_out.suspend(what) };
 }
 
-/// A G that unwinds stays with its M (park I4).
+/// Whether the G must stay with its M: it unwinds, and uses the thread-locals of its M (park I4).
+#[inline(always)]
+fn stays(g: &'static G) -> bool {
+    panicking() && g.block.get().is_none()
+}
+
 #[cold]
 fn park_panicking(g: &'static G, reason: WaitReason) {
     g.locked_m.set(current::machine());
@@ -58,9 +63,9 @@ pub(crate) fn in_closing(g: &'static G) -> bool {
 }
 
 #[cold]
-fn unwind() {
-    // A second panic would abort: what a destructor waits for, it waits for.
-    if !panicking() {
+fn unwind(g: &'static G) {
+    // A panic in a destructor would abort: what a destructor waits for, it waits for.
+    if !panicking() && !g.ending.get() {
         std::panic::resume_unwind(Box::new(ShutDown));
     }
 }
@@ -68,7 +73,7 @@ fn unwind() {
 /// Lets others run; the caller goes to the end of the local queue, or of the global one.
 #[inline]
 pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
-    if panicking() {
+    if stays(g) {
         // It may not go to a queue that others take from, so it sleeps a moment, with its M.
         return super::park_until(WaitReason::Sleep, now_ns());
     }
@@ -77,7 +82,7 @@ pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
         suspend(g, what);
     }
     if in_closing(g) {
-        unwind();
+        unwind(g);
     }
 }
 

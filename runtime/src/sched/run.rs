@@ -3,6 +3,7 @@
 use super::shared::Shared;
 use crate::coro::{Coro, Outcome, Suspend, WayOut};
 use crate::g::{G, Runnable};
+use crate::locals;
 use crate::m::{M, current};
 use crate::os;
 use crate::p::OwnedP;
@@ -65,7 +66,7 @@ impl Shared {
         if coro.is_none() {
             // SAFETY: this is the M itself, in its section.
             let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
-            match bind(p, g) {
+            match self.bind(p, g) {
                 Ok(fresh) => *coro = Some(fresh),
                 Err(error) => {
                     self.stall(runnable, &error);
@@ -80,8 +81,11 @@ impl Shared {
         g.last_m.store(m.id, Ordering::Relaxed);
         loop {
             m.section.leave();
-            // When Gs own their thread-locals, the block of `g` is loaded here, and this M's own one after.
-            let outcome = coro.resume();
+            let outcome = match g.block.get() {
+                None => coro.resume(),
+                // SAFETY: this M owns the G, so the block is loaded nowhere else.
+                Some(block) => unsafe { locals::with_block(block, || resume_as(m, coro)) },
+            };
             m.section.enter();
             let Outcome::Suspended(Suspend::Park(reason)) = outcome else {
                 m.set_g(None);
@@ -98,6 +102,26 @@ impl Shared {
             m.set_g(Some(g));
             g.set_status(Status::Running);
         }
+    }
+
+    /// Gives a G that has never run a stack, thread-locals and a coroutine.
+    #[inline]
+    fn bind(&self, p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
+        let slot = p.stacks().take(g.class())?;
+        let (room_bytes, block) = match self.setup.locals.room_for(&slot) {
+            Ok(bound) => bound,
+            Err(error) => {
+                p.stacks().give(slot);
+                return Err(error);
+            }
+        };
+        slot.set_owner(ptr::from_ref(g).cast());
+        // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
+        let stack = unsafe { GStack::on(&slot, room_bytes) };
+        g.block.set(block);
+        // SAFETY: this M owns the G.
+        unsafe { *g.slot.get() = Some(slot) };
+        Ok(Coro::new(stack, g, begin))
     }
 
     /// Puts a G that yielded or ended where it belongs.
@@ -165,22 +189,21 @@ impl Shared {
     }
 }
 
-/// Gives a G that has never run a stack and a coroutine.
-#[inline]
-fn bind(p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
-    let slot = p.stacks().take(g.class())?;
-    slot.set_owner(ptr::from_ref(g).cast());
-    // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
-    let stack = unsafe { GStack::on(&slot, 0) };
-    // SAFETY: this M owns the G.
-    unsafe { *g.slot.get() = Some(slot) };
-    Ok(Coro::new(stack, g, begin))
+/// Resumes a G whose own thread-locals are loaded.
+#[inline(always)]
+fn resume_as(m: &Arc<M>, coro: &mut Coro) -> Outcome {
+    current::set_machine(Arc::as_ptr(m));
+    coro.resume()
 }
 
 /// The first frame of every G.
 fn begin(g: &'static G, way_out: WayOut) {
     g.way_out.set(Some(way_out));
+    // SAFETY: this is the G itself.
+    let locals = unsafe { g.shared() }.setup.locals;
+    locals.begin();
     let body = g.body().expect("go has set it");
     // SAFETY: `go` has put what the body takes into the record, and this is its only run.
     unsafe { body(g) };
+    locals.destroy();
 }

@@ -3,6 +3,7 @@
 use super::idle::Idle;
 use super::keeper::Keeper;
 use crate::g::Runnable;
+use crate::locals::Locals;
 use crate::m::{M, current};
 use crate::p::{OwnedP, P};
 use crate::stack::Class;
@@ -20,6 +21,7 @@ pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 pub(crate) struct Setup {
     pub(crate) procs: usize,
     pub(crate) class: Class,
+    pub(crate) locals: Locals,
     pub(crate) max_threads: usize,
     pub(crate) name: String,
     pub(crate) thread_name: Option<Arc<dyn Fn(usize) -> String + Send + Sync>>,

@@ -82,10 +82,6 @@ impl Slot {
     /// Has trimming spare the pages of the `reserve_bytes` room at the top, from the next time the slot is
     /// given back until this is called with 0. Without it a free slot may lose all it holds, and reads as
     /// zeros.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the door for goroutines with thread-locals of their own")
-    )]
     pub(crate) fn keep_top(&self, reserve_bytes: usize) {
         let end = self.arena().slot_start(self.index) + self.class.size_bytes();
         let kept_bytes = if reserve_bytes == 0 {
@@ -101,10 +97,6 @@ impl Slot {
     }
 
     /// Whether the slot has a room at the top that was spared: what was written there is still there.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the door for goroutines with thread-locals of their own")
-    )]
     pub(crate) fn has_kept_top(&self) -> bool {
         self.record().kept_bytes.load(Ordering::Relaxed) != 0
     }

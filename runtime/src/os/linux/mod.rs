@@ -3,6 +3,7 @@
 mod memory;
 mod signal;
 mod thread;
+mod tls;
 
 #[cfg(test)]
 pub(crate) use memory::set_guard_backend;
@@ -14,3 +15,4 @@ pub(crate) use signal::{AltStack, Fault, abort, install_fault_handler, write_std
 pub(crate) use thread::{
     heavy_fence, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns,
 };
+pub(crate) use tls::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};

@@ -1,0 +1,145 @@
+//! # What lives here
+//! Whose thread-locals a G uses: its own, or those of the M that runs it ([`Locals`]), and the test that the own ones
+//! work on this system (`self_test`).
+//!
+//! # Who may come in
+//! `boot` chooses; `sched/run.rs` binds a block to a G with its stack, and loads it around each resume.
+//!
+//! # The argument
+//! A thread-local breaks in two ways when a G moves from one OS thread to another: a reference into it, or a value that
+//! must not change threads, goes on on a thread that it does not belong to; and optimised code may keep the address of a
+//! thread-local over any call, a suspension too. Both rest on one assumption: that a function's thread does not change
+//! under it. Here it does not. A G has a thread-local block of its own, of the same make as a thread's, and while it
+//! runs, FS points to it, whichever M runs it. Its stack and its thread-locals move together. So to the program a G is a
+//! thread, and the M is only the CPU that it runs on: addresses that were kept stay right, values that are not `Send`
+//! stay with their owner, and what std and libc keep per thread (the panic count, the owner of a lock, `errno`, the
+//! allocator's cache) is kept per G.
+//!
+//! # Invariants
+//! 1. A block is loaded by at most one M, the one that runs its G. While an M runs none, its own block is loaded.
+//! 2. Between loading a block and resuming, and between the suspension and loading the M's own, no thread-local is used
+//!    but the runtime's own one, which is never cached (`m/current.rs`).
+//! 3. A block is made once for a slot and stays there. Each new G in the slot finds the program's thread-locals as a new
+//!    thread does. libc's part is kept: freed with its G it would leak the allocator's cache.
+//! 4. The destructors of a G's thread-locals run on the G's stack with its block loaded, before its joiner is told.
+//!
+//! # What does not move with a G
+//! What the kernel keeps per thread: the thread id, signal mask, priority, affinity, working directory of its own.
+//!
+//! # Tests
+//! `self_test.rs` runs once in each process; `tests/locals.rs` tries the rest.
+
+mod self_test;
+
+use crate::os::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};
+use crate::stack::{Slot, StackError};
+use std::io;
+use std::sync::OnceLock;
+
+/// Whose thread-locals the Gs of a runtime use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Locals {
+    /// Those of whichever M runs them.
+    Shared,
+    /// Their own.
+    Own(&'static Blocks),
+}
+
+impl Locals {
+    /// Gs with thread-locals of their own, if this system can do it.
+    ///
+    /// # Errors
+    /// `Unsupported`, with what is missing or what failed.
+    pub(crate) fn own() -> io::Result<Locals> {
+        static TESTED: OnceLock<Result<(), &'static str>> = OnceLock::new();
+        let unsupported = |why: &str| {
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!(
+                    "goroutines can not have thread-locals of their own here: {why}. \
+                     `unsafe {{ Builder::new().shared_thread_locals() }}` does without, if you keep what it asks for"
+                ),
+            )
+        };
+        let blocks = thread_local_blocks().map_err(unsupported)?;
+        match TESTED.get_or_init(|| self_test::run(blocks)) {
+            Ok(()) => Ok(Locals::Own(blocks)),
+            Err(why) => Err(unsupported(why)),
+        }
+    }
+
+    /// The room at the top of `slot` that is not stack, and the block in it that is ready for a new G.
+    ///
+    /// # Errors
+    /// If there is no memory for a block.
+    #[inline]
+    pub(crate) fn room_for(self, slot: &Slot) -> Result<(usize, Option<ThreadPointer>), StackError> {
+        match self {
+            Locals::Shared if slot.has_kept_top() => Ok((kept_room_bytes(), None)),
+            Locals::Shared => Ok((0, None)),
+            Locals::Own(blocks) => {
+                let block = if slot.has_kept_top() {
+                    let block = blocks.block_in(slot.base());
+                    // SAFETY: it was made when the top was kept, and the slot has no G.
+                    unsafe { blocks.renew(block) };
+                    block
+                } else {
+                    make(blocks, slot)?
+                };
+                Ok((blocks.room_bytes(), Some(block)))
+            }
+        }
+    }
+
+    /// The first thing that a G does.
+    #[inline]
+    pub(crate) fn begin(self) {
+        if let Locals::Own(blocks) = self {
+            // SAFETY: a G of this runtime runs with its block loaded.
+            unsafe { blocks.begin() };
+        }
+    }
+
+    /// Runs the destructors of the thread-locals that the calling G has used.
+    #[inline]
+    pub(crate) fn destroy(self) {
+        if let Locals::Own(blocks) = self {
+            // SAFETY: as above.
+            unsafe { blocks.destroy() };
+        }
+    }
+}
+
+/// Runs `f` with a block loaded instead of the caller's own.
+///
+/// # Safety
+/// The block is loaded nowhere else, and `f` uses no thread-local that the caller has the address of.
+#[inline(always)]
+pub(crate) unsafe fn with_block<R>(block: ThreadPointer, f: impl FnOnce() -> R) -> R {
+    let mine = loaded_block();
+    // SAFETY: as the caller promises.
+    unsafe { load_block(block) };
+    let result = f();
+    // SAFETY: it was loaded before, so it is this thread's own.
+    unsafe { load_block(mine) };
+    result
+}
+
+/// A slot whose top holds a block that another runtime's Gs use keeps it.
+#[cold]
+fn kept_room_bytes() -> usize {
+    thread_local_blocks().map_or(0, Blocks::room_bytes)
+}
+
+#[cold]
+fn make(blocks: &Blocks, slot: &Slot) -> Result<ThreadPointer, StackError> {
+    // SAFETY: the slot has no G yet, and its top is kept from here on.
+    let made = unsafe { blocks.make(slot.base()) };
+    let block = made.map_err(|e| StackError::Refused {
+        class: slot.class(),
+        what: "allocating thread-locals",
+        errno: e.raw_os_error().unwrap_or(12),
+    })?;
+    slot.keep_top(blocks.room_bytes());
+    Ok(block)
+}

@@ -1,0 +1,155 @@
+//! Once in each process: a coroutine with thread-locals of its own is moved from thread to thread, and looks at what
+//! must not change under it.
+
+use super::with_block;
+use crate::coro::{Coro, Outcome, Suspend, WayOut};
+use crate::os::{Blocks, ThreadPointer};
+use crate::stack::{Cache, Class, GStack};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+static DESTROYED: AtomicU32 = AtomicU32::new(0);
+
+struct Counted;
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        DESTROYED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+thread_local! {
+    static HELD: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+    static COUNTED: Counted = const { Counted };
+}
+
+/// What the coroutine is given and what it leaves.
+struct Probe {
+    blocks: &'static Blocks,
+    failed: Cell<Option<&'static str>>,
+}
+
+/// Moves the coroutine to a new thread for each of its steps.
+struct Moved(Coro, ThreadPointer);
+
+// SAFETY: that it may be moved between threads is what is tested.
+unsafe impl Send for Moved {}
+
+/// Tests that Gs can have thread-locals of their own.
+///
+/// # Errors
+/// What went wrong.
+pub(super) fn run(blocks: &'static Blocks) -> Result<(), &'static str> {
+    let mut cache = Cache::new();
+    let slot = cache
+        .take(Class::K256)
+        .map_err(|_| "there is no stack for the self-test")?;
+    let block = super::make(blocks, &slot).map_err(|_| "the C library made no thread-local block")?;
+    // SAFETY: the coroutine ends before the slot is given back, or the slot is forgotten.
+    let stack = unsafe { GStack::on(&slot, blocks.room_bytes()) };
+    let probe = Probe {
+        blocks,
+        failed: Cell::new(None),
+    };
+    let mut moved = Moved(Coro::new(stack, &raw const probe, body), block);
+    let destroyed = DESTROYED.load(Ordering::Relaxed);
+    let mut ended = false;
+    // More threads than there are steps.
+    for _ in 0..16 {
+        let stepped = thread::scope(|s| {
+            let thread = thread::Builder::new().spawn_scoped(s, || step(&mut moved)).ok()?;
+            thread.join().ok()
+        });
+        match stepped {
+            Some((_, true)) => return Err("a thread seemed to panic after a goroutine had left it"),
+            Some((Outcome::Suspended(_), false)) => {}
+            Some((Outcome::Finished, false)) => {
+                ended = true;
+                break;
+            }
+            None => return Err("there is no thread for the self-test"),
+        }
+    }
+    if let Some(failed) = probe.failed.get() {
+        return Err(failed);
+    }
+    if !ended {
+        return Err("the self-test did not end");
+    }
+    if DESTROYED.load(Ordering::Relaxed) != destroyed + 1 {
+        return Err("the destructor of a thread-local did not run once");
+    }
+    cache.give(slot);
+    Ok(())
+}
+
+fn step(moved: &mut Moved) -> (Outcome, bool) {
+    let Moved(coro, block) = moved;
+    // SAFETY: only this thread has it now, and resuming is all that is done with it.
+    let outcome = unsafe { with_block(*block, || coro.resume()) };
+    (outcome, thread::panicking())
+}
+
+fn body(probe: *const Probe, way_out: WayOut) {
+    // SAFETY: `run` keeps the probe until the coroutine has ended.
+    let probe = unsafe { &*probe };
+    // SAFETY: `step` has loaded the block.
+    unsafe { probe.blocks.begin() };
+    match catch_unwind(AssertUnwindSafe(|| look(way_out))) {
+        Ok(Ok(())) => {}
+        Ok(Err(failed)) => probe.failed.set(Some(failed)),
+        Err(_) => probe.failed.set(Some("the self-test panicked")),
+    }
+    // SAFETY: as above.
+    unsafe { probe.blocks.destroy() };
+}
+
+fn go_on_elsewhere(way_out: WayOut) {
+    // SAFETY: called by the coroutine alone, on its own stack.
+    unsafe { way_out.suspend(Suspend::Yield) };
+}
+
+struct MovesWhileItUnwinds(WayOut);
+
+impl Drop for MovesWhileItUnwinds {
+    fn drop(&mut self) {
+        go_on_elsewhere(self.0);
+    }
+}
+
+fn look(way_out: WayOut) -> Result<(), &'static str> {
+    COUNTED.with(|_| ());
+    let kept = HELD.with(|held| {
+        let mut borrowed = held.borrow_mut();
+        borrowed.push(1);
+        go_on_elsewhere(way_out);
+        borrowed.push(2);
+        borrowed.len() == 2 && held.try_borrow().is_err()
+    });
+    if !kept || HELD.with(|held| held.borrow().as_slice() != [1, 2]) {
+        return Err("a borrowed thread-local changed when its goroutine moved");
+    }
+    // It fails, and leaves some error behind.
+    let _ = std::fs::metadata("");
+    let errno = io::Error::last_os_error().raw_os_error();
+    go_on_elsewhere(way_out);
+    if io::Error::last_os_error().raw_os_error() != errno {
+        return Err("errno changed when its goroutine moved");
+    }
+    let lock = Mutex::new(());
+    let guard = lock.lock();
+    go_on_elsewhere(way_out);
+    drop(guard);
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        let _moves = MovesWhileItUnwinds(way_out);
+        resume_unwind(Box::new(()));
+    }));
+    if unwound.is_ok() || thread::panicking() || lock.is_poisoned() {
+        return Err("the panic count changed when its goroutine moved");
+    }
+    Ok(())
+}

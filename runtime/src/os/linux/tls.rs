@@ -1,0 +1,382 @@
+//! Thread-local blocks of glibc, made and loaded by hand (x86_64).
+//!
+//! ```text
+//!   room at the top of a stack slot (addresses grow to the right)
+//!   | alignment | thread-locals of the modules ... libc's, the program's | thread control block |
+//!                                                                        ^ thread pointer: what FS holds
+//! ```
+//! glibc makes a block with `_dl_allocate_tls`, as it does for its own threads. What `pthread_create` fills in beyond
+//! that is filled in here: the two pointers to itself, the stack and pointer guards, a thread id of its own (recursive
+//! locks compare it), an empty robust list, no rseq area, and the first block of thread-specific data. Where those lie
+//! is found out at run time: from glibc's tables for debuggers, from what the kernel has registered, and from the
+//! running thread. All functions are looked up at run time too, so a C library without them is an error, not a crash.
+
+use std::arch::asm;
+use std::ffi::{CStr, c_int, c_void};
+use std::io;
+use std::mem::transmute_copy;
+use std::num::NonZeroUsize;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Blocks begin at multiples of this, or of more if a module asks for it.
+const ALIGN_MIN: usize = 64;
+
+/// Where the fields of the head of a thread control block lie. They are part of the ABI of TLS on x86_64: compilers
+/// emit accesses to them.
+const TCB: usize = 0x00;
+const SELF: usize = 0x10;
+const COPIED: [usize; 4] = [0x20, 0x28, 0x30, 0x48];
+const MULTIPLE_THREADS: usize = 0x18;
+
+/// The bit of the second word of hardware capabilities that says that user code may write FS.
+const HWCAP2_FSGSBASE: u64 = 2;
+
+/// Ids for blocks, far above what the kernel gives to threads, and below the flag bits of a robust lock.
+static NEXT_TID: AtomicU32 = AtomicU32::new(0x1000_0000);
+
+/// What FS holds while a block is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ThreadPointer(NonZeroUsize);
+
+/// What it takes to make blocks here, found out once.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    allocate: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    ctype_init: unsafe extern "C" fn(),
+    call_destructors: unsafe extern "C" fn(),
+    static_bytes: usize,
+    control_bytes: usize,
+    align: usize,
+    tid: usize,
+    robust: usize,
+    robust_futex_offset: usize,
+    rseq: Option<isize>,
+    specific: usize,
+    specific_first: usize,
+    /// The thread-locals of all modules but libc, as they are when a thread begins.
+    images: Vec<Image>,
+}
+
+#[derive(Debug)]
+struct Image {
+    /// How far below the thread pointer it lies.
+    below: usize,
+    from: *const u8,
+    file_bytes: usize,
+    memory_bytes: usize,
+}
+
+// SAFETY: the images are parts of loaded modules, which are read only.
+unsafe impl Send for Blocks {}
+// SAFETY: as above.
+unsafe impl Sync for Blocks {}
+
+/// What it takes to make blocks here.
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn thread_local_blocks() -> Result<&'static Blocks, &'static str> {
+    static BLOCKS: OnceLock<Result<Blocks, String>> = OnceLock::new();
+    BLOCKS.get_or_init(Blocks::find).as_ref().map_err(String::as_str)
+}
+
+/// The block that is loaded.
+#[inline(always)]
+pub(crate) fn loaded_block() -> ThreadPointer {
+    let pointer: usize;
+    // SAFETY: the first word of a thread control block is its own address.
+    unsafe { asm!("mov {}, fs:[0]", out(reg) pointer, options(nostack, preserves_flags, readonly)) };
+    ThreadPointer(NonZeroUsize::new(pointer).expect("a thread that runs has a control block"))
+}
+
+/// Loads a block.
+///
+/// # Safety
+/// The block is whole and loaded by no other thread, the system has FSGSBASE ([`thread_local_blocks`] has seen it), and
+/// the caller keeps no address of a thread-local over this.
+#[inline(always)]
+pub(crate) unsafe fn load_block(block: ThreadPointer) {
+    // SAFETY: as the caller promises. Memory is clobbered: what thread-locals hold is another block's now.
+    unsafe { asm!("wrfsbase {}", in(reg) block.0.get(), options(nostack, preserves_flags)) };
+}
+
+impl Blocks {
+    /// How much room a block takes at the top of a slot.
+    pub(crate) fn room_bytes(&self) -> usize {
+        (self.static_bytes + self.align).next_multiple_of(ALIGN_MIN)
+    }
+
+    /// Where the block lies in the room that ends at `end`.
+    #[inline]
+    pub(crate) fn block_in(&self, end: usize) -> ThreadPointer {
+        let at = (end - self.control_bytes) & !(self.align - 1);
+        ThreadPointer(NonZeroUsize::new(at).expect("no room ends at address 0"))
+    }
+
+    /// Makes a block in the room that ends at `end`. It is never unmade: the room belongs to it for good.
+    ///
+    /// # Errors
+    /// If glibc has no memory for its part.
+    ///
+    /// # Safety
+    /// The `room_bytes` below `end` are the caller's, and stay as they are between uses.
+    pub(crate) unsafe fn make(&self, end: usize) -> io::Result<ThreadPointer> {
+        let block = self.block_in(end);
+        let start = end - self.room_bytes();
+        // SAFETY: the room is the caller's.
+        unsafe {
+            ptr::write_bytes(
+                ptr::with_exposed_provenance_mut::<u8>(start),
+                0,
+                self.room_bytes(),
+            )
+        };
+        // SAFETY: the memory is zeroed, aligned, and as large as glibc asks for.
+        let made = unsafe { (self.allocate)(ptr::with_exposed_provenance_mut(block.address())) };
+        if made.is_null() {
+            return Err(io::Error::from(io::ErrorKind::OutOfMemory));
+        }
+        let mine = loaded_block();
+        block.put(TCB, block.address());
+        block.put(SELF, block.address());
+        for at in COPIED {
+            block.put(at, mine.get(at));
+        }
+        block.put_u32(MULTIPLE_THREADS, 1);
+        block.put_u32(
+            self.tid,
+            NEXT_TID.fetch_add(1, Ordering::Relaxed) & 0x1fff_ffff | 0x1000_0000,
+        );
+        let robust = block.address() + self.robust;
+        // The head points to itself; so does the word before it, the way back that libc keeps.
+        block.put(self.robust, robust);
+        block.put(self.robust + 8, self.robust_futex_offset);
+        block.put(self.robust - 8, robust);
+        block.put(self.specific, block.address() + self.specific_first);
+        if let Some(rseq) = self.rseq {
+            // No CPU is known: libc asks the kernel then.
+            block.put_u32(rseq.wrapping_add(4) as usize, u32::MAX);
+        }
+        Ok(block)
+    }
+
+    /// Makes the thread-locals of a block those of a new thread. What is libc's stays: it holds the allocator's cache,
+    /// which belongs to the block and not to who uses it.
+    ///
+    /// # Safety
+    /// The block was made by `make`, is loaded nowhere, and who used it last has ended.
+    #[inline]
+    pub(crate) unsafe fn renew(&self, block: ThreadPointer) {
+        for image in &self.images {
+            let to = ptr::with_exposed_provenance_mut::<u8>(block.address() - image.below);
+            // SAFETY: the image is the module's, and its place in the block is as large.
+            unsafe { ptr::copy_nonoverlapping(image.from, to, image.file_bytes) };
+            let rest = to.wrapping_add(image.file_bytes);
+            // SAFETY: as above.
+            unsafe { ptr::write_bytes(rest, 0, image.memory_bytes - image.file_bytes) };
+        }
+    }
+
+    /// The first thing that runs with a new block.
+    ///
+    /// # Safety
+    /// The block is loaded.
+    #[inline]
+    pub(crate) unsafe fn begin(&self) {
+        // SAFETY: what glibc calls at the beginning of a thread.
+        unsafe { (self.ctype_init)() };
+    }
+
+    /// Runs the destructors of the thread-locals that were used. They may use others; those are run too.
+    ///
+    /// # Safety
+    /// The block is loaded, by who has used it.
+    #[inline]
+    pub(crate) unsafe fn destroy(&self) {
+        // SAFETY: what glibc calls at the end of a thread.
+        unsafe { (self.call_destructors)() };
+    }
+
+    fn find() -> Result<Blocks, String> {
+        // SAFETY: it only reads a table that the kernel gave to the process.
+        let hwcap2 = unsafe { libc::getauxval(libc::AT_HWCAP2) };
+        if hwcap2 & HWCAP2_FSGSBASE == 0 {
+            return Err(
+                "the kernel or the CPU does not let programs write the FS register (FSGSBASE)".to_owned(),
+            );
+        }
+        let mine = loaded_block();
+        let (mut static_bytes, mut align) = (0_usize, 0_usize);
+        // SAFETY: glibc's declaration is void (size_t *, size_t *).
+        let static_info: unsafe extern "C" fn(*mut usize, *mut usize) =
+            unsafe { function(c"_dl_get_tls_static_info")? };
+        // SAFETY: both are valid to be written.
+        unsafe { static_info(&raw mut static_bytes, &raw mut align) };
+        let control_bytes = table(c"_thread_db_sizeof_pthread", 0)? as usize;
+        let tid = table(c"_thread_db_pthread_tid", 2)? as usize;
+        let specific = table(c"_thread_db_pthread_specific", 2)? as usize;
+        let (robust_at, robust_futex_offset) = robust_list()?;
+        let robust = robust_at.wrapping_sub(mine.address());
+        let specific_first = mine.get(specific).wrapping_sub(mine.address());
+        let sane = control_bytes > 0
+            && control_bytes < static_bytes
+            && [tid, robust, specific, specific_first]
+                .iter()
+                .all(|at| *at >= 8 && at + 16 <= control_bytes)
+            && align.is_power_of_two()
+            && mine.get(SELF) == mine.address();
+        if !sane {
+            return Err("the C library's thread control block does not look as it is known".to_owned());
+        }
+        Ok(Blocks {
+            // SAFETY: glibc's declarations: void *(void *), void (void), void (void).
+            allocate: unsafe { function(c"_dl_allocate_tls")? },
+            // SAFETY: as above.
+            ctype_init: unsafe { function(c"__ctype_init")? },
+            // SAFETY: as above.
+            call_destructors: unsafe { function(c"__call_tls_dtors")? },
+            static_bytes,
+            control_bytes,
+            align: align.max(ALIGN_MIN),
+            tid,
+            robust,
+            robust_futex_offset,
+            rseq: rseq_offset(),
+            specific,
+            specific_first,
+            images: images(mine)?,
+        })
+    }
+}
+
+impl ThreadPointer {
+    fn address(self) -> usize {
+        self.0.get()
+    }
+
+    /// A word of its thread control block.
+    fn get(self, at: usize) -> usize {
+        // SAFETY: callers ask for places inside the control block of a block that is whole.
+        unsafe { ptr::with_exposed_provenance::<usize>(self.address().wrapping_add(at)).read() }
+    }
+
+    fn put(self, at: usize, value: usize) {
+        // SAFETY: as above, and the block is being made by the caller.
+        unsafe { ptr::with_exposed_provenance_mut::<usize>(self.address().wrapping_add(at)).write(value) };
+    }
+
+    fn put_u32(self, at: usize, value: u32) {
+        // SAFETY: as above.
+        unsafe { ptr::with_exposed_provenance_mut::<u32>(self.address().wrapping_add(at)).write(value) };
+    }
+}
+
+fn symbol(name: &CStr) -> Result<*mut c_void, String> {
+    // SAFETY: the name is a C string.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    if found.is_null() {
+        return Err(format!(
+            "the C library has no {} (it has to be glibc, linked dynamically)",
+            name.to_string_lossy()
+        ));
+    }
+    Ok(found)
+}
+
+/// A function of the C library.
+///
+/// # Safety
+/// `F` is the type of a pointer to it.
+unsafe fn function<F>(name: &CStr) -> Result<F, String> {
+    const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+    let found = symbol(name)?;
+    // SAFETY: as the caller promises.
+    Ok(unsafe { transmute_copy(&found) })
+}
+
+/// A word of one of glibc's tables for debuggers: a size, or the bits, count and offset of a field.
+fn table(name: &CStr, word: usize) -> Result<u32, String> {
+    let found = symbol(name)?.cast::<u32>();
+    // SAFETY: those tables have three words, sizes one.
+    Ok(unsafe { found.wrapping_add(word).read() })
+}
+
+/// The address of the calling thread's robust list, and the offset in it.
+fn robust_list() -> Result<(usize, usize), String> {
+    let (mut head, mut len) = (ptr::null_mut::<usize>(), 0_usize);
+    // SAFETY: both are valid to be written.
+    let answer = unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &raw mut head, &raw mut len) };
+    if answer != 0 || head.is_null() {
+        return Err("the C library has registered no robust list".to_owned());
+    }
+    // SAFETY: the kernel gave back what the C library had registered: three words.
+    let offset = unsafe { head.wrapping_add(1).read() };
+    Ok((head.expose_provenance(), offset))
+}
+
+/// Where the rseq area lies, if this glibc has one.
+fn rseq_offset() -> Option<isize> {
+    let found = symbol(c"__rseq_offset").ok()?;
+    // SAFETY: glibc declares it as const ptrdiff_t.
+    Some(unsafe { found.cast::<isize>().read() })
+}
+
+/// The initial thread-locals of all modules but libc.
+fn images(mine: ThreadPointer) -> Result<Vec<Image>, String> {
+    struct Look {
+        mine: usize,
+        errno: usize,
+        images: Vec<Image>,
+        far: bool,
+    }
+    unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, look: *mut c_void) -> c_int {
+        // SAFETY: the loader passes one that is good during the call.
+        let info = unsafe { &*info };
+        // SAFETY: `images` passes this.
+        let look = unsafe { &mut *look.cast::<Look>() };
+        let at = info.dlpi_tls_data.expose_provenance();
+        if info.dlpi_tls_modid == 0 || at == 0 {
+            return 0;
+        }
+        for i in 0..usize::from(info.dlpi_phnum) {
+            // SAFETY: there are so many headers.
+            let header = unsafe { &*info.dlpi_phdr.wrapping_add(i) };
+            if header.p_type != libc::PT_TLS {
+                continue;
+            }
+            let memory_bytes = header.p_memsz as usize;
+            if (at..at + memory_bytes).contains(&look.errno) {
+                // This one is libc's.
+                continue;
+            }
+            if at >= look.mine || look.mine - at > 1 << 20 {
+                // It does not lie in the static block: each thread gets it when it first uses it.
+                look.far = true;
+                continue;
+            }
+            look.images.push(Image {
+                below: look.mine - at,
+                from: ptr::with_exposed_provenance((info.dlpi_addr + header.p_vaddr) as usize),
+                file_bytes: header.p_filesz as usize,
+                memory_bytes,
+            });
+        }
+        0
+    }
+    // SAFETY: it returns the address of the calling thread's errno.
+    let errno = unsafe { libc::__errno_location() }.expose_provenance();
+    let mut found = Look {
+        mine: mine.address(),
+        errno,
+        images: Vec::new(),
+        far: false,
+    };
+    // SAFETY: `look` gets what it expects.
+    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
+    if found.far {
+        tracing::debug!(target: "pirn::sched", "a module has thread-locals outside the static block");
+    }
+    Ok(found.images)
+}
