@@ -15,9 +15,7 @@ const GOROUTINES: usize = 100_000;
 
 fn main() -> io::Result<()> {
     let cpus = std::thread::available_parallelism()?;
-    // SAFETY: the Gs below sleep and print; nothing of that keeps a thread-local over a suspension.
-    let runtime = unsafe { pirn::Builder::new().shared_thread_locals() }.build()?;
-    runtime.run(|| {
+    pirn::run(|| {
         println!("CPUs {cpus}");
         println!("Ps {}", pirn::maxprocs());
         pirn::scope(|s| {

@@ -64,9 +64,7 @@ fn main() -> io::Result<()> {
             std::process::exit(2);
         }
     };
-    // SAFETY: the Gs below park and print; nothing of that keeps a thread-local over a suspension.
-    let runtime = unsafe { pirn::Builder::new().shared_thread_locals() }.build()?;
-    runtime.run(|| ring(passes));
+    pirn::run(|| ring(passes));
     Ok(())
 }
 

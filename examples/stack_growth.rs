@@ -18,9 +18,7 @@ const ARRAY_BYTES: usize = 864;
 const SIEVE: usize = 10_000_000;
 
 fn main() -> io::Result<()> {
-    // SAFETY: the Gs below compute and print; nothing of that keeps a thread-local over a suspension.
-    let runtime = unsafe { pirn::Builder::new().shared_thread_locals() }.build()?;
-    runtime.run(|| {
+    pirn::run(|| {
         let limit = stack().limit_bytes / 1024;
         println!("{FRAMES} frames of about 1 KiB, limit {limit} KiB:");
         println!("depth  stack pointer   committed");

@@ -28,11 +28,7 @@ pub(crate) const FREE_GS_MAX: usize = 256;
 pub(crate) const ID_BATCH: u64 = 1024;
 
 /// The stack of a G whose maker asked for nothing else. Debug builds use several times as much stack.
-pub(crate) const STACK_BYTES: usize = if cfg!(debug_assertions) {
-    1 << 20
-} else {
-    256 << 10
-};
+pub(crate) const STACK_BYTES: usize = if cfg!(debug_assertions) { 1 << 20 } else { 256 << 10 };
 
 /// The least and the most that may be asked for as a stack limit.
 pub(crate) const STACK_BYTES_MIN: usize = 64 << 10;

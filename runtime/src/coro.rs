@@ -67,12 +67,9 @@ impl Coro {
     /// A coroutine that will run `entry(arg, way_out)` on `stack`. `entry` must not unwind (I2).
     #[inline]
     pub(crate) fn new<A: Copy + 'static>(stack: GStack, arg: A, entry: fn(A, WayOut)) -> Coro {
-        Coro(ManuallyDrop::new(Coroutine::with_stack(
-            stack,
-            move |yielder: &Yielder<(), Suspend>, ()| {
-                entry(arg, WayOut(yielder));
-            },
-        )))
+        Coro(ManuallyDrop::new(Coroutine::with_stack(stack, move |yielder: &Yielder<(), Suspend>, ()| {
+            entry(arg, WayOut(yielder));
+        })))
     }
 
     /// Goes on with the coroutine until it suspends or ends.

@@ -58,12 +58,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let place = Place {
-        shared: None,
-        class: None,
-        name: None,
-        birthplace: Location::caller(),
-    };
+    let place =
+        Place { shared: None, class: None, name: None, birthplace: Location::caller(), even_when_closing: false };
     // SAFETY: everything is 'static.
     unsafe { start(place, f, Unscoped) }.map(JoinHandle::new)
 }
@@ -158,22 +154,14 @@ impl GoBuilder {
         birthplace: &'static Location<'static>,
     ) -> io::Result<Place<'a>> {
         let class = self.stack_bytes.map(stack_class).transpose()?;
-        Ok(Place {
-            shared,
-            class,
-            name: self.name,
-            birthplace,
-        })
+        Ok(Place { shared, class, name: self.name, birthplace, even_when_closing: false })
     }
 }
 
 /// The size class for a stack limit.
 pub(crate) fn stack_class(bytes: usize) -> io::Result<Class> {
     use crate::config::{STACK_BYTES_MAX, STACK_BYTES_MIN};
-    let class = (STACK_BYTES_MIN..=STACK_BYTES_MAX)
-        .contains(&bytes)
-        .then(|| Class::fitting(bytes))
-        .flatten();
+    let class = (STACK_BYTES_MIN..=STACK_BYTES_MAX).contains(&bytes).then(|| Class::fitting(bytes)).flatten();
     class.ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -189,6 +177,8 @@ pub(crate) struct Place<'a> {
     pub(crate) class: Option<Class>,
     pub(crate) name: Option<String>,
     pub(crate) birthplace: &'static Location<'static>,
+    /// It is started whatever happens: if the runtime closes, only to be dropped on a stack of its own.
+    pub(crate) even_when_closing: bool,
 }
 
 /// What happens when the result of a G has been settled.
@@ -228,24 +218,20 @@ where
             None => return Err(outside()),
         },
     };
-    if shared.is_closing() || shared.has_stalled.load(Ordering::Relaxed) {
+    let refuses = shared.is_closing() || shared.has_stalled.load(Ordering::Relaxed);
+    if refuses && !place.even_when_closing {
         return Err(refusal(shared));
     }
-    let Some(p) = p else {
+    // An M that runs no G does not keep a runtime that shuts down from counting itself empty; a G that runs does.
+    let Some(p) = p.filter(|_| entered.as_ref().is_some_and(Entered::on_g)) else {
         drop(entered);
-        return Ok(start_foreign(shared, place, f, after));
+        return start_foreign(shared, place, f, after);
     };
     let g = p.free_gs().take();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put((f, after)) };
     g.join.begin();
-    g.begin(
-        p.fresh_id(),
-        shared,
-        body::<F, T, A>,
-        place.class.unwrap_or(shared.setup.class),
-        place.birthplace,
-    );
+    g.begin(p.fresh_id(), shared, body::<F, T, A>, place.class.unwrap_or(shared.setup.class), place.birthplace);
     if let Some(name) = place.name {
         g.set_name(name);
     }
@@ -273,31 +259,32 @@ fn let_others_run() {
 
 /// Starts a G from a thread that holds no P of that runtime.
 #[cold]
-fn start_foreign<F, T, A>(shared: &Shared, place: Place<'_>, f: F, after: A) -> Handle<T>
+fn start_foreign<F, T, A>(shared: &Shared, place: Place<'_>, f: F, after: A) -> io::Result<Handle<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
     A: After,
 {
+    // Counted first, and then looked at `closing` once more; who shuts down sets `closing` and then looks at the count.
+    // All sequentially consistent: one of the two sees the other.
+    shared.foreign_spawned.fetch_add(1, Ordering::SeqCst);
+    if shared.closing.load(Ordering::SeqCst) && !place.even_when_closing {
+        shared.foreign_retired.fetch_add(1, Ordering::Release);
+        return Err(refusal(shared));
+    }
     let g = crate::g::take_free();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put((f, after)) };
     g.join.begin();
     let class = place.class.unwrap_or(shared.setup.class);
-    g.begin(
-        crate::p::fresh_id(),
-        shared,
-        body::<F, T, A>,
-        class,
-        place.birthplace,
-    );
+    g.begin(crate::p::fresh_id(), shared, body::<F, T, A>, class, place.birthplace);
     if let Some(name) = place.name {
         g.set_name(name);
     }
-    shared.foreign_spawned.fetch_add(1, Ordering::Release);
+    let handle = Handle::new(g);
     // SAFETY: this is the G's first and only Runnable.
     shared.inject(unsafe { Runnable::own(g) });
-    Handle::new(g)
+    Ok(handle)
 }
 
 #[cold]
@@ -410,11 +397,7 @@ pub struct Current {
 /// ```
 pub fn current() -> Option<Current> {
     let g = current_g()?;
-    Some(Current {
-        id: Gid(g.id()),
-        name: g.name(),
-        birthplace: g.birthplace()?,
-    })
+    Some(Current { id: Gid(g.id()), name: g.name(), birthplace: g.birthplace()? })
 }
 
 impl Current {
@@ -436,9 +419,6 @@ impl Current {
 
 impl fmt::Debug for Current {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Current")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Current").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
 }

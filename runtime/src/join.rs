@@ -23,10 +23,7 @@ impl<T> Handle<T> {
     /// For a G that has been started with a handle; there is only this one.
     #[inline]
     pub(crate) fn new(g: &'static G) -> Handle<T> {
-        Handle {
-            g,
-            result: PhantomData,
-        }
+        Handle { g, result: PhantomData }
     }
 
     /// The G's number: the record is its own as long as there is a handle.

@@ -46,7 +46,7 @@ struct Local {
     lane_tail: AtomicU32,
     shown: Worker<Runnable>,
     /// Picks of this P so far.
-    tick: Cell<u32>,
+    tick: AtomicU32,
     /// How many picks in a row came from runnext.
     streak: Cell<u32>,
     /// Whether slices are long (see [`crate::config::COARSE_SLICE_NS`]).
@@ -104,7 +104,7 @@ impl P {
                 lane_head: AtomicU32::new(0),
                 lane_tail: AtomicU32::new(0),
                 shown,
-                tick: Cell::new(0),
+                tick: AtomicU32::new(0),
                 streak: Cell::new(0),
                 coarse: Cell::new(true),
                 round_began_ns: Cell::new(0),
@@ -145,6 +145,11 @@ impl P {
         (self.local.lane_tail.load(Ordering::Relaxed).wrapping_sub(head) as usize).min(LANE)
     }
 
+    /// How many Gs it has picked, wrapping: whether it picks at all.
+    pub(crate) fn picks(&self) -> u32 {
+        self.local.tick.load(Ordering::Relaxed)
+    }
+
     /// How many slices it has begun.
     pub(crate) fn schedtick(&self) -> u64 {
         self.local.schedtick.load(Ordering::Relaxed)
@@ -163,10 +168,7 @@ impl P {
 
 impl fmt::Debug for P {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("P")
-            .field("id", &self.id)
-            .field("queue_len", &self.queue_len())
-            .finish_non_exhaustive()
+        f.debug_struct("P").field("id", &self.id).field("queue_len", &self.queue_len()).finish_non_exhaustive()
     }
 }
 
@@ -205,10 +207,7 @@ impl<'a> OwnedP<'a> {
     pub(crate) fn put_next(self, g: Runnable) -> Option<Runnable> {
         let old = self.take_next();
         // Relaxed: thieves do not read it, and a borrower is ordered by the section.
-        self.0
-            .local
-            .runnext
-            .store(ptr::from_ref(g.g()).cast_mut(), Ordering::Relaxed);
+        self.0.local.runnext.store(ptr::from_ref(g.g()).cast_mut(), Ordering::Relaxed);
         old
     }
 
@@ -362,10 +361,7 @@ impl<'a> OwnedP<'a> {
     /// has to be empty (I2).
     pub(crate) fn steal_from(self, victim: &P) -> Option<Runnable> {
         for _ in 0..4 {
-            match victim
-                .stealer
-                .steal_batch_with_limit_and_pop(&self.0.local.shown, LOCAL_QUEUE_MAX)
-            {
+            match victim.stealer.steal_batch_with_limit_and_pop(&self.0.local.shown, LOCAL_QUEUE_MAX) {
                 Steal::Success(g) => {
                     self.begin_slice();
                     return Some(g);
@@ -387,14 +383,14 @@ impl<'a> OwnedP<'a> {
     /// The number that the next pick gets.
     #[inline]
     pub(crate) fn peek_pick(self) -> u32 {
-        self.0.local.tick.get().wrapping_add(1)
+        self.0.local.tick.load(Ordering::Relaxed).wrapping_add(1)
     }
 
     /// Counts a pick; returns how many there were.
     #[inline]
     pub(crate) fn count_pick(self) -> u32 {
-        let tick = self.0.local.tick.get().wrapping_add(1);
-        self.0.local.tick.set(tick);
+        let tick = self.0.local.tick.load(Ordering::Relaxed).wrapping_add(1);
+        self.0.local.tick.store(tick, Ordering::Relaxed);
         tick
     }
 
@@ -408,9 +404,7 @@ impl<'a> OwnedP<'a> {
     pub(crate) fn judge_slices(self, picks: u32, now_ns: u64) {
         let local = &*self.0.local;
         let began = local.round_began_ns.replace(now_ns);
-        local
-            .coarse
-            .set(now_ns.saturating_sub(began) > u64::from(picks) * crate::config::COARSE_SLICE_NS);
+        local.coarse.set(now_ns.saturating_sub(began) > u64::from(picks) * crate::config::COARSE_SLICE_NS);
     }
 
     /// So much of the time since the last judgement was no slice: the M looked for work.
@@ -426,7 +420,7 @@ impl<'a> OwnedP<'a> {
 
     /// Notes an overflow of the queue; true if it is not the first one in this slice.
     pub(crate) fn note_overflow(self) -> bool {
-        let tick = self.0.local.tick.get();
+        let tick = self.0.local.tick.load(Ordering::Relaxed);
         self.0.local.overflow_tick.replace(tick) == tick
     }
 

@@ -134,25 +134,16 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     {
         let place = builder.place(None, birthplace)?;
         self.running.fetch_add(1, Ordering::Relaxed);
-        let ticket = Ticket {
-            running: &self.running,
-            panicked: &self.panicked,
-            waiter: &self.waiter,
-        };
+        let ticket = Ticket { running: &self.running, panicked: &self.panicked, waiter: &self.waiter };
         // SAFETY: the scope is not left while a ticket is out (`scope`), and everything outlives 'scope.
         let handle = unsafe { start(place, f, ticket) }?;
-        Ok(ScopedJoinHandle {
-            handle: Some(handle),
-            panicked: &self.panicked,
-        })
+        Ok(ScopedJoinHandle { handle: Some(handle), panicked: &self.panicked })
     }
 }
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope")
-            .field("running", &self.running)
-            .finish_non_exhaustive()
+        f.debug_struct("Scope").field("running", &self.running).finish_non_exhaustive()
     }
 }
 

@@ -12,10 +12,13 @@ use crate::boot::env::Format;
 use crate::config::{SCAVENGE_NS, SYSMON_MAX_NS, SYSMON_MIN_NS, SYSMON_PENDING_NS};
 use crate::observe;
 use crate::os::set_timer_slack_ns;
+use crate::p::P;
+use crate::probe::fatal;
 use crate::sched::Shared;
 use crate::stack::scavenge;
 use crate::timers::NEVER;
 use std::io;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
@@ -49,12 +52,10 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Trace) -> io::Result<Sysmon> {
         scavenge_due_ns: NEVER,
         delay_ns: SYSMON_MIN_NS,
         idle_rounds: 0,
+        picks: vec![0; shared.ps.len()],
+        stalled_since_ns: NEVER,
     };
-    let thread = thread::Builder::new()
-        .name(format!("{}-sysmon", shared.setup.name))
-        .spawn(|| watch.run())?;
-    // It is set once: this is the only sysmon of that runtime.
-    let _ = shared.sysmon.set(thread.thread().clone());
+    let thread = thread::Builder::new().name(format!("{}-sysmon", shared.setup.name)).spawn(|| watch.run())?;
     Ok(Sysmon { thread, stop })
 }
 
@@ -72,6 +73,9 @@ impl Sysmon {
 /// All idle so many times in a row, and it sleeps until somebody takes a P.
 const IDLE_ROUNDS: u32 = 3;
 
+/// How long every G may wait for a stack before that is fatal.
+const STALLED_MAX_NS: u64 = 1_000_000_000;
+
 struct Watch {
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
@@ -80,18 +84,25 @@ struct Watch {
     scavenge_due_ns: u64,
     delay_ns: u64,
     idle_rounds: u32,
+    /// How many Gs each P had picked when it was last looked at.
+    picks: Vec<u32>,
+    /// Since when all Gs that live wait for stacks.
+    stalled_since_ns: u64,
 }
 
 impl Watch {
     fn run(mut self) {
+        // It is set once: this is the only sysmon of that runtime.
+        let _ = self.shared.sysmon.set(thread::current());
         // Else every pause is 50 us too long.
         set_timer_slack_ns(1);
         while !self.stop.load(Ordering::Acquire) {
             let now = self.shared.refresh_clock();
             self.print(now);
             self.give_back(now);
+            self.warn();
             let busy = (self.shared.idle.idle_ps() as usize) < self.shared.ps.len();
-            let helped = busy && self.help(now);
+            let helped = self.help(now, busy);
             self.pause(now, busy, helped);
         }
     }
@@ -119,38 +130,72 @@ impl Watch {
         self.scavenge_due_ns = if more { now + SCAVENGE_NS } else { NEVER };
     }
 
+    /// Says what others have found, where a user's subscriber may do what it likes.
+    fn warn(&self) {
+        for what in self.shared.take_warnings() {
+            // A subscriber that panics has been heard.
+            let _ = catch_unwind(|| tracing::warn!(target: "pirn::sched", "{what}"));
+        }
+    }
+
     /// Does what the Ms can not do for themselves just now. Returns whether it did anything.
-    fn help(&mut self, now: u64) -> bool {
-        let shared = &*self.shared;
-        if self.scavenge_due_ns == NEVER {
+    fn help(&mut self, now: u64, busy: bool) -> bool {
+        if busy && self.scavenge_due_ns == NEVER {
             self.scavenge_due_ns = now + SCAVENGE_NS;
         }
+        self.retry_stalled(now);
+        let shared = &*self.shared;
         if shared.idle.idle_ps() == 0 {
             return false;
         }
-        let mut helped = shared.free_stuck();
-        // Work that was made visible, or timers of a P whose M does not look at them.
+        let mut helped = false;
+        for (p, seen) in shared.ps.iter().zip(&mut self.picks) {
+            let picks = p.picks();
+            // Since the last look it has picked nothing: its M runs one G, or is blocked in it.
+            let stuck = std::mem::replace(seen, picks) == picks;
+            if stuck && p.has_hidden() {
+                helped |= shared.free_stuck(p);
+            }
+        }
+        // Work that nobody comes to, or timers of a P whose M does not look at them.
         let late = shared.earliest_ns() <= now;
         if (late || shared.has_visible_work()) && shared.idle.announce() {
-            shared.wake_p();
-            helped = true;
+            helped |= shared.wake_p();
         }
         helped
+    }
+
+    /// Gs wait for stacks: those that idle Ps keep are for all, and one G tries again. If for a second no other G lives
+    /// that could give one back, none ever will.
+    fn retry_stalled(&mut self, now: u64) {
+        let shared = &*self.shared;
+        if !shared.has_stalled.load(Ordering::SeqCst) {
+            self.stalled_since_ns = NEVER;
+            return;
+        }
+        shared.flush_idle_stacks();
+        let stalled = shared.lock().stalled.len() as u64;
+        shared.unstall();
+        if stalled + 1 < shared.live_gs() {
+            self.stalled_since_ns = NEVER;
+        } else if self.stalled_since_ns == NEVER {
+            self.stalled_since_ns = now;
+        } else if now - self.stalled_since_ns > STALLED_MAX_NS {
+            fatal("no goroutine can run: there is no memory or address space for stacks");
+        }
     }
 
     /// Sleeps: 20 us at first, twice as long each time that nothing was to be done; without a limit when all is idle.
     fn pause(&mut self, now: u64, busy: bool, helped: bool) {
         let due = self.trace_due_ns.min(self.scavenge_due_ns);
-        if busy {
+        let stalled = self.shared.has_stalled.load(Ordering::SeqCst);
+        if busy || stalled {
             self.idle_rounds = 0;
-            let pending = self.shared.has_visible_work()
+            let pending = stalled
+                || self.shared.has_visible_work()
                 || self.shared.idle.idle_ps() > 0 && self.shared.ps.iter().any(|p| p.has_hidden());
             let most = if pending { SYSMON_PENDING_NS } else { SYSMON_MAX_NS };
-            self.delay_ns = if helped {
-                SYSMON_MIN_NS
-            } else {
-                (self.delay_ns * 2).min(most)
-            };
+            self.delay_ns = if helped { SYSMON_MIN_NS } else { (self.delay_ns * 2).min(most) };
             let timers = self.shared.earliest_ns().max(now + SYSMON_MIN_NS);
             return sleep_until(now, due.min(now + self.delay_ns).min(timers));
         }
@@ -160,7 +205,10 @@ impl Watch {
         }
         // I2: it is said under the lock, and only while every P is idle.
         let queues = self.shared.lock();
-        let all_idle = queues.idle_ps.len() == self.shared.ps.len();
+        let all_idle = queues.idle_ps.len() == self.shared.ps.len() && !self.shared.has_visible_work();
+        // It happens that there is no M to keep the time: the system gave no thread.
+        let timers = if queues.keeper.is_some() { NEVER } else { self.shared.earliest_ns() };
+        let due = due.min(timers);
         self.shared.sysmon_asleep.store(all_idle, Ordering::Release);
         drop(queues);
         if all_idle && !self.stop.load(Ordering::Acquire) {
@@ -181,27 +229,20 @@ fn sleep_until(now: u64, until: u64) {
 }
 
 impl Shared {
-    /// Makes Gs visible that a P hides whose M runs a long slice, by acting in that M's stead. The caller announces them.
-    fn free_stuck(&self) -> bool {
-        if !self.ps.iter().any(|p| p.has_hidden()) {
-            return false;
-        }
-        let ms: Vec<_> = self.lock().ms.iter().map(|(m, _)| m.clone()).collect();
-        let mut freed = false;
-        for m in ms {
-            let Some(borrowed) = m.section.borrow() else {
-                continue;
-            };
-            // SAFETY: borrowed, so its owner's side is ours until `borrowed` is dropped.
-            if let Some(p) = unsafe { m.p() } {
-                let next = p.take_next();
-                freed |= next.is_some() || p.has_lane();
-                p.show_all();
-                drop(borrowed);
-                if let Some(g) = next {
-                    self.inject(g);
-                }
-            }
+    /// Makes the Gs visible that `p` hides, whose M runs a long slice, by acting in that M's stead. The caller announces
+    /// them.
+    fn free_stuck(&self, p: &P) -> bool {
+        let holder = self.lock().ms.iter().map(|(m, _)| m).find(|m| std::ptr::eq(m.p_ptr(), p)).cloned();
+        let Some(m) = holder else { return false };
+        let Some(borrowed) = m.section.borrow() else { return false };
+        // SAFETY: borrowed, so its owner's side is ours until `borrowed` is dropped.
+        let Some(p) = (unsafe { m.p() }) else { return false };
+        let next = p.take_next();
+        let freed = next.is_some() || p.has_lane();
+        p.show_all();
+        drop(borrowed);
+        if let Some(g) = next {
+            self.inject(g);
         }
         freed
     }

@@ -3,7 +3,7 @@
 //! Deadlines are on the monotonic clock, and never early. How late: when a P is idle, some tens of microseconds; when
 //! all are busy, until the M of one next picks a G.
 
-use crate::go::{GoBuilder, Unscoped, start};
+use crate::go::{GoBuilder, Place, Unscoped, start};
 use crate::os::now_ns;
 use crate::park::{Unparker, current_g, deadline, park_for, park_until};
 use crate::probe::WaitReason;
@@ -69,10 +69,7 @@ impl Armed {
         let Some(shared) = Entered::new().map(|e| e.shared().arc()) else {
             panic!("a timer needs a runtime: make it on a goroutine, inside Runtime::run or go");
         };
-        Arc::new(Armed {
-            shared,
-            state: Mutex::new(state),
-        })
+        Arc::new(Armed { shared, state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -81,8 +78,11 @@ impl Armed {
     }
 
     fn arm(self: &Arc<Self>, state: &mut State, when_ns: u64) {
-        let key = self.shared.add_timer(when_ns, Action::Call(self.clone()));
-        state.pending = Some((when_ns, key));
+        // A runtime that shuts down looks at no timers, and one in its heap would keep it.
+        if !self.shared.is_closing() {
+            let key = self.shared.add_timer(when_ns, Action::Call(self.clone()));
+            state.pending = Some((when_ns, key));
+        }
     }
 
     /// Takes the pending deadline back. False if there was none, or it is being fired just now.
@@ -138,10 +138,7 @@ impl Fire for Armed {
         if let Some(period) = state.period_ns {
             // Ticks that nobody could have taken are left out, as in Go.
             let missed = (now_ns - when_ns) / period;
-            self.arm(
-                &mut state,
-                when_ns.saturating_add(period.saturating_mul(missed + 1)),
-            );
+            self.arm(&mut state, when_ns.saturating_add(period.saturating_mul(missed + 1)));
         }
         let waiters = std::mem::take(&mut state.waiters);
         let call = state.call.take().zip(state.birthplace);
@@ -150,7 +147,9 @@ impl Fire for Armed {
         if let Some((call, birthplace)) = call
             && let Ok(place) = GoBuilder::new().place(Some(&self.shared), birthplace)
         {
-            // SAFETY: everything is 'static. A runtime that shuts down starts nothing, and drops it.
+            // Whatever it is, it is dropped on a G's stack and not here.
+            let place = Place { even_when_closing: true, ..place };
+            // SAFETY: everything is 'static.
             drop(unsafe { start(place, call, Unscoped) });
         }
     }
@@ -219,9 +218,7 @@ impl Drop for Timer {
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timer")
-            .field("pending", &self.0.lock().pending.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("Timer").field("pending", &self.0.lock().pending.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -250,10 +247,7 @@ impl Ticker {
     #[track_caller]
     pub fn new(period: Duration) -> Ticker {
         let period_ns = Some(period_ns(period));
-        let armed = Armed::new(State {
-            period_ns,
-            ..State::default()
-        });
+        let armed = Armed::new(State { period_ns, ..State::default() });
         armed.arm(&mut armed.lock(), deadline(period));
         Ticker(armed)
     }
@@ -299,9 +293,7 @@ impl Drop for Ticker {
 
 impl fmt::Debug for Ticker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticker")
-            .field("period_ns", &self.0.lock().period_ns)
-            .finish_non_exhaustive()
+        f.debug_struct("Ticker").field("period_ns", &self.0.lock().period_ns).finish_non_exhaustive()
     }
 }
 
@@ -328,11 +320,7 @@ where
     F: FnOnce() + Send + 'static,
 {
     let birthplace = Some(Location::caller());
-    let armed = Armed::new(State {
-        call: Some(Box::new(f)),
-        birthplace,
-        ..State::default()
-    });
+    let armed = Armed::new(State { call: Some(Box::new(f)), birthplace, ..State::default() });
     armed.arm(&mut armed.lock(), deadline(after));
     AfterFunc(armed)
 }
@@ -360,8 +348,6 @@ impl AfterFunc {
 
 impl fmt::Debug for AfterFunc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AfterFunc")
-            .field("pending", &self.0.lock().pending.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("AfterFunc").field("pending", &self.0.lock().pending.is_some()).finish_non_exhaustive()
     }
 }

@@ -50,11 +50,7 @@ fn wander(depth: usize, id: u64, how: fn(), enough: &dyn Fn(usize) -> bool) -> J
         assert_eq!(compute(id, 200), before);
         journey.look(&mut last);
         check(&here, &text, floats, depth, id);
-        assert_eq!(
-            current().map(|me| me.id().as_u64()),
-            Some(id),
-            "it is still itself"
-        );
+        assert_eq!(current().map(|me| me.id().as_u64()), Some(id), "it is still itself");
         let new = journey.moves - counted;
         counted = journey.moves;
         if enough(new) {
@@ -80,8 +76,7 @@ fn travel(gs: usize, how: fn()) {
             rt.go(move || {
                 let id = current().expect("on a G").id().as_u64();
                 let enough = |new: usize| {
-                    moves.fetch_add(new, Ordering::Relaxed) + new >= wanted
-                        || began.elapsed() > Duration::from_secs(20)
+                    moves.fetch_add(new, Ordering::Relaxed) + new >= wanted || began.elapsed() > Duration::from_secs(20)
                 };
                 wander(10, id, how, &enough)
             })

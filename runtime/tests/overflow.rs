@@ -58,15 +58,8 @@ fn expect_overflow(ended: &Ended, named: &str, line: &str, limit: &str) {
 
 /// Where the child's G was born, as it said itself.
 fn born(ended: &Ended) -> String {
-    let line = ended
-        .stderr
-        .lines()
-        .find_map(|line| line.strip_prefix("born at line "));
-    format!(
-        "{}:{}",
-        file!(),
-        line.unwrap_or_else(|| panic!("not said: {ended:#?}"))
-    )
+    let line = ended.stderr.lines().find_map(|line| line.strip_prefix("born at line "));
+    format!("{}:{}", file!(), line.unwrap_or_else(|| panic!("not said: {ended:#?}")))
 }
 
 #[test]
@@ -80,12 +73,7 @@ fn an_endless_recursion_is_reported() {
         g.join().expect("not reached");
     }
     let ended = subprocess(TEST, "the deep one", &[]);
-    expect_overflow(
-        &ended,
-        "\"the deep one\", started at",
-        &born(&ended),
-        "256 KiB (239 KiB usable)",
-    );
+    expect_overflow(&ended, "\"the deep one\", started at", &born(&ended), "256 KiB (239 KiB usable)");
     assert_eq!(ended.stderr.matches("fatal error").count(), 1, "{ended:#?}");
 }
 
@@ -117,11 +105,7 @@ fn an_overflow_without_a_name_after_a_move_and_many_others() {
         });
     }
     let ended = subprocess(TEST, "", &[]);
-    let id = ended
-        .stderr
-        .split("goes down: G")
-        .nth(1)
-        .and_then(|s| s.lines().next());
+    let id = ended.stderr.split("goes down: G").nth(1).and_then(|s| s.lines().next());
     let named = format!("goroutine {}, started at", id.expect("it said so"));
     expect_overflow(&ended, &named, &born(&ended), "64 KiB (47 KiB usable)");
 }
@@ -183,9 +167,7 @@ fn limits_are_honoured() {
                 let deep = (before.limit_bytes - before.used_bytes - 2 * KIB).min(8 * MIB);
                 assert!(down_to(before.pointer - deep) > 0);
                 let after = stack_use().expect("on a G");
-                assert!(
-                    after.committed_bytes >= deep && after.committed_bytes <= after.limit_bytes + 8 * KIB
-                );
+                assert!(after.committed_bytes >= deep && after.committed_bytes <= after.limit_bytes + 8 * KIB);
                 before.limit_bytes
             })
         });
@@ -211,11 +193,7 @@ fn a_large_stack_takes_what_the_default_does_not() {
         })
     });
     assert!(g.join().expect("it fits") > 0);
-    let limit = if cfg!(debug_assertions) {
-        "1024 KiB"
-    } else {
-        "256 KiB"
-    };
+    let limit = if cfg!(debug_assertions) { "1024 KiB" } else { "256 KiB" };
     expect_overflow(&subprocess(TEST, "", &[]), "goroutine", "started at", limit);
 }
 
@@ -242,11 +220,7 @@ fn wild_write(address: usize) {
 fn other_faults_die_as_always() {
     const TEST: &str = "other_faults_die_as_always";
     let wild = |case: &str| {
-        if case.contains("null") {
-            8
-        } else {
-            0x7fff_ffff_f000
-        }
+        if case.contains("null") { 8 } else { 0x7fff_ffff_f000 }
     };
     match child_case(TEST).as_deref() {
         Some(case @ ("g null" | "g high")) => {
@@ -285,9 +259,7 @@ fn an_ordinary_threads_overflow_is_reported_by_std() {
     }
     let ended = subprocess(TEST, "", &[]);
     assert_eq!(ended.signal(), Some(libc::SIGABRT), "{ended:#?}");
-    ended
-        .expect_says("thread 'ordinary'")
-        .expect_says("has overflowed its stack");
+    ended.expect_says("thread 'ordinary'").expect_says("has overflowed its stack");
     assert!(!ended.stderr.contains("goroutine"), "{ended:#?}");
 }
 
@@ -328,10 +300,5 @@ fn a_handler_from_before_the_runtime_gets_foreign_faults() {
         assert_eq!(ended.status.code(), Some(42), "{case}: {ended:#?}");
     }
     // Our own faults do not get there.
-    expect_overflow(
-        &subprocess(TEST, "overflow", &[]),
-        "goroutine",
-        "started at",
-        "KiB usable",
-    );
+    expect_overflow(&subprocess(TEST, "overflow", &[]), "goroutine", "started at", "KiB usable");
 }

@@ -55,10 +55,7 @@ impl Turn {
 }
 
 fn turn() -> Arc<Turn> {
-    Arc::new(Turn {
-        whose: AtomicUsize::new(0),
-        players: Mutex::new([None, None]),
-    })
+    Arc::new(Turn { whose: AtomicUsize::new(0), players: Mutex::new([None, None]) })
 }
 
 #[test]
@@ -110,11 +107,7 @@ impl Future for Flag {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<usize> {
         let polls = self.0.2.fetch_add(1, Ordering::Relaxed) + 1;
         *self.0.1.lock().expect("nobody panics") = Some(context.waker().clone());
-        if self.0.0.load(Ordering::Acquire) {
-            Poll::Ready(polls)
-        } else {
-            Poll::Pending
-        }
+        if self.0.0.load(Ordering::Acquire) { Poll::Ready(polls) } else { Poll::Pending }
     }
 }
 
@@ -249,9 +242,7 @@ fn unparkers_of_dead_gs_do_nothing_to_later_ones() {
     let rt = runtime(1);
     rt.run(|| {
         let n = 100;
-        let dead: Vec<Unparker> = (0..n)
-            .map(|_| go(Unparker::current).join().expect("no panic"))
-            .collect();
+        let dead: Vec<Unparker> = (0..n).map(|_| go(Unparker::current).join().expect("no panic")).collect();
         // These use the same records.
         let (ready, released) = (Countdown::new(n), Arc::new(AtomicUsize::new(0)));
         let early = Arc::new(AtomicUsize::new(0));
@@ -348,8 +339,7 @@ fn a_million_gs_parked_at_once() {
         let stop = Arc::new(AtomicBool::new(false));
         let unparkers = Arc::new(Mutex::new(Vec::with_capacity(n)));
         for _ in 0..n {
-            let (parked, gone, stop, unparkers) =
-                (parked.clone(), gone.clone(), stop.clone(), unparkers.clone());
+            let (parked, gone, stop, unparkers) = (parked.clone(), gone.clone(), stop.clone(), unparkers.clone());
             go(move || {
                 unparkers.lock().expect("nobody panics").push(Unparker::current());
                 parked.done();

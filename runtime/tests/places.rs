@@ -85,10 +85,7 @@ fn check_places(seen: &[pirn_runtime::Goroutine]) {
             State::Waiting => {
                 let reason = g.wait_reason.expect("who waits says why");
                 assert!(REASONS.contains(&reason), "{g}");
-                assert!(
-                    g.waiting_for.expect("who waits says how long") < Duration::from_secs(600),
-                    "{g}"
-                );
+                assert!(g.waiting_for.expect("who waits says how long") < Duration::from_secs(600), "{g}");
             }
             _ => assert!(g.wait_reason.is_none() && g.waiting_for.is_none(), "{g}"),
         }
@@ -127,9 +124,7 @@ fn all_in_one_place(procs: usize, n: usize, steps: u32, seed: u64) {
         });
         over.store(true, Ordering::Release);
     });
-    let wrong: Vec<_> = (0..n)
-        .filter(|me| town.steps[*me].load(Ordering::Relaxed) != steps)
-        .collect();
+    let wrong: Vec<_> = (0..n).filter(|me| town.steps[*me].load(Ordering::Relaxed) != steps).collect();
     assert!(wrong.is_empty(), "wrong numbers of steps: {wrong:?}");
     assert!(looks.load(Ordering::Relaxed) > 0);
 }

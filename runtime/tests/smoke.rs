@@ -3,9 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::*;
 fn rt(n: usize) -> pirn_runtime::Runtime {
     // SAFETY: test
-    unsafe { pirn_runtime::Builder::new().procs(n).shared_thread_locals() }
-        .build()
-        .unwrap()
+    unsafe { pirn_runtime::Builder::new().procs(n).shared_thread_locals() }.build().unwrap()
 }
 #[test]
 fn basics() {

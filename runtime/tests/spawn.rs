@@ -3,9 +3,7 @@
 mod common;
 
 use common::{Census, Countdown, Counted, runtime, scale};
-use pirn_runtime::{
-    GoBuilder, Handle, JoinHandle, current, go, maxprocs, num_goroutines, park, try_go, yield_now,
-};
+use pirn_runtime::{GoBuilder, Handle, JoinHandle, current, go, maxprocs, num_goroutines, park, try_go, yield_now};
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -96,13 +94,8 @@ fn panics_come_back() {
     let rt = runtime(2);
     rt.run(|| {
         let text = go(|| panic!("a {:?}", [1, 2])).join().expect_err("it panicked");
-        assert_eq!(
-            text.downcast_ref::<String>().map(String::as_str),
-            Some("a [1, 2]")
-        );
-        let number = go(|| std::panic::resume_unwind(Box::new(17u32)))
-            .join()
-            .expect_err("it panicked");
+        assert_eq!(text.downcast_ref::<String>().map(String::as_str), Some("a [1, 2]"));
+        let number = go(|| std::panic::resume_unwind(Box::new(17u32))).join().expect_err("it panicked");
         assert_eq!(number.downcast_ref::<u32>(), Some(&17));
         // A G that has panicked leaves a record and a stack that others use again.
         for i in 0..100 {
@@ -213,10 +206,7 @@ struct Cargo<const N: usize> {
 struct Aligned<const N: usize>(Cargo<N>);
 
 fn cargo<const N: usize>(census: &Census) -> Cargo<N> {
-    Cargo {
-        load: [0xa5; N],
-        _counted: census.count(),
-    }
+    Cargo { load: [0xa5; N], _counted: census.count() }
 }
 
 /// Every way for a closure of that size and its result to end, all destructors counted.
@@ -292,9 +282,7 @@ fn a_closure_that_never_runs_is_dropped_once() {
         .collect();
     let handle = rt.handle();
     let stopping = std::thread::spawn(move || rt.shutdown());
-    common::eventually("the shutdown has begun", || {
-        handle.try_go_with(GoBuilder::new(), || ()).is_err()
-    });
+    common::eventually("the shutdown has begun", || handle.try_go_with(GoBuilder::new(), || ()).is_err());
     stop.send(()).expect("it waits");
     stopping.join().expect("the shutdown did not panic");
     busy.join().expect("it ended by itself");
@@ -312,10 +300,7 @@ fn go_outside_of_a_runtime() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let payload = catch_unwind(|| go(|| ())).expect_err("there is no runtime");
     let text = payload.downcast_ref::<String>().expect("a formatted message");
-    assert!(
-        text.contains("not on a runtime") && text.contains("Runtime::run"),
-        "{text}"
-    );
+    assert!(text.contains("not on a runtime") && text.contains("Runtime::run"), "{text}");
     assert_eq!(num_goroutines(), 0);
     assert!(Handle::current().is_none() && current().is_none());
 }
@@ -336,9 +321,7 @@ fn try_go_says_why_not() {
     }
     rt.close();
     let counted = census.count();
-    let error = handle
-        .try_go_with(GoBuilder::new(), move || drop(counted))
-        .expect_err("it is shut down");
+    let error = handle.try_go_with(GoBuilder::new(), move || drop(counted)).expect_err("it is shut down");
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     assert_eq!(census.living(), 0);
 }
@@ -383,15 +366,8 @@ fn numbers_are_unique_in_the_process() {
         })
     };
     let all: Vec<_> = std::thread::scope(|s| {
-        let threads = [
-            s.spawn(|| ids(&one)),
-            s.spawn(|| ids(&other)),
-            s.spawn(|| ids(&one)),
-        ];
-        threads
-            .into_iter()
-            .flat_map(|t| t.join().expect("no panic"))
-            .collect()
+        let threads = [s.spawn(|| ids(&one)), s.spawn(|| ids(&other)), s.spawn(|| ids(&one))];
+        threads.into_iter().flat_map(|t| t.join().expect("no panic")).collect()
     });
     assert_eq!(all.iter().collect::<HashSet<_>>().len(), 3 * n);
 }

@@ -148,18 +148,15 @@ impl Builder {
         }
         let max_threads = self.max_threads.unwrap_or(10_000);
         if max_threads <= procs {
-            return invalid(format!(
-                "max_threads is {max_threads}: it must be more than the {procs} procs"
-            ));
+            return invalid(format!("max_threads is {max_threads}: it must be more than the {procs} procs"));
+        }
+        if self.name.as_ref().is_some_and(|name| name.contains('\0')) {
+            return invalid("a runtime's name can not have a zero byte in it".to_owned());
         }
         Ok(Setup {
             procs,
             class: stack_class(self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES))?,
-            locals: if self.shared_thread_locals {
-                Locals::Shared
-            } else {
-                Locals::own()?
-            },
+            locals: if self.shared_thread_locals { Locals::Shared } else { Locals::own()? },
             max_threads,
             name: self.name.unwrap_or_else(|| "pirn".to_owned()),
             thread_name: self.thread_name,

@@ -32,14 +32,7 @@ const VARIABLES: [Setting; 2] = [
     Setting {
         name: "PIRN_STACK",
         accepted: "64K..1G, in bytes or with K, M, G, KiB, MiB, GiB",
-        set: |settings, value| {
-            set_within(
-                &mut settings.stack_bytes,
-                bytes(value),
-                STACK_BYTES_MIN,
-                STACK_BYTES_MAX,
-            )
-        },
+        set: |settings, value| set_within(&mut settings.stack_bytes, bytes(value), STACK_BYTES_MIN, STACK_BYTES_MAX),
     },
 ];
 
@@ -93,10 +86,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Reads the environment of the process; the second part is the complaints, one line each, without line ends.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the only reader of the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the only reader of the environment")]
     pub(crate) fn read() -> (Settings, Vec<String>) {
         Settings::parse(|name| std::env::var_os(name))
     }
@@ -117,10 +107,7 @@ impl Settings {
         let list = get(DEBUG_VARIABLE).unwrap_or_default();
         for item in list.to_string_lossy().split(',') {
             if let Err(complaint) = settings.apply(item) {
-                complaints.push(format!(
-                    "pirn: {DEBUG_VARIABLE}: {complaint}; accepted: {}",
-                    accepted_keys()
-                ));
+                complaints.push(format!("pirn: {DEBUG_VARIABLE}: {complaint}; accepted: {}", accepted_keys()));
             }
         }
         (settings, complaints)
@@ -133,22 +120,14 @@ impl Settings {
             return Ok(());
         }
         let (name, value) = item.split_once('=').unwrap_or((item, ""));
-        let key = KEYS
-            .iter()
-            .find(|key| key.name == name)
-            .ok_or_else(|| format!("unknown key {name:?}"))?;
-        if (key.set)(self, value) {
-            Ok(())
-        } else {
-            Err(format!("bad value {item:?}"))
-        }
+        let key = KEYS.iter().find(|key| key.name == name).ok_or_else(|| format!("unknown key {name:?}"))?;
+        if (key.set)(self, value) { Ok(()) } else { Err(format!("bad value {item:?}")) }
     }
 }
 
 /// Every key with its values, as a complaint lists them.
 fn accepted_keys() -> String {
-    KEYS.map(|key| format!("{}={}", key.name, key.accepted))
-        .join(", ")
+    KEYS.map(|key| format!("{}={}", key.name, key.accepted)).join(", ")
 }
 
 /// Sets `target` if there is a value and it is within the limits; says whether it did.
@@ -162,11 +141,7 @@ fn set_within<N: PartialOrd + Copy>(target: &mut Option<N>, value: Option<N>, mi
 
 /// Understands decimal digits and nothing else: no sign, no space.
 fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// Understands a number of bytes, of KiB (`K` or `KiB`), of MiB or of GiB, in capitals or not.
@@ -189,12 +164,7 @@ mod tests {
 
     /// Reads an environment of these variables and no others.
     fn parse(variables: &[(&str, &str)]) -> (Settings, Vec<String>) {
-        Settings::parse(|name| {
-            variables
-                .iter()
-                .find(|variable| variable.0 == name)
-                .map(|variable| variable.1.into())
-        })
+        Settings::parse(|name| variables.iter().find(|variable| variable.0 == name).map(|variable| variable.1.into()))
     }
 
     /// Reads an environment that nothing is wrong with.
@@ -217,28 +187,16 @@ mod tests {
 
     #[test]
     fn an_empty_environment_asks_for_nothing() {
-        let nothing = Settings {
-            procs: None,
-            stack_bytes: None,
-            schedtrace_ms: None,
-            format: Format::Go,
-        };
+        let nothing = Settings { procs: None, stack_bytes: None, schedtrace_ms: None, format: Format::Go };
         assert_eq!(good(&[]), nothing);
     }
 
     #[test]
     fn all_variables_at_once() {
-        let settings = good(&[
-            ("PIRN_MAXPROCS", "3"),
-            ("PIRN_STACK", "2M"),
-            ("PIRN_DEBUG", "schedfmt=compact,schedtrace=100"),
-        ]);
-        let expected = Settings {
-            procs: Some(3),
-            stack_bytes: Some(2 << 20),
-            schedtrace_ms: Some(100),
-            format: Format::Compact,
-        };
+        let settings =
+            good(&[("PIRN_MAXPROCS", "3"), ("PIRN_STACK", "2M"), ("PIRN_DEBUG", "schedfmt=compact,schedtrace=100")]);
+        let expected =
+            Settings { procs: Some(3), stack_bytes: Some(2 << 20), schedtrace_ms: Some(100), format: Format::Compact };
         assert_eq!(settings, expected);
     }
 
@@ -249,13 +207,7 @@ mod tests {
             ("PIRN_STACK", "2T"),
             ("PIRN_DEBUG", "foo=1,schedtrace=7,schedfmt=json"),
         ]);
-        assert_eq!(
-            settings,
-            Settings {
-                schedtrace_ms: Some(7),
-                ..Settings::default()
-            }
-        );
+        assert_eq!(settings, Settings { schedtrace_ms: Some(7), ..Settings::default() });
         assert_eq!(
             complaints,
             [
@@ -272,25 +224,9 @@ mod tests {
         for (text, procs) in [("1", 1), ("2", 2), ("1024", 1024), ("0008", 8)] {
             assert_eq!(good(&[("PIRN_MAXPROCS", text)]).procs, Some(procs));
         }
-        let wrong = [
-            "0",
-            "1025",
-            "-1",
-            "+1",
-            "1.5",
-            "0x2",
-            "1e2",
-            "1_0",
-            "two",
-            "99999999999999999999999",
-            "٣",
-            "1K",
-        ];
+        let wrong = ["0", "1025", "-1", "+1", "1.5", "0x2", "1e2", "1_0", "two", "99999999999999999999999", "٣", "1K"];
         for text in wrong {
-            assert!(
-                bad("PIRN_MAXPROCS", text).contains(&format!("bad value {text:?}")),
-                "{text}"
-            );
+            assert!(bad("PIRN_MAXPROCS", text).contains(&format!("bad value {text:?}")), "{text}");
         }
     }
 
@@ -298,10 +234,7 @@ mod tests {
     fn what_the_complaint_accepts_is_what_is_accepted() {
         assert_eq!(VARIABLES[0].accepted, format!("1..={MAX_PROCS}"));
         assert!(VARIABLES[1].accepted.starts_with("64K..1G,"));
-        assert_eq!(
-            (bytes("64K"), bytes("1G")),
-            (Some(STACK_BYTES_MIN), Some(STACK_BYTES_MAX))
-        );
+        assert_eq!((bytes("64K"), bytes("1G")), (Some(STACK_BYTES_MIN), Some(STACK_BYTES_MAX)));
         for value in KEYS[1].accepted.split('|') {
             good(&[("PIRN_DEBUG", &format!("{}={value}", KEYS[1].name))]);
         }
@@ -309,11 +242,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let names = VARIABLES
-            .iter()
-            .chain(&KEYS)
-            .map(|setting| setting.name)
-            .chain([DEBUG_VARIABLE]);
+        let names = VARIABLES.iter().chain(&KEYS).map(|setting| setting.name).chain([DEBUG_VARIABLE]);
         let unique: std::collections::BTreeSet<_> = names.clone().collect();
         assert_eq!(unique.len(), names.count());
     }
@@ -337,108 +266,47 @@ mod tests {
             ("1073741824", 1 << 30),
         ];
         for (text, stack_bytes) in good_ones {
-            assert_eq!(
-                good(&[("PIRN_STACK", text)]).stack_bytes,
-                Some(stack_bytes),
-                "{text}"
-            );
+            assert_eq!(good(&[("PIRN_STACK", text)]).stack_bytes, Some(stack_bytes), "{text}");
         }
     }
 
     #[test]
     fn stack_limits_out_of_range_or_without_sense() {
-        let out_of_range = [
-            "0",
-            "1",
-            "65535",
-            "63K",
-            "2G",
-            "1025M",
-            "1073741825",
-            "18446744073709551616",
-        ];
+        let out_of_range = ["0", "1", "65535", "63K", "2G", "1025M", "1073741825", "18446744073709551616"];
         let overflowing = ["18014398509481985K", "17592186044417M", "17179869185G"];
-        let senseless = [
-            "K", "KiB", "1.5M", "-1M", "+1M", "64 K", "64KK", "64Ki", "64KB", "64B", "1T", "64Kİ",
-        ];
+        let senseless = ["K", "KiB", "1.5M", "-1M", "+1M", "64 K", "64KK", "64Ki", "64KB", "64B", "1T", "64Kİ"];
         for text in out_of_range.iter().chain(&overflowing).chain(&senseless) {
-            assert!(
-                bad("PIRN_STACK", text).contains(&format!("bad value {text:?}; accepted: 64K..1G")),
-                "{text}"
-            );
+            assert!(bad("PIRN_STACK", text).contains(&format!("bad value {text:?}; accepted: 64K..1G")), "{text}");
         }
     }
 
     #[test]
     fn schedtrace_is_milliseconds_and_0_is_off() {
-        for (text, ms) in [
-            ("1", Some(1)),
-            ("100", Some(100)),
-            ("2147483647", Some(2147483647)),
-            ("0", None),
-        ] {
-            assert_eq!(
-                good(&[("PIRN_DEBUG", &format!("schedtrace={text}"))]).schedtrace_ms,
-                ms
-            );
+        for (text, ms) in [("1", Some(1)), ("100", Some(100)), ("2147483647", Some(2147483647)), ("0", None)] {
+            assert_eq!(good(&[("PIRN_DEBUG", &format!("schedtrace={text}"))]).schedtrace_ms, ms);
         }
-        for text in [
-            "-1",
-            "+1",
-            "1.5",
-            "100ms",
-            "on",
-            "2147483648",
-            "18446744073709551616",
-            "1=1",
-        ] {
+        for text in ["-1", "+1", "1.5", "100ms", "on", "2147483648", "18446744073709551616", "1=1"] {
             let item = format!("schedtrace={text}");
-            assert!(
-                bad("PIRN_DEBUG", &item).contains(&format!("bad value {item:?}")),
-                "{text}"
-            );
+            assert!(bad("PIRN_DEBUG", &item).contains(&format!("bad value {item:?}")), "{text}");
         }
     }
 
     #[test]
     fn formats_are_go_and_compact() {
         assert_eq!(good(&[("PIRN_DEBUG", "schedfmt=go")]).format, Format::Go);
-        assert_eq!(
-            good(&[("PIRN_DEBUG", "schedfmt=compact")]).format,
-            Format::Compact
-        );
+        assert_eq!(good(&[("PIRN_DEBUG", "schedfmt=compact")]).format, Format::Compact);
         for text in ["json", "Go", "GO", "compact2", "go|compact"] {
-            assert!(
-                bad("PIRN_DEBUG", &format!("schedfmt={text}")).contains("bad value"),
-                "{text}"
-            );
+            assert!(bad("PIRN_DEBUG", &format!("schedfmt={text}")).contains("bad value"), "{text}");
         }
     }
 
     #[test]
     fn keys_that_are_not_there_yet_or_written_otherwise_are_unknown() {
-        let items = [
-            "foo",
-            "foo=1",
-            "=1",
-            "=",
-            "Schedtrace=1",
-            "SCHEDTRACE=1",
-            "schedtrace:1",
-            "schedtrace;1",
-        ];
-        let later = [
-            "scheddetail=1",
-            "schedout=x",
-            "dumponexit",
-            "dumponexit=1",
-            "dumponsignal=1",
-            "blockers=1",
-        ];
+        let items = ["foo", "foo=1", "=1", "=", "Schedtrace=1", "SCHEDTRACE=1", "schedtrace:1", "schedtrace;1"];
+        let later = ["scheddetail=1", "schedout=x", "dumponexit", "dumponexit=1", "dumponsignal=1", "blockers=1"];
         for item in items.iter().chain(&later) {
             let name = item.split('=').next().unwrap_or_default();
-            let expected =
-                format!("unknown key {name:?}; accepted: schedtrace=MILLISECONDS, schedfmt=go|compact");
+            let expected = format!("unknown key {name:?}; accepted: schedtrace=MILLISECONDS, schedfmt=go|compact");
             assert!(bad("PIRN_DEBUG", item).ends_with(&expected), "{item}");
         }
     }
@@ -459,25 +327,16 @@ mod tests {
             assert_eq!(good(&[("PIRN_DEBUG", list)]), Settings::default());
         }
         let settings = good(&[("PIRN_DEBUG", ",schedtrace=5,,schedfmt=compact,")]);
-        assert_eq!(
-            (settings.schedtrace_ms, settings.format),
-            (Some(5), Format::Compact)
-        );
+        assert_eq!((settings.schedtrace_ms, settings.format), (Some(5), Format::Compact));
     }
 
     #[test]
     fn white_space_is_not_ignored() {
         for text in [" 2", "2 ", "2\n", "\t2", " ", "2 2"] {
-            assert!(
-                bad("PIRN_MAXPROCS", text).contains(&format!("bad value {text:?}")),
-                "{text:?}"
-            );
+            assert!(bad("PIRN_MAXPROCS", text).contains(&format!("bad value {text:?}")), "{text:?}");
         }
         for text in [" 64K", "64K ", "64K\n", "64\u{a0}K"] {
-            assert!(
-                bad("PIRN_STACK", text).contains(&format!("bad value {text:?}")),
-                "{text:?}"
-            );
+            assert!(bad("PIRN_STACK", text).contains(&format!("bad value {text:?}")), "{text:?}");
         }
         assert!(bad("PIRN_DEBUG", " schedtrace=1").contains(r#"unknown key " schedtrace""#));
         assert!(bad("PIRN_DEBUG", "schedtrace =1").contains(r#"unknown key "schedtrace ""#));
@@ -489,20 +348,10 @@ mod tests {
 
     #[test]
     fn of_duplicates_the_last_good_one_wins() {
-        assert_eq!(
-            good(&[("PIRN_DEBUG", "schedtrace=1,schedtrace=2")]).schedtrace_ms,
-            Some(2)
-        );
-        assert_eq!(
-            good(&[("PIRN_DEBUG", "schedtrace=1,schedtrace=0")]).schedtrace_ms,
-            None
-        );
-        assert_eq!(
-            good(&[("PIRN_DEBUG", "schedfmt=compact,schedfmt=go")]).format,
-            Format::Go
-        );
-        let (settings, complaints) =
-            parse(&[("PIRN_DEBUG", "schedtrace=1,schedtrace=x,schedtrace=9999999999")]);
+        assert_eq!(good(&[("PIRN_DEBUG", "schedtrace=1,schedtrace=2")]).schedtrace_ms, Some(2));
+        assert_eq!(good(&[("PIRN_DEBUG", "schedtrace=1,schedtrace=0")]).schedtrace_ms, None);
+        assert_eq!(good(&[("PIRN_DEBUG", "schedfmt=compact,schedfmt=go")]).format, Format::Go);
+        let (settings, complaints) = parse(&[("PIRN_DEBUG", "schedtrace=1,schedtrace=x,schedtrace=9999999999")]);
         assert_eq!((settings.schedtrace_ms, complaints.len()), (Some(1), 2));
     }
 
@@ -523,36 +372,20 @@ mod tests {
         let parse = |name: &'static str, value: &'static [u8]| {
             Settings::parse(move |asked| (asked == name).then(|| OsString::from_vec(value.to_vec())))
         };
-        for (name, value) in [
-            ("PIRN_MAXPROCS", &b"2\xff"[..]),
-            ("PIRN_STACK", b"64K\xc3"),
-            ("PIRN_STACK", b"\xff"),
-        ] {
+        for (name, value) in [("PIRN_MAXPROCS", &b"2\xff"[..]), ("PIRN_STACK", b"64K\xc3"), ("PIRN_STACK", b"\xff")] {
             let (settings, complaints) = parse(name, value);
             assert_eq!((settings, complaints.len()), (Settings::default(), 1));
-            assert!(
-                complaints[0].starts_with(&format!("pirn: {name}: bad value ")),
-                "{complaints:?}"
-            );
+            assert!(complaints[0].starts_with(&format!("pirn: {name}: bad value ")), "{complaints:?}");
         }
         // The other items of the list are applied.
         let (settings, complaints) = parse("PIRN_DEBUG", b"schedtrace=4,fo\xffo=1,schedfmt=g\xfe");
         assert_eq!((settings.schedtrace_ms, complaints.len()), (Some(4), 2));
-        assert!(
-            complaints[0].contains("unknown key \"fo\u{fffd}o\"; accepted: "),
-            "{complaints:?}"
-        );
-        assert!(
-            complaints[1].contains("bad value \"schedfmt=g\u{fffd}\"; accepted: "),
-            "{complaints:?}"
-        );
+        assert!(complaints[0].contains("unknown key \"fo\u{fffd}o\"; accepted: "), "{complaints:?}");
+        assert!(complaints[1].contains("bad value \"schedfmt=g\u{fffd}\"; accepted: "), "{complaints:?}");
     }
 
     #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the test of the only reader of the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the test of the only reader of the environment")]
     fn the_environment_of_the_process_is_read() {
         // Whatever it is, it is read in the same way.
         assert_eq!(Settings::read(), Settings::parse(|name| std::env::var_os(name)));

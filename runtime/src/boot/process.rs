@@ -56,10 +56,7 @@ fn name_gs_in_panics() {
     std::panic::set_hook(Box::new(move |info| {
         if let Some(g) = current_g() {
             let name = g.name().map(|name| format!(" \"{name}\"")).unwrap_or_default();
-            let place = g
-                .birthplace()
-                .map(|place| format!(", started at {place}"))
-                .unwrap_or_default();
+            let place = g.birthplace().map(|place| format!(", started at {place}")).unwrap_or_default();
             complain(&format!("goroutine {}{name}{place}:", g.id()));
         }
         before(info);

@@ -53,10 +53,7 @@ pub struct Runtime {
 
 impl Runtime {
     pub(super) fn new(shared: Arc<Shared>, sysmon: Sysmon) -> Runtime {
-        Runtime {
-            shared,
-            sysmon: Some(sysmon),
-        }
+        Runtime { shared, sysmon: Some(sysmon) }
     }
 
     /// Runs `f` as a G and waits for its result: a G of a runtime parks, an OS thread sleeps. The other Gs go on.
@@ -69,11 +66,7 @@ impl Runtime {
         F: FnOnce() -> R + Send,
         R: Send,
     {
-        let place = expect_started(
-            GoBuilder::new()
-                .name("main")
-                .place(Some(&self.shared), Location::caller()),
-        );
+        let place = expect_started(GoBuilder::new().name("main").place(Some(&self.shared), Location::caller()));
         // SAFETY: the result is waited for below, whatever happens, so what `f` borrows lives.
         let handle = expect_started(unsafe { start(place, f, Unscoped) });
         match handle.join_uninterruptibly() {
@@ -123,18 +116,13 @@ impl Runtime {
     /// background.)
     #[track_caller]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> bool {
-        assert!(
-            !self.is_mine(),
-            "shutdown: a goroutine can not wait for the end of its own runtime"
-        );
+        assert!(!self.is_mine(), "shutdown: a goroutine can not wait for the end of its own runtime");
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         self.stop(timeout_ns)
     }
 
     fn stop(&mut self, timeout_ns: u64) -> bool {
-        self.sysmon
-            .take()
-            .is_none_or(|sysmon| self.shared.shut_down(sysmon, timeout_ns))
+        self.sysmon.take().is_none_or(|sysmon| self.shared.shut_down(sysmon, timeout_ns))
     }
 
     fn is_mine(&self) -> bool {
@@ -153,9 +141,7 @@ impl Drop for Runtime {
         let shared = self.shared.clone();
         self.shared.begin_closing();
         let name = format!("{}-shutdown", shared.setup.name);
-        let waiting = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || shared.shut_down(sysmon, DROP_TIMEOUT_NS));
+        let waiting = std::thread::Builder::new().name(name).spawn(move || shared.shut_down(sysmon, DROP_TIMEOUT_NS));
         if let Err(error) = waiting {
             self.shared.warn_no_thread(&error);
         }
@@ -164,9 +150,7 @@ impl Drop for Runtime {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime")
-            .field("name", &self.shared.setup.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Runtime").field("name", &self.shared.setup.name).finish_non_exhaustive()
     }
 }
 
@@ -231,9 +215,7 @@ impl Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
-            .field("name", &self.0.setup.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Handle").field("name", &self.0.setup.name).finish_non_exhaustive()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::sched::Shared;
 use crate::stack::scavenge_all;
 use crate::sysmon::Sysmon;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -39,8 +40,14 @@ impl Shared {
         let ended = self.end_gs(now_ns().saturating_add(timeout_ns));
         sysmon.stop();
         self.stop_machines(ended);
-        // A timer may hold the runtime; nobody looks at timers any more.
-        self.ps.iter().for_each(|p| p.timers.clear());
+        if ended {
+            // A timer may hold the runtime; nobody looks at timers any more. What it holds may panic when it is dropped,
+            // and has been heard then.
+            self.ps.iter().for_each(|p| drop(catch_unwind(AssertUnwindSafe(|| p.timers.clear()))));
+        } else {
+            // Gs that were left may be parked without an M that keeps the runtime: whoever unparks one looks at it.
+            std::mem::forget(self.arc());
+        }
         scavenge_all();
         ended
     }

@@ -175,8 +175,7 @@ impl G {
         self.shared.store(shared.cast_mut(), Ordering::Relaxed);
         self.body.set(Some(body));
         self.class.set(class);
-        self.birthplace
-            .store(ptr::from_ref(birthplace).cast_mut(), Ordering::Relaxed);
+        self.birthplace.store(ptr::from_ref(birthplace).cast_mut(), Ordering::Relaxed);
         self.status.store(Status::Runnable as u8, Ordering::Release);
     }
 
@@ -291,19 +290,13 @@ impl G {
 
     /// Why it waits, if it does, and since when on the runtime's coarse clock.
     pub(crate) fn waiting(&self) -> (WaitReason, u32) {
-        (
-            WaitReason::from_u8(self.reason.load(Ordering::Relaxed)),
-            self.since_ms.load(Ordering::Relaxed),
-        )
+        (WaitReason::from_u8(self.reason.load(Ordering::Relaxed)), self.since_ms.load(Ordering::Relaxed))
     }
 }
 
 impl fmt::Debug for G {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("G")
-            .field("id", &self.id())
-            .field("status", &self.status())
-            .finish_non_exhaustive()
+        f.debug_struct("G").field("id", &self.id()).field("status", &self.status()).finish_non_exhaustive()
     }
 }
 

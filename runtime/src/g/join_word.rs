@@ -90,16 +90,12 @@ impl JoinWord {
     #[inline]
     pub(crate) fn wait(&self, address: usize) -> bool {
         debug_assert_eq!(address & FLAGS, 0);
-        self.0
-            .compare_exchange(HANDLE, HANDLE | address, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.compare_exchange(HANDLE, HANDLE | address, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// The handle waits no longer, because it is being unwound. False if the waiter is being told.
     pub(crate) fn give_up(&self, address: usize) -> bool {
-        self.0
-            .compare_exchange(HANDLE | address, HANDLE, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.compare_exchange(HANDLE | address, HANDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// The handle goes.
@@ -107,10 +103,7 @@ impl JoinWord {
     pub(crate) fn drop_handle(&self) -> Dropped {
         // Acquire on failure: the result. Release on success: nothing that this handle did is needed, but the record
         // must not be recycled before.
-        match self
-            .0
-            .compare_exchange(HANDLE, 0, Ordering::AcqRel, Ordering::Acquire)
-        {
+        match self.0.compare_exchange(HANDLE, 0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Dropped::Detached,
             Err(_) => Dropped::HasResult,
         }

@@ -28,8 +28,7 @@ fn record() -> Arc<Record> {
 impl Record {
     fn take(&self) {
         // SAFETY: what the model checks.
-        self.result
-            .with_mut(|r| unsafe { assert_eq!(std::mem::take(&mut *r), 5) });
+        self.result.with_mut(|r| unsafe { assert_eq!(std::mem::take(&mut *r), 5) });
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -12,10 +12,7 @@ struct Pool {
     free: Vec<&'static G>,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool {
-    slabs: Vec::new(),
-    free: Vec::new(),
-});
+static POOL: Mutex<Pool> = Mutex::new(Pool { slabs: Vec::new(), free: Vec::new() });
 
 fn pool() -> MutexGuard<'static, Pool> {
     // A panic under the lock can only be an allocation that failed, before anything was changed.
@@ -64,6 +61,12 @@ impl FreeGs {
     pub(crate) fn spill(&mut self, keep: usize) {
         let keep = keep.min(self.0.len());
         pool().free.extend(self.0.drain(keep..));
+    }
+}
+
+impl Drop for FreeGs {
+    fn drop(&mut self) {
+        self.spill(0);
     }
 }
 

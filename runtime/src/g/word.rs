@@ -75,10 +75,7 @@ impl ParkWord {
     pub(crate) fn commit_park(&self, id: u64) -> bool {
         let awake = id << STATE_BITS;
         // Release on success: the claimer must see the saved stack pointer (partner: `unpark`, Acquire).
-        let parked = self
-            .0
-            .compare_exchange(awake, awake | PARKED, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok();
+        let parked = self.0.compare_exchange(awake, awake | PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok();
         parked || {
             self.0.swap(awake, Ordering::AcqRel);
             false
@@ -98,10 +95,7 @@ impl ParkWord {
                 s if s == awake || s == awake | TOKEN => (awake | TOKEN, Unparked::Nothing),
                 _ => return Unparked::Nothing,
             };
-            match self
-                .0
-                .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.0.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return claimed,
                 Err(now) => seen = now,
             }

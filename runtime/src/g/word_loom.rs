@@ -14,11 +14,7 @@ struct Cell {
 fn cell() -> Arc<Cell> {
     let word = ParkWord::free();
     word.assign(7);
-    Arc::new(Cell {
-        word,
-        stack: UnsafeCell::new(0),
-        ran: AtomicU64::new(0),
-    })
+    Arc::new(Cell { word, stack: UnsafeCell::new(0), ran: AtomicU64::new(0) })
 }
 
 impl Cell {
@@ -107,12 +103,7 @@ fn what_was_done_before_an_unpark_is_seen_after_the_park() {
         // Whichever way the tokens fall, no state has both unparks done, data unseen, and the G parked for good.
         let went_on = c.word.take_token() || !c.word.commit_park(7);
         let seen = data.load(Ordering::Relaxed);
-        let claims = ts
-            .into_iter()
-            .filter(|_| true)
-            .map(|t| t.join().unwrap())
-            .filter(|c| *c)
-            .count();
+        let claims = ts.into_iter().filter(|_| true).map(|t| t.join().unwrap()).filter(|c| *c).count();
         if went_on {
             assert!(seen >= 1);
             // The second unpark left a token or came in time.

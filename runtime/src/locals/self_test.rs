@@ -45,16 +45,11 @@ unsafe impl Send for Moved {}
 /// What went wrong.
 pub(super) fn run(blocks: &'static Blocks) -> Result<(), &'static str> {
     let mut cache = Cache::new();
-    let slot = cache
-        .take(Class::K256)
-        .map_err(|_| "there is no stack for the self-test")?;
+    let slot = cache.take(Class::K256).map_err(|_| "there is no stack for the self-test")?;
     let block = super::make(blocks, &slot).map_err(|_| "the C library made no thread-local block")?;
     // SAFETY: the coroutine ends before the slot is given back, or the slot is forgotten.
     let stack = unsafe { GStack::on(&slot, blocks.room_bytes()) };
-    let probe = Probe {
-        blocks,
-        failed: Cell::new(None),
-    };
+    let probe = Probe { blocks, failed: Cell::new(None) };
     let mut moved = Moved(Coro::new(stack, &raw const probe, body), block);
     let destroyed = DESTROYED.load(Ordering::Relaxed);
     let mut ended = false;

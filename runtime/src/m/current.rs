@@ -28,3 +28,19 @@ pub(crate) fn set_machine(m: *const M) {
     unsafe { asm!("", options(nostack, preserves_flags)) };
     CURRENT.set(m);
 }
+
+/// Runs the user's callback in the middle of the runtime's own work. Meanwhile the caller is no G: what would park it
+/// blocks the thread.
+pub(crate) fn off_duty<R>(callback: impl FnOnce() -> R) -> R {
+    // SAFETY: an M lives as long as its thread runs (m I3).
+    let m = unsafe { machine().as_ref() };
+    let g = m.and_then(M::g);
+    if let Some(m) = m {
+        m.set_g(None);
+    }
+    let result = callback();
+    if let Some(m) = m {
+        m.set_g(g);
+    }
+    result
+}

@@ -120,6 +120,11 @@ impl M {
         }
     }
 
+    /// Its thread, which may be unparked when the M is gone already.
+    pub(crate) fn thread(&self) -> Option<Thread> {
+        self.thread.get().cloned()
+    }
+
     /// Gives it a P; the caller wakes it next.
     pub(crate) fn hand(&self, p: *const P) {
         // Release: the P's own data go with it (partner: `take_handed`).

@@ -86,11 +86,7 @@ pub(crate) struct Borrowed<'a> {
 impl Section {
     /// The section of an M that is inside.
     pub(crate) fn new() -> Section {
-        Section {
-            inside: AtomicU32::new(1),
-            wanted: AtomicU32::new(0),
-            borrower: Mutex::new(()),
-        }
+        Section { inside: AtomicU32::new(1), wanted: AtomicU32::new(0), borrower: Mutex::new(()) }
     }
 
     /// The M comes in from a G's own code. False if it was inside already, and somebody further up will leave.
@@ -128,10 +124,7 @@ impl Section {
         };
         self.wanted.store(1, Ordering::Relaxed);
         heavy_fence();
-        let borrowed = Borrowed {
-            section: self,
-            _lock: lock,
-        };
+        let borrowed = Borrowed { section: self, _lock: lock };
         // Acquire: partner is the Release in `leave`.
         (self.inside.load(Ordering::Acquire) == 0).then_some(borrowed)
     }

@@ -13,10 +13,7 @@ struct Local {
 #[test]
 fn m_and_borrower_exclude_each_other() {
     model(|| {
-        let local = Arc::new(Local {
-            section: Section::new(),
-            data: UnsafeCell::new(0),
-        });
+        let local = Arc::new(Local { section: Section::new(), data: UnsafeCell::new(0) });
         let other = local.clone();
         let borrower = thread::spawn(move || {
             if let Some(_borrowed) = other.section.borrow() {

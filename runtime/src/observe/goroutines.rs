@@ -84,9 +84,8 @@ pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
             name: g.name(),
             state,
             wait_reason: waits.map(|(reason, _)| reason.name()),
-            waiting_for: waits.map(|(_, since_ms)| {
-                Duration::from_millis(u64::from(now_ms.wrapping_sub(since_ms).min(now_ms)))
-            }),
+            waiting_for: waits
+                .map(|(_, since_ms)| Duration::from_millis(u64::from(now_ms.wrapping_sub(since_ms).min(now_ms)))),
             birthplace: g.birthplace(),
         };
         // The record may have changed hands while it was read.
@@ -120,10 +119,7 @@ pub fn stack_use() -> Option<StackUse> {
     let slot = unsafe { &*g.slot.get() }.as_ref()?;
     let here = 0u8;
     let pointer = (&raw const here).addr();
-    let whole = Span {
-        start: slot.limit(),
-        bytes: slot.base() - slot.limit(),
-    };
+    let whole = Span { start: slot.limit(), bytes: slot.base() - slot.limit() };
     Some(StackUse {
         pointer,
         used_bytes: slot.base().saturating_sub(pointer),
@@ -137,8 +133,5 @@ fn page_span(span: Span) -> Span {
     let page = crate::os::page_bytes();
     let start = span.start & !(page - 1);
     let end = (span.start + span.bytes).next_multiple_of(page);
-    Span {
-        start,
-        bytes: end - start,
-    }
+    Span { start, bytes: end - start }
 }

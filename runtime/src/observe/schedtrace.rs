@@ -58,36 +58,17 @@ pub(crate) fn compact(line: &Line<'_>) -> String {
 fn head(line: &Line<'_>) -> String {
     // Longer than a line with a few Ps.
     let mut text = String::with_capacity(256);
-    let Line {
-        ms,
-        gomaxprocs,
-        idleprocs,
-        threads,
-        spinningthreads,
-        idlethreads,
-        runqueue,
-        ..
-    } = line;
+    let Line { ms, gomaxprocs, idleprocs, threads, spinningthreads, idlethreads, runqueue, .. } = line;
     let needspinning = u8::from(line.needspinning);
-    push(
-        &mut text,
-        format_args!("SCHED {ms}ms: gomaxprocs={gomaxprocs} idleprocs={idleprocs} threads={threads}"),
-    );
-    push(
-        &mut text,
-        format_args!(" spinningthreads={spinningthreads} needspinning={needspinning}"),
-    );
-    push(
-        &mut text,
-        format_args!(" idlethreads={idlethreads} runqueue={runqueue}"),
-    );
+    push(&mut text, format_args!("SCHED {ms}ms: gomaxprocs={gomaxprocs} idleprocs={idleprocs} threads={threads}"));
+    push(&mut text, format_args!(" spinningthreads={spinningthreads} needspinning={needspinning}"));
+    push(&mut text, format_args!(" idlethreads={idlethreads} runqueue={runqueue}"));
     text
 }
 
 /// Appends to a string, which can not fail.
 fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    text.write_fmt(arguments)
-        .expect("a string takes whatever is written to it");
+    text.write_fmt(arguments).expect("a string takes whatever is written to it");
 }
 
 #[cfg(test)]
@@ -105,16 +86,9 @@ mod tests {
 
     /// Takes a number or what else can be parsed from between two texts, and what comes after.
     fn between<'a, N: std::str::FromStr>(text: &'a str, before: &str, after: &str) -> (N, &'a str) {
-        let text = text
-            .strip_prefix(before)
-            .unwrap_or_else(|| panic!("no {before:?} in {text:?}"));
-        let (value, rest) = text
-            .split_once(after)
-            .unwrap_or_else(|| panic!("no {after:?} in {text:?}"));
-        (
-            value.parse().unwrap_or_else(|_| panic!("bad value {value:?}")),
-            rest,
-        )
+        let text = text.strip_prefix(before).unwrap_or_else(|| panic!("no {before:?} in {text:?}"));
+        let (value, rest) = text.split_once(after).unwrap_or_else(|| panic!("no {after:?} in {text:?}"));
+        (value.parse().unwrap_or_else(|_| panic!("bad value {value:?}")), rest)
     }
 
     /// Parses the numbers of a list.
@@ -172,26 +146,14 @@ mod tests {
     #[test]
     fn recorded_lines_of_go_come_out_as_they_went_in() {
         let mut seen = [0; 3];
-        for recorded in RECORDED
-            .split_inclusive('\n')
-            .filter(|line| !line.starts_with('#'))
-        {
-            let mut lists = Lists {
-                local: Vec::new(),
-                schedticks: Vec::new(),
-            };
+        for recorded in RECORDED.split_inclusive('\n').filter(|line| !line.starts_with('#')) {
+            let mut lists = Lists { local: Vec::new(), schedticks: Vec::new() };
             let line = parse(recorded.trim_end_matches('\n'), &mut lists);
-            assert_eq!(
-                (line.local.len(), line.schedticks.len()),
-                (line.gomaxprocs, line.gomaxprocs)
-            );
+            assert_eq!((line.local.len(), line.schedticks.len()), (line.gomaxprocs, line.gomaxprocs));
             assert_eq!(go(&line), recorded);
             seen[line.gomaxprocs.ilog2() as usize] += 1;
         }
-        assert!(
-            seen.iter().all(|lines| *lines >= 10),
-            "too few lines for 1, 2 and 4 Ps: {seen:?}"
-        );
+        assert!(seen.iter().all(|lines| *lines >= 10), "too few lines for 1, 2 and 4 Ps: {seen:?}");
     }
 
     #[test]
@@ -221,27 +183,15 @@ mod tests {
         };
         let head = "SCHED 18446744073709551615ms: gomaxprocs=1 idleprocs=1 threads=4 spinningthreads=5 \
                     needspinning=0 idlethreads=6 runqueue=18446744073709551615";
-        assert_eq!(
-            go(&line),
-            format!("{head} [ 169 ] schedticks=[ 18446744073709551615 ]\n")
-        );
+        assert_eq!(go(&line), format!("{head} [ 169 ] schedticks=[ 18446744073709551615 ]\n"));
         assert_eq!(compact(&line), format!("{head} [169]\n"));
     }
 
     #[test]
     fn as_many_ps_as_there_may_be() {
         let (local, schedticks) = ([0; 1024], [1; 1024]);
-        let line = Line {
-            gomaxprocs: 1024,
-            local: &local,
-            schedticks: &schedticks,
-            ..LINE
-        };
-        assert!(go(&line).ends_with(&format!(
-            " [ {}] schedticks=[ {}]\n",
-            "0 ".repeat(1024),
-            "1 ".repeat(1024)
-        )));
+        let line = Line { gomaxprocs: 1024, local: &local, schedticks: &schedticks, ..LINE };
+        assert!(go(&line).ends_with(&format!(" [ {}] schedticks=[ {}]\n", "0 ".repeat(1024), "1 ".repeat(1024))));
         assert!(compact(&line).ends_with(&format!(" [{}0]\n", "0 ".repeat(1023))));
     }
 }

@@ -10,10 +10,7 @@ fn pages_come_and_go() {
     let start = reserve(64 * page, 1 << 21).expect("reserve");
     let address = start.as_ptr().expose_provenance();
     assert_eq!(address % (1 << 21), 0);
-    let all = Span {
-        start: address,
-        bytes: 64 * page,
-    };
+    let all = Span { start: address, bytes: 64 * page };
     // SAFETY: the reservation is this test's.
     unsafe { advise(all, Advice::NoHugepage) }.expect("advise");
     // SAFETY: as above.
@@ -27,16 +24,7 @@ fn pages_come_and_go() {
     assert_eq!(residency.bytes(all), 3 * page);
     // SAFETY: nobody needs the pages.
     unsafe {
-        discard(&[
-            Span {
-                start: address + 3 * page,
-                bytes: page,
-            },
-            Span {
-                start: address + 60 * page,
-                bytes: page,
-            },
-        ])
+        discard(&[Span { start: address + 3 * page, bytes: page }, Span { start: address + 60 * page, bytes: page }])
     }
     .expect("discard");
     assert_eq!(residency.bytes(all), page);
@@ -71,11 +59,7 @@ fn clock_fences_and_hints() {
 #[test]
 fn alternate_stack_is_restored() {
     let current = || {
-        let mut current = libc::stack_t {
-            ss_sp: ptr::null_mut(),
-            ss_flags: 0,
-            ss_size: 0,
-        };
+        let mut current = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: 0, ss_size: 0 };
         // SAFETY: only writes to `current`.
         unsafe { libc::sigaltstack(ptr::null(), &raw mut current) };
         (current.ss_sp.addr(), current.ss_size)
@@ -93,10 +77,7 @@ fn alternate_stack_is_restored() {
 
 /// A fault that the handler lets pass reaches the handler that was there before, with all three arguments.
 #[test]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the test talks to its own child process"
-)]
+#[allow(clippy::disallowed_methods, reason = "the test talks to its own child process")]
 fn faults_reach_the_earlier_handler() {
     extern "C" fn earlier(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
         // SAFETY: the kernel's siginfo, handed on.
@@ -112,11 +93,7 @@ fn faults_reach_the_earlier_handler() {
         let name = concat!(module_path!(), "::faults_reach_the_earlier_handler");
         let name = name.split_once("::").map_or(name, |(_, inside)| inside);
         let exe = std::env::current_exe().expect("own path");
-        let status = std::process::Command::new(exe)
-            .args(["--exact", name])
-            .env(CHILD, "1")
-            .status()
-            .expect("child");
+        let status = std::process::Command::new(exe).args(["--exact", name]).env(CHILD, "1").status().expect("child");
         assert_eq!(status.code(), Some(42));
         return;
     }

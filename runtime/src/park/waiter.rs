@@ -15,10 +15,7 @@ pub(crate) struct Waiter {
 impl Waiter {
     /// For the caller.
     pub(crate) fn new() -> Waiter {
-        Waiter {
-            unparker: Unparker::current(),
-            told: AtomicBool::new(false),
-        }
+        Waiter { unparker: Unparker::current(), told: AtomicBool::new(false) }
     }
 
     /// Tells the waiter at `address`. It may be gone as soon as it is told, so this is the last access but for the

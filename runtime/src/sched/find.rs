@@ -18,13 +18,13 @@ impl Shared {
         if let Some(p) = unsafe { m.p() }
             && let Some(g) = self.pick(p)
         {
+            // It was woken to search, with a P that had work already.
+            if m.searching.load(Ordering::Relaxed) {
+                self.found(m, p);
+            }
             return Some(g);
         }
-        let g = self.find_elsewhere(m)?;
-        if m.searching.load(Ordering::Relaxed) {
-            self.found(m);
-        }
-        Some(g)
+        self.find_elsewhere(m)
     }
 
     /// From this P alone, but for every 61st time.
@@ -65,6 +65,9 @@ impl Shared {
                 // Another thread may have stored an earlier reading meanwhile.
                 p.exclude(self.coarse_ns.load(Ordering::Relaxed).saturating_sub(began));
                 if found.is_some() {
+                    if m.searching.load(Ordering::Relaxed) {
+                        self.found(m, p);
+                    }
                     return found;
                 }
             }
@@ -148,11 +151,12 @@ impl Shared {
 
     /// An M that searched has found a G. If there is more to do, the next one is woken.
     #[cold]
-    fn found(&self, m: &M) {
+    fn found(&self, m: &M, p: OwnedP<'_>) {
         m.searching.store(false, Ordering::Relaxed);
         self.idle.end_search();
-        if self.idle.idle_ps() > 0 && self.has_visible_work() && self.idle.announce() {
-            self.wake_p();
+        self.offer(p);
+        if self.idle.idle_ps() > 0 && self.has_visible_work() {
+            self.announce();
         }
     }
 
@@ -215,16 +219,7 @@ impl Shared {
         if let Some(keeper) = stale {
             keeper.wake();
         }
-        loop {
-            if let Some(p) = m.take_handed() {
-                self.took_p(m, p);
-                return true;
-            }
-            std::thread::park();
-            if self.must_stop(m) {
-                return false;
-            }
-        }
+        self.wait_for_p(m)
     }
 
     /// Sleeps until `until_ns`, as the keeper.
@@ -243,10 +238,10 @@ impl Shared {
             } else {
                 std::thread::park_timeout(Duration::from_nanos(until_ns - now));
             }
-            let queues = self.lock();
-            if queues.stopping {
+            if self.must_stop(m) {
                 return false;
             }
+            let queues = self.lock();
             if is_keeper(&queues, m) {
                 // Woken for an earlier timer, or in vain.
                 until_ns = self.keeper.take_up(|| self.earliest_ns());
@@ -257,12 +252,12 @@ impl Shared {
     /// The keeper's deadline has come: it takes an idle P and looks at the timers. Without an idle P, the Ms of the
     /// others do.
     fn deadline_passed(&self, m: &Arc<M>) -> bool {
-        let mut queues = self.lock();
-        if queues.stopping {
+        if self.must_stop(m) {
             return false;
         }
+        let mut queues = self.lock();
         if !is_keeper(&queues, m) {
-            // Somebody is about to hand it a P.
+            // Somebody has handed it a P.
             drop(queues);
             return self.wait_for_p(m);
         }
@@ -298,9 +293,18 @@ impl Shared {
         }
     }
 
-    /// The runtime stops, and nobody is about to hand this M a P.
+    /// The runtime stops, and nobody has handed this M a P: it leaves the lists.
     fn must_stop(&self, m: &M) -> bool {
-        self.lock().stopping && !m.has_handed()
+        let mut queues = self.lock();
+        if !queues.stopping || m.has_handed() {
+            return false;
+        }
+        queues.idle_ms.retain(|other| !std::ptr::eq(&**other, m));
+        if queues.keeper.as_ref().is_some_and(|keeper| std::ptr::eq(&**keeper, m)) {
+            queues.keeper = None;
+            self.keeper.lay_down();
+        }
+        true
     }
 
     /// The M has got a P that was idle, or was handed over.
@@ -320,17 +324,10 @@ impl Shared {
 
     /// The earliest deadline of all Ps.
     pub(crate) fn earliest_ns(&self) -> u64 {
-        self.ps
-            .iter()
-            .map(|p| p.timers.earliest_ns())
-            .min()
-            .unwrap_or(NEVER)
+        self.ps.iter().map(|p| p.timers.earliest_ns()).min().unwrap_or(NEVER)
     }
 }
 
 fn is_keeper(queues: &Queues, m: &Arc<M>) -> bool {
-    queues
-        .keeper
-        .as_ref()
-        .is_some_and(|keeper| Arc::ptr_eq(keeper, m))
+    queues.keeper.as_ref().is_some_and(|keeper| Arc::ptr_eq(keeper, m))
 }

@@ -35,10 +35,7 @@ pub(crate) struct Idle {
 impl Idle {
     /// `idle_ps` Ps are idle and nobody searches.
     pub(crate) fn new(idle_ps: u32) -> Idle {
-        Idle {
-            idle_ps: AtomicU32::new(idle_ps),
-            searching: AtomicU32::new(0),
-        }
+        Idle { idle_ps: AtomicU32::new(idle_ps), searching: AtomicU32::new(0) }
     }
 
     /// How many Ps are idle.
@@ -65,10 +62,7 @@ impl Idle {
         fence(Ordering::SeqCst); // F1
         self.idle_ps.load(Ordering::Relaxed) != 0
             && self.searching.load(Ordering::Relaxed) == 0
-            && self
-                .searching
-                .compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed)
-                .is_ok()
+            && self.searching.compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
     /// A P was put on the idle list. Under the scheduler's lock.

@@ -25,8 +25,7 @@ impl House {
 
     fn publish(&self) {
         // A plain store, as the queue's push is one. One producer at a time.
-        self.queue
-            .store(self.queue.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.queue.store(self.queue.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.announce();
     }
 

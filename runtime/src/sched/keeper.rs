@@ -48,9 +48,7 @@ pub(crate) enum Tell {
 impl Keeper {
     /// Nobody keeps the time.
     pub(crate) fn new() -> Keeper {
-        Keeper {
-            until_ns: AtomicU64::new(NONE),
-        }
+        Keeper { until_ns: AtomicU64::new(NONE) }
     }
 
     /// The caller becomes the keeper, under the scheduler's lock. `earliest_ns` looks at all timers. Returns the

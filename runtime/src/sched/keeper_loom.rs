@@ -10,10 +10,7 @@ struct House {
 }
 
 fn house() -> Arc<House> {
-    Arc::new(House {
-        keeper: Keeper::new(),
-        earliest: AtomicU64::new(u64::MAX),
-    })
+    Arc::new(House { keeper: Keeper::new(), earliest: AtomicU64::new(u64::MAX) })
 }
 
 #[test]
@@ -27,10 +24,7 @@ fn an_earlier_timer_is_slept_for_or_told() {
         });
         let until = h.keeper.take_up(|| h.earliest.load(Ordering::Relaxed));
         let told = adder.join().unwrap();
-        assert!(
-            until <= 100 || told != Tell::Nobody,
-            "slept for {until}, told {told:?}"
-        );
+        assert!(until <= 100 || told != Tell::Nobody, "slept for {until}, told {told:?}");
         if told == Tell::AnIdleP {
             // It came before the keeper took up, so an idle P is woken as well as the timer being seen.
             assert!(until <= 100);

@@ -17,10 +17,12 @@ impl Shared {
     #[cold]
     pub(super) fn wait_for_locked(&self, m: &Arc<M>) -> Runnable {
         m.waits_for_locked.store(true, Ordering::Relaxed);
+        self.lock().locked_ms += 1;
         self.hand_off(m);
         loop {
             if let Some(p) = m.take_handed() {
                 m.waits_for_locked.store(false, Ordering::Relaxed);
+                self.lock().locked_ms -= 1;
                 self.took_p(m, p);
                 // Acquire: partner is the Release in `hand_to_locked`.
                 let g = m.locked_g.swap(ptr::null_mut(), Ordering::Acquire);
@@ -41,11 +43,13 @@ impl Shared {
         let target = unsafe { &*g.locked_m.get() };
         let p = m.p_ptr();
         m.set_p(ptr::null());
-        target
-            .locked_g
-            .store(ptr::from_ref(g).cast_mut(), Ordering::Release);
+        target.locked_g.store(ptr::from_ref(g).cast_mut(), Ordering::Release);
+        // As soon as it has the P, the G may end, and the M with it.
+        let thread = target.thread();
         target.hand(p);
-        target.wake();
+        if let Some(thread) = thread {
+            thread.unpark();
+        }
     }
 
     /// Gives the M's P to another M if there is work for it, else makes it idle.
@@ -63,14 +67,14 @@ impl Shared {
         let mut queues = self.lock();
         if p.has_queued() || !queues.global.is_empty() {
             self.idle.begin_search();
-            self.start_m(queues, p, true);
+            self.start_m(queues, p);
             return;
         }
         self.put_idle_p(&mut queues, p);
         drop(queues);
         self.idle.before_last_look();
-        if self.has_visible_work() && self.idle.announce() {
-            self.wake_p();
+        if self.has_visible_work() {
+            self.announce();
         }
         // Whoever makes a P idle sees to its timers (I3).
         self.tell_keeper(p.timers.earliest_ns());

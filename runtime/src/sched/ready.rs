@@ -9,13 +9,16 @@ use std::sync::atomic::Ordering;
 /// A G that was parked has been claimed: it may run.
 #[inline]
 pub(crate) fn ready(g: Runnable) {
-    let shared = g.g().shared_ptr();
     // SAFETY: the caller owns the G, so its runtime is there.
-    let shared_ref = unsafe { g.g().shared() };
-    match Entered::new().as_ref().and_then(|e| e.p_of(shared)) {
-        Some(p) => shared_ref.ready_on(p, g),
-        None => shared_ref.inject(g),
+    let shared = unsafe { g.g().shared() };
+    let entered = Entered::new();
+    if let Some(p) = entered.as_ref().and_then(|e| e.p_of(shared)) {
+        return shared.ready_on(p, g);
     }
+    drop(entered);
+    // Once it is in the queue the G may run and end, and its runtime with it, before this is through.
+    let kept = shared.arc();
+    kept.inject(g);
 }
 
 impl Shared {
@@ -81,9 +84,7 @@ impl Shared {
         } else {
             p.show_half();
         }
-        if self.idle.announce() {
-            self.wake_p();
-        }
+        self.announce();
     }
 
     /// The queue is full: half of it goes to the global queue, and the new one behind it.
@@ -99,6 +100,7 @@ impl Shared {
         queues.global.push_back(g);
         self.publish_global(&queues);
         drop(queues);
+        self.announce();
         p.note_overflow()
     }
 
@@ -109,6 +111,11 @@ impl Shared {
         queues.global.push_back(g);
         self.publish_global(&queues);
         drop(queues);
+        self.announce();
+    }
+
+    /// Work has been made visible: wakes a P if one is needed for it.
+    pub(crate) fn announce(&self) {
         if self.idle.announce() {
             self.wake_p();
         }

@@ -20,9 +20,7 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     m.set_thread(std::thread::current());
     // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
     let alt_stack = os::AltStack::install().map_err(|e| {
-        complain(&format!(
-            "pirn: no alternate stack for signals: {e}; stack overflows will not be named"
-        ))
+        complain(&format!("pirn: no alternate stack for signals: {e}; stack overflows will not be named"))
     });
     run_hook(shared.setup.on_start.as_deref());
     if catch_unwind(AssertUnwindSafe(|| shared.run(m))).is_err() {
@@ -146,9 +144,7 @@ impl Shared {
         // SAFETY: this M owns the G; its coroutine has finished.
         unsafe { *g.coro.get() = None };
         // SAFETY: as above.
-        let slot = unsafe { &mut *g.slot.get() }
-            .take()
-            .expect("a G that ran has a stack");
+        let slot = unsafe { &mut *g.slot.get() }.take().expect("a G that ran has a stack");
         p.stacks().give(slot);
         g.set_status(Status::Dead);
         if g.join.retire() {
@@ -157,35 +153,35 @@ impl Shared {
         }
         p.count_retired();
         if self.has_stalled.load(Ordering::Relaxed) {
+            // The stack is for whoever tries again, on whichever P.
+            p.stacks().flush();
             self.unstall();
         }
     }
 
-    /// There is no stack for a G's first run. It waits until another G gives one back; if there is no other, nothing
-    /// can go on.
+    /// There is no stack for a G's first run. It waits until another G gives one back, or sysmon tries again.
     #[cold]
     fn stall(&self, runnable: Runnable, error: &StackError) {
         let mut queues = self.lock();
         self.has_stalled.store(true, Ordering::SeqCst);
         queues.stalled.push(runnable);
-        let stalled = queues.stalled.len() as u64;
+        let first = queues.stalled.len() == 1;
         drop(queues);
-        tracing::warn!(target: "pirn::sched", %error, stalled, "no stack for a new goroutine; it waits for one");
-        // One may have been given back while the flag was not up yet; and if all that live are stalled, none will be.
-        if stalled >= self.live_gs() {
-            fatal(&format!("no goroutine can run: {error}"));
+        if first {
+            self.warn(format!("no stack for a new goroutine, which waits for one: {error}"));
         }
     }
 
+    /// Has one of the Gs try again that found no stack.
     #[cold]
-    fn unstall(&self) {
+    pub(crate) fn unstall(&self) {
         let mut queues = self.lock();
-        if let Some(g) = queues.stalled.pop() {
-            queues.global.push_back(g);
-            self.publish_global(&queues);
-        }
-        self.has_stalled
-            .store(!queues.stalled.is_empty(), Ordering::SeqCst);
+        let Some(g) = queues.stalled.pop() else { return };
+        queues.global.push_back(g);
+        self.publish_global(&queues);
+        self.has_stalled.store(!queues.stalled.is_empty(), Ordering::SeqCst);
+        drop(queues);
+        self.announce();
     }
 }
 

@@ -31,10 +31,7 @@ pub(crate) struct Setup {
 
 impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setup")
-            .field("procs", &self.procs)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Setup").field("procs", &self.procs).field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -63,6 +60,8 @@ pub(crate) struct Shared {
     /// Somebody is in `Queues::stalled`.
     pub(crate) has_stalled: AtomicBool,
     thread_warned: AtomicBool,
+    /// What sysmon is to say to whoever listens: a subscriber is the user's code and must not run inside a section.
+    warnings: Mutex<Vec<String>>,
     me: Weak<Shared>,
 }
 
@@ -75,6 +74,8 @@ pub(crate) struct Queues {
     pub(crate) keeper: Option<Arc<M>>,
     /// Every M that has a thread.
     pub(crate) ms: Vec<(Arc<M>, Option<JoinHandle<()>>)>,
+    /// So many of them wait for a G that is locked to them: they are not there for others.
+    pub(crate) locked_ms: usize,
     /// Gs that found no stack for their first run; they wait until one is given back.
     pub(crate) stalled: Vec<Runnable>,
     /// Every M ends as soon as it has nothing to run.
@@ -111,6 +112,7 @@ impl Shared {
                 idle_ms: Vec::new(),
                 keeper: None,
                 ms: Vec::new(),
+                locked_ms: 0,
                 stalled: Vec::new(),
                 stopping: false,
             })),
@@ -124,6 +126,7 @@ impl Shared {
             began_ns: now,
             has_stalled: AtomicBool::new(false),
             thread_warned: AtomicBool::new(false),
+            warnings: Mutex::new(Vec::new()),
             me: me.clone(),
             setup,
         })
@@ -164,11 +167,7 @@ impl Shared {
     /// Milliseconds since the start, a little old.
     #[inline]
     pub(crate) fn coarse_ms(&self) -> u32 {
-        (self
-            .coarse_ns
-            .load(Ordering::Relaxed)
-            .saturating_sub(self.began_ns)
-            / 1_000_000) as u32
+        (self.coarse_ns.load(Ordering::Relaxed).saturating_sub(self.began_ns) / 1_000_000) as u32
     }
 
     /// Whether Gs are unwound instead of parked.
@@ -181,22 +180,29 @@ impl Shared {
     pub(crate) fn live_gs(&self) -> u64 {
         // The ended ones first: each of them was counted as started before, so the difference is never too small to
         // be true at some moment in between, and 0 means 0 once no G can be started any more.
-        let retired: u64 =
-            self.foreign_retired.load(Ordering::Acquire) + self.ps.iter().map(P::retired).sum::<u64>();
-        let spawned: u64 =
-            self.foreign_spawned.load(Ordering::Acquire) + self.ps.iter().map(P::spawned).sum::<u64>();
+        let retired: u64 = self.foreign_retired.load(Ordering::Acquire) + self.ps.iter().map(P::retired).sum::<u64>();
+        let spawned: u64 = self.foreign_spawned.load(Ordering::SeqCst) + self.ps.iter().map(P::spawned).sum::<u64>();
         spawned.saturating_sub(retired)
     }
 
     /// Says once that the system gave no thread.
     pub(crate) fn warn_no_thread(&self, error: &std::io::Error) {
         if !self.thread_warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                target: "pirn::sched",
-                %error,
-                "no thread for another M; the runtime goes on with those it has and tries again later"
-            );
+            self.warn(format!("no thread for another M ({error}); the runtime goes on with those it has"));
         }
+    }
+
+    /// Has sysmon warn.
+    pub(crate) fn warn(&self, what: String) {
+        self.warnings.lock().unwrap_or_else(|e| e.into_inner()).push(what);
+        if let Some(sysmon) = self.sysmon.get() {
+            sysmon.unpark();
+        }
+    }
+
+    /// What there is to warn of.
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|e| e.into_inner()))
     }
 }
 
@@ -233,6 +239,12 @@ impl<'a> Entered<'a> {
     pub(crate) fn p(&self) -> Option<OwnedP<'a>> {
         // SAFETY: the M is in its section until `self` is dropped.
         unsafe { self.m.p() }
+    }
+
+    /// Whether a G called, and not the M loop.
+    #[inline(always)]
+    pub(crate) fn on_g(&self) -> bool {
+        self.m.g().is_some()
     }
 
     /// The runtime of this M.

@@ -35,16 +35,10 @@ impl Shared {
                 let keeper = self.lock().keeper.clone();
                 match keeper {
                     Some(keeper) => keeper.wake(),
-                    None => self.wake_idle(),
+                    None => self.announce(),
                 }
             }
-            Tell::AnIdleP => self.wake_idle(),
-        }
-    }
-
-    fn wake_idle(&self) {
-        if self.idle.announce() {
-            self.wake_p();
+            Tell::AnIdleP => self.announce(),
         }
     }
 

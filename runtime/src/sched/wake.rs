@@ -2,24 +2,26 @@
 
 use super::run::machine_main;
 use super::shared::{Queues, Shared};
-use crate::m::M;
+use crate::m::{M, current};
 use crate::p::P;
 use crate::probe::fatal;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 impl Shared {
     /// Wakes one P to search. The caller has been told to by [`Idle::announce`](super::idle::Idle::announce): it counts
-    /// as searching.
+    /// as searching. Returns whether there was an idle P, and an M for it.
     #[cold]
-    pub(crate) fn wake_p(&self) {
+    pub(crate) fn wake_p(&self) -> bool {
         let mut queues = self.lock();
         match self.take_idle_p(&mut queues) {
-            Some(p) => self.start_m(queues, p, true),
-            // Under the lock: `idle.rs` needs it.
+            Some(p) => self.start_m(queues, p),
             None => {
+                // Under the lock: `idle.rs` needs it.
                 self.idle.end_search();
+                false
             }
         }
     }
@@ -37,42 +39,47 @@ impl Shared {
         self.idle.p_went_idle();
     }
 
-    /// Gives `p` to an M that sleeps, or to a new one.
-    pub(super) fn start_m(&self, mut queues: MutexGuard<'_, Queues>, p: &P, searching: bool) {
+    /// Gives `p` to an M that sleeps, or to a new one, which searches and has been counted as searching. If there is
+    /// none to be had, `p` becomes idle, and the work stays where it is: the Ms that there are come to it, and sysmon
+    /// tries again.
+    pub(super) fn start_m(&self, mut queues: MutexGuard<'_, Queues>, p: &P) -> bool {
         let m = queues.idle_ms.pop().or_else(|| {
             let keeper = queues.keeper.take()?;
             self.keeper.lay_down();
             Some(keeper)
         });
         if let Some(m) = m {
-            drop(queues);
-            m.searching.store(searching, Ordering::Relaxed);
+            m.searching.store(true, Ordering::Relaxed);
+            // Under the lock: an M that is to stop looks there whether it has been handed a P.
             m.hand(p);
-            m.wake();
-            return;
-        }
-        let stopping = queues.stopping;
-        let full = queues.ms.len() >= self.setup.max_threads;
-        drop(queues);
-        let started = if stopping || full {
-            Err(io::Error::other(
-                "no more threads are allowed (Builder::max_threads)",
-            ))
-        } else {
-            self.spawn_m(p, searching)
-        };
-        if let Err(error) = started {
-            // The work stays where it is; the Ms there are come to it, and the next announcement tries again.
-            let mut queues = self.lock();
-            self.put_idle_p(&mut queues, p);
-            if searching {
-                self.idle.end_search();
-            }
             drop(queues);
-            if !stopping {
-                self.warn_no_thread(&error);
-            }
+            m.wake();
+            return true;
         }
+        let full = queues.ms.len() - queues.locked_ms >= self.setup.max_threads;
+        drop(queues);
+        let started =
+            if full { Err(io::Error::other("Builder::max_threads allows no more")) } else { self.spawn_m(p, true) };
+        let Err(error) = started else { return true };
+        let mut queues = self.lock();
+        self.put_idle_p(&mut queues, p);
+        self.idle.end_search();
+        let stopping = queues.stopping;
+        drop(queues);
+        if !stopping {
+            self.warn_no_thread(&error);
+        }
+        false
+    }
+
+    /// How the thread of the M `id` is called. The callback is the user's: while it runs the caller is no G, so it can
+    /// not suspend.
+    fn thread_name(&self, id: u32) -> String {
+        let own = || format!("{}-m{id}", self.setup.name);
+        let Some(callback) = &self.setup.thread_name else { return own() };
+        let named = current::off_duty(|| catch_unwind(AssertUnwindSafe(|| callback(id as usize))));
+        // A thread's name can not have a zero in it.
+        named.map_or_else(|_| own(), |name| name.replace('\0', "?"))
     }
 
     /// Starts an M that begins with `p`.
@@ -83,10 +90,7 @@ impl Shared {
         let m = Arc::new(M::new(id, Arc::as_ptr(&shared)));
         m.searching.store(searching, Ordering::Relaxed);
         m.hand(p);
-        let name = match &self.setup.thread_name {
-            Some(name) => name(id as usize),
-            None => format!("{}-m{id}", self.setup.name),
-        };
+        let name = self.thread_name(id);
         let mut queues = self.lock();
         if queues.stopping {
             return Err(io::Error::other("the runtime stops"));

@@ -135,11 +135,7 @@ impl Arena {
     #[inline]
     pub(super) fn record(&self, index: u32) -> &'static Record {
         // Relaxed: as above (I5).
-        let record = self
-            .geometry
-            .records
-            .load(Ordering::Relaxed)
-            .wrapping_add(index as usize);
+        let record = self.geometry.records.load(Ordering::Relaxed).wrapping_add(index as usize);
         // SAFETY: `reserve` made a zeroed, never unmapped record for every slot, and slots have numbers below
         // that (I5).
         unsafe { &*record }
@@ -149,12 +145,7 @@ impl Arena {
     pub(super) fn contains(&self, address: usize) -> bool {
         // Acquire: pairs with the Release in `reserve`, so that `reserved_bytes` is there too.
         let first_slot = self.geometry.first_slot.load(Ordering::Acquire);
-        let start = first_slot
-            - if first_slot == 0 {
-                0
-            } else {
-                self.class().lead_bytes()
-            };
+        let start = first_slot - if first_slot == 0 { 0 } else { self.class().lead_bytes() };
         address.wrapping_sub(start) < self.geometry.reserved_bytes.load(Ordering::Relaxed) && first_slot != 0
     }
 
@@ -218,10 +209,7 @@ impl Arena {
         let first = self.geometry.armed.load(Ordering::Relaxed) as usize;
         let count = self.class().batch_slots().min(taken.len()).min(slots - first);
         if count == 0 {
-            return Err(StackError::Exhausted {
-                class: self.class(),
-                slots,
-            });
+            return Err(StackError::Exhausted { class: self.class(), slots });
         }
         self.open(lists, first + count)?;
         let count = self.guard(first, count)?;
@@ -229,9 +217,7 @@ impl Arena {
             *place = index as u32;
         }
         // Release: pairs with the Acquire in `place_of`.
-        self.geometry
-            .armed
-            .store((first + count) as u32, Ordering::Release);
+        self.geometry.armed.store((first + count) as u32, Ordering::Release);
         Ok(count)
     }
 
@@ -254,10 +240,7 @@ impl Arena {
         let slots = arena_bytes >> class.shift();
         let records_bytes = (slots * size_of::<Record>()).next_multiple_of(os::page_bytes());
         let records = os::reserve(records_bytes, os::page_bytes()).and_then(|records| {
-            let span = Span {
-                start: records.as_ptr().expose_provenance(),
-                bytes: records_bytes,
-            };
+            let span = Span { start: records.as_ptr().expose_provenance(), bytes: records_bytes };
             // SAFETY: the range is the reservation made above (os I1).
             unsafe { os::open(span) }.map(|()| records)
         });
@@ -266,33 +249,22 @@ impl Arena {
             Err(error) => {
                 // SAFETY: the reservation was made above and nobody knows it yet.
                 unsafe { os::release(reservation, arena_bytes + around_bytes) };
-                return Err(StackError::refused(
-                    class,
-                    "memory for the table of stacks",
-                    &error,
-                ));
+                return Err(StackError::refused(class, "memory for the table of stacks", &error));
             }
         };
         let start = reservation.as_ptr().expose_provenance();
-        let whole = Span {
-            start,
-            bytes: arena_bytes + around_bytes,
-        };
+        let whole = Span { start, bytes: arena_bytes + around_bytes };
         for advice in [Advice::DontDump, class.advice()] {
             // A kernel built without huge pages does not know the advice, and does not need it.
             // SAFETY: the range is the reservation made above (os I1).
             let _ = unsafe { os::advise(whole, advice) };
         }
-        self.geometry
-            .records
-            .store(records.as_ptr().cast(), Ordering::Relaxed);
+        self.geometry.records.store(records.as_ptr().cast(), Ordering::Relaxed);
         self.geometry.slots.store(slots as u32, Ordering::Relaxed);
         self.geometry.reserved_bytes.store(whole.bytes, Ordering::Relaxed);
         // Release: pairs with the Acquire in `contains` and `is_reserved`; whoever sees this sees the three
         // above (I5).
-        self.geometry
-            .first_slot
-            .store(start + class.lead_bytes(), Ordering::Release);
+        self.geometry.first_slot.store(start + class.lead_bytes(), Ordering::Release);
         Ok(())
     }
 
@@ -306,13 +278,9 @@ impl Arena {
         }
         let end_bytes = self.geometry.reserved_bytes.load(Ordering::Relaxed) - class.lead_bytes();
         let opened_bytes = needed_bytes.next_multiple_of(class.step_bytes()).min(end_bytes);
-        let span = Span {
-            start: self.slot_start(0) + lists.opened_bytes,
-            bytes: opened_bytes - lists.opened_bytes,
-        };
+        let span = Span { start: self.slot_start(0) + lists.opened_bytes, bytes: opened_bytes - lists.opened_bytes };
         // SAFETY: the range is the part of our own reservation above what is open (os I1).
-        unsafe { os::open(span) }
-            .map_err(|error| StackError::refused(class, "to open more memory", &error))?;
+        unsafe { os::open(span) }.map_err(|error| StackError::refused(class, "to open more memory", &error))?;
         lists.opened_bytes = opened_bytes;
         Ok(())
     }
@@ -320,10 +288,7 @@ impl Arena {
     /// Puts guards below `count` slots from `first` on and says how many got one, at least one.
     fn guard(&self, first: usize, count: usize) -> Result<usize, StackError> {
         let class = self.class();
-        let mut guards = [Span {
-            start: 0,
-            bytes: class.guard_bytes(),
-        }; BATCH_SLOTS + 1];
+        let mut guards = [Span { start: 0, bytes: class.guard_bytes() }; BATCH_SLOTS + 1];
         for (offset, guard) in guards.iter_mut().enumerate() {
             guard.start = self.slot_start(0) + ((first + offset) << class.shift());
         }
@@ -361,21 +326,15 @@ fn count_mapping() -> Result<(), StackError> {
     static GUARDS: AtomicUsize = AtomicUsize::new(0);
     let guards_max = *GUARDS_MAX.get_or_init(|| os::max_map_count() / 4 * 3 / 2);
     // Relaxed: a number by itself.
-    let counted = GUARDS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |guards| {
-        (guards < guards_max).then_some(guards + 1)
-    });
-    counted
-        .map(|_| ())
-        .map_err(|_| StackError::TooManyGuards { guards_max })
+    let counted =
+        GUARDS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |guards| (guards < guards_max).then_some(guards + 1));
+    counted.map(|_| ()).map_err(|_| StackError::TooManyGuards { guards_max })
 }
 
 impl Lists {
     /// Takes a free slot, one with more memory first.
     fn pop(&mut self) -> Option<u32> {
-        self.warm
-            .pop_back()
-            .or_else(|| self.top.pop_back())
-            .or_else(|| self.trimmed.pop())
+        self.warm.pop_back().or_else(|| self.top.pop_back()).or_else(|| self.trimmed.pop())
     }
 }
 

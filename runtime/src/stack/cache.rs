@@ -31,15 +31,7 @@ struct Shelf {
 impl Cache {
     /// An empty cache.
     pub(crate) const fn new() -> Cache {
-        Cache {
-            shelves: [const {
-                Shelf {
-                    len: 0,
-                    low: 0,
-                    slots: [0; CACHED_MAX],
-                }
-            }; Class::COUNT],
-        }
+        Cache { shelves: [const { Shelf { len: 0, low: 0, slots: [0; CACHED_MAX] } }; Class::COUNT] }
     }
 
     /// Takes the slot of `class` that was given last, or gets 32 more.

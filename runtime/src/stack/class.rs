@@ -37,22 +37,10 @@ impl Class {
     /// How many classes there are.
     pub(crate) const COUNT: usize = 8;
     /// All of them, smallest first; a class stands at its own index.
-    pub(crate) const ALL: [Class; Class::COUNT] = [
-        Class::K64,
-        Class::K256,
-        Class::M1,
-        Class::M4,
-        Class::M16,
-        Class::M64,
-        Class::M256,
-        Class::G1,
-    ];
+    pub(crate) const ALL: [Class; Class::COUNT] =
+        [Class::K64, Class::K256, Class::M1, Class::M4, Class::M16, Class::M64, Class::M256, Class::G1];
     /// The class for those who ask for none. Debug builds need three to five times the stack.
-    pub(crate) const DEFAULT: Class = if cfg!(debug_assertions) {
-        Class::M1
-    } else {
-        Class::K256
-    };
+    pub(crate) const DEFAULT: Class = if cfg!(debug_assertions) { Class::M1 } else { Class::K256 };
 
     /// The smallest class of at least `limit_bytes`, guard included; `None` if that is more than the largest.
     pub(crate) const fn fitting(limit_bytes: usize) -> Option<Class> {
@@ -87,11 +75,7 @@ impl Class {
     /// The guard at the low end of every slot. It is several pages, because C code compiled without stack
     /// probes can step over a single one.
     pub(crate) const fn guard_bytes(self) -> usize {
-        if self.size_bytes() <= MIB {
-            16 * KIB
-        } else {
-            64 * KIB
-        }
+        if self.size_bytes() <= MIB { 16 * KIB } else { 64 * KIB }
     }
 
     /// What a G can use of its stack at least, whatever its slot's colour and with nothing at the top.
@@ -109,11 +93,7 @@ impl Class {
     /// Huge pages make deep stacks three to four times cheaper and small ones sixteen times dearer. A guard
     /// in the first 2 MiB keeps the kernel from using one for the top page.
     pub(super) const fn advice(self) -> Advice {
-        if self.has_huge_pages() {
-            Advice::Hugepage
-        } else {
-            Advice::NoHugepage
-        }
+        if self.has_huge_pages() { Advice::Hugepage } else { Advice::NoHugepage }
     }
 
     /// Whether deep parts of these stacks may use huge pages.
@@ -133,22 +113,14 @@ impl Class {
 
     /// How much of the arena is opened at a time.
     pub(super) const fn step_bytes(self) -> usize {
-        if self.size_bytes() > 64 * MIB {
-            self.size_bytes()
-        } else {
-            64 * MIB
-        }
+        if self.size_bytes() > 64 * MIB { self.size_bytes() } else { 64 * MIB }
     }
 
     /// How many slots are armed at a time: as many as one batched call takes well, but no more than a step
     /// opens.
     pub(super) const fn batch_slots(self) -> usize {
         let per_step = self.step_bytes() / self.size_bytes();
-        if per_step < BATCH_SLOTS {
-            per_step
-        } else {
-            BATCH_SLOTS
-        }
+        if per_step < BATCH_SLOTS { per_step } else { BATCH_SLOTS }
     }
 }
 

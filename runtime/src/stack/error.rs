@@ -35,11 +35,7 @@ pub(crate) enum StackError {
 impl StackError {
     /// The refusal behind `error`.
     pub(super) fn refused(class: Class, what: &'static str, error: &io::Error) -> StackError {
-        StackError::Refused {
-            class,
-            what,
-            errno: error.raw_os_error().unwrap_or(0),
-        }
+        StackError::Refused { class, what, errno: error.raw_os_error().unwrap_or(0) }
     }
 }
 

@@ -90,10 +90,7 @@ pub(crate) struct FaultWriter {
 impl FaultWriter {
     /// An empty buffer.
     pub(super) fn new() -> FaultWriter {
-        FaultWriter {
-            len: 0,
-            buffer: [0; 1024],
-        }
+        FaultWriter { len: 0, buffer: [0; 1024] }
     }
 
     /// Appends text.

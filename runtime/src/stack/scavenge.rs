@@ -43,10 +43,7 @@ pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
         Ok(next_round_ms) => next_round_ms,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => {
-            return Scavenged {
-                bytes: 0,
-                is_pending: true,
-            };
+            return Scavenged { bytes: 0, is_pending: true };
         }
     };
     let begins_round = now_ms >= *next_round_ms;
@@ -72,10 +69,7 @@ pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
         let top_max_later = TOP_MIN.max(arena.out(&lists) / TOP_DIVISOR);
         is_pending |= !lists.warm.is_empty() || lists.top.len() > top_max_later;
     }
-    Scavenged {
-        bytes: trimmer.trimmed_bytes,
-        is_pending,
-    }
+    Scavenged { bytes: trimmer.trimmed_bytes, is_pending }
 }
 
 /// Takes all pages of all free slots, at once and however many there are, and says how many bytes that was.
@@ -121,21 +115,14 @@ impl Chunk {
     /// Takes up to `slots_max` slots that are due, the coldest first.
     fn take(arena: &Arena, lists: &mut Lists, slots_max: usize) -> Chunk {
         let top_max = TOP_MIN.max(lists.out_recent.max(arena.out(lists)) / TOP_DIVISOR);
-        let mut chunk = Chunk {
-            to_top: Vec::new(),
-            to_trimmed: Vec::new(),
-        };
+        let mut chunk = Chunk { to_top: Vec::new(), to_trimmed: Vec::new() };
         while chunk.len() < slots_max && lists.idle > 0 {
             lists.idle -= 1;
             let Some(index) = lists.warm.pop_front() else {
                 continue;
             };
             let top_has_room = lists.top.len() + chunk.to_top.len() < top_max;
-            if top_has_room {
-                chunk.to_top.push(index)
-            } else {
-                chunk.to_trimmed.push(index)
-            }
+            if top_has_room { chunk.to_top.push(index) } else { chunk.to_trimmed.push(index) }
         }
         while chunk.len() < slots_max && lists.top.len() > top_max {
             chunk.to_trimmed.extend(lists.top.pop_front());
@@ -149,16 +136,9 @@ impl Chunk {
     fn take_any(lists: &mut Lists, slots_max: usize) -> Chunk {
         let warm_count = slots_max.min(lists.warm.len());
         let top_count = (slots_max - warm_count).min(lists.top.len());
-        let to_trimmed = lists
-            .warm
-            .drain(..warm_count)
-            .chain(lists.top.drain(..top_count))
-            .collect();
+        let to_trimmed = lists.warm.drain(..warm_count).chain(lists.top.drain(..top_count)).collect();
         lists.warm_low = lists.warm_low.min(lists.warm.len());
-        Chunk {
-            to_top: Vec::new(),
-            to_trimmed,
-        }
+        Chunk { to_top: Vec::new(), to_trimmed }
     }
 
     /// How many slots these are.
@@ -180,10 +160,7 @@ struct Trimmer {
 
 impl Trimmer {
     fn new() -> Trimmer {
-        Trimmer {
-            residency: None,
-            trimmed_bytes: 0,
-        }
+        Trimmer { residency: None, trimmed_bytes: 0 }
     }
 
     /// Gives the memory of a chunk back and puts its slots on their new lists.
@@ -198,12 +175,7 @@ impl Trimmer {
                 _ => spans.push(span),
             }
         }
-        spans.extend(
-            chunk
-                .to_top
-                .iter()
-                .map(|&index| span_below(arena, index, os::page_bytes())),
-        );
+        spans.extend(chunk.to_top.iter().map(|&index| span_below(arena, index, os::page_bytes())));
 
         let residency = self.residency.get_or_insert_with(Residency::open);
         let mut resident_bytes = 0;
@@ -229,8 +201,5 @@ fn span_below(arena: &Arena, index: u32, top_bytes: usize) -> Span {
     // Relaxed: stored before the slot was put on the list it was taken from.
     let kept_bytes = arena.record(index).kept_bytes.load(Ordering::Relaxed) as usize;
     let spared_bytes = kept_bytes.max(top_bytes).next_multiple_of(os::page_bytes());
-    Span {
-        start: arena.slot_start(index),
-        bytes: arena.class().size_bytes() - spared_bytes,
-    }
+    Span { start: arena.slot_start(index), bytes: arena.class().size_bytes() - spared_bytes }
 }

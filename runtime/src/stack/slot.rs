@@ -50,10 +50,7 @@ impl Slot {
     /// `base_below(reserve_bytes)..base()`, and both ends are aligned for a stack.
     #[inline]
     pub(crate) fn base_below(&self, reserve_bytes: usize) -> usize {
-        debug_assert!(
-            reserve_bytes < self.class.usable_bytes(),
-            "stack: no stack left below the room at the top"
-        );
+        debug_assert!(reserve_bytes < self.class.usable_bytes(), "stack: no stack left below the room at the top");
         (self.base() - reserve_bytes) & !(STACK_ALIGNMENT - 1)
     }
 
@@ -84,16 +81,10 @@ impl Slot {
     /// zeros.
     pub(crate) fn keep_top(&self, reserve_bytes: usize) {
         let end = self.arena().slot_start(self.index) + self.class.size_bytes();
-        let kept_bytes = if reserve_bytes == 0 {
-            0
-        } else {
-            end - self.base_below(reserve_bytes)
-        };
+        let kept_bytes = if reserve_bytes == 0 { 0 } else { end - self.base_below(reserve_bytes) };
         // Relaxed: the scavenger reads it after it took the slot off a list, under the lock it was put there
         // with.
-        self.record()
-            .kept_bytes
-            .store(kept_bytes as u32, Ordering::Relaxed);
+        self.record().kept_bytes.store(kept_bytes as u32, Ordering::Relaxed);
     }
 
     /// Whether the slot has a room at the top that was spared: what was written there is still there.

@@ -25,10 +25,7 @@ fn in_child(name: &str) -> Option<Output> {
 }
 
 /// The same, after a line of shell.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the test talks to its own child process"
-)]
+#[allow(clippy::disallowed_methods, reason = "the test talks to its own child process")]
 fn in_child_after(prepare: &str, name: &str) -> Option<Output> {
     if std::env::var(CHILD).as_deref() == Ok(name) {
         return None;
@@ -37,10 +34,7 @@ fn in_child_after(prepare: &str, name: &str) -> Option<Output> {
     let path = path.split_once("::").map_or(path.as_str(), |(_, inside)| inside);
     let exe = std::env::current_exe().expect("own path");
     let output = Command::new("sh")
-        .args([
-            "-c",
-            &format!("{prepare}\nexec \"$0\" --exact --nocapture \"$1\""),
-        ])
+        .args(["-c", &format!("{prepare}\nexec \"$0\" --exact --nocapture \"$1\"")])
         .arg(exe)
         .arg(path)
         .env(CHILD, name)
@@ -52,12 +46,7 @@ fn in_child_after(prepare: &str, name: &str) -> Option<Output> {
 /// Fails unless the child's test passed.
 #[track_caller]
 fn assert_passed(output: &Output) {
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     // A misspelt name would pass by running nothing.
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
@@ -90,18 +79,11 @@ fn resident_bytes() -> usize {
 fn status_bytes(file: &str, key: &str) -> usize {
     let text = fs::read_to_string(file).expect("proc");
     let line = text.lines().find(|line| line.starts_with(key)).expect("key");
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|number| number.parse::<usize>().ok())
-        .expect("number")
-        << 10
+    line.split_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok()).expect("number") << 10
 }
 
 fn mappings() -> usize {
-    fs::read_to_string("/proc/self/maps")
-        .expect("maps")
-        .lines()
-        .count()
+    fs::read_to_string("/proc/self/maps").expect("maps").lines().count()
 }
 
 fn describe(owner: *const (), out: &mut FaultWriter) {
@@ -128,20 +110,13 @@ fn run_on_slot(class: Class, body: impl FnOnce() + 'static) {
 #[inline(never)]
 fn recurse(depth: usize) -> usize {
     let frame = black_box([depth; 128]);
-    if depth == 0 {
-        0
-    } else {
-        recurse(depth - 1) + frame[depth % 128]
-    }
+    if depth == 0 { 0 } else { recurse(depth - 1) + frame[depth % 128] }
 }
 
 #[test]
 fn fitting_table() {
     assert_eq!(Class::fitting(0), Some(Class::K64));
-    for (class, next) in Class::ALL
-        .into_iter()
-        .zip(Class::ALL.into_iter().skip(1).map(Some).chain([None]))
-    {
+    for (class, next) in Class::ALL.into_iter().zip(Class::ALL.into_iter().skip(1).map(Some).chain([None])) {
         assert_eq!(Class::ALL[class.index()], class);
         assert_eq!(Class::fitting(class.size_bytes()), Some(class));
         assert_eq!(Class::fitting(class.size_bytes() - 1), Some(class));
@@ -149,10 +124,7 @@ fn fitting_table() {
         assert!(class.usable_bytes() >= class.size_bytes() - class.guard_bytes() - 1024);
     }
     let sizes_kib = Class::ALL.map(|class| class.size_bytes() >> 10);
-    assert_eq!(
-        sizes_kib,
-        [64, 256, 1024, 4096, 16 << 10, 64 << 10, 256 << 10, 1 << 20]
-    );
+    assert_eq!(sizes_kib, [64, 256, 1024, 4096, 16 << 10, 64 << 10, 256 << 10, 1 << 20]);
     assert_eq!(Class::fitting(usize::MAX), None);
     assert_eq!(size_of::<Option<Slot>>(), 8);
 }
@@ -207,10 +179,7 @@ fn layout_of_a_slot() {
         unsafe { touch(limit) };
         slot.set_owner(ptr::without_provenance(9));
         let found = owner_of(limit).expect("owner");
-        assert_eq!(
-            (found.class, found.index, found.owner.addr(), found.is_guard),
-            (class, slot.index(), 9, false)
-        );
+        assert_eq!((found.class, found.index, found.owner.addr(), found.is_guard), (class, slot.index(), 9, false));
         assert!(owner_of(limit - 1).is_some_and(|found| found.index == slot.index() && found.is_guard));
         assert!(owner_of(base - 1).is_some_and(|found| found.index == slot.index()));
         cache.give(slot);
@@ -222,17 +191,9 @@ fn layout_of_a_slot() {
 
 #[test]
 fn errors_say_what_to_do() {
-    let error = StackError::Refused {
-        class: Class::K256,
-        what: "to open more memory",
-        errno: 12,
-    };
+    let error = StackError::Refused { class: Class::K256, what: "to open more memory", errno: 12 };
     assert!(error.to_string().contains("Cannot allocate memory"));
-    assert!(
-        StackError::TooManyGuards { guards_max: 24_573 }
-            .to_string()
-            .contains("raise vm.max_map_count")
-    );
+    assert!(StackError::TooManyGuards { guards_max: 24_573 }.to_string().contains("raise vm.max_map_count"));
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::OutOfMemory);
 }
 
@@ -246,9 +207,7 @@ fn a_coroutine_recurses_deep() {
 fn assert_overflow_report(output: &Output, limit: &str) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(SIGABRT), "{} {text}", output.status);
-    let start = text
-        .find("fatal error: goroutine stack overflow\n")
-        .expect("report");
+    let start = text.find("fatal error: goroutine stack overflow\n").expect("report");
     let expected = format!(
         "fatal error: goroutine stack overflow\ngoroutine 7 [test]\nthe limit of this stack is {limit}; raise \
          it with GoBuilder::stack_size, Builder::stack_size or PIRN_STACK\n"
@@ -350,10 +309,7 @@ fn a_hundred_thousand_slots_are_small() {
     }
     let page_bytes = (resident_bytes() - before_bytes) / COUNT;
     let table_bytes = (status_bytes("/proc/self/status", "VmPTE:") - tables_before_bytes) / COUNT;
-    eprintln!(
-        "{page_bytes} + {table_bytes} bytes per slot, {} mappings",
-        mappings()
-    );
+    eprintln!("{page_bytes} + {table_bytes} bytes per slot, {} mappings", mappings());
     assert!((4090..4200).contains(&page_bytes), "{page_bytes}");
     assert!(table_bytes < 560, "{table_bytes}");
     assert!(mappings() < 100);
@@ -394,9 +350,7 @@ fn a_burst_of_deep_stacks_is_scavenged() {
     let before_bytes = resident_bytes() + status_bytes("/proc/self/status", "VmPTE:");
     let mut now_ms = 1_000_000;
     let _ = scavenge(now_ms);
-    let slots: Vec<Slot> = (0..COUNT)
-        .map(|_| cache.take(Class::K256).expect("slot"))
-        .collect();
+    let slots: Vec<Slot> = (0..COUNT).map(|_| cache.take(Class::K256).expect("slot")).collect();
     slots.iter().for_each(|slot| use_slot(slot, 64 << 10));
     let indexes: HashSet<u32> = slots.iter().map(Slot::index).collect();
     slots.into_iter().for_each(|slot| cache.give(slot));
@@ -417,13 +371,8 @@ fn a_burst_of_deep_stacks_is_scavenged() {
     eprintln!("{left_bytes} bytes per slot are left");
     assert!(left_bytes <= 1500, "{left_bytes}");
 
-    let slots: Vec<Slot> = (0..COUNT)
-        .map(|_| cache.take(Class::K256).expect("slot"))
-        .collect();
-    let again = slots
-        .iter()
-        .filter(|slot| indexes.contains(&slot.index()))
-        .count();
+    let slots: Vec<Slot> = (0..COUNT).map(|_| cache.take(Class::K256).expect("slot")).collect();
+    let again = slots.iter().filter(|slot| indexes.contains(&slot.index())).count();
     assert!(again >= COUNT - 64, "{again}");
     for slot in &slots {
         use_slot(slot, 200 << 10);
@@ -471,20 +420,8 @@ fn kept_rooms_survive() {
         // SAFETY: in the slot, which nobody else uses in this process.
         unsafe { ptr::with_exposed_provenance::<u8>(address).read_volatile() }
     };
-    assert_eq!(
-        os::Residency::open().bytes(os::Span {
-            start: room & !4095,
-            bytes: 4096
-        }),
-        4096
-    );
-    assert_eq!(
-        (base - (64 << 10)..base)
-            .step_by(4096)
-            .filter(|&address| byte_at(address) == 1)
-            .count(),
-        2
-    );
+    assert_eq!(os::Residency::open().bytes(os::Span { start: room & !4095, bytes: 4096 }), 4096);
+    assert_eq!((base - (64 << 10)..base).step_by(4096).filter(|&address| byte_at(address) == 1).count(), 2);
     let mut taken = Vec::new();
     while !taken.last().is_some_and(Slot::has_kept_top) {
         taken.push(cache.take(Class::K256).expect("slot"));
@@ -501,9 +438,7 @@ fn no_slot_is_handed_out_twice() {
         let mut cache = Cache::new();
         let mut held: Vec<Slot> = Vec::new();
         for step in 0..100_000 {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             // Long runs up and down, so that the caches overflow and run dry.
             if held.len() < 1000 && (random >> 40) % 8 < if step / 1000 % 2 == 0 { 6 } else { 2 } {
                 let slot = cache.take(Class::M1).expect("slot");
@@ -523,11 +458,7 @@ fn no_slot_is_handed_out_twice() {
             cache.give(slot);
         }
     };
-    thread::scope(|scope| {
-        [1, 2]
-            .map(|seed| scope.spawn(move || taker(seed)))
-            .map(|one| one.join().expect("taker"))
-    });
+    thread::scope(|scope| [1, 2].map(|seed| scope.spawn(move || taker(seed))).map(|one| one.join().expect("taker")));
 }
 
 /// Where guards cost mappings there is an end, with a clear error, and it leaves the process healthy.
@@ -545,12 +476,7 @@ fn mprotect_guards_are_capped() {
             Err(error) => break error,
         }
     };
-    assert_eq!(
-        error,
-        StackError::TooManyGuards {
-            guards_max: slots.len()
-        }
-    );
+    assert_eq!(error, StackError::TooManyGuards { guards_max: slots.len() });
     assert!(mappings() < os::max_map_count() * 4 / 5);
     cache.give(slots.pop().expect("many slots"));
     slots.extend(cache.take(Class::K64));

@@ -54,10 +54,7 @@ impl Key {
 
     /// Unpacks what [`Key::to_bits`] packed; any other word is a key that names nothing, or some timer of the heap.
     pub(crate) fn from_bits(bits: u64) -> Key {
-        Key {
-            slot: bits as u32,
-            generation: (bits >> 32) as u32,
-        }
+        Key { slot: bits as u32, generation: (bits >> 32) as u32 }
     }
 }
 
@@ -156,20 +153,14 @@ impl<A> Heap<A> {
             self.renumber();
         }
         self.order += 1;
-        let slot = self.occupy(Slot {
-            generation: self.order,
-            action: Some(action),
-        });
+        let slot = self.occupy(Slot { generation: self.order, action: Some(action) });
         let last = ROOT + self.len;
         if last / ARITY == self.families.len() {
             self.families.push(Family([Entry::NONE; ARITY]));
         }
         self.len += 1;
         self.sift_up(last, Entry::new(when_ns, self.order, slot));
-        Key {
-            slot,
-            generation: self.order,
-        }
+        Key { slot, generation: self.order }
     }
 
     /// Takes a timer out before it is due; `None` when it is gone already.
@@ -192,10 +183,7 @@ impl<A> Heap<A> {
         if first.when_ns() > now_ns {
             return None;
         }
-        let action = self.slots[first.slot() as usize]
-            .action
-            .take()
-            .expect("an entry's slot is occupied (I2)");
+        let action = self.slots[first.slot() as usize].action.take().expect("an entry's slot is occupied (I2)");
         self.remove_entry(ROOT);
         self.vacate(first.slot());
         Some((first.when_ns(), action))
@@ -204,9 +192,7 @@ impl<A> Heap<A> {
     /// The earliest deadline; `u64::MAX` when there is none.
     #[inline]
     pub(crate) fn earliest_ns(&self) -> u64 {
-        self.families
-            .first()
-            .map_or(u64::MAX, |root| root.0[ROOT].when_ns())
+        self.families.first().map_or(u64::MAX, |root| root.0[ROOT].when_ns())
     }
 
     /// How many timers are pending.
@@ -279,10 +265,7 @@ impl<A> Heap<A> {
             return free;
         }
         let slot = self.slots.len();
-        assert!(
-            slot < NO_SLOT as usize - ROOT,
-            "a heap holds fewer than 2^32 - 4 timers"
-        );
+        assert!(slot < NO_SLOT as usize - ROOT, "a heap holds fewer than 2^32 - 4 timers");
         self.slots.push(occupant);
         self.places.push(0);
         slot as u32
@@ -309,11 +292,7 @@ impl<A> Heap<A> {
     fn look_for_spare_memory(&mut self) {
         let most = SLOTS_KEPT.max(self.len * SPARSE);
         if self.slots.len() > most {
-            let occupied = self
-                .slots
-                .iter()
-                .rposition(|slot| slot.action.is_some())
-                .map_or(0, |last| last + 1);
+            let occupied = self.slots.iter().rposition(|slot| slot.action.is_some()).map_or(0, |last| last + 1);
             self.slots.truncate(occupied);
             self.places.truncate(occupied);
             self.free = NO_SLOT;
@@ -344,8 +323,7 @@ impl<A> Heap<A> {
         // In order they are a heap as well.
         for (place, entry) in (ROOT..).zip(entries) {
             self.order += 1;
-            self.families[place / ARITY].0[place % ARITY] =
-                Entry::new(entry.when_ns(), self.order, entry.slot());
+            self.families[place / ARITY].0[place % ARITY] = Entry::new(entry.when_ns(), self.order, entry.slot());
             self.places[entry.slot() as usize] = place as u32;
         }
     }

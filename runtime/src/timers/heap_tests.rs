@@ -12,30 +12,12 @@ impl<A> Heap<A> {
         for place in ROOT..ROOT + self.len {
             let entry = at(place);
             assert!(place == ROOT || at(parent(place)) < entry, "I1 at {place}");
-            assert_eq!(
-                self.places[entry.slot() as usize] as usize,
-                place,
-                "I2 at {place}"
-            );
-            assert!(
-                self.slots[entry.slot() as usize].action.is_some(),
-                "I2 at {place}"
-            );
+            assert_eq!(self.places[entry.slot() as usize] as usize, place, "I2 at {place}");
+            assert!(self.slots[entry.slot() as usize].action.is_some(), "I2 at {place}");
         }
         let unused = (0..ROOT).chain(ROOT + self.len..self.families.len() * ARITY);
-        assert!(
-            self.len == 0 || unused.clone().all(|place| at(place) == Entry::NONE),
-            "I5"
-        );
-        assert_eq!(
-            self.families.len(),
-            if self.len == 0 {
-                0
-            } else {
-                (ROOT + self.len).div_ceil(ARITY)
-            },
-            "I5"
-        );
+        assert!(self.len == 0 || unused.clone().all(|place| at(place) == Entry::NONE), "I5");
+        assert_eq!(self.families.len(), if self.len == 0 { 0 } else { (ROOT + self.len).div_ceil(ARITY) }, "I5");
         let (mut free_len, mut free) = (0, self.free);
         while free != NO_SLOT {
             assert!(self.slots[free as usize].action.is_none(), "I3 at {free}");
@@ -47,9 +29,7 @@ impl<A> Heap<A> {
 
     /// How many timers fit in the memory that is held.
     fn room(&self) -> usize {
-        (self.families.capacity() * ARITY)
-            .max(self.places.capacity())
-            .max(self.slots.capacity())
+        (self.families.capacity() * ARITY).max(self.places.capacity()).max(self.slots.capacity())
     }
 }
 
@@ -73,11 +53,7 @@ impl Pair {
     fn starting_at(order: u32) -> Pair {
         let mut heap = Heap::new();
         heap.order = order;
-        Pair {
-            heap,
-            model: BTreeMap::new(),
-            keys: Vec::new(),
-        }
+        Pair { heap, model: BTreeMap::new(), keys: Vec::new() }
     }
 
     fn apply(&mut self, op: &Op) {
@@ -103,10 +79,7 @@ impl Pair {
         }
         self.heap.check();
         assert_eq!(self.heap.len(), self.model.len());
-        assert_eq!(
-            self.heap.earliest_ns(),
-            self.model.keys().next().map_or(u64::MAX, |name| name.0)
-        );
+        assert_eq!(self.heap.earliest_ns(), self.model.keys().next().map_or(u64::MAX, |name| name.0));
     }
 
     fn pop(&mut self, now_ns: u64) -> bool {
@@ -209,10 +182,7 @@ fn a_stale_key_does_not_cancel_the_next_owner_of_its_slot() {
     assert_eq!((fired.slot, heap.cancel(cancelled)), (cancelled.slot, Some('b')));
     let owner = heap.insert(3, 'c');
     assert_eq!(owner.slot, fired.slot);
-    assert_eq!(
-        (heap.cancel(fired), heap.cancel(cancelled), heap.cancel(owner)),
-        (None, None, Some('c'))
-    );
+    assert_eq!((heap.cancel(fired), heap.cancel(cancelled), heap.cancel(owner)), (None, None, Some('c')));
     assert_eq!(heap.cancel(owner), None);
 }
 
@@ -227,9 +197,7 @@ fn keys_and_the_order_of_insertion_survive_the_wrap_of_generations() {
     assert_eq!(heap.cancel(keys[2]), Some(2));
     assert_eq!(heap.cancel(keys[5]), Some(5));
     assert_eq!((heap.cancel(keys[2]), heap.cancel(keys[5])), (None, None));
-    let popped: Vec<i32> = std::iter::from_fn(|| heap.pop_due(5))
-        .map(|(_, nth)| nth)
-        .collect();
+    let popped: Vec<i32> = std::iter::from_fn(|| heap.pop_due(5)).map(|(_, nth)| nth).collect();
     assert_eq!(popped, [0, 1, 3, 4, 6, 7]);
 }
 
@@ -243,11 +211,7 @@ fn memory_is_given_back_when_the_timers_have_fired() {
     assert!(heap.room() >= 100_000);
     while heap.pop_due(u64::MAX).is_some() {}
     heap.check();
-    assert!(
-        heap.room() <= 2 * SLOTS_KEPT,
-        "room for {} timers is left",
-        heap.room()
-    );
+    assert!(heap.room() <= 2 * SLOTS_KEPT, "room for {} timers is left", heap.room());
 }
 
 #[test]

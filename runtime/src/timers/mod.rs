@@ -74,11 +74,7 @@ pub(crate) struct Timers {
 impl Timers {
     /// None.
     pub(crate) fn new() -> Timers {
-        Timers {
-            earliest_ns: AtomicU64::new(NEVER),
-            len: AtomicUsize::new(0),
-            heap: Mutex::new(Heap::new()),
-        }
+        Timers { earliest_ns: AtomicU64::new(NEVER), len: AtomicUsize::new(0), heap: Mutex::new(Heap::new()) }
     }
 
     /// The earliest deadline, or [`NEVER`].
@@ -123,9 +119,8 @@ impl Timers {
 
     /// Takes out all timers, due or not.
     pub(crate) fn clear(&self) {
-        let all = std::mem::replace(&mut *self.lock(), Heap::new());
-        self.publish(&self.lock());
-        drop(all);
+        let mut all = Vec::new();
+        self.take_due(NEVER, usize::MAX, &mut all);
     }
 
     fn publish(&self, heap: &Heap<Action>) {
@@ -141,8 +136,6 @@ impl Timers {
 
 impl fmt::Debug for Timers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timers")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Timers").field("len", &self.len()).finish_non_exhaustive()
     }
 }

@@ -14,10 +14,7 @@ use std::time::{Duration, Instant};
 const HANG_SECS: u64 = 100;
 
 /// Reads an environment variable of the tests themselves.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have variables of their own, and one reader for them"
-)]
+#[expect(clippy::disallowed_methods, reason = "the tests have variables of their own, and one reader for them")]
 pub(crate) fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -50,11 +47,7 @@ pub(crate) fn house(builder: Builder) -> House {
     let rt = builder.name(&*name).build().expect("a runtime for a test");
     let handle = rt.handle();
     watch(&name, &handle);
-    House {
-        rt: Some(rt),
-        handle,
-        name,
-    }
+    House { rt: Some(rt), handle, name }
 }
 
 /// A runtime that, when it is dropped, shuts down and checks that nothing is left.
@@ -154,16 +147,9 @@ fn watched() -> std::sync::MutexGuard<'static, Vec<Watched>> {
 fn watch(name: &str, handle: &Handle) {
     static WATCHDOG: Once = Once::new();
     WATCHDOG.call_once(|| {
-        std::thread::Builder::new()
-            .name("watchdog".into())
-            .spawn(watchdog)
-            .expect("a thread for the watchdog");
+        std::thread::Builder::new().name("watchdog".into()).spawn(watchdog).expect("a thread for the watchdog");
     });
-    watched().push(Watched {
-        name: name.to_owned(),
-        since: Instant::now(),
-        handle: handle.clone(),
-    });
+    watched().push(Watched { name: name.to_owned(), since: Instant::now(), handle: handle.clone() });
 }
 
 fn unwatch(name: &str) {
@@ -184,11 +170,7 @@ fn watchdog() {
 /// Says what every G does, and ends the process.
 pub(crate) fn dump_and_abort(name: &str, handle: &Handle) -> ! {
     let gs = handle.goroutines();
-    eprintln!(
-        "HANG: runtime {name}, seed {}, {} Gs",
-        SEED.load(Ordering::Relaxed),
-        gs.len()
-    );
+    eprintln!("HANG: runtime {name}, seed {}, {} Gs", SEED.load(Ordering::Relaxed), gs.len());
     for g in gs.iter().take(100) {
         eprintln!("{g} waiting for {:?}", g.waiting_for);
     }
@@ -199,18 +181,14 @@ pub(crate) fn dump_and_abort(name: &str, handle: &Handle) -> ! {
 
 /// How long a stress runs, in seconds: `PIRN_STRESS_SECS`, or 5.
 pub(crate) fn stress_secs() -> u64 {
-    env("PIRN_STRESS_SECS")
-        .and_then(|secs| secs.parse().ok())
-        .unwrap_or(5)
+    env("PIRN_STRESS_SECS").and_then(|secs| secs.parse().ok()).unwrap_or(5)
 }
 
 /// The seed for a test, from `PIRN_TEST_SEED` or the clock; printed.
 pub(crate) fn seed(test: &str) -> u64 {
     let given = env("PIRN_TEST_SEED").and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .expect("after 1970");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         now.as_nanos() as u64
     });
     SEED.store(seed, Ordering::Relaxed);
@@ -310,11 +288,7 @@ pub(crate) fn subprocess(test: &str, case: &str, variables: &[(&str, &str)]) -> 
         std::thread::sleep(Duration::from_millis(2));
     };
     let text = |reader: std::thread::JoinHandle<String>| reader.join().expect("the reader of a pipe");
-    let ended = Ended {
-        status,
-        stdout: text(stdout),
-        stderr: text(stderr),
-    };
+    let ended = Ended { status, stdout: text(stdout), stderr: text(stderr) };
     assert!(!hung, "{test} {case}: the child hung: {ended:#?}");
     ended
 }
@@ -391,15 +365,8 @@ pub(crate) fn thread_number() -> i32 {
 /// Resident memory of the process, in bytes.
 pub(crate) fn rss_bytes() -> usize {
     let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("Linux");
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("Rss:"))
-        .expect("it has Rss");
-    let kib: usize = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .expect("a number of kB");
+    let line = text.lines().find(|line| line.starts_with("Rss:")).expect("it has Rss");
+    let kib: usize = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number of kB");
     kib << 10
 }
 
@@ -413,9 +380,6 @@ pub(crate) fn check_unique(gs: &[Goroutine]) {
 /// Unparks again and again until the G or thread has gone on: for states that can be seen only from outside.
 pub(crate) fn wait_until_waiting(handle: &Handle, id: Gid) {
     eventually("the G is parked", || {
-        handle
-            .goroutines()
-            .iter()
-            .any(|g| g.id == id && g.state == pirn_runtime::State::Waiting)
+        handle.goroutines().iter().any(|g| g.id == id && g.state == pirn_runtime::State::Waiting)
     });
 }

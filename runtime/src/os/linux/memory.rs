@@ -53,10 +53,7 @@ pub(crate) fn page_bytes() -> usize {
     }
     // SAFETY: sysconf only reads its argument.
     let answer = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    let bytes = usize::try_from(answer)
-        .ok()
-        .filter(|bytes| bytes.is_power_of_two())
-        .unwrap_or(4096);
+    let bytes = usize::try_from(answer).ok().filter(|bytes| bytes.is_power_of_two()).unwrap_or(4096);
     CACHED_BYTES.store(bytes, Ordering::Relaxed);
     bytes
 }
@@ -70,14 +67,8 @@ pub(crate) fn page_bytes() -> usize {
 pub(crate) fn reserve(len_bytes: usize, align_bytes: usize) -> io::Result<NonNull<u8>> {
     debug_assert!(align_bytes.is_power_of_two());
     // mmap aligns to a page by itself; for more, reserve more and cut both ends off.
-    let slack_bytes = if align_bytes <= page_bytes() {
-        0
-    } else {
-        align_bytes
-    };
-    let mapped_bytes = len_bytes
-        .checked_add(slack_bytes)
-        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+    let slack_bytes = if align_bytes <= page_bytes() { 0 } else { align_bytes };
+    let mapped_bytes = len_bytes.checked_add(slack_bytes).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a fresh private mapping at an address of the kernel's choice replaces nothing.
     let mapped = unsafe { libc::mmap(ptr::null_mut(), mapped_bytes, libc::PROT_NONE, flags, -1, 0) };
@@ -149,13 +140,7 @@ pub(crate) unsafe fn close(span: Span) -> io::Result<()> {
 /// As for [`open`] and [`close`].
 unsafe fn protect(span: Span, protection: libc::c_int) -> io::Result<()> {
     // SAFETY: promised by the caller.
-    let status = unsafe {
-        libc::mprotect(
-            ptr::with_exposed_provenance_mut(span.start),
-            span.bytes,
-            protection,
-        )
-    };
+    let status = unsafe { libc::mprotect(ptr::with_exposed_provenance_mut(span.start), span.bytes, protection) };
     checked(status)
 }
 
@@ -206,10 +191,7 @@ fn probe_guard() -> Guard {
     let Ok(start) = reserve(page_bytes(), page_bytes()) else {
         return Guard::Mprotect;
     };
-    let span = Span {
-        start: start.as_ptr().expose_provenance(),
-        bytes: page_bytes(),
-    };
+    let span = Span { start: start.as_ptr().expose_provenance(), bytes: page_bytes() };
     // SAFETY: the page was reserved above and nobody else knows it (I1).
     let works = unsafe { advise_one(span, MADV_GUARD_INSTALL) }.is_ok();
     // SAFETY: as above, and it is not used after this.
@@ -279,23 +261,16 @@ unsafe fn advise_all(spans: &[Span], advice: libc::c_int) -> io::Result<()> {
 ///
 /// As for [`advise_all`].
 unsafe fn advise_batch(batch: &[Span], advice: libc::c_int) -> bool {
-    let mut vectors = [libc::iovec {
-        iov_base: ptr::null_mut(),
-        iov_len: 0,
-    }; BATCH_SPANS];
+    let mut vectors = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH_SPANS];
     let mut asked_bytes = 0;
     for (vector, span) in vectors.iter_mut().zip(batch) {
-        *vector = libc::iovec {
-            iov_base: ptr::with_exposed_provenance_mut(span.start),
-            iov_len: span.bytes,
-        };
+        *vector = libc::iovec { iov_base: ptr::with_exposed_provenance_mut(span.start), iov_len: span.bytes };
         asked_bytes += span.bytes;
     }
     let number = libc::SYS_process_madvise;
     // SAFETY: `vectors` holds at least `batch.len()` entries and outlives the call; the spans are the
     // caller's promise.
-    let done_bytes =
-        unsafe { libc::syscall(number, PIDFD_SELF, vectors.as_ptr(), batch.len(), advice, 0_u32) };
+    let done_bytes = unsafe { libc::syscall(number, PIDFD_SELF, vectors.as_ptr(), batch.len(), advice, 0_u32) };
     usize::try_from(done_bytes) == Ok(asked_bytes)
 }
 
@@ -328,17 +303,12 @@ pub(crate) struct Residency {
 impl Residency {
     /// Opens what is needed for counting.
     pub(crate) fn open() -> Residency {
-        Residency {
-            pagemap: File::open("/proc/self/pagemap").ok(),
-        }
+        Residency { pagemap: File::open("/proc/self/pagemap").ok() }
     }
 
     /// How many bytes of `span` (page-aligned and mapped) are in memory.
     pub(crate) fn bytes(&self, span: Span) -> usize {
-        self.pagemap
-            .as_ref()
-            .and_then(|pagemap| scanned_bytes(pagemap, span))
-            .unwrap_or_else(|| mincore_bytes(span))
+        self.pagemap.as_ref().and_then(|pagemap| scanned_bytes(pagemap, span)).unwrap_or_else(|| mincore_bytes(span))
     }
 }
 
@@ -396,10 +366,7 @@ fn scanned_bytes(pagemap: &File, span: Span) -> Option<usize> {
         // SAFETY: `arg` names `regions` with its true length; both outlive the call. It changes nothing else.
         let found = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN, &raw mut arg) };
         let found = usize::try_from(found).ok()?;
-        found_bytes += regions[..found]
-            .iter()
-            .map(|region| (region.end - region.start) as usize)
-            .sum::<usize>();
+        found_bytes += regions[..found].iter().map(|region| (region.end - region.start) as usize).sum::<usize>();
         if arg.walk_end <= start {
             return None;
         }
@@ -416,18 +383,9 @@ fn mincore_bytes(span: Span) -> usize {
     for start in (span.start..span.start + span.bytes).step_by(window_bytes) {
         let len_bytes = window_bytes.min(span.start + span.bytes - start);
         // SAFETY: `flags` has a byte for every page of the window; mincore writes only there.
-        let status = unsafe {
-            libc::mincore(
-                ptr::with_exposed_provenance_mut(start),
-                len_bytes,
-                flags.as_mut_ptr(),
-            )
-        };
+        let status = unsafe { libc::mincore(ptr::with_exposed_provenance_mut(start), len_bytes, flags.as_mut_ptr()) };
         if status == 0 {
-            found_pages += flags[..len_bytes / page_bytes()]
-                .iter()
-                .filter(|&&flag| flag & 1 != 0)
-                .count();
+            found_pages += flags[..len_bytes / page_bytes()].iter().filter(|&&flag| flag & 1 != 0).count();
         }
     }
     found_pages * page_bytes()
@@ -435,9 +393,5 @@ fn mincore_bytes(span: Span) -> usize {
 
 /// Turns the 0 or -1 of a system call into a result.
 fn checked(status: libc::c_int) -> io::Result<()> {
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -8,11 +8,9 @@ mod tls;
 #[cfg(test)]
 pub(crate) use memory::set_guard_backend;
 pub(crate) use memory::{
-    Advice, Guard, Residency, Span, advise, close, discard, guard_backend, install_guards, max_map_count,
-    open, page_bytes, release, reserve,
+    Advice, Guard, Residency, Span, advise, close, discard, guard_backend, install_guards, max_map_count, open,
+    page_bytes, release, reserve,
 };
 pub(crate) use signal::{AltStack, Fault, abort, install_fault_handler, write_stderr};
-pub(crate) use thread::{
-    heavy_fence, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns,
-};
+pub(crate) use thread::{heavy_fence, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns};
 pub(crate) use tls::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};

@@ -43,10 +43,7 @@ static INSTALLED: OnceLock<Installed> = OnceLock::new();
 /// What `sigaction` answers; there is no known reason for it to refuse.
 pub(crate) fn install_fault_handler(handler: FaultHandler) -> io::Result<()> {
     // The earlier actions are read and published before the first signal can arrive at `on_fault`.
-    let earlier = [
-        earlier_action(FAULT_SIGNALS[0])?,
-        earlier_action(FAULT_SIGNALS[1])?,
-    ];
+    let earlier = [earlier_action(FAULT_SIGNALS[0])?, earlier_action(FAULT_SIGNALS[1])?];
     if INSTALLED.set(Installed { handler, earlier }).is_err() {
         return Ok(());
     }
@@ -64,11 +61,7 @@ fn earlier_action(signal: libc::c_int) -> io::Result<libc::sigaction> {
     let mut earlier = default_action();
     // SAFETY: without a new action, sigaction only writes the old one to `earlier`.
     let status = unsafe { libc::sigaction(signal, ptr::null(), &raw mut earlier) };
-    if status == 0 {
-        Ok(earlier)
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if status == 0 { Ok(earlier) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Puts `action` in force for `signal`.
@@ -76,11 +69,7 @@ fn set_action(signal: libc::c_int, action: &libc::sigaction) -> io::Result<()> {
     // SAFETY: `action` is initialised, and names a handler of ours, one that was installed before, or the
     // default.
     let status = unsafe { libc::sigaction(signal, action, ptr::null_mut()) };
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// `SIG_DFL` with no flags and an empty mask.
@@ -105,10 +94,7 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
         // SAFETY: with SA_SIGINFO the third argument is the interrupted ucontext.
         let interrupted = unsafe { &*context.cast::<libc::ucontext_t>() };
         let stack_pointer = interrupted.uc_mcontext.gregs[libc::REG_RSP as usize] as usize;
-        (installed.handler)(&Fault {
-            address,
-            stack_pointer,
-        });
+        (installed.handler)(&Fault { address, stack_pointer });
     }
     let earlier = &installed.earlier[usize::from(signal != FAULT_SIGNALS[0])];
     // SAFETY: the arguments are the kernel's own, and `earlier` is the action that was in force for this
@@ -175,45 +161,20 @@ impl AltStack {
         let mapping = memory::reserve(guard_bytes + ALT_STACK_BYTES, guard_bytes)?;
         let start = mapping.as_ptr().wrapping_add(guard_bytes);
         // From here on, dropping `alt_stack` unmaps again; there is no earlier stack to restore yet.
-        let earlier = libc::stack_t {
-            ss_sp: ptr::null_mut(),
-            ss_flags: libc::SS_DISABLE,
-            ss_size: 0,
-        };
-        let mut alt_stack = AltStack {
-            mapping,
-            earlier,
-            not_send: PhantomData,
-        };
+        let earlier = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        let mut alt_stack = AltStack { mapping, earlier, not_send: PhantomData };
         // SAFETY: the range is in the reservation made above (I1).
-        unsafe {
-            memory::open(Span {
-                start: start.expose_provenance(),
-                bytes: ALT_STACK_BYTES,
-            })
-        }?;
-        let ours = libc::stack_t {
-            ss_sp: start.cast(),
-            ss_flags: 0,
-            ss_size: ALT_STACK_BYTES,
-        };
+        unsafe { memory::open(Span { start: start.expose_provenance(), bytes: ALT_STACK_BYTES }) }?;
+        let ours = libc::stack_t { ss_sp: start.cast(), ss_flags: 0, ss_size: ALT_STACK_BYTES };
         // SAFETY: `ours` names memory that stays mapped until `alt_stack` is dropped on this thread (I5).
         let status = unsafe { libc::sigaltstack(&raw const ours, &raw mut alt_stack.earlier) };
-        if status == 0 {
-            Ok(alt_stack)
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if status == 0 { Ok(alt_stack) } else { Err(io::Error::last_os_error()) }
     }
 }
 
 impl Drop for AltStack {
     fn drop(&mut self) {
-        let mut current = libc::stack_t {
-            ss_sp: ptr::null_mut(),
-            ss_flags: libc::SS_DISABLE,
-            ss_size: 0,
-        };
+        let mut current = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
         // SAFETY: without a new stack, sigaltstack only writes the current one to `current`.
         let _ = unsafe { libc::sigaltstack(ptr::null(), &raw mut current) };
         let start = self.mapping.as_ptr().wrapping_add(memory::page_bytes());

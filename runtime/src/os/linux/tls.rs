@@ -126,13 +126,7 @@ impl Blocks {
         let block = self.block_in(end);
         let start = end - self.room_bytes();
         // SAFETY: the room is the caller's.
-        unsafe {
-            ptr::write_bytes(
-                ptr::with_exposed_provenance_mut::<u8>(start),
-                0,
-                self.room_bytes(),
-            )
-        };
+        unsafe { ptr::write_bytes(ptr::with_exposed_provenance_mut::<u8>(start), 0, self.room_bytes()) };
         // SAFETY: the memory is zeroed, aligned, and as large as glibc asks for.
         let made = unsafe { (self.allocate)(ptr::with_exposed_provenance_mut(block.address())) };
         if made.is_null() {
@@ -145,10 +139,7 @@ impl Blocks {
             block.put(at, mine.get(at));
         }
         block.put_u32(MULTIPLE_THREADS, 1);
-        block.put_u32(
-            self.tid,
-            NEXT_TID.fetch_add(1, Ordering::Relaxed) & 0x1fff_ffff | 0x1000_0000,
-        );
+        block.put_u32(self.tid, NEXT_TID.fetch_add(1, Ordering::Relaxed) & 0x1fff_ffff | 0x1000_0000);
         let robust = block.address() + self.robust;
         // The head points to itself; so does the word before it, the way back that libc keeps.
         block.put(self.robust, robust);
@@ -203,9 +194,7 @@ impl Blocks {
         // SAFETY: it only reads a table that the kernel gave to the process.
         let hwcap2 = unsafe { libc::getauxval(libc::AT_HWCAP2) };
         if hwcap2 & HWCAP2_FSGSBASE == 0 {
-            return Err(
-                "the kernel or the CPU does not let programs write the FS register (FSGSBASE)".to_owned(),
-            );
+            return Err("the kernel or the CPU does not let programs write the FS register (FSGSBASE)".to_owned());
         }
         let mine = loaded_block();
         let (mut static_bytes, mut align) = (0_usize, 0_usize);
@@ -222,9 +211,7 @@ impl Blocks {
         let specific_first = mine.get(specific).wrapping_sub(mine.address());
         let sane = control_bytes > 0
             && control_bytes < static_bytes
-            && [tid, robust, specific, specific_first]
-                .iter()
-                .all(|at| *at >= 8 && at + 16 <= control_bytes)
+            && [tid, robust, specific, specific_first].iter().all(|at| *at >= 8 && at + 16 <= control_bytes)
             && align.is_power_of_two()
             && mine.get(SELF) == mine.address();
         if !sane {
@@ -367,12 +354,7 @@ fn images(mine: ThreadPointer) -> Result<Vec<Image>, String> {
     }
     // SAFETY: it returns the address of the calling thread's errno.
     let errno = unsafe { libc::__errno_location() }.expose_provenance();
-    let mut found = Look {
-        mine: mine.address(),
-        errno,
-        images: Vec::new(),
-        far: false,
-    };
+    let mut found = Look { mine: mine.address(), errno, images: Vec::new(), far: false };
     // SAFETY: `look` gets what it expects.
     unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
     if found.far {
