@@ -9,7 +9,6 @@
 //! P and on two. Every hop is an unpark of the next G and a park of this one. The next G is made ready in runnext, so
 //! with short hops the token stays on one P and no other is woken for it.
 
-use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -30,10 +29,7 @@ struct Seat {
 
 impl Seat {
     fn new() -> Seat {
-        Seat {
-            unparker: OnceLock::new(),
-            token: AtomicU64::new(EMPTY),
-        }
+        Seat { unparker: OnceLock::new(), token: AtomicU64::new(EMPTY) }
     }
 
     /// Gives the token to who sits here.
@@ -55,7 +51,7 @@ impl Seat {
     }
 }
 
-fn main() -> io::Result<()> {
+fn main() {
     let passes = match std::env::args().nth(1).map(|text| text.parse()) {
         None => PASSES,
         Some(Ok(passes)) if passes < GO_HOME => passes,
@@ -65,7 +61,6 @@ fn main() -> io::Result<()> {
         }
     };
     pirn::run(|| ring(passes));
-    Ok(())
 }
 
 fn ring(passes: u64) {
@@ -85,10 +80,7 @@ fn ring(passes: u64) {
         began
     });
     let ns = began.elapsed().as_nanos() as f64 / passes.max(1) as f64;
-    println!(
-        "G {} of {SEATS} has the token after {passes} passes",
-        winner.into_inner()
-    );
+    println!("G {} of {SEATS} has the token after {passes} passes", winner.into_inner());
     println!("{ns:.0} ns per hop, Ps {}", pirn::maxprocs());
 }
 

@@ -9,7 +9,6 @@
 //! limit of 64 MiB has an array of ten million entries on its stack, and pays for that much.
 
 use std::hint::black_box;
-use std::io;
 
 const FRAMES: usize = 200;
 const PRINT_EVERY: usize = 10;
@@ -17,27 +16,20 @@ const PRINT_EVERY: usize = 10;
 const ARRAY_BYTES: usize = 864;
 const SIEVE: usize = 10_000_000;
 
-fn main() -> io::Result<()> {
+fn main() {
     pirn::run(|| {
         let limit = stack().limit_bytes / 1024;
         println!("{FRAMES} frames of about 1 KiB, limit {limit} KiB:");
         println!("depth  stack pointer   committed");
         recurse(1, 0);
-        println!(
-            "    0  the frames are gone, the memory stays: {} KiB",
-            stack().committed_bytes / 1024
-        );
+        println!("    0  the frames are gone, the memory stays: {} KiB", stack().committed_bytes / 1024);
 
-        let sieve = pirn::GoBuilder::new()
-            .name("sieve")
-            .stack_size(64 << 20)
-            .go(count_primes);
+        let sieve = pirn::GoBuilder::new().name("sieve").stack_size(64 << 20).go(count_primes);
         let (primes, committed_bytes) = sieve.join().expect("the sieve does not panic");
         println!();
         println!("a sieve of {SIEVE} entries in an array on the stack:");
         println!("{primes} primes, {} MiB committed", committed_bytes >> 20);
     });
-    Ok(())
 }
 
 fn stack() -> pirn::StackUse {
@@ -52,16 +44,8 @@ fn recurse(depth: usize, mut committed: usize) {
     black_box(&frame);
     if depth.is_multiple_of(PRINT_EVERY) {
         let now = stack();
-        let grew = if now.committed_bytes > committed {
-            "  <- grew"
-        } else {
-            ""
-        };
-        println!(
-            "{depth:5}  {:#x}  {:5} KiB{grew}",
-            now.pointer,
-            now.committed_bytes / 1024
-        );
+        let grew = if now.committed_bytes > committed { "  <- grew" } else { "" };
+        println!("{depth:5}  {:#x}  {:5} KiB{grew}", now.pointer, now.committed_bytes / 1024);
         committed = now.committed_bytes;
     }
     if depth < FRAMES {

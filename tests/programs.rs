@@ -14,10 +14,7 @@ fn program(name: &str) -> Command {
     path.pop();
     path.push("examples");
     path.push(name);
-    assert!(
-        path.exists(),
-        "{path:?} is not there: `cargo test` builds it, `cargo test --test programs` does not"
-    );
+    assert!(path.exists(), "{path:?} is not there: `cargo test` builds it, `cargo test --test programs` does not");
     let mut command = Command::new(path);
     // Whatever the tester has set.
     for variable in ["PIRN_MAXPROCS", "PIRN_STACK", "PIRN_DEBUG"] {
@@ -28,12 +25,8 @@ fn program(name: &str) -> Command {
 
 /// Runs it to its end, which has to be a good one. Returns its output and its standard error.
 fn run(command: &mut Command) -> (String, String) {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     // What they print fits into a pipe, so they can be waited for first.
     let began = Instant::now();
     while child.try_wait().expect("it is ours").is_none() {
@@ -77,18 +70,13 @@ struct Line {
 impl Line {
     /// Reads a line; anything that is not exactly in its place is a panic.
     fn parse(line: &str) -> Line {
-        let rest = line
-            .strip_prefix("SCHED ")
-            .unwrap_or_else(|| panic!("no schedtrace: {line:?}"));
+        let rest = line.strip_prefix("SCHED ").unwrap_or_else(|| panic!("no schedtrace: {line:?}"));
         let (ms, mut rest) = rest.split_once("ms: ").expect(line);
         let mut field = |name: &str| {
             let (word, others) = rest.split_once(' ').expect(line);
             rest = others;
             let value = word.strip_prefix(name).and_then(|word| word.strip_prefix('='));
-            value
-                .unwrap_or_else(|| panic!("no {name} in its place in {line:?}"))
-                .parse()
-                .expect(line)
+            value.unwrap_or_else(|| panic!("no {name} in its place in {line:?}")).parse().expect(line)
         };
         Line {
             ms: ms.parse().expect(line),
@@ -113,21 +101,14 @@ impl Line {
 
 fn list<N: std::str::FromStr>(text: &str, line: &str) -> Vec<N> {
     let numbers = text.strip_prefix('[').expect(line).split_whitespace();
-    numbers
-        .map(|n| n.parse().unwrap_or_else(|_| panic!("{n:?} in {line:?}")))
-        .collect()
+    numbers.map(|n| n.parse().unwrap_or_else(|_| panic!("{n:?} in {line:?}"))).collect()
 }
 
 /// Standard output and standard error in one pipe, so that the order is seen.
 fn run_together(command: &mut Command) -> Vec<String> {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let other = writer.try_clone().expect("a pipe");
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(writer)
-        .stderr(other)
-        .spawn()
-        .expect("it starts");
+    let mut child = command.stdin(Stdio::null()).stdout(writer).stderr(other).spawn().expect("it starts");
     // The command holds the writers; the end of the text comes when they are closed.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let text = std::io::read_to_string(reader).expect("it prints UTF-8");
@@ -137,9 +118,7 @@ fn run_together(command: &mut Command) -> Vec<String> {
 
 fn hundred_thousand(procs: usize) {
     let lines = run_together(
-        program("hundred_thousand")
-            .env("PIRN_MAXPROCS", procs.to_string())
-            .env("PIRN_DEBUG", "schedtrace=100"),
+        program("hundred_thousand").env("PIRN_MAXPROCS", procs.to_string()).env("PIRN_DEBUG", "schedtrace=100"),
     );
     let all = lines.join("\n");
     let at = |line: &str| {
@@ -152,11 +131,7 @@ fn hundred_thousand(procs: usize) {
     let started = at("Started 100000 goroutines");
     let done = at("All done");
     assert!(cpus < ps && ps < started && started < done, "{all}");
-    assert_eq!(
-        lines.iter().filter(|line| !line.starts_with("SCHED ")).count(),
-        4,
-        "{all}"
-    );
+    assert_eq!(lines.iter().filter(|line| !line.starts_with("SCHED ")).count(), 4, "{all}");
 
     let trace = |range: &[String]| -> Vec<Line> {
         let of_trace = range.iter().filter(|line| line.starts_with("SCHED "));
@@ -170,11 +145,7 @@ fn hundred_thousand(procs: usize) {
     }
     for pair in whole.windows(2) {
         assert!(pair[1].ms > pair[0].ms, "{all}");
-        let ticks = |line: &Line| {
-            line.schedticks
-                .as_ref()
-                .map_or(0, |ticks| ticks.iter().sum::<u64>())
-        };
+        let ticks = |line: &Line| line.schedticks.as_ref().map_or(0, |ticks| ticks.iter().sum::<u64>());
         assert!(ticks(&pair[1]) >= ticks(&pair[0]), "{all}");
     }
     // All sleep: until 2 s after the first was started nothing runs. A very busy machine takes longer to start them.
@@ -218,7 +189,7 @@ fn hundred_thousand_on_two_ps() {
 #[test]
 fn compact_lines_have_no_schedticks() {
     let (_, trace) = run(program("ring")
-        .arg("1000")
+        .arg("500000")
         .env("PIRN_MAXPROCS", "3")
         .env("PIRN_DEBUG", "schedtrace=1000,schedfmt=compact"));
     let first = trace.lines().next().expect("there is one at the beginning");
@@ -231,21 +202,13 @@ fn compact_lines_have_no_schedticks() {
 
 #[test]
 fn a_bad_setting_is_named_and_does_no_harm() {
-    let (out, complaints) = run(program("ring")
-        .arg("1000")
-        .env("PIRN_MAXPROCS", "many")
-        .env("PIRN_DEBUG", "schedtrac=100"));
+    let (out, complaints) =
+        run(program("ring").arg("1000").env("PIRN_MAXPROCS", "many").env("PIRN_DEBUG", "schedtrac=100"));
     assert!(out.starts_with("G 498 of 503"), "{out}");
     let complaints: Vec<_> = complaints.lines().collect();
     assert_eq!(complaints.len(), 2, "{complaints:?}");
-    assert!(
-        complaints[0].starts_with("pirn: PIRN_MAXPROCS: bad value \"many\""),
-        "{complaints:?}"
-    );
-    assert!(
-        complaints[1].starts_with("pirn: PIRN_DEBUG: unknown key \"schedtrac\""),
-        "{complaints:?}"
-    );
+    assert!(complaints[0].starts_with("pirn: PIRN_MAXPROCS: bad value \"many\""), "{complaints:?}");
+    assert!(complaints[1].starts_with("pirn: PIRN_DEBUG: unknown key \"schedtrac\""), "{complaints:?}");
 }
 
 #[test]
@@ -274,9 +237,7 @@ fn a_stack_gets_memory_as_it_is_used() {
     assert!(grown >= 10, "{out}");
     // The sieve: right, and it lay on the stack.
     let last = out.lines().last().expect("it prints");
-    let committed = last
-        .strip_prefix("664579 primes, ")
-        .and_then(|rest| rest.strip_suffix(" MiB committed"));
+    let committed = last.strip_prefix("664579 primes, ").and_then(|rest| rest.strip_suffix(" MiB committed"));
     let committed: usize = committed.expect(last).parse().expect(last);
     assert!((9..=64).contains(&committed), "{last}");
 }
@@ -287,10 +248,7 @@ fn the_token_ends_where_it_should() {
         for procs in ["1", "2", "4"] {
             let (out, _) = run(program("ring").arg(passes).env("PIRN_MAXPROCS", procs));
             let first = out.lines().next().unwrap_or_default();
-            assert_eq!(
-                first,
-                format!("G {winner} of 503 has the token after {passes} passes")
-            );
+            assert_eq!(first, format!("G {winner} of 503 has the token after {passes} passes"));
             assert!(out.ends_with(&format!(" ns per hop, Ps {procs}\n")), "{out}");
         }
     }

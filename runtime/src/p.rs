@@ -16,7 +16,7 @@
 //! The lane is what makes a switch cheap: a pop from the shown part is a read-modify-write (5 ns), a pop from the lane is
 //! not. It is used while slices are short, so that a hidden G does not wait long for its M's next pick.
 
-use crate::config::{ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX};
+use crate::config::{FAIRNESS_TICKS, ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX};
 use crate::g::{FreeGs, G, Runnable};
 use crate::os::prefetch;
 use crate::stack::Cache;
@@ -125,7 +125,7 @@ impl P {
     /// Whether there is something to steal.
     #[inline]
     pub(crate) fn has_queued(&self) -> bool {
-        !self.stealer.is_empty()
+        !self.local.shown.is_empty()
     }
 
     /// Whether a G waits where thieves do not see it; a hint for sysmon.
@@ -148,6 +148,23 @@ impl P {
     /// How many Gs it has picked, wrapping: whether it picks at all.
     pub(crate) fn picks(&self) -> u32 {
         self.local.tick.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing at all waits on this P. For its M, without entering the runtime: it only looks.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.local.runnext.load(Ordering::Relaxed).is_null() && self.lane_len() == 0 && self.local.shown.is_empty()
+    }
+
+    /// Counts a yield that needed no switch as a pick; false, and nothing is counted, if it is time to look round.
+    #[inline(always)]
+    pub(crate) fn count_idle_yield(&self) -> bool {
+        let tick = self.local.tick.load(Ordering::Relaxed).wrapping_add(1);
+        let goes_on = !tick.is_multiple_of(FAIRNESS_TICKS);
+        if goes_on {
+            self.local.tick.store(tick, Ordering::Relaxed);
+        }
+        goes_on
     }
 
     /// How many slices it has begun.
@@ -313,14 +330,6 @@ impl<'a> OwnedP<'a> {
         LOCAL_QUEUE_MAX.saturating_sub(self.0.local.shown.len() + self.0.lane_len())
     }
 
-    /// Whether nothing at all waits on this P.
-    #[inline]
-    pub(crate) fn is_empty(self) -> bool {
-        self.0.local.runnext.load(Ordering::Relaxed).is_null()
-            && self.0.lane_len() == 0
-            && self.0.local.shown.is_empty()
-    }
-
     /// The next G of this P's own: runnext, which inherits the slice, but not more than a streak of them while
     /// others wait; then the queue.
     #[inline]
@@ -378,12 +387,6 @@ impl<'a> OwnedP<'a> {
     pub(crate) fn begin_slice(self) {
         self.0.local.streak.set(0);
         bump(&self.0.local.schedtick);
-    }
-
-    /// The number that the next pick gets.
-    #[inline]
-    pub(crate) fn peek_pick(self) -> u32 {
-        self.0.local.tick.load(Ordering::Relaxed).wrapping_add(1)
     }
 
     /// Counts a pick; returns how many there were.

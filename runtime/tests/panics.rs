@@ -269,8 +269,8 @@ fn nobody_panics(rt: &pirn_runtime::Runtime) {
     });
 }
 
+/// A new M that was woken to search and found its G at once kept counting as searching; then nobody was woken any more.
 #[test]
-#[ignore = "hangs: an M that searches and picks a locked G sleeps without ending its search (sched/find.rs, locked.rs)"]
 fn nested_panics_caught_in_a_destructor_that_waits() {
     let rt = runtime(2);
     for _ in 0..20 {

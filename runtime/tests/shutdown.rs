@@ -31,35 +31,39 @@ fn gs_in_every_state_are_unwound() {
         let ready = Countdown::new(5 * n);
         let mut handles: Vec<JoinHandle<()>> = Vec::new();
         for i in 0..n {
-            let start = |body: fn(usize)| {
+            let start = |body: fn(usize, &dyn Fn())| {
                 let (ready, counted) = (ready.clone(), census.count());
                 house.go(move || {
                     let _counted = counted;
-                    ready.done();
-                    body(i);
+                    body(i, &|| ready.done());
                     panic!("a G that waits for ever has gone on");
                 })
             };
-            handles.push(start(|_| {
+            handles.push(start(|_, ready| {
+                ready();
                 loop {
                     park();
                 }
             }));
-            handles.push(start(|_| sleep(HOUR)));
-            handles.push(start(|_| {
+            handles.push(start(|_, ready| {
+                ready();
+                sleep(HOUR);
+            }));
+            handles.push(start(|_, ready| {
+                ready();
                 loop {
                     yield_now();
                 }
             }));
-            handles.push(start(|_| {
+            handles.push(start(|_, ready| {
                 let waits = go(|| sleep(HOUR));
-                let ended = waits.join();
-                assert!(was_shut_down(ended), "the joiner is unwound too, or hears of it");
+                ready();
+                assert!(was_shut_down(waits.join()), "the joiner is unwound too, or hears of it");
                 loop {
                     park();
                 }
             }));
-            handles.push(start(|i| {
+            handles.push(start(|i, ready| {
                 let borrowed = [i; 10];
                 scope(|s| {
                     for _ in 0..3 {
@@ -68,6 +72,7 @@ fn gs_in_every_state_are_unwound() {
                             sleep(HOUR);
                         });
                     }
+                    ready();
                 });
                 loop {
                     park();

@@ -76,6 +76,13 @@ impl M {
         Some(unsafe { OwnedP::of(p) })
     }
 
+    /// The P that it holds, to look at.
+    #[inline(always)]
+    pub(crate) fn p_hint(&self) -> Option<&P> {
+        // SAFETY: Ps live as long as the runtime, and that as long as the M's thread.
+        unsafe { self.p.load(Ordering::Relaxed).as_ref() }
+    }
+
     /// The number of the P that it holds, for observers and sysmon.
     pub(crate) fn p_ptr(&self) -> *const P {
         self.p.load(Ordering::Relaxed)

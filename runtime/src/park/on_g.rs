@@ -2,10 +2,10 @@
 
 use crate::coro::Suspend;
 use crate::g::G;
-use crate::m::current;
+use crate::m::{M, current};
 use crate::os::now_ns;
 use crate::probe::WaitReason;
-use crate::sched::Entered;
+use crate::sched::Shared;
 use crate::shut_down::ShutDown;
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -93,15 +93,11 @@ pub(crate) fn make_room(g: &'static G) {
 }
 
 /// Whether nothing else can run here, so that a yield needs no switch. Not at every 61st time: then the M looks round.
+///
+/// These are hints and counts that only this M changes, so it does not enter the runtime for them.
 #[inline(always)]
-fn alone(shared: &crate::sched::Shared) -> bool {
-    Entered::new().as_ref().and_then(Entered::p).is_some_and(|p| {
-        p.is_empty()
-            && shared.global_len.load(Ordering::Relaxed) == 0
-            && !p.peek_pick().is_multiple_of(crate::config::FAIRNESS_TICKS)
-            && {
-                p.count_pick();
-                true
-            }
-    })
+fn alone(shared: &Shared) -> bool {
+    // SAFETY: the caller runs on an M, which lives as long as its thread (m I3).
+    let Some(p) = (unsafe { current::machine().as_ref() }).and_then(M::p_hint) else { return false };
+    p.is_empty() && shared.global_len.load(Ordering::Relaxed) == 0 && p.count_idle_yield()
 }

@@ -132,7 +132,10 @@ impl Shared {
             Outcome::Suspended(Suspend::YieldGlobal) => self.inject(runnable),
             Outcome::Suspended(_) => {
                 runnable.g().set_status(Status::Runnable);
-                self.queue(p, runnable);
+                // The pick that comes next shows it, if it is to be shown.
+                if let Err(g) = p.push(runnable) {
+                    self.queue(p, g);
+                }
             }
         }
     }

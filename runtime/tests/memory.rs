@@ -1,0 +1,213 @@
+//! What a runtime keeps and what it gives back: stacks, records, processor time.
+
+mod common;
+
+use common::{Countdown, builder, child_case, house, rss_bytes, runtime, scale, subprocess};
+use pirn_runtime::time::Timer;
+use pirn_runtime::{go, park, sleep, stack_use};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const KIB: usize = 1 << 10;
+
+/// Each of these measures the whole process, so it has one of its own.
+fn in_a_child(test: &str, body: fn()) {
+    match child_case(test) {
+        Some(_) => body(),
+        None => drop(subprocess(test, "", &[]).expect_success()),
+    }
+}
+
+/// Goes down to a stack pointer, touching all of it, and does something there.
+#[inline(never)]
+fn at_depth(pointer: usize, there: &dyn Fn()) -> usize {
+    let frame = black_box([1u8; 256]);
+    if (&raw const frame).addr() <= pointer {
+        there();
+        return usize::from(frame[7]);
+    }
+    at_depth(pointer, there) + usize::from(black_box(&frame)[9])
+}
+
+/// All are deep at the same time; then all end.
+fn deep_gs(n: usize) -> usize {
+    let (deep, ended) = (Countdown::new(n), Countdown::new(n));
+    let go_up = Arc::new(AtomicBool::new(false));
+    let unparkers: Vec<_> = (0..n)
+        .map(|_| {
+            let (deep, ended, go_up) = (deep.clone(), ended.clone(), go_up.clone());
+            let (send, sent) = std::sync::mpsc::channel();
+            go(move || {
+                let here = stack_use().expect("on a G").pointer;
+                send.send(pirn_runtime::Unparker::current()).expect("it is kept");
+                at_depth(here - 64 * KIB, &|| {
+                    deep.done();
+                    while !go_up.load(Ordering::Acquire) {
+                        park();
+                    }
+                });
+                ended.done();
+            });
+            sent
+        })
+        .collect();
+    deep.wait();
+    let rss = rss_bytes();
+    go_up.store(true, Ordering::Release);
+    for sent in unparkers {
+        sent.recv().expect("it has been sent").unpark();
+    }
+    ended.wait();
+    rss
+}
+
+#[test]
+fn deep_stacks_give_their_memory_back() {
+    in_a_child("deep_stacks_give_their_memory_back", || {
+        const N: usize = 1000;
+        let rt = house(builder().procs(2).stack_size(256 * KIB));
+        rt.run(|| park_many(10));
+        let before = rss_bytes();
+        let deep = rt.run(|| deep_gs(N));
+        assert!(deep - before >= N * 64 * KIB, "they were deep: {} bytes", deep - before);
+        let began = Instant::now();
+        loop {
+            let per_g = rss_bytes().saturating_sub(before) / N;
+            if per_g < 8 * KIB {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(5), "{per_g} bytes per G are kept");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // And they can be had again.
+        rt.run(|| deep_gs(N));
+    });
+}
+
+/// So many Gs that park once and end.
+fn park_many(n: usize) {
+    let all = Countdown::new(n);
+    for _ in 0..n {
+        let all = all.clone();
+        go(move || {
+            sleep(Duration::from_micros(1));
+            all.done();
+        });
+    }
+    all.wait();
+}
+
+#[test]
+fn a_million_gs_leak_nothing() {
+    in_a_child("a_million_gs_leak_nothing", || {
+        let rt = runtime(2);
+        let some = |n: usize| {
+            rt.run(|| {
+                for i in 0..n / 100 {
+                    let gs: Vec<_> = (0..100).map(|k| go(move || vec![i; k])).collect();
+                    for (k, g) in gs.into_iter().enumerate() {
+                        assert_eq!(g.join().expect("no panic").len(), k);
+                    }
+                }
+            });
+        };
+        some(100_000);
+        let before = rss_bytes();
+        some(1_000_000);
+        let grown = rss_bytes().saturating_sub(before);
+        assert!(grown < 4 << 20, "{grown} bytes more after a million Gs");
+    });
+}
+
+#[test]
+fn panics_and_names_leak_nothing() {
+    in_a_child("panics_and_names_leak_nothing", || {
+        let rt = runtime(2);
+        let some = |n: usize| {
+            rt.run(|| {
+                for i in 0..n {
+                    let named = pirn_runtime::GoBuilder::new().name(format!("a name as long as this, and {i}"));
+                    let g = named.go(move || {
+                        if i % 2 == 0 {
+                            std::panic::resume_unwind(Box::new([i; 50]));
+                        }
+                        [i; 50]
+                    });
+                    if i % 3 != 0 {
+                        assert_eq!(g.join().is_err(), i % 2 == 0);
+                    }
+                }
+            });
+        };
+        let n = scale(20_000, 100_000);
+        some(n / 4);
+        let before = rss_bytes();
+        some(n);
+        let grown = rss_bytes().saturating_sub(before);
+        assert!(grown < 4 << 20, "{grown} bytes more after {n} Gs");
+    });
+}
+
+#[test]
+fn a_wave_of_parked_gs_comes_and_goes() {
+    in_a_child("a_wave_of_parked_gs_comes_and_goes", || {
+        let rt = runtime(2);
+        let n = scale(10_000, 50_000);
+        rt.run(|| park_many(n));
+        let before = rss_bytes();
+        for _ in 0..5 {
+            rt.run(|| park_many(n));
+        }
+        let grown = rss_bytes().saturating_sub(before);
+        // Waves are not equally high; what the highest one needed may be kept for the next.
+        assert!(grown < n * 12 * KIB, "{grown} bytes more after five waves of {n}");
+    });
+}
+
+/// Processor time of the process so far.
+fn cpu_time() -> Duration {
+    // SAFETY: an all-zero rusage is valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: a valid place for the answer.
+    let got = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    assert_eq!(got, 0);
+    let time = |t: libc::timeval| Duration::from_micros(t.tv_sec as u64 * 1_000_000 + t.tv_usec as u64);
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+#[test]
+fn an_idle_runtime_uses_no_processor_time() {
+    in_a_child("an_idle_runtime_uses_no_processor_time", || {
+        let rt = builder().procs(4).name("idle").build().expect("a runtime");
+        let timer = rt.run(|| {
+            for _ in 0..100 {
+                go(|| {
+                    loop {
+                        park();
+                    }
+                });
+                go(|| sleep(Duration::from_secs(3600)));
+            }
+            park_many(1000);
+            Timer::new(Duration::from_secs(3600))
+        });
+        // It settles: stacks are looked through, and sysmon goes to sleep.
+        let used = (0..10)
+            .map(|_| {
+                let before = cpu_time();
+                std::thread::sleep(Duration::from_millis(300));
+                cpu_time() - before
+            })
+            .inspect(|used| eprintln!("{used:?} in 300 ms"))
+            .find(|used| *used < Duration::from_millis(5));
+        assert!(used.is_some(), "it never becomes quiet");
+        let before = cpu_time();
+        std::thread::sleep(Duration::from_millis(300));
+        let used = cpu_time() - before;
+        assert!(used < Duration::from_millis(5), "{used:?} in 300 ms of nothing");
+        drop(timer);
+        assert!(rt.shutdown_timeout(Duration::from_secs(30)));
+    });
+}

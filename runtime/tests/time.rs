@@ -1,0 +1,413 @@
+//! Sleeping, timers and tickers: never early, in order, called off in time.
+
+mod common;
+
+use common::{Census, Countdown, Rng, child_case, eventually, runtime, scale, seed, subprocess};
+use pirn_runtime::time::{Ticker, Timer, after_func, sleep_until};
+use pirn_runtime::{ShutDown, Unparker, go, park, sleep, yield_now};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// Later than this is a fault even on a machine that is busy with other things.
+const LATE: Duration = Duration::from_millis(500);
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[test]
+fn sleeps_are_never_early_and_not_very_late() {
+    let seed = seed("sleeps");
+    for procs in [1, 2, 4] {
+        let rt = runtime(procs);
+        rt.run(|| {
+            let mut rng = Rng::new(seed);
+            let gs: Vec<_> = (0..scale(1000, 10_000))
+                .map(|_| {
+                    let (first, second) = (rng.below(50_000) as u64, rng.below(2_000) as u64);
+                    go(move || {
+                        [first, second].map(|us| {
+                            let (began, wanted) = (Instant::now(), Duration::from_micros(us));
+                            sleep(wanted);
+                            let slept = began.elapsed();
+                            assert!(slept >= wanted, "{slept:?} instead of {wanted:?}");
+                            slept - wanted
+                        })
+                    })
+                })
+                .collect();
+            let late = gs.into_iter().flat_map(|g| g.join().expect("no panic")).max();
+            assert!(late < Some(LATE), "{late:?} late");
+        });
+    }
+}
+
+#[test]
+fn one_after_the_other_on_an_idle_runtime() {
+    let rt = runtime(2);
+    rt.run(|| {
+        for i in 0..200 {
+            let (began, wanted) = (Instant::now(), Duration::from_micros(i * 20));
+            sleep(wanted);
+            assert!(began.elapsed() >= wanted && began.elapsed() < wanted + LATE);
+        }
+        let until = Instant::now() + ms(5);
+        sleep_until(until);
+        assert!(Instant::now() >= until);
+        sleep_until(until);
+        sleep(Duration::ZERO);
+    });
+}
+
+#[test]
+fn a_thread_can_sleep_too() {
+    let began = Instant::now();
+    sleep(ms(3));
+    sleep_until(began + ms(6));
+    assert!(began.elapsed() >= ms(6));
+    let refused = catch_unwind(|| Timer::new(ms(1))).expect_err("a timer needs a runtime");
+    let text = refused.downcast_ref::<&str>().map_or("", |text| text);
+    assert!(text.contains("needs a runtime"), "{text}");
+    catch_unwind(|| Ticker::new(ms(1))).expect_err("a ticker does too");
+    catch_unwind(|| after_func(ms(1), || ())).expect_err("and a function");
+}
+
+#[test]
+fn timers_fire_in_the_order_of_their_deadlines() {
+    let rt = runtime(1);
+    rt.run(|| {
+        let n = 100;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let all = Countdown::new(n);
+        // Distances much larger than how late a timer is, given out of order.
+        let began = Instant::now();
+        for i in (0..n).map(|i| i * 37 % n) {
+            let (order, all) = (order.clone(), all.clone());
+            after_func(ms(30 + i as u64).saturating_sub(began.elapsed()), move || {
+                order.lock().expect("nobody panics").push(i);
+                all.done();
+            });
+        }
+        all.wait();
+        let order = order.lock().expect("nobody panics");
+        // Those that are due at the same look at the clock are still taken in order, on one P.
+        assert!(order.is_sorted(), "{order:?}");
+    });
+}
+
+#[test]
+fn what_a_timer_answers() {
+    let rt = runtime(2);
+    rt.run(|| {
+        let timer = Timer::new(HOUR);
+        assert!(!timer.try_wait());
+        assert!(timer.reset(HOUR) && timer.stop());
+        assert!(!timer.stop() && !timer.try_wait());
+        // Stopped: a reset finds nothing pending, and starts it.
+        assert!(!timer.reset(ms(1)));
+        timer.wait();
+        assert!(!timer.try_wait(), "a firing is taken once");
+        assert!(!timer.stop());
+        // Fired, not taken: forgotten by reset and by stop.
+        timer.reset(Duration::from_nanos(1));
+        sleep(ms(5));
+        assert!(!timer.reset(HOUR), "it has fired");
+        assert!(!timer.try_wait());
+        timer.reset(Duration::ZERO);
+        sleep(ms(5));
+        assert!(!timer.stop() && !timer.try_wait());
+        timer.reset(ms(1));
+        let began = Instant::now();
+        while !timer.try_wait() {
+            yield_now();
+            assert!(began.elapsed() < LATE, "it never fires");
+        }
+    });
+}
+
+#[test]
+fn of_several_waiters_one_takes_a_firing() {
+    let rt = runtime(4);
+    rt.run(|| {
+        let timer = Arc::new(Timer::new(HOUR));
+        let taken = Arc::new(AtomicUsize::new(0));
+        let n = 8;
+        let all = Countdown::new(n);
+        for _ in 0..n {
+            let (timer, taken, all) = (timer.clone(), taken.clone(), all.clone());
+            go(move || {
+                timer.wait();
+                taken.fetch_add(1, Ordering::AcqRel);
+                all.done();
+            });
+        }
+        for i in 0..n {
+            timer.reset(ms(1));
+            eventually_on_g(|| taken.load(Ordering::Acquire) > i);
+            sleep(ms(2));
+            assert_eq!(taken.load(Ordering::Acquire), i + 1);
+        }
+        all.wait();
+    });
+}
+
+fn eventually_on_g(mut is_true: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_true() {
+        assert!(began.elapsed() < Duration::from_secs(10), "it never comes true");
+        sleep(Duration::from_micros(200));
+    }
+}
+
+#[test]
+fn a_thread_waits_for_a_timer_of_a_runtime() {
+    let rt = runtime(1);
+    let timer = rt.run(|| Timer::new(ms(2)));
+    timer.wait();
+    let began = Instant::now();
+    assert!(!timer.reset(ms(2)));
+    timer.wait();
+    assert!(began.elapsed() >= ms(2) && began.elapsed() < LATE);
+}
+
+/// Stopping at about the moment of the firing: each is one of the two, and nobody waits for ever.
+#[test]
+fn stops_race_with_firings() {
+    let seed = seed("stop races");
+    for procs in [1, 4] {
+        let rt = runtime(procs);
+        let n = scale(3_000, 20_000);
+        rt.run(|| {
+            let (fired, stopped) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+            let mut rng = Rng::new(seed);
+            for _ in 0..n {
+                let counted = fired.clone();
+                let after = Duration::from_nanos(rng.below(20_000) as u64);
+                let call = after_func(after, move || {
+                    counted.fetch_add(1, Ordering::AcqRel);
+                });
+                match rng.below(4) {
+                    0 => yield_now(),
+                    1 => sleep(after),
+                    _ => (0..rng.below(4000)).for_each(|_| std::hint::spin_loop()),
+                }
+                if call.stop() {
+                    stopped.fetch_add(1, Ordering::Relaxed);
+                }
+                assert!(!call.stop() && !call.reset(ms(1)));
+            }
+            let stopped = stopped.load(Ordering::Relaxed);
+            eventually_on_g(|| fired.load(Ordering::Acquire) == n - stopped);
+            sleep(ms(2));
+            assert_eq!(fired.load(Ordering::Acquire) + stopped, n);
+        });
+    }
+}
+
+#[test]
+fn resets_race_with_firings() {
+    let rt = runtime(4);
+    rt.run(|| {
+        let timer = Arc::new(Timer::new(Duration::from_micros(10)));
+        let over = Arc::new(AtomicBool::new(false));
+        let (other, end) = (timer.clone(), over.clone());
+        let resetter = go(move || {
+            let mut rng = Rng::new(1);
+            for _ in 0..scale(3_000, 20_000) {
+                other.reset(Duration::from_nanos(rng.below(30_000) as u64));
+                if rng.below(4) == 0 {
+                    sleep(Duration::from_nanos(rng.below(30_000) as u64));
+                }
+            }
+            end.store(true, Ordering::Release);
+            other.reset(Duration::ZERO);
+        });
+        // Whatever the resets forget, the last one comes.
+        let mut waits = 0;
+        while !over.load(Ordering::Acquire) {
+            timer.wait();
+            waits += 1;
+            timer.reset(ms(1));
+        }
+        resetter.join().expect("no panic");
+        assert!(waits > 0);
+    });
+}
+
+#[test]
+fn a_ticker_leaves_out_what_nobody_takes() {
+    let rt = runtime(2);
+    rt.run(|| {
+        let began = Instant::now();
+        let ticker = Ticker::new(ms(2));
+        for n in 1..=5 {
+            ticker.wait();
+            assert!(began.elapsed() >= ms(2 * n));
+        }
+        sleep(ms(50));
+        assert!(ticker.try_wait(), "one of them is kept");
+        let ticks = (0..10).filter(|_| ticker.try_wait()).count();
+        assert!(ticks <= 1, "{ticks} were kept");
+        ticker.stop();
+        sleep(ms(10));
+        assert!(!ticker.try_wait());
+        let again = Instant::now();
+        ticker.reset(ms(1));
+        (0..3).for_each(|_| ticker.wait());
+        assert!(again.elapsed() >= ms(3) && again.elapsed() < LATE);
+        let zero = catch_unwind(AssertUnwindSafe(|| Ticker::new(Duration::ZERO)));
+        zero.expect_err("no period");
+        catch_unwind(AssertUnwindSafe(|| ticker.reset(Duration::ZERO))).expect_err("no period");
+    });
+}
+
+#[test]
+fn functions_after_some_time() {
+    let rt = runtime(2);
+    rt.run(|| {
+        let census = Census::default();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let make = |after| {
+            let (calls, counted) = (calls.clone(), census.count());
+            after_func(after, move || {
+                let _counted = counted;
+                assert!(pirn_runtime::current().is_some(), "it is a G");
+                calls.fetch_add(1, Ordering::AcqRel);
+            })
+        };
+        let off = make(HOUR);
+        assert!(off.stop() && !off.stop() && !off.reset(ms(1)));
+        let sooner = make(HOUR);
+        assert!(sooner.reset(ms(1)));
+        drop(make(ms(1)));
+        eventually_on_g(|| calls.load(Ordering::Acquire) == 2);
+        assert!(!sooner.reset(ms(1)) && !sooner.stop());
+        drop(off);
+        eventually_on_g(|| census.living() == 0);
+        sleep(ms(3));
+        assert_eq!(calls.load(Ordering::Acquire), 2);
+    });
+}
+
+#[test]
+fn timers_fire_while_all_ps_are_busy() {
+    for procs in [1, 2, 4] {
+        let rt = runtime(procs);
+        let over = Arc::new(AtomicBool::new(false));
+        let busy: Vec<_> = (0..3 * procs)
+            .map(|_| {
+                let over = over.clone();
+                rt.go(move || {
+                    let mut laps = 0u64;
+                    while !over.load(Ordering::Acquire) {
+                        laps += 1;
+                        yield_now();
+                    }
+                    laps
+                })
+            })
+            .collect();
+        rt.run(|| {
+            for _ in 0..20 {
+                let began = Instant::now();
+                sleep(ms(1));
+                assert!(began.elapsed() < LATE, "{:?}", began.elapsed());
+            }
+            let ticker = Ticker::new(ms(1));
+            let began = Instant::now();
+            (0..10).for_each(|_| ticker.wait());
+            assert!(began.elapsed() < LATE);
+        });
+        over.store(true, Ordering::Release);
+        for g in busy {
+            assert!(g.join().expect("no panic") > 0);
+        }
+    }
+}
+
+/// Timers that threads start wake a runtime that sleeps without a limit, or until a later deadline.
+#[test]
+fn timers_from_outside_wake_an_idle_runtime() {
+    let rt = runtime(2);
+    let (timer, late) = rt.run(|| (Timer::new(HOUR), Timer::new(HOUR)));
+    for i in 0..scale(50, 200) {
+        // Let everybody go to sleep now and then.
+        if i % 8 == 0 {
+            std::thread::sleep(ms(3));
+        }
+        late.reset(if i % 2 == 0 { ms(200) } else { HOUR });
+        let began = Instant::now();
+        timer.reset(Duration::from_micros(i as u64 * 13 % 1500));
+        timer.wait();
+        assert!(began.elapsed() < LATE, "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn the_longest_sleeps_do_not_overflow() {
+    let rt = runtime(2);
+    let gs: Vec<_> = [Duration::MAX, Duration::from_nanos(u64::MAX), Duration::from_secs(u64::MAX / 2)]
+        .into_iter()
+        .flat_map(|long| {
+            let timer = rt.run(|| Timer::new(long));
+            [
+                rt.go(move || sleep(long)),
+                rt.go(move || timer.wait()),
+                rt.go(move || {
+                    pirn_runtime::park_timeout(long);
+                    loop {
+                        park();
+                    }
+                }),
+                rt.go(move || Ticker::new(long).wait()),
+            ]
+        })
+        .collect();
+    eventually("all wait", || {
+        let seen = rt.goroutines();
+        seen.len() == gs.len() && seen.iter().all(|g| g.state == pirn_runtime::State::Waiting)
+    });
+    // They do not fire, and others do.
+    rt.run(|| sleep(ms(2)));
+    assert!(gs.iter().all(|g| !g.is_finished()));
+    rt.close();
+    for g in gs {
+        assert!(g.join().expect_err("unwound").is::<ShutDown>());
+    }
+}
+
+#[test]
+fn a_million_timers_called_off_leave_nothing() {
+    const TEST: &str = "a_million_timers_called_off_leave_nothing";
+    if child_case(TEST).is_none() {
+        subprocess(TEST, "", &[]).expect_success();
+        return;
+    }
+    let rt = runtime(2);
+    rt.run(|| {
+        let mut before = 0;
+        for i in 0..1_000_000u64 {
+            let timer = Timer::new(HOUR + Duration::from_secs(i * 7919 % 1000));
+            assert!(timer.stop());
+            if i == 50_000 {
+                before = common::rss_bytes();
+            }
+        }
+        let grown = common::rss_bytes().saturating_sub(before);
+        assert!(grown < 4 << 20, "{grown} bytes more: stopped timers stay");
+        // Many at once, half of them stopped, the rest dropped.
+        let many: Vec<_> = (0..100_000).map(|_| Timer::new(HOUR)).collect();
+        assert!(many.iter().step_by(2).all(Timer::stop));
+        drop(many);
+        let me = Unparker::current();
+        for _ in 0..scale(20_000, 200_000) {
+            me.unpark();
+            pirn_runtime::park_timeout(HOUR);
+        }
+        let grown = common::rss_bytes().saturating_sub(before);
+        assert!(grown < 64 << 20, "{grown} bytes more");
+    });
+}
