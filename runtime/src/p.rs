@@ -125,7 +125,7 @@ impl P {
     /// Whether there is something to steal.
     #[inline]
     pub(crate) fn has_queued(&self) -> bool {
-        !self.local.shown.is_empty()
+        !self.stealer.is_empty()
     }
 
     /// Whether a G waits where thieves do not see it; a hint for sysmon.
