@@ -43,12 +43,16 @@ pub(crate) struct Sysmon {
 /// # Errors
 /// What the system says when it has no thread.
 pub(crate) fn start(shared: &Arc<Shared>, trace: Trace) -> io::Result<Sysmon> {
+    if trace.period_ms.is_some() {
+        // The first line is not left to a thread that may start late.
+        observe::print_schedtrace(shared, shared.began_ns, trace.format);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let watch = Watch {
         shared: shared.clone(),
         stop: stop.clone(),
         trace,
-        trace_due_ns: trace.period_ms.map_or(NEVER, |_| shared.began_ns),
+        trace_due_ns: trace.period_ms.map_or(NEVER, |ms| shared.began_ns + ms * 1_000_000),
         scavenge_due_ns: NEVER,
         delay_ns: SYSMON_MIN_NS,
         idle_rounds: 0,

@@ -65,9 +65,8 @@ fn check(here: &[u64; 16], text: &str, floats: [f64; 2], depth: usize, id: u64) 
     assert_eq!(floats, [id as f64 * 0.5, depth as f64 * 0.25]);
 }
 
-fn travel(gs: usize, how: fn()) {
+fn travel(gs: usize, wanted: usize, how: fn()) {
     let rt = runtime(4);
-    let wanted = 1_000;
     let moves = Arc::new(AtomicUsize::new(0));
     let began = Instant::now();
     let handles: Vec<_> = (0..gs)
@@ -97,13 +96,13 @@ fn travel(gs: usize, how: fn()) {
 
 #[test]
 fn gs_that_sleep_move() {
-    travel(64, || sleep(Duration::from_micros(20)));
+    travel(64, 1_000, || sleep(Duration::from_micros(20)));
 }
 
 #[test]
 fn gs_that_start_others_move() {
     // Few, so that there are idle Ps that steal the children; who waits goes on where the last child ended.
-    travel(3, || {
+    travel(3, 200, || {
         let gs: Vec<_> = (0..4).map(|i| go(move || compute(i, 2_000))).collect();
         for (i, g) in gs.into_iter().enumerate() {
             assert_eq!(g.join().expect("no panic"), compute(i as u64, 2_000));
@@ -115,7 +114,7 @@ fn gs_that_start_others_move() {
 fn gs_that_wake_each_other_move() {
     // Each unparks whoever asked before it, and asks.
     static ASKED: Mutex<Vec<Unparker>> = Mutex::new(Vec::new());
-    travel(64, || {
+    travel(64, 1_000, || {
         let before = ASKED.lock().expect("nobody panics").pop();
         ASKED.lock().expect("nobody panics").push(Unparker::current());
         match before {
@@ -140,7 +139,7 @@ fn gs_that_are_woken_by_threads_move() {
                 std::thread::yield_now();
             }
         });
-        travel(64, || {
+        travel(64, 1_000, || {
             for _ in 0..5 {
                 yield_now();
             }

@@ -116,7 +116,7 @@ fn a_frame_larger_than_the_stack_and_its_guard() {
     if child_case(TEST).is_some() {
         let rt = house(builder().procs(1).stack_size(256 * KIB));
         eprintln!("born at line {}", line!() + 1);
-        let g = rt.go(|| one_huge_frame());
+        let g = rt.go(one_huge_frame);
         g.join().expect("not reached");
     }
     let ended = subprocess(TEST, "", &[]);

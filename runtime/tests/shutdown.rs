@@ -196,7 +196,6 @@ fn a_g_that_never_ends_is_left_whole() {
     if child_case(TEST).is_some() {
         let mut house = runtime(2);
         let rt = house.take();
-        let handle = rt.handle();
         let (stop, stopped, laps) =
             (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (told, say, count) = (stop.clone(), stopped.clone(), laps.clone());
@@ -222,8 +221,7 @@ fn a_g_that_never_ends_is_left_whole() {
         assert_eq!(g.join().expect("it ended by itself after all"), 3);
         assert!(stopped.load(Ordering::Acquire));
         // Its M has still to put its record away when the result is there already.
-        eventually("it has been retired", || handle.goroutines().is_empty());
-        house.check_empty();
+        house.wait_empty();
         return;
     }
     subprocess(TEST, "", &[]).expect_success();
@@ -308,7 +306,7 @@ fn a_runtime_that_is_dropped_by_its_own_g() {
     give.send(rt).map_err(drop).expect("it waits");
     assert!(was_shut_down::<()>(g.join()));
     eventually("all have been unwound", || census.living() == 0);
-    house.check_empty();
+    house.wait_empty();
 }
 
 fn open_files() -> usize {

@@ -219,7 +219,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// The number of Ps of the runtime that the caller runs on; outside of any, how many a runtime would have by default.
+/// The number of Ps of the runtime that the caller runs on; outside of any, how many CPUs the process may use.
 pub fn maxprocs() -> usize {
     match Entered::new() {
         Some(entered) => entered.shared().ps.len(),

@@ -10,8 +10,8 @@
 //!    its section.
 //! 2. What belongs to a P's owner (runnext, free lists, the queue's owner side) is touched only by the M that holds
 //!    the P while it is in its section, or by a borrower that found it outside ([`section`] has the argument).
-//! 3. A pointer from [`current::machine`] is used before the next suspension point and never after it: the G may go
-//!    on on another M.
+//! 3. An M lives as long as its thread runs, so a pointer from [`current::machine`] is good until the caller's next
+//!    suspension point. It is never used after that: the G may go on on another M.
 //!
 //! # Locks and ordering
 //! See [`section`].

@@ -76,6 +76,12 @@ impl House {
         drop(self);
     }
 
+    /// Waits until no G is left, where nobody says when: the end was not waited for.
+    pub(crate) fn wait_empty(&self) {
+        eventually("no G is left", || self.handle.goroutines().is_empty());
+        self.check_empty();
+    }
+
     /// Checks that no G and no thread is left.
     #[track_caller]
     pub(crate) fn check_empty(&self) {
@@ -263,7 +269,7 @@ pub(crate) fn subprocess(test: &str, case: &str, variables: &[(&str, &str)]) -> 
     let exe = std::env::current_exe().expect("the path of the test");
     let mut command = Command::new(exe);
     command
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .args([test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"])
         .env(CHILD, format!("{test}#{case}"))
         .env("RUST_BACKTRACE", "0")
         .env_remove("PIRN_MAXPROCS")
@@ -377,7 +383,7 @@ pub(crate) fn check_unique(gs: &[Goroutine]) {
     assert_eq!(ids.len(), gs.len(), "a G is listed twice");
 }
 
-/// Unparks again and again until the G or thread has gone on: for states that can be seen only from outside.
+/// Waits until a G is seen to be parked, which only an observer can tell.
 pub(crate) fn wait_until_waiting(handle: &Handle, id: Gid) {
     eventually("the G is parked", || {
         handle.goroutines().iter().any(|g| g.id == id && g.state == pirn_runtime::State::Waiting)
