@@ -3,6 +3,7 @@
 use crate::coro::Suspend;
 use crate::g::{G, Gid, Runnable, Settled};
 use crate::join::{Handle, JoinHandle, Outcome};
+use crate::locals::Locals;
 use crate::park::waiter::Waiter;
 use crate::park::{current_g, make_room, yield_on_g};
 use crate::probe::fatal;
@@ -327,25 +328,31 @@ where
     } else {
         catch_unwind(AssertUnwindSafe(f))
     };
-    // A joiner finds the thread-locals destroyed, as those of a thread. Dropping the result may use some again.
     g.ending.set(true);
     // SAFETY: this is the G itself.
-    unsafe { g.shared() }.setup.locals.destroy();
-    let unheard_panic = settle(g, result);
+    let locals = unsafe { g.shared() }.setup.locals;
+    let unheard_panic = if g.join.is_detached() {
+        let panicked = drop_result(result);
+        locals.destroy();
+        panicked
+    } else {
+        // A joiner finds the thread-locals destroyed, as those of a thread.
+        locals.destroy();
+        settle(g, result, locals)
+    };
     after.after(unheard_panic);
 }
 
-/// Leaves the result to the handle, or drops it if there is none. Returns whether a panic was dropped.
+/// Leaves the result to the handle, or drops it if that has just gone. Returns whether a panic was dropped.
 #[inline]
-fn settle<T>(g: &'static G, result: Outcome<T>) -> bool {
-    if g.join.is_detached() {
-        return drop_result(result);
-    }
+fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) -> bool {
     // SAFETY: the storage is the G's until the result is settled, and the closure has left it.
     unsafe { g.storage.put(result) };
     match g.join.settle() {
         Settled::Kept => false,
         Settled::Detached => {
+            // Its destructor may use thread-locals; `begin` in `sched/run.rs` destroys those.
+            locals.renew();
             // SAFETY: put there above, and the handle has gone without it.
             drop_result(unsafe { g.storage.take::<Outcome<T>>() })
         }

@@ -1,17 +1,19 @@
 //! What a G with thread-locals of its own may expect of them: all that a thread may.
 //!
-//! The ignored ones are bugs that were found here, each with its cause: with the fix goes the `#[ignore]`.
+//! The ignored ones show limits (runtime/src/locals/mod.rs), each with its cause.
 
 mod common;
 
 use common::{House, child_case, house, rss_bytes, scale, subprocess};
-use pirn_runtime::{Builder, go, yield_now};
+use pirn_runtime::{Builder, go, sleep, yield_now};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{CString, c_int, c_void};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// A runtime whose Gs have thread-locals of their own, whatever mode the other tests run in.
 fn isolated(procs: usize) -> House {
@@ -21,7 +23,6 @@ fn isolated(procs: usize) -> House {
 // ---------------------------------------------------------------------------------------------- fork and set*id
 
 #[test]
-#[ignore = "the child of fork() crashes: `list` in the thread control block is null, and reclaim_stacks takes it off"]
 fn a_g_forks() {
     use std::os::unix::process::CommandExt;
     // Each of these has std use fork(2) and not posix_spawn(3).
@@ -75,7 +76,6 @@ fn resolver() -> usize {
 }
 
 #[test]
-#[ignore = "all Gs and the main thread have the same one (_res), sockets and all: pthread_create sets __resp"]
 fn each_g_has_a_resolver_of_its_own() {
     let rt = isolated(2);
     let mut seen = rt.run(|| {
@@ -92,7 +92,6 @@ fn each_g_has_a_resolver_of_its_own() {
 }
 
 #[test]
-#[ignore = "libc's part of a block is kept, and the locale is in it"]
 fn a_new_g_has_the_global_locale() {
     let rt = isolated(1);
     // SAFETY: the name is a C string, and there is no locale to begin from.
@@ -121,7 +120,6 @@ unsafe extern "C" fn count_destroyed(_: *mut c_void) {
 }
 
 #[test]
-#[ignore = "the destructors of keys do not run when a G ends, and the next G in the slot finds the values"]
 fn what_a_g_keeps_under_a_pthread_key_ends_with_it() {
     let mut key = 0;
     // SAFETY: the key is valid to be written, and the function is one.
@@ -144,7 +142,6 @@ fn what_a_g_keeps_under_a_pthread_key_ends_with_it() {
 }
 
 #[test]
-#[ignore = "62 bytes for each: std frees the handle in the destructor of a pthread key"]
 fn gs_that_ask_for_their_thread_leave_nothing() {
     let rt = isolated(2);
     let ask = |gs: usize| {
@@ -160,6 +157,39 @@ fn gs_that_ask_for_their_thread_leave_nothing() {
     ask(scale(200_000, 500_000));
     let grown = rss_bytes().saturating_sub(before);
     assert!(grown < 4 << 20, "it has grown by {} KiB", grown >> 10);
+}
+
+// ---------------------------------------------------------------------------------------------- the end of a G
+
+thread_local! {
+    static HELD: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Uses a thread-local when it is dropped.
+struct Uses;
+
+impl Drop for Uses {
+    fn drop(&mut self) {
+        HELD.with_borrow_mut(|held| held.push(2));
+        eprintln!("dropped");
+    }
+}
+
+#[test]
+fn the_result_of_a_detached_g_is_dropped_with_its_thread_locals() {
+    const TEST: &str = "the_result_of_a_detached_g_is_dropped_with_its_thread_locals";
+    if child_case(TEST).is_some() {
+        let rt = isolated(2);
+        drop(rt.go(|| {
+            HELD.with_borrow_mut(|held| held.push(1));
+            // The handle is gone before the G ends.
+            sleep(Duration::from_millis(20));
+            Uses
+        }));
+        thread::sleep(Duration::from_millis(100));
+        return;
+    }
+    subprocess(TEST, "", &[]).expect_success().expect_says("dropped");
 }
 
 // ---------------------------------------------------------------------------------------------- loaded later
@@ -197,7 +227,6 @@ fn count_in_a_module(name: &str, model: &str) {
 }
 
 #[test]
-#[ignore = "what a G leaves there is found by the next one in its slot: `renew` does not look at the dtv"]
 fn a_module_that_is_loaded_later() {
     count_in_a_module("loaded_later", "-ftls-model=global-dynamic");
 }

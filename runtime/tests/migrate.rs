@@ -181,7 +181,7 @@ fn a_g_between_two_live_threads() {
         let (mut journey, mut last) = (Journey::default(), 0);
         traveller.set(Unparker::current()).expect("set once");
         while journey.moves < wanted && !late() {
-            while turn.load(Ordering::Acquire) % 2 == 0 && !late() {
+            while turn.load(Ordering::Acquire).is_multiple_of(2) && !late() {
                 park();
             }
             journey.look(&mut last);

@@ -104,7 +104,7 @@ fn a_g_that_catches_its_end_and_parks_again() {
                     park();
                 }
             }));
-            assert!(payload.map(|()| ()).expect_err("it can only unwind").is::<ShutDown>());
+            assert!(payload.expect_err("it can only unwind").is::<ShutDown>());
             counted.fetch_add(1, Ordering::Relaxed);
         }
         7

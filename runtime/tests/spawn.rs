@@ -218,14 +218,15 @@ fn every_end<const N: usize>() {
             let joined = cargo::<N>(&census);
             let back = go(move || joined).join().expect("no panic");
             assert!(back.load.iter().all(|byte| *byte == 0xa5));
-            let left_by_handle = Aligned(cargo::<N>(&census));
+            let alone = Census::default();
+            let left_by_handle = Aligned(cargo::<N>(&alone));
             let handle = go(move || left_by_handle);
             while !handle.is_finished() {
                 yield_now();
             }
-            let result = census.living();
+            assert_eq!(alone.living(), 1);
             drop(handle);
-            assert_eq!(census.living(), result - 1, "dropped with the handle, not later");
+            assert_eq!(alone.living(), 0, "dropped with the handle, not later");
             let detached = Aligned(cargo::<N>(&census));
             go(move || {
                 yield_now();

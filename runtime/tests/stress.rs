@@ -171,7 +171,7 @@ impl World {
             13 => {
                 let n = rng.next();
                 let failed = go(move || std::panic::resume_unwind(Box::new(n)));
-                let payload = failed.join().map(|()| ()).expect_err("it panics");
+                let payload = failed.join().expect_err("it panics");
                 assert_eq!(payload.downcast_ref::<u64>(), Some(&n));
             }
             14 => {

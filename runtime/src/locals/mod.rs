@@ -23,14 +23,23 @@
 //!    thread does. libc's part is kept: freed with its G it would leak the allocator's cache.
 //! 4. The destructors of a G's thread-locals run on the G's stack with its block loaded, before its joiner is told.
 //!
-//! # What does not move with a G
-//! What the kernel keeps per thread: the thread id, signal mask, priority, affinity, working directory of its own.
+//! # Limits
+//! - What the kernel keeps per thread does not move with a G: the thread id, signal mask, priority, affinity. A G's
+//!   block has an id of its own that the kernel does not know, so what libc asks the kernel by it fails in a G
+//!   (`pthread_getaffinity_np` and the like for oneself), and a contended priority-inheritance mutex hangs.
+//! - `setuid`, `setgid` and the like, which libc carries out on every thread, do not return on a G: change identity
+//!   before the first runtime is built.
+//! - A library that is loaded later (`dlopen`) and insists on static thread-locals finds them uninitialised in blocks
+//!   that were made before. Ordinary thread-locals of such a library work.
+//! - An allocator with a heap per thread (mimalloc, jemalloc) has one per G.
+//! - Valgrind and sanitizers do not follow the FS register; use shared thread-locals under them.
 //!
 //! # Tests
 //! `self_test.rs` runs once in each process; `tests/locals.rs` tries the rest.
 
 mod self_test;
 
+use crate::m::current;
 use crate::os::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};
 use crate::stack::{Slot, StackError};
 use std::io;
@@ -97,6 +106,17 @@ impl Locals {
         if let Locals::Own(blocks) = self {
             // SAFETY: a G of this runtime runs with its block loaded.
             unsafe { blocks.begin() };
+        }
+    }
+
+    /// Has the calling G, whose thread-locals have been destroyed, find new ones.
+    #[cold]
+    pub(crate) fn renew(self) {
+        if let Locals::Own(blocks) = self {
+            let m = current::machine();
+            // SAFETY: the block is loaded by the caller alone, and `destroy` has ended its use.
+            unsafe { blocks.renew(loaded_block()) };
+            current::set_machine(m);
         }
     }
 

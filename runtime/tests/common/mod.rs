@@ -34,6 +34,11 @@ pub(crate) fn builder() -> Builder {
     }
 }
 
+/// Whether Gs use the thread-locals of the threads that run them.
+pub(crate) fn shares_thread_locals() -> bool {
+    env("PIRN_TEST_MODE").is_none_or(|mode| mode == "shared")
+}
+
 /// A runtime of so many Ps, with the guard that fails if anything is left of it.
 pub(crate) fn runtime(procs: usize) -> House {
     house(builder().procs(procs))

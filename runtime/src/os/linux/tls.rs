@@ -55,9 +55,43 @@ pub(crate) struct Blocks {
     rseq: Option<isize>,
     specific: usize,
     specific_first: usize,
+    /// The link in the list of all threads: in the child of a fork the running thread is taken off it.
+    list: usize,
+    /// libc's pointer to the state of the resolver, and the state.
+    resolver_pointer: usize,
+    resolver: usize,
+    keys: *const SpecificKey,
     /// The thread-locals of all modules but libc, as they are when a thread begins.
     images: Vec<Image>,
 }
+
+/// What glibc knows of a pthread key.
+#[derive(Debug)]
+#[repr(C)]
+struct SpecificKey {
+    /// It changes when the key is made or deleted; values of before are stale.
+    sequence: usize,
+    destructor: Option<unsafe extern "C" fn(*mut c_void)>,
+}
+
+/// Thread-specific data: two levels of so many places, each a sequence number and a value.
+const SPECIFIC: usize = 32;
+/// A destructor may set a value again; glibc looks so many times.
+const SPECIFIC_ROUNDS: usize = 4;
+
+/// An entry of a block's vector of thread-locals: where those of a module lie, and what to free if they were allocated
+/// when they were first used. The length stands before the vector, its generation in the first entry.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct ModuleEntry {
+    value: usize,
+    to_free: *mut c_void,
+}
+/// Where the control block has it.
+const VECTOR: usize = 0x08;
+/// What glibc's headers call LC_GLOBAL_LOCALE.
+const GLOBAL_LOCALE: libc::locale_t = ptr::without_provenance_mut(usize::MAX);
+const UNALLOCATED: usize = usize::MAX;
 
 #[derive(Debug)]
 struct Image {
@@ -146,6 +180,10 @@ impl Blocks {
         block.put(self.robust + 8, self.robust_futex_offset);
         block.put(self.robust - 8, robust);
         block.put(self.specific, block.address() + self.specific_first);
+        // A list of itself alone: two links.
+        block.put(self.list, block.address() + self.list);
+        block.put(self.list + 8, block.address() + self.list);
+        block.put(self.resolver_pointer, block.address() + self.resolver);
         if let Some(rseq) = self.rseq {
             // No CPU is known: libc asks the kernel then.
             block.put_u32(rseq.wrapping_add(4) as usize, u32::MAX);
@@ -160,6 +198,7 @@ impl Blocks {
     /// The block was made by `make`, is loaded nowhere, and who used it last has ended.
     #[inline]
     pub(crate) unsafe fn renew(&self, block: ThreadPointer) {
+        forget_late_modules(block);
         for image in &self.images {
             let to = ptr::with_exposed_provenance_mut::<u8>(block.address() - image.below);
             // SAFETY: the image is the module's, and its place in the block is as large.
@@ -178,6 +217,8 @@ impl Blocks {
     pub(crate) unsafe fn begin(&self) {
         // SAFETY: what glibc calls at the beginning of a thread.
         unsafe { (self.ctype_init)() };
+        // SAFETY: the global locale may always be chosen; who used the block before may have had another.
+        unsafe { libc::uselocale(GLOBAL_LOCALE) };
     }
 
     /// Runs the destructors of the thread-locals that were used. They may use others; those are run too.
@@ -188,6 +229,43 @@ impl Blocks {
     pub(crate) unsafe fn destroy(&self) {
         // SAFETY: what glibc calls at the end of a thread.
         unsafe { (self.call_destructors)() };
+        let block = loaded_block();
+        for _ in 0..SPECIFIC_ROUNDS {
+            // libc says here whether any value was set.
+            let used = self.specific + SPECIFIC * size_of::<usize>();
+            if block.get(used) & 0xff == 0 {
+                return;
+            }
+            block.put_u8(used, 0);
+            self.destroy_specific(block);
+        }
+    }
+
+    /// What glibc does for the values of pthread keys at the end of a thread.
+    #[cold]
+    fn destroy_specific(&self, block: ThreadPointer) {
+        for key in 0..SPECIFIC * SPECIFIC {
+            let level = block.get(self.specific + key / SPECIFIC * size_of::<usize>());
+            if level == 0 {
+                continue;
+            }
+            let place = ptr::with_exposed_provenance_mut::<[usize; 2]>(level).wrapping_add(key % SPECIFIC);
+            // SAFETY: a level has so many places, and they are the running block's own.
+            let [sequence, value] = unsafe { place.read() };
+            if value == 0 {
+                continue;
+            }
+            // SAFETY: as above.
+            unsafe { place.write([sequence, 0]) };
+            // SAFETY: glibc has as many keys as there are places.
+            let known = unsafe { &*self.keys.wrapping_add(key) };
+            if let Some(destructor) = known.destructor
+                && known.sequence == sequence
+            {
+                // SAFETY: the program gave it for values of this key.
+                unsafe { destructor(ptr::with_exposed_provenance_mut(value)) };
+            }
+        }
     }
 
     fn find() -> Result<Blocks, String> {
@@ -208,10 +286,15 @@ impl Blocks {
         let specific = table(c"_thread_db_pthread_specific", 2)? as usize;
         let (robust_at, robust_futex_offset) = robust_list()?;
         let robust = robust_at.wrapping_sub(mine.address());
+        let list = table(c"_thread_db_pthread_list", 2)? as usize;
+        let resolver_pointer = symbol(c"__resp")?.expose_provenance().wrapping_sub(mine.address());
+        let resolver = resolver_state(resolver_pointer)?;
         let specific_first = mine.get(specific).wrapping_sub(mine.address());
         let sane = control_bytes > 0
             && control_bytes < static_bytes
-            && [tid, robust, specific, specific_first].iter().all(|at| *at >= 8 && at + 16 <= control_bytes)
+            && [tid, robust, specific, specific_first, list, resolver]
+                .iter()
+                .all(|at| *at >= 8 && at + 16 <= control_bytes)
             && align.is_power_of_two()
             && mine.get(SELF) == mine.address();
         if !sane {
@@ -233,6 +316,10 @@ impl Blocks {
             rseq: rseq_offset(),
             specific,
             specific_first,
+            list,
+            resolver_pointer,
+            resolver,
+            keys: symbol(c"__pthread_keys")?.cast(),
             images: images(mine)?,
         })
     }
@@ -252,6 +339,11 @@ impl ThreadPointer {
     fn put(self, at: usize, value: usize) {
         // SAFETY: as above, and the block is being made by the caller.
         unsafe { ptr::with_exposed_provenance_mut::<usize>(self.address().wrapping_add(at)).write(value) };
+    }
+
+    fn put_u8(self, at: usize, value: u8) {
+        // SAFETY: as above.
+        unsafe { ptr::with_exposed_provenance_mut::<u8>(self.address().wrapping_add(at)).write(value) };
     }
 
     fn put_u32(self, at: usize, value: u32) {
@@ -301,6 +393,36 @@ fn robust_list() -> Result<(usize, usize), String> {
     // SAFETY: the kernel gave back what the C library had registered: three words.
     let offset = unsafe { head.wrapping_add(1).read() };
     Ok((head.expose_provenance(), offset))
+}
+
+/// Where the state of the resolver lies in a control block: on a thread that libc has made, since the main thread's is
+/// elsewhere.
+fn resolver_state(pointer: usize) -> Result<usize, String> {
+    let look = move || {
+        let block = loaded_block();
+        block.get(pointer).wrapping_sub(block.address())
+    };
+    let thread = std::thread::Builder::new().spawn(look).map_err(|e| format!("there is no thread to look at: {e}"))?;
+    thread.join().map_err(|_| "a thread that was looked at panicked".to_owned())
+}
+
+/// The thread-locals of modules that were loaded after the block was made are allocated when they are first used. The
+/// next user of the block has to find them new.
+fn forget_late_modules(block: ThreadPointer) {
+    let vector = ptr::with_exposed_provenance_mut::<ModuleEntry>(block.get(VECTOR));
+    // SAFETY: the entry before the first has the length.
+    let len = unsafe { vector.wrapping_sub(1).read() }.value;
+    for i in 1..=len {
+        let entry = vector.wrapping_add(i);
+        // SAFETY: the vector has so many entries, and they are the block's own.
+        let ModuleEntry { to_free, .. } = unsafe { entry.read() };
+        if !to_free.is_null() {
+            // SAFETY: the loader allocated it, and frees it so at the end of a thread.
+            unsafe { libc::free(to_free) };
+            // SAFETY: as above.
+            unsafe { entry.write(ModuleEntry { value: UNALLOCATED, to_free: ptr::null_mut() }) };
+        }
+    }
 }
 
 /// Where the rseq area lies, if this glibc has one.
