@@ -38,12 +38,7 @@ impl Bench {
     ///
     /// Says which argument is wrong.
     pub fn from_args(mut args: impl Iterator<Item = String>) -> Result<Bench, String> {
-        let mut bench = Bench {
-            workload: String::new(),
-            procs: 2,
-            mode: Mode::Shared,
-            n: None,
-        };
+        let mut bench = Bench { workload: String::new(), procs: 2, mode: Mode::Shared, n: None };
         while let Some(arg) = args.next() {
             if !arg.starts_with('-') {
                 bench.workload = arg;
@@ -80,11 +75,7 @@ impl Bench {
     /// Prints one figure, to four digits.
     pub fn figure(&self, metric: &str, value: f64, unit: &str) {
         let (workload, peer, procs) = (&self.workload, self.peer(), self.procs);
-        let magnitude = if value == 0.0 {
-            3.0
-        } else {
-            value.abs().log10().floor()
-        };
+        let magnitude = if value == 0.0 { 3.0 } else { value.abs().log10().floor() };
         let digits = (3.0 - magnitude).max(0.0) as usize;
         println!("{workload} {peer} {procs} {metric} {value:.digits$} {unit}");
     }
@@ -92,11 +83,7 @@ impl Bench {
     /// Prints what one of `count` operations cost.
     pub fn each(&self, operation: &str, count: usize, cost: Cost) {
         self.figure(&format!("ns_per_{operation}"), ns(cost.wall) / count as f64, "ns");
-        self.figure(
-            &format!("cpu_ns_per_{operation}"),
-            ns(cost.cpu) / count as f64,
-            "ns",
-        );
+        self.figure(&format!("cpu_ns_per_{operation}"), ns(cost.cpu) / count as f64, "ns");
     }
 
     /// Prints what one of `runs` runs cost.
@@ -132,10 +119,7 @@ fn cpu_time() -> Duration {
     assert_eq!(failed, 0, "getrusage of the own process can not fail");
     // SAFETY: getrusage has filled it.
     let usage: libc::rusage = unsafe { usage.assume_init() };
-    [usage.ru_utime, usage.ru_stime]
-        .map(|t| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000))
-        .iter()
-        .sum()
+    [usage.ru_utime, usage.ru_stime].map(|t| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000)).iter().sum()
 }
 
 /// `time` in nanoseconds.
@@ -209,8 +193,7 @@ fn xorshift(mut x: u64) -> u64 {
 /// One step of the hog workload.
 #[inline(always)]
 pub fn spin_step(x: u64) -> u64 {
-    x.wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407)
+    x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
 }
 
 /// Goes `frames` frames of a little over 1 KiB deep, does `at_bottom` there, and comes back.

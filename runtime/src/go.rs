@@ -4,6 +4,7 @@ use crate::coro::Suspend;
 use crate::g::{G, Gid, Runnable, Settled};
 use crate::join::{Handle, JoinHandle, Outcome};
 use crate::locals::Locals;
+use crate::m::current;
 use crate::park::waiter::Waiter;
 use crate::park::{current_g, make_room, yield_on_g};
 use crate::probe::fatal;
@@ -352,7 +353,9 @@ fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) -> bool {
         Settled::Kept => false,
         Settled::Detached => {
             // Its destructor may use thread-locals; `begin` in `sched/run.rs` destroys those.
+            let m = current::machine();
             locals.renew();
+            current::set_machine(m);
             // SAFETY: put there above, and the handle has gone without it.
             drop_result(unsafe { g.storage.take::<Outcome<T>>() })
         }

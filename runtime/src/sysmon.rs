@@ -12,7 +12,7 @@ use crate::boot::env::Format;
 use crate::config::{SCAVENGE_NS, SYSMON_MAX_NS, SYSMON_MIN_NS, SYSMON_PENDING_NS};
 use crate::observe;
 use crate::os::set_timer_slack_ns;
-use crate::p::P;
+use crate::p::{OwnedP, P};
 use crate::probe::fatal;
 use crate::sched::Shared;
 use crate::stack::scavenge;
@@ -169,8 +169,8 @@ impl Watch {
         helped
     }
 
-    /// Gs wait for stacks: those that idle Ps keep are for all, and one G tries again. If for a second no other G lives
-    /// that could give one back, none ever will.
+    /// Gs wait for stacks: those that Ps keep are for all, and one G tries again. If for a second no other G has a stack
+    /// that it could give back, none ever will.
     fn retry_stalled(&mut self, now: u64) {
         let shared = &*self.shared;
         if !shared.has_stalled.load(Ordering::SeqCst) {
@@ -178,9 +178,10 @@ impl Watch {
             return;
         }
         shared.flush_idle_stacks();
-        let stalled = shared.lock().stalled.len() as u64;
+        shared.ps.iter().for_each(|p| shared.in_stead_of(p, |p| p.stacks().flush()));
         shared.unstall();
-        if stalled + 1 < shared.live_gs() {
+        let hopeless = observe::goroutines(shared).iter().all(|g| g.state == observe::State::Runnable);
+        if !hopeless {
             self.stalled_since_ns = NEVER;
         } else if self.stalled_since_ns == NEVER {
             self.stalled_since_ns = now;
@@ -233,21 +234,29 @@ fn sleep_until(now: u64, until: u64) {
 }
 
 impl Shared {
-    /// Makes the Gs visible that `p` hides, whose M runs a long slice, by acting in that M's stead. The caller announces
-    /// them.
+    /// Makes the Gs visible that `p` hides, whose M runs a long slice. The caller announces them.
     fn free_stuck(&self, p: &P) -> bool {
-        let holder = self.lock().ms.iter().map(|(m, _)| m).find(|m| std::ptr::eq(m.p_ptr(), p)).cloned();
-        let Some(m) = holder else { return false };
-        let Some(borrowed) = m.section.borrow() else { return false };
-        // SAFETY: borrowed, so its owner's side is ours until `borrowed` is dropped.
-        let Some(p) = (unsafe { m.p() }) else { return false };
-        let next = p.take_next();
-        let freed = next.is_some() || p.has_lane();
-        p.show_all();
-        drop(borrowed);
+        let mut next = None;
+        let mut freed = false;
+        self.in_stead_of(p, |p| {
+            next = p.take_next();
+            freed = next.is_some() || p.has_lane();
+            p.show_all();
+        });
         if let Some(g) = next {
             self.inject(g);
         }
         freed
+    }
+
+    /// Acts in the stead of the M that holds `p`, if that is out in a G's own code.
+    fn in_stead_of(&self, p: &P, act: impl FnOnce(OwnedP<'_>)) {
+        let holder = self.lock().ms.iter().map(|(m, _)| m).find(|m| std::ptr::eq(m.p_ptr(), p)).cloned();
+        let Some(m) = holder else { return };
+        let Some(_borrowed) = m.section.borrow() else { return };
+        // SAFETY: borrowed, so its owner's side is ours until `_borrowed` is dropped.
+        if let Some(p) = unsafe { m.p() } {
+            act(p);
+        }
     }
 }

@@ -75,7 +75,9 @@ fn deep_stacks_give_their_memory_back() {
         let began = Instant::now();
         loop {
             let per_g = rss_bytes().saturating_sub(before) / N;
-            if per_g < 8 * KIB {
+            // A G's own thread-locals stay with its stack's slot, and in them the allocator's cache.
+            let kept = if common::shares_thread_locals() { 4 * KIB } else { 12 * KIB };
+            if per_g < kept {
                 break;
             }
             assert!(began.elapsed() < Duration::from_secs(5), "{per_g} bytes per G are kept");

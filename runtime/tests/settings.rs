@@ -392,7 +392,6 @@ fn a_system_without_address_space() {
 
 /// There is not one stack: nothing can go on, and the process says so about a second later.
 #[test]
-#[ignore = "takes up to minutes: each retry of the last stalled G resets the second (sysmon.rs, retry_stalled)"]
 fn without_any_stack_the_process_says_so_and_ends() {
     const TEST: &str = "without_any_stack_the_process_says_so_and_ends";
     if let Some(case) = child_case(TEST) {

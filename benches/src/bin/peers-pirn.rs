@@ -87,10 +87,7 @@ struct Countdown {
 impl Countdown {
     /// Counts down from `n` for the G that calls.
     fn new(n: usize) -> Self {
-        Countdown {
-            left: AtomicUsize::new(n),
-            waiter: Unparker::current(),
-        }
+        Countdown { left: AtomicUsize::new(n), waiter: Unparker::current() }
     }
 
     fn done(&self) {
@@ -155,10 +152,7 @@ impl Seat {
     const NOTHING: usize = usize::MAX;
 
     fn new() -> Self {
-        Seat {
-            number: AtomicUsize::new(Self::NOTHING),
-            sitter: OnceLock::new(),
-        }
+        Seat { number: AtomicUsize::new(Self::NOTHING), sitter: OnceLock::new() }
     }
 
     /// Takes the seat. Nobody may hand anything over before that.

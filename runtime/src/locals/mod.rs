@@ -39,11 +39,10 @@
 
 mod self_test;
 
-use crate::m::current;
 use crate::os::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};
 use crate::stack::{Slot, StackError};
 use std::io;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 /// Whose thread-locals the Gs of a runtime use.
 #[derive(Clone, Copy, Debug)]
@@ -60,21 +59,25 @@ impl Locals {
     /// # Errors
     /// `Unsupported`, with what is missing or what failed.
     pub(crate) fn own() -> io::Result<Locals> {
-        static TESTED: OnceLock<Result<(), &'static str>> = OnceLock::new();
-        let unsupported = |why: &str| {
-            io::Error::new(
+        // What fails for want of a thread or of memory may work next time; only success is kept.
+        static TESTED: Mutex<bool> = Mutex::new(false);
+        let unsupported = |error: io::Error| match error.kind() {
+            io::ErrorKind::Unsupported => io::Error::new(
                 io::ErrorKind::Unsupported,
                 format!(
-                    "goroutines can not have thread-locals of their own here: {why}. \
+                    "goroutines can not have thread-locals of their own here: {error}. \
                      `unsafe {{ Builder::new().shared_thread_locals() }}` does without, if you keep what it asks for"
                 ),
-            )
+            ),
+            _ => error,
         };
         let blocks = thread_local_blocks().map_err(unsupported)?;
-        match TESTED.get_or_init(|| self_test::run(blocks)) {
-            Ok(()) => Ok(Locals::Own(blocks)),
-            Err(why) => Err(unsupported(why)),
+        let mut tested = TESTED.lock().unwrap_or_else(|e| e.into_inner());
+        if !*tested {
+            self_test::run(blocks).map_err(unsupported)?;
+            *tested = true;
         }
+        Ok(Locals::Own(blocks))
     }
 
     /// The room at the top of `slot` that is not stack, and the block in it that is ready for a new G.
@@ -109,14 +112,13 @@ impl Locals {
         }
     }
 
-    /// Has the calling G, whose thread-locals have been destroyed, find new ones.
+    /// Has the calling G, whose thread-locals have been destroyed, find new ones. The runtime's own is among them: the
+    /// caller sets it again.
     #[cold]
     pub(crate) fn renew(self) {
         if let Locals::Own(blocks) = self {
-            let m = current::machine();
             // SAFETY: the block is loaded by the caller alone, and `destroy` has ended its use.
             unsafe { blocks.renew(loaded_block()) };
-            current::set_machine(m);
         }
     }
 

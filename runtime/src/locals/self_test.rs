@@ -43,10 +43,11 @@ unsafe impl Send for Moved {}
 ///
 /// # Errors
 /// What went wrong.
-pub(super) fn run(blocks: &'static Blocks) -> Result<(), &'static str> {
+pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
+    let failed = |what| Err(io::Error::new(io::ErrorKind::Unsupported, what));
     let mut cache = Cache::new();
-    let slot = cache.take(Class::K256).map_err(|_| "there is no stack for the self-test")?;
-    let block = super::make(blocks, &slot).map_err(|_| "the C library made no thread-local block")?;
+    let slot = cache.take(Class::K256).map_err(io::Error::from)?;
+    let block = super::make(blocks, &slot).map_err(io::Error::from)?;
     // SAFETY: the coroutine ends before the slot is given back, or the slot is forgotten.
     let stack = unsafe { GStack::on(&slot, blocks.room_bytes()) };
     let probe = Probe { blocks, failed: Cell::new(None) };
@@ -56,27 +57,26 @@ pub(super) fn run(blocks: &'static Blocks) -> Result<(), &'static str> {
     // More threads than there are steps.
     for _ in 0..16 {
         let stepped = thread::scope(|s| {
-            let thread = thread::Builder::new().spawn_scoped(s, || step(&mut moved)).ok()?;
-            thread.join().ok()
-        });
+            let thread = thread::Builder::new().spawn_scoped(s, || step(&mut moved))?;
+            thread.join().map_err(|_| io::Error::other("a thread of the self-test panicked"))
+        })?;
         match stepped {
-            Some((_, true)) => return Err("a thread seemed to panic after a goroutine had left it"),
-            Some((Outcome::Suspended(_), false)) => {}
-            Some((Outcome::Finished, false)) => {
+            (_, true) => return failed("a thread seemed to panic after a goroutine had left it"),
+            (Outcome::Suspended(_), false) => {}
+            (Outcome::Finished, false) => {
                 ended = true;
                 break;
             }
-            None => return Err("there is no thread for the self-test"),
         }
     }
-    if let Some(failed) = probe.failed.get() {
-        return Err(failed);
+    if let Some(what) = probe.failed.get() {
+        return failed(what);
     }
     if !ended {
-        return Err("the self-test did not end");
+        return failed("the self-test did not end");
     }
     if DESTROYED.load(Ordering::Relaxed) != destroyed + 1 {
-        return Err("the destructor of a thread-local did not run once");
+        return failed("the destructor of a thread-local did not run once");
     }
     cache.give(slot);
     Ok(())

@@ -65,7 +65,12 @@ impl Shared {
             // SAFETY: this is the M itself, in its section.
             let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
             match self.bind(p, g) {
-                Ok(fresh) => *coro = Some(fresh),
+                Ok(fresh) => {
+                    *coro = Some(fresh);
+                    if self.has_stalled.load(Ordering::Relaxed) {
+                        self.got_stack();
+                    }
+                }
                 Err(error) => {
                     self.stall(runnable, &error);
                     return None;
@@ -166,25 +171,32 @@ impl Shared {
     #[cold]
     fn stall(&self, runnable: Runnable, error: &StackError) {
         let mut queues = self.lock();
-        self.has_stalled.store(true, Ordering::SeqCst);
         queues.stalled.push(runnable);
-        let first = queues.stalled.len() == 1;
+        let first = !self.has_stalled.swap(true, Ordering::SeqCst);
         drop(queues);
         if first {
             self.warn(format!("no stack for a new goroutine, which waits for one: {error}"));
         }
     }
 
-    /// Has one of the Gs try again that found no stack.
+    /// Has one of the Gs try again that found no stack. Whether it is the last of them shows when it has got one.
     #[cold]
     pub(crate) fn unstall(&self) {
         let mut queues = self.lock();
         let Some(g) = queues.stalled.pop() else { return };
         queues.global.push_back(g);
         self.publish_global(&queues);
-        self.has_stalled.store(!queues.stalled.is_empty(), Ordering::SeqCst);
         drop(queues);
         self.announce();
+    }
+
+    /// A G has got a stack while others waited for one.
+    #[cold]
+    fn got_stack(&self) {
+        let queues = self.lock();
+        self.has_stalled.store(!queues.stalled.is_empty(), Ordering::SeqCst);
+        drop(queues);
+        self.unstall();
     }
 }
 

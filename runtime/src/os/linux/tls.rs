@@ -17,7 +17,7 @@ use std::io;
 use std::mem::transmute_copy;
 use std::num::NonZeroUsize;
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Blocks begin at multiples of this, or of more if a module asks for it.
@@ -110,10 +110,15 @@ unsafe impl Sync for Blocks {}
 /// What it takes to make blocks here.
 ///
 /// # Errors
-/// What is missing.
-pub(crate) fn thread_local_blocks() -> Result<&'static Blocks, &'static str> {
-    static BLOCKS: OnceLock<Result<Blocks, String>> = OnceLock::new();
-    BLOCKS.get_or_init(Blocks::find).as_ref().map_err(String::as_str)
+/// `Unsupported` with what is missing; what the system says if it has no thread to look at.
+pub(crate) fn thread_local_blocks() -> io::Result<&'static Blocks> {
+    // What fails for want of a thread may work next time; only success is kept.
+    static BLOCKS: Mutex<Option<&'static Blocks>> = Mutex::new(None);
+    let mut known = BLOCKS.lock().unwrap_or_else(|e| e.into_inner());
+    match *known {
+        Some(blocks) => Ok(blocks),
+        None => Ok(known.insert(Box::leak(Box::new(Blocks::find()?)))),
+    }
 }
 
 /// The block that is loaded.
@@ -268,11 +273,11 @@ impl Blocks {
         }
     }
 
-    fn find() -> Result<Blocks, String> {
+    fn find() -> io::Result<Blocks> {
         // SAFETY: it only reads a table that the kernel gave to the process.
         let hwcap2 = unsafe { libc::getauxval(libc::AT_HWCAP2) };
         if hwcap2 & HWCAP2_FSGSBASE == 0 {
-            return Err("the kernel or the CPU does not let programs write the FS register (FSGSBASE)".to_owned());
+            return missing("the kernel or the CPU does not let programs write the FS register (FSGSBASE)");
         }
         let mine = loaded_block();
         let (mut static_bytes, mut align) = (0_usize, 0_usize);
@@ -298,7 +303,7 @@ impl Blocks {
             && align.is_power_of_two()
             && mine.get(SELF) == mine.address();
         if !sane {
-            return Err("the C library's thread control block does not look as it is known".to_owned());
+            return missing("the C library's thread control block does not look as it is known");
         }
         Ok(Blocks {
             // SAFETY: glibc's declarations: void *(void *), void (void), void (void).
@@ -320,7 +325,7 @@ impl Blocks {
             resolver_pointer,
             resolver,
             keys: symbol(c"__pthread_keys")?.cast(),
-            images: images(mine)?,
+            images: images(mine),
         })
     }
 }
@@ -352,14 +357,16 @@ impl ThreadPointer {
     }
 }
 
-fn symbol(name: &CStr) -> Result<*mut c_void, String> {
+fn missing<T>(what: impl Into<String>) -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, what.into()))
+}
+
+fn symbol(name: &CStr) -> io::Result<*mut c_void> {
     // SAFETY: the name is a C string.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     if found.is_null() {
-        return Err(format!(
-            "the C library has no {} (it has to be glibc, linked dynamically)",
-            name.to_string_lossy()
-        ));
+        let name = name.to_string_lossy();
+        return missing(format!("the C library has no {name} (it has to be glibc, linked dynamically)"));
     }
     Ok(found)
 }
@@ -368,7 +375,7 @@ fn symbol(name: &CStr) -> Result<*mut c_void, String> {
 ///
 /// # Safety
 /// `F` is the type of a pointer to it.
-unsafe fn function<F>(name: &CStr) -> Result<F, String> {
+unsafe fn function<F>(name: &CStr) -> io::Result<F> {
     const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
     let found = symbol(name)?;
     // SAFETY: as the caller promises.
@@ -376,19 +383,19 @@ unsafe fn function<F>(name: &CStr) -> Result<F, String> {
 }
 
 /// A word of one of glibc's tables for debuggers: a size, or the bits, count and offset of a field.
-fn table(name: &CStr, word: usize) -> Result<u32, String> {
+fn table(name: &CStr, word: usize) -> io::Result<u32> {
     let found = symbol(name)?.cast::<u32>();
     // SAFETY: those tables have three words, sizes one.
     Ok(unsafe { found.wrapping_add(word).read() })
 }
 
 /// The address of the calling thread's robust list, and the offset in it.
-fn robust_list() -> Result<(usize, usize), String> {
+fn robust_list() -> io::Result<(usize, usize)> {
     let (mut head, mut len) = (ptr::null_mut::<usize>(), 0_usize);
     // SAFETY: both are valid to be written.
     let answer = unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &raw mut head, &raw mut len) };
     if answer != 0 || head.is_null() {
-        return Err("the C library has registered no robust list".to_owned());
+        return missing("the C library has registered no robust list");
     }
     // SAFETY: the kernel gave back what the C library had registered: three words.
     let offset = unsafe { head.wrapping_add(1).read() };
@@ -397,13 +404,13 @@ fn robust_list() -> Result<(usize, usize), String> {
 
 /// Where the state of the resolver lies in a control block: on a thread that libc has made, since the main thread's is
 /// elsewhere.
-fn resolver_state(pointer: usize) -> Result<usize, String> {
+fn resolver_state(pointer: usize) -> io::Result<usize> {
     let look = move || {
         let block = loaded_block();
         block.get(pointer).wrapping_sub(block.address())
     };
-    let thread = std::thread::Builder::new().spawn(look).map_err(|e| format!("there is no thread to look at: {e}"))?;
-    thread.join().map_err(|_| "a thread that was looked at panicked".to_owned())
+    let thread = std::thread::Builder::new().spawn(look)?;
+    thread.join().map_err(|_| io::Error::other("a thread that was looked at panicked"))
 }
 
 /// The thread-locals of modules that were loaded after the block was made are allocated when they are first used. The
@@ -433,7 +440,7 @@ fn rseq_offset() -> Option<isize> {
 }
 
 /// The initial thread-locals of all modules but libc.
-fn images(mine: ThreadPointer) -> Result<Vec<Image>, String> {
+fn images(mine: ThreadPointer) -> Vec<Image> {
     struct Look {
         mine: usize,
         errno: usize,
@@ -482,5 +489,5 @@ fn images(mine: ThreadPointer) -> Result<Vec<Image>, String> {
     if found.far {
         tracing::debug!(target: "pirn::sched", "a module has thread-locals outside the static block");
     }
-    Ok(found.images)
+    found.images
 }
