@@ -162,6 +162,6 @@ fn make(blocks: &Blocks, slot: &Slot) -> Result<ThreadPointer, StackError> {
         what: "allocating thread-locals",
         errno: e.raw_os_error().unwrap_or(12),
     })?;
-    slot.keep_top(blocks.room_bytes());
+    slot.keep_top(blocks.used_bytes());
     Ok(block)
 }

@@ -1,6 +1,7 @@
 //! Linux on x86_64.
 
 mod memory;
+mod modules;
 mod signal;
 mod thread;
 mod tls;

@@ -11,8 +11,9 @@
 //! is found out at run time: from glibc's tables for debuggers, from what the kernel has registered, and from the
 //! running thread. All functions are looked up at run time too, so a C library without them is an error, not a crash.
 
+use super::modules::{Image, modules};
 use std::arch::asm;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_void};
 use std::io;
 use std::mem::transmute_copy;
 use std::num::NonZeroUsize;
@@ -61,6 +62,8 @@ pub(crate) struct Blocks {
     resolver_pointer: usize,
     resolver: usize,
     keys: *const SpecificKey,
+    /// How far below the thread pointer the thread-locals of the modules reach.
+    below: usize,
     /// The thread-locals of all modules but libc, as they are when a thread begins.
     images: Vec<Image>,
 }
@@ -92,15 +95,6 @@ const VECTOR: usize = 0x08;
 /// What glibc's headers call LC_GLOBAL_LOCALE.
 const GLOBAL_LOCALE: libc::locale_t = ptr::without_provenance_mut(usize::MAX);
 const UNALLOCATED: usize = usize::MAX;
-
-#[derive(Debug)]
-struct Image {
-    /// How far below the thread pointer it lies.
-    below: usize,
-    from: *const u8,
-    file_bytes: usize,
-    memory_bytes: usize,
-}
 
 // SAFETY: the images are parts of loaded modules, which are read only.
 unsafe impl Send for Blocks {}
@@ -145,6 +139,13 @@ impl Blocks {
     /// How much room a block takes at the top of a slot.
     pub(crate) fn room_bytes(&self) -> usize {
         (self.static_bytes + self.align).next_multiple_of(ALIGN_MIN)
+    }
+
+    /// How much at the end of the room must stay as it is between two Gs. Below it lies only what glibc keeps free for
+    /// modules that are loaded later.
+    pub(crate) fn used_bytes(&self) -> usize {
+        // As in `block_in`: what lies above the thread pointer, rounded up, and what lies below.
+        self.control_bytes.next_multiple_of(self.align) + self.below
     }
 
     /// Where the block lies in the room that ends at `end`.
@@ -302,7 +303,8 @@ impl Blocks {
                 .all(|at| *at >= 8 && at + 16 <= control_bytes)
             && align.is_power_of_two()
             && mine.get(SELF) == mine.address();
-        if !sane {
+        let modules = modules(mine.address());
+        if !sane || modules.below > static_bytes - control_bytes {
             return missing("the C library's thread control block does not look as it is known");
         }
         Ok(Blocks {
@@ -325,7 +327,8 @@ impl Blocks {
             resolver_pointer,
             resolver,
             keys: symbol(c"__pthread_keys")?.cast(),
-            images: images(mine),
+            below: modules.below,
+            images: modules.images,
         })
     }
 }
@@ -437,57 +440,4 @@ fn rseq_offset() -> Option<isize> {
     let found = symbol(c"__rseq_offset").ok()?;
     // SAFETY: glibc declares it as const ptrdiff_t.
     Some(unsafe { found.cast::<isize>().read() })
-}
-
-/// The initial thread-locals of all modules but libc.
-fn images(mine: ThreadPointer) -> Vec<Image> {
-    struct Look {
-        mine: usize,
-        errno: usize,
-        images: Vec<Image>,
-        far: bool,
-    }
-    unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, look: *mut c_void) -> c_int {
-        // SAFETY: the loader passes one that is good during the call.
-        let info = unsafe { &*info };
-        // SAFETY: `images` passes this.
-        let look = unsafe { &mut *look.cast::<Look>() };
-        let at = info.dlpi_tls_data.expose_provenance();
-        if info.dlpi_tls_modid == 0 || at == 0 {
-            return 0;
-        }
-        for i in 0..usize::from(info.dlpi_phnum) {
-            // SAFETY: there are so many headers.
-            let header = unsafe { &*info.dlpi_phdr.wrapping_add(i) };
-            if header.p_type != libc::PT_TLS {
-                continue;
-            }
-            let memory_bytes = header.p_memsz as usize;
-            if (at..at + memory_bytes).contains(&look.errno) {
-                // This one is libc's.
-                continue;
-            }
-            if at >= look.mine || look.mine - at > 1 << 20 {
-                // It does not lie in the static block: each thread gets it when it first uses it.
-                look.far = true;
-                continue;
-            }
-            look.images.push(Image {
-                below: look.mine - at,
-                from: ptr::with_exposed_provenance((info.dlpi_addr + header.p_vaddr) as usize),
-                file_bytes: header.p_filesz as usize,
-                memory_bytes,
-            });
-        }
-        0
-    }
-    // SAFETY: it returns the address of the calling thread's errno.
-    let errno = unsafe { libc::__errno_location() }.expose_provenance();
-    let mut found = Look { mine: mine.address(), errno, images: Vec::new(), far: false };
-    // SAFETY: `look` gets what it expects.
-    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
-    if found.far {
-        tracing::debug!(target: "pirn::sched", "a module has thread-locals outside the static block");
-    }
-    found.images
 }
