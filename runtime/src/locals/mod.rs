@@ -35,7 +35,9 @@
 //! - Valgrind and sanitizers do not follow the FS register; use shared thread-locals under them.
 //!
 //! # Tests
-//! `self_test.rs` runs once in each process; `tests/locals.rs` tries the rest.
+//! `self_test.rs` runs once in each process. Of those in `tests/`, `breakages.rs` shows the two ways in which
+//! thread-locals break, which they do without blocks; `torture.rs` moves Gs that hold something a million times a second;
+//! `crates.rs` does it to crates, `like_a_thread.rs` to std, `locals.rs` to libc.
 
 mod self_test;
 
