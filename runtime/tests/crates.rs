@@ -5,8 +5,8 @@ mod common;
 #[path = "common/spans.rs"]
 mod spans;
 
-use common::{Crossing, Ferry, Rng, isolated, scale};
-use pirn_runtime::{Unparker, park};
+use common::{Countdown, Crossing, Ferry, Rng, isolated, scale};
+use pirn_runtime::{Unparker, go, park, yield_now};
 use regex::{Captures, Regex};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
@@ -16,6 +16,7 @@ use scoped_tls::scoped_thread_local;
 use spans::Spans;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::{self, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -244,6 +245,34 @@ fn tracing_knows_the_span() {
         spans.counts()
     });
     assert!(counts.iter().all(|count| *count == (2 * ROUNDS as usize, 0)), "{counts:?}");
+}
+
+/// A limit: every G that lives and has made a span counts as a thread.
+#[test]
+#[ignore = "tracing-subscriber's registry (sharded-slab) has room for 4096 threads at a time, and panics beyond"]
+fn tracing_has_room_for_many_gs() {
+    const GS: usize = 5_000;
+    let subscriber = tracing::Dispatch::new(tracing_subscriber::registry());
+    let make = |with: &tracing::Dispatch| tracing::dispatcher::with_default(with, || tracing::info_span!("a"));
+    let rt = isolated(2);
+    let refused = rt.run(move || {
+        let made = Countdown::new(GS);
+        let all = (0..GS).map(|_| {
+            let (made, subscriber) = (made.clone(), subscriber.clone());
+            go(move || {
+                let span = catch_unwind(AssertUnwindSafe(|| make(&subscriber)));
+                made.done();
+                // All of them live until each has tried.
+                while made.left() > 0 {
+                    yield_now();
+                }
+                usize::from(span.is_err())
+            })
+        });
+        let all: Vec<_> = all.collect();
+        all.into_iter().map(|g| g.join().expect("caught")).sum::<usize>()
+    });
+    assert_eq!(refused, 0, "so many Gs got no span");
 }
 
 // ---------------------------------------------------------------------------------------------- scoped-tls

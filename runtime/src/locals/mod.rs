@@ -32,6 +32,8 @@
 //! - A library that is loaded later (`dlopen`) and insists on static thread-locals finds them uninitialised in blocks
 //!   that were made before. Ordinary thread-locals of such a library work.
 //! - An allocator with a heap per thread (mimalloc, jemalloc) has one per G.
+//! - A library that has room for so many threads counts each G that uses it: the registry of tracing-subscriber panics
+//!   when more than 4096 Gs live that have made a span.
 //! - Valgrind and sanitizers do not follow the FS register; use shared thread-locals under them.
 //!
 //! # Tests
