@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::{House, child_case, house, rss_bytes, scale, subprocess};
-use pirn_runtime::{Builder, go, sleep, yield_now};
+use common::{child_case, isolated, rss_bytes, scale, subprocess};
+use pirn_runtime::{go, sleep, yield_now};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{CString, c_int, c_void};
@@ -14,11 +14,6 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
-
-/// A runtime whose Gs have thread-locals of their own, whatever mode the other tests run in.
-fn isolated(procs: usize) -> House {
-    house(Builder::new().procs(procs))
-}
 
 // ---------------------------------------------------------------------------------------------- fork and set*id
 

@@ -32,10 +32,14 @@
 //! - A library that is loaded later (`dlopen`) and insists on static thread-locals finds them uninitialised in blocks
 //!   that were made before. Ordinary thread-locals of such a library work.
 //! - An allocator with a heap per thread (mimalloc, jemalloc) has one per G.
+//! - A library that has room for so many threads counts each G that uses it: the registry of tracing-subscriber panics
+//!   when more than 4096 Gs live that have made a span.
 //! - Valgrind and sanitizers do not follow the FS register; use shared thread-locals under them.
 //!
 //! # Tests
-//! `self_test.rs` runs once in each process; `tests/locals.rs` tries the rest.
+//! `self_test.rs` runs once in each process. Of those in `tests/`, `breakages.rs` shows the two ways in which
+//! thread-locals break, which they do without blocks; `torture.rs` moves Gs that hold something a million times a second;
+//! `crates.rs` does it to crates, `like_a_thread.rs` to std, `locals.rs` to libc.
 
 mod self_test;
 

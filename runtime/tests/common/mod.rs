@@ -1,12 +1,12 @@
 //! What the tests share: runtimes that leave nothing behind, a watchdog, children, seeds and small instruments.
 #![allow(dead_code, reason = "each test file uses its own part of this one")]
 
-use pirn_runtime::{Builder, Gid, Goroutine, Handle, Runtime, Unparker};
+use pirn_runtime::{Builder, Gid, Goroutine, Handle, JoinHandle, Runtime, Unparker};
 use std::collections::HashSet;
 use std::io::Read;
 use std::ops::Deref;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,11 @@ pub(crate) fn builder() -> Builder {
         Some("isolated") => Builder::new(),
         Some(other) => panic!("PIRN_TEST_MODE={other}: shared or isolated"),
     }
+}
+
+/// A runtime whose Gs have thread-locals of their own, whatever mode the other tests run in.
+pub(crate) fn isolated(procs: usize) -> House {
+    house(Builder::new().procs(procs))
 }
 
 /// Whether Gs use the thread-locals of the threads that run them.
@@ -393,4 +398,107 @@ pub(crate) fn wait_until_waiting(handle: &Handle, id: Gid) {
     eventually("the G is parked", || {
         handle.goroutines().iter().any(|g| g.id == id && g.state == pirn_runtime::State::Waiting)
     });
+}
+
+// ---------------------------------------------------------------------------------------------------- moving Gs
+
+/// Moves Gs to other threads, for certain: two Gs that never let go of their threads for long unpark on one thread who
+/// asked on the other.
+pub(crate) struct Ferry {
+    quays: Arc<Quays>,
+    boats: Vec<JoinHandle<()>>,
+}
+
+/// Who waits to be moved, and how often somebody was.
+#[derive(Default)]
+struct Quays {
+    travellers: Mutex<Vec<Traveller>>,
+    waiting: AtomicUsize,
+    moves: AtomicUsize,
+    closed: AtomicBool,
+}
+
+struct Traveller {
+    from: i32,
+    unparker: Unparker,
+    taken: Arc<AtomicBool>,
+}
+
+/// For the Gs that want to be moved.
+#[derive(Clone)]
+pub(crate) struct Crossing(Arc<Quays>);
+
+impl Ferry {
+    /// In a runtime that has two Ps or more, on which nobody else computes for long.
+    pub(crate) fn new(rt: &Runtime) -> Ferry {
+        let quays = Arc::new(Quays::default());
+        let boats = (0..2).map(|_| {
+            let quays = quays.clone();
+            rt.go(move || quays.sail())
+        });
+        Ferry { boats: boats.collect(), quays }
+    }
+
+    pub(crate) fn crossing(&self) -> Crossing {
+        Crossing(self.quays.clone())
+    }
+
+    /// How often a G has been moved.
+    pub(crate) fn moves(&self) -> usize {
+        self.quays.moves.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Ferry {
+    fn drop(&mut self) {
+        self.quays.closed.store(true, Ordering::Release);
+        for boat in self.boats.drain(..) {
+            let ended = boat.join();
+            assert!(ended.is_ok() || std::thread::panicking(), "a boat has sunk");
+        }
+    }
+}
+
+impl Quays {
+    fn travellers(&self) -> std::sync::MutexGuard<'_, Vec<Traveller>> {
+        self.travellers.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Unparks those of other threads until nobody wants to be moved any more. Who is unparked goes on here.
+    fn sail(&self) {
+        while !self.closed.load(Ordering::Acquire) {
+            if self.waiting.load(Ordering::Acquire) != 0 {
+                let here = thread_number();
+                let mut travellers = self.travellers();
+                let found = travellers.iter().position(|traveller| traveller.from != here);
+                let traveller = found.map(|at| travellers.remove(at));
+                drop(travellers);
+                if let Some(traveller) = traveller {
+                    self.waiting.fetch_sub(1, Ordering::AcqRel);
+                    traveller.taken.store(true, Ordering::Release);
+                    traveller.unparker.unpark();
+                }
+            }
+            pirn_runtime::yield_now();
+        }
+    }
+}
+
+impl Crossing {
+    /// Returns on another thread than it was called on.
+    #[inline(never)]
+    pub(crate) fn cross(&self) {
+        let quays = &*self.0;
+        let from = thread_number();
+        // Who has been unparked there may have been stolen on the way.
+        while thread_number() == from {
+            let taken = Arc::new(AtomicBool::new(false));
+            quays.travellers().push(Traveller { from, unparker: Unparker::current(), taken: taken.clone() });
+            quays.waiting.fetch_add(1, Ordering::AcqRel);
+            while !taken.load(Ordering::Acquire) {
+                pirn_runtime::park();
+            }
+        }
+        quays.moves.fetch_add(1, Ordering::Relaxed);
+    }
 }
