@@ -101,11 +101,18 @@ impl Builder {
     /// switch, half the memory of a parked G, and it works where the other mode does not.
     ///
     /// # Safety
-    /// A G that parks, yields, sleeps, joins or starts others may go on on another thread. The caller promises that
-    /// nothing that runs on this runtime keeps, over such a point, a reference to a thread-local or its address; a
-    /// value that must not change threads (one that is not `Send`); or the belief that it is still on the same thread.
-    /// This is about everything that the Gs call. Two Gs that interleave on one thread may also see each other's
-    /// thread-locals.
+    /// A G that parks, yields, sleeps, joins, waits or starts others may go on on another thread. The caller promises
+    /// that nothing that runs on this runtime, in its own code or in what that calls, keeps over such a point
+    ///
+    /// 1. a reference to a thread-local, or its address: the old thread's is used by other Gs now, or gone. Two Gs that
+    ///    interleave on one thread also see each other's thread-locals, so a scoped one is left as the other G set it.
+    /// 2. a value that must not change threads, one that is not `Send`: an `Rc`, a [`MutexGuard`](std::sync::MutexGuard),
+    ///    a borrow out of a thread-local. The compiler checks what a closure captures, not what lies on the stack.
+    /// 3. the belief that it is still on the same thread. Optimised code may keep the address of a thread-local over any
+    ///    call, so one function, with all that is inlined into it, does not use a thread-local before and after.
+    ///
+    /// Thread-locals that are used between two such points and let go are fine, as are values that are `Send` and have
+    /// no thread-local behind them. A panic is looked after: a G that parks while it unwinds stays with its thread.
     pub unsafe fn shared_thread_locals(mut self) -> Builder {
         self.shared_thread_locals = true;
         self

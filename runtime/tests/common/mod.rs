@@ -28,8 +28,8 @@ pub(crate) fn scale(debug: usize, release: usize) -> usize {
 pub(crate) fn builder() -> Builder {
     match env("PIRN_TEST_MODE").as_deref() {
         // SAFETY: no test keeps a thread-local, or its address, over a suspension.
-        None | Some("shared") => unsafe { Builder::new().shared_thread_locals() },
-        Some("isolated") => Builder::new(),
+        Some("shared") => unsafe { Builder::new().shared_thread_locals() },
+        None | Some("isolated") => Builder::new(),
         Some(other) => panic!("PIRN_TEST_MODE={other}: shared or isolated"),
     }
 }
@@ -41,7 +41,7 @@ pub(crate) fn isolated(procs: usize) -> House {
 
 /// Whether Gs use the thread-locals of the threads that run them.
 pub(crate) fn shares_thread_locals() -> bool {
-    env("PIRN_TEST_MODE").is_none_or(|mode| mode == "shared")
+    env("PIRN_TEST_MODE").is_some_and(|mode| mode == "shared")
 }
 
 /// A runtime of so many Ps, with the guard that fails if anything is left of it.
