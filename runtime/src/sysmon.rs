@@ -58,6 +58,7 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Trace) -> io::Result<Sysmon> {
         idle_rounds: 0,
         picks: vec![0; shared.ps.len()],
         stalled_since_ns: NEVER,
+        stalls_before: 0,
     };
     let thread = thread::Builder::new().name(format!("{}-sysmon", shared.setup.name)).spawn(|| watch.run())?;
     Ok(Sysmon { thread, stop })
@@ -77,8 +78,10 @@ impl Sysmon {
 /// All idle so many times in a row, and it sleeps until somebody takes a P.
 const IDLE_ROUNDS: u32 = 3;
 
-/// How long every G may wait for a stack before that is fatal.
+/// How long every G may wait for a stack before that is fatal, and how often they must have tried meanwhile: on a busy
+/// machine a second may pass without any M having run.
 const STALLED_MAX_NS: u64 = 1_000_000_000;
+const STALLS_MAX: u64 = 20;
 
 struct Watch {
     shared: Arc<Shared>,
@@ -90,8 +93,9 @@ struct Watch {
     idle_rounds: u32,
     /// How many Gs each P had picked when it was last looked at.
     picks: Vec<u32>,
-    /// Since when all Gs that live wait for stacks.
+    /// Since when all Gs that live wait for stacks, and how often one had found none until then.
     stalled_since_ns: u64,
+    stalls_before: u64,
 }
 
 impl Watch {
@@ -170,7 +174,7 @@ impl Watch {
     }
 
     /// Gs wait for stacks: those that Ps keep are for all, and one G tries again. If for a second no other G has a stack
-    /// that it could give back, none ever will.
+    /// that it could give back, and all have tried in vain, none ever will.
     fn retry_stalled(&mut self, now: u64) {
         let shared = &*self.shared;
         if !shared.has_stalled.load(Ordering::SeqCst) {
@@ -180,12 +184,14 @@ impl Watch {
         shared.flush_idle_stacks();
         shared.ps.iter().for_each(|p| shared.in_stead_of(p, |p| p.stacks().flush()));
         shared.unstall();
+        let stalls = shared.stalls.load(Ordering::Relaxed);
         let hopeless = observe::goroutines(shared).iter().all(|g| g.state == observe::State::Runnable);
         if !hopeless {
             self.stalled_since_ns = NEVER;
         } else if self.stalled_since_ns == NEVER {
             self.stalled_since_ns = now;
-        } else if now - self.stalled_since_ns > STALLED_MAX_NS {
+            self.stalls_before = stalls;
+        } else if now - self.stalled_since_ns > STALLED_MAX_NS && stalls - self.stalls_before > STALLS_MAX {
             fatal("no goroutine can run: there is no memory or address space for stacks");
         }
     }

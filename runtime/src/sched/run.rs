@@ -170,6 +170,7 @@ impl Shared {
     /// There is no stack for a G's first run. It waits until another G gives one back, or sysmon tries again.
     #[cold]
     fn stall(&self, runnable: Runnable, error: &StackError) {
+        self.stalls.fetch_add(1, Ordering::Relaxed);
         let mut queues = self.lock();
         queues.stalled.push(runnable);
         let first = !self.has_stalled.swap(true, Ordering::SeqCst);

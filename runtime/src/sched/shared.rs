@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) began_ns: u64,
     /// Somebody is in `Queues::stalled`.
     pub(crate) has_stalled: AtomicBool,
+    /// How often a G has found no stack.
+    pub(crate) stalls: AtomicU64,
     thread_warned: AtomicBool,
     /// What sysmon is to say to whoever listens: a subscriber is the user's code and must not run inside a section.
     warnings: Mutex<Vec<String>>,
@@ -125,6 +127,7 @@ impl Shared {
             next_m: AtomicU32::new(0),
             began_ns: now,
             has_stalled: AtomicBool::new(false),
+            stalls: AtomicU64::new(0),
             thread_warned: AtomicBool::new(false),
             warnings: Mutex::new(Vec::new()),
             me: me.clone(),
