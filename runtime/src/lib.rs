@@ -3,6 +3,9 @@
 //! Use it by way of the `pirn` crate. The modules are floors: each uses only those below it.
 
 #[cfg(not(loom))]
+#[doc(hidden)]
+pub mod internal;
+#[cfg(not(loom))]
 mod go;
 #[cfg(not(loom))]
 mod scope;

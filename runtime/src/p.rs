@@ -439,14 +439,19 @@ impl<'a> OwnedP<'a> {
         next
     }
 
-    /// A random number below `n` (xorshift; it only spreads thieves).
+    /// A random number below `n`.
     pub(crate) fn random_below(self, n: usize) -> usize {
+        (self.random() % n as u64) as usize
+    }
+
+    /// A random number (xorshift: it spreads thieves, and picks among the ready cases of a select).
+    pub(crate) fn random(self) -> u64 {
         let mut x = self.0.local.random.get();
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
         self.0.local.random.set(x);
-        (x % n as u64) as usize
+        x
     }
 
     /// The free G records.

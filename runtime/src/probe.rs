@@ -3,7 +3,7 @@
 /// Why a G waits. Where Go has the same thing, the word is Go's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum WaitReason {
+pub enum WaitReason {
     /// It does not wait.
     None,
     /// [`park`](crate::park) and [`park_timeout`](crate::park_timeout).
@@ -20,11 +20,21 @@ pub(crate) enum WaitReason {
     Timer,
     /// [`Ticker::wait`](crate::time::Ticker::wait).
     Ticker,
+    /// A receive on a channel.
+    ChanReceive,
+    /// A receive on a channel that never has anything.
+    ChanReceiveNever,
+    /// A send on a channel.
+    ChanSend,
+    /// A select.
+    Select,
+    /// A select without cases.
+    SelectNoCases,
 }
 
 impl WaitReason {
     /// All of them, by their number.
-    pub(crate) const ALL: [WaitReason; 8] = [
+    pub(crate) const ALL: [WaitReason; 13] = [
         WaitReason::None,
         WaitReason::Park,
         WaitReason::Sleep,
@@ -33,6 +43,11 @@ impl WaitReason {
         WaitReason::BlockOn,
         WaitReason::Timer,
         WaitReason::Ticker,
+        WaitReason::ChanReceive,
+        WaitReason::ChanReceiveNever,
+        WaitReason::ChanSend,
+        WaitReason::Select,
+        WaitReason::SelectNoCases,
     ];
 
     /// The word for dumps.
@@ -46,6 +61,11 @@ impl WaitReason {
             WaitReason::BlockOn => "block on",
             WaitReason::Timer => "timer",
             WaitReason::Ticker => "ticker",
+            WaitReason::ChanReceive => "chan receive",
+            WaitReason::ChanReceiveNever => "chan receive (never)",
+            WaitReason::ChanSend => "chan send",
+            WaitReason::Select => "select",
+            WaitReason::SelectNoCases => "select (no cases)",
         }
     }
 

@@ -1,0 +1,465 @@
+//! The handles: [`Sender`] and [`Receiver`], and what makes them.
+
+use crate::clock::{At, Clock, Tick};
+use crate::core::Channel;
+use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+use crate::loom::{Arc, Ordering, WaitReason, park_for, park_until};
+use crate::wait::Until;
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::time::{Duration, Instant};
+
+/// Makes a channel without a limit.
+///
+/// A send never waits. Memory is the limit: if the receivers may be slower than the senders for long, use [`bounded`].
+///
+/// ```
+/// let (s, r) = pirn_channels::unbounded();
+/// s.send("a value").unwrap();
+/// assert_eq!(r.recv(), Ok("a value"));
+/// ```
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    make(None)
+}
+
+/// Makes a channel that holds `cap` values at most.
+///
+/// With a capacity of 0 a send and a receive meet: the send is done when a receiver has the value.
+///
+/// ```
+/// # pirn_runtime::run(|| {
+/// let (s, r) = pirn_channels::bounded(0);
+/// pirn_runtime::go(move || s.send("Hi!").unwrap());
+/// assert_eq!(r.recv(), Ok("Hi!"));
+/// # });
+/// ```
+pub fn bounded<T>(cap: usize) -> (Sender<T>, Receiver<T>) {
+    make(Some(cap))
+}
+
+fn make<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    let channel = Arc::new(Channel::new(capacity));
+    (Sender { channel: channel.clone() }, Receiver { flavor: Flavor::Channel(channel) })
+}
+
+/// Makes a channel that gives one value after `duration`: the moment when it was due.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// let began = Instant::now();
+/// let timeout = pirn_channels::after(Duration::from_millis(5));
+/// timeout.recv().unwrap();
+/// assert!(began.elapsed() >= Duration::from_millis(5));
+/// ```
+pub fn after(duration: Duration) -> Receiver<Instant> {
+    // What does not fit never comes.
+    Instant::now().checked_add(duration).map_or_else(never, at)
+}
+
+/// Makes a channel that gives one value at the moment `when`, or at once if that is past.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// let when = Instant::now() + Duration::from_millis(5);
+/// assert_eq!(pirn_channels::at(when).recv(), Ok(when));
+/// ```
+pub fn at(when: Instant) -> Receiver<Instant> {
+    Receiver { flavor: Flavor::Clock(Arc::new(At::new(when)), |moment| moment) }
+}
+
+/// Makes a channel that gives a value after each `duration`: the moment when it was due. A tick that nobody receives in
+/// time puts the following ones off.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// let began = Instant::now();
+/// let ticks = pirn_channels::tick(Duration::from_millis(2));
+/// for _ in 0..3 {
+///     ticks.recv().unwrap();
+/// }
+/// assert!(began.elapsed() >= Duration::from_millis(6));
+/// ```
+pub fn tick(duration: Duration) -> Receiver<Instant> {
+    match Instant::now().checked_add(duration) {
+        Some(first) => Receiver { flavor: Flavor::Clock(Arc::new(Tick::new(duration, first)), |moment| moment) },
+        None => never(),
+    }
+}
+
+/// Makes a channel that never gives anything: Go's nil channel, which takes its case out of a select.
+///
+/// ```
+/// use pirn_channels::{TryRecvError, never};
+///
+/// assert_eq!(never::<i32>().try_recv(), Err(TryRecvError::Empty));
+/// ```
+pub fn never<T>() -> Receiver<T> {
+    Receiver { flavor: Flavor::Never }
+}
+
+/// The sending side of a channel. Clones send to the same channel; it is closed when the last one is dropped, or by
+/// [`close`](Self::close).
+///
+/// Everything that waits parks a G, and blocks an OS thread.
+///
+/// ```
+/// # pirn_runtime::run(|| {
+/// let (s1, r) = pirn_channels::unbounded();
+/// let s2 = s1.clone();
+/// pirn_runtime::go(move || s1.send(1).unwrap());
+/// pirn_runtime::go(move || s2.send(2).unwrap());
+/// assert_eq!(r.iter().sum::<i32>(), 3);
+/// # });
+/// ```
+pub struct Sender<T> {
+    pub(crate) channel: Arc<Channel<T>>,
+}
+
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
+
+impl<T> Sender<T> {
+    /// Sends if it can be done without waiting.
+    ///
+    /// # Errors
+    /// `Full` if the channel is, or if it is unbuffered and nobody waits for a value; `Disconnected` after a close, or
+    /// if no receiver is left. Both give the value back.
+    ///
+    /// ```
+    /// use pirn_channels::{TrySendError, bounded};
+    ///
+    /// let (s, r) = bounded(1);
+    /// assert_eq!(s.try_send(1), Ok(()));
+    /// assert_eq!(s.try_send(2), Err(TrySendError::Full(2)));
+    /// drop(r);
+    /// assert_eq!(s.try_send(3), Err(TrySendError::Disconnected(3)));
+    /// ```
+    pub fn try_send(&self, msg: T) -> Result<(), TrySendError<T>> {
+        self.channel.try_send(msg)
+    }
+
+    /// Sends, and waits until there is room, or, if the channel is unbuffered, until a receiver has the value.
+    ///
+    /// # Errors
+    /// The value, if the channel is closed or no receiver is left, also when that happens meanwhile.
+    ///
+    /// ```
+    /// use pirn_channels::{SendError, bounded};
+    ///
+    /// let (s, r) = bounded(1);
+    /// assert_eq!(s.send(1), Ok(()));
+    /// drop(r);
+    /// assert_eq!(s.send(2), Err(SendError(2)));
+    /// ```
+    pub fn send(&self, msg: T) -> Result<(), SendError<T>> {
+        self.channel.send(msg, Until::Ever).map_err(|error| SendError(error.into_inner()))
+    }
+
+    /// Sends, and waits for `timeout` at most.
+    ///
+    /// # Errors
+    /// The value, with the reason.
+    ///
+    /// ```
+    /// use pirn_channels::{SendTimeoutError, bounded};
+    /// use std::time::Duration;
+    ///
+    /// let (s, _r) = bounded(0);
+    /// assert_eq!(s.send_timeout(1, Duration::from_millis(5)), Err(SendTimeoutError::Timeout(1)));
+    /// ```
+    pub fn send_timeout(&self, msg: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        self.channel.send(msg, Until::For(timeout))
+    }
+
+    /// Sends, and waits until `deadline` at most.
+    ///
+    /// # Errors
+    /// The value, with the reason.
+    pub fn send_deadline(&self, msg: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
+        self.channel.send(msg, Until::At(deadline))
+    }
+
+    /// Closes the channel for all senders, as if all were dropped: later sends give their value back, and so do those
+    /// that wait; receivers get what lies in the channel and then see its end. To close it again does nothing.
+    ///
+    /// Returns whether this call closed it.
+    ///
+    /// ```
+    /// use pirn_channels::{RecvError, SendError, bounded};
+    ///
+    /// let (s, r) = bounded(1);
+    /// s.send(1).unwrap();
+    /// assert!(s.close());
+    /// assert_eq!(s.send(2), Err(SendError(2)));
+    /// assert_eq!(r.recv(), Ok(1));
+    /// assert_eq!(r.recv(), Err(RecvError));
+    /// ```
+    pub fn close(&self) -> bool {
+        self.channel.close()
+    }
+
+    /// Whether nothing lies in the channel. Unbuffered ones are always empty.
+    pub fn is_empty(&self) -> bool {
+        self.channel.len() == 0
+    }
+
+    /// Whether there is no room in the channel. Unbuffered ones are always full.
+    pub fn is_full(&self) -> bool {
+        self.channel.capacity().is_some_and(|capacity| self.channel.len() >= capacity)
+    }
+
+    /// How many values lie in the channel.
+    pub fn len(&self) -> usize {
+        self.channel.len()
+    }
+
+    /// How many values it holds at most. None: there is no limit.
+    pub fn capacity(&self) -> Option<usize> {
+        self.channel.capacity()
+    }
+
+    /// Whether both send to the same channel.
+    pub fn same_channel(&self, other: &Sender<T>) -> bool {
+        Arc::ptr_eq(&self.channel, &other.channel)
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        // Relaxed: there is one already, and the new handle reaches others in ways that synchronise.
+        self.channel.senders.fetch_add(1, Ordering::Relaxed);
+        Sender { channel: self.channel.clone() }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        // AcqRel: what the others did before they dropped theirs comes before the close.
+        if self.channel.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.channel.close();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender { .. }")
+    }
+}
+
+/// The receiving side of a channel. Clones receive from the same channel, each value by one of them.
+///
+/// Everything that waits parks a G, and blocks an OS thread.
+///
+/// ```
+/// # pirn_runtime::run(|| {
+/// let (s, r) = pirn_channels::bounded(1);
+/// pirn_runtime::go(move || {
+///     for i in 0..3 {
+///         s.send(i).unwrap();
+///     }
+/// });
+/// assert_eq!(r.iter().collect::<Vec<_>>(), [0, 1, 2]);
+/// # });
+/// ```
+pub struct Receiver<T> {
+    pub(crate) flavor: Flavor<T>,
+}
+
+/// Where a receiver's values come from.
+pub(crate) enum Flavor<T> {
+    Channel(Arc<Channel<T>>),
+    /// The clock; its channels give `Instant`s, so `T` is that.
+    Clock(Arc<dyn Clock + Send + Sync>, fn(Instant) -> T),
+    Never,
+}
+
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
+
+impl<T> Receiver<T> {
+    /// Receives if it can be done without waiting.
+    ///
+    /// # Errors
+    /// `Empty` if nothing is there; `Disconnected` if nothing will ever be.
+    ///
+    /// ```
+    /// use pirn_channels::{TryRecvError, unbounded};
+    ///
+    /// let (s, r) = unbounded();
+    /// assert_eq!(r.try_recv(), Err(TryRecvError::Empty));
+    /// s.send(5).unwrap();
+    /// drop(s);
+    /// assert_eq!(r.try_recv(), Ok(5));
+    /// assert_eq!(r.try_recv(), Err(TryRecvError::Disconnected));
+    /// ```
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        match &self.flavor {
+            Flavor::Channel(channel) => channel.try_recv(),
+            Flavor::Clock(clock, value) => clock.take().map(value).ok_or(TryRecvError::Empty),
+            Flavor::Never => Err(TryRecvError::Empty),
+        }
+    }
+
+    /// Receives, and waits until there is a value.
+    ///
+    /// # Errors
+    /// If the channel is empty and disconnected, also when that happens meanwhile.
+    ///
+    /// ```
+    /// use pirn_channels::{RecvError, unbounded};
+    ///
+    /// let (s, r) = unbounded();
+    /// s.send(5).unwrap();
+    /// drop(s);
+    /// assert_eq!(r.recv(), Ok(5));
+    /// assert_eq!(r.recv(), Err(RecvError));
+    /// ```
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.recv_until(Until::Ever).map_err(|_| RecvError)
+    }
+
+    /// Receives, and waits for `timeout` at most.
+    ///
+    /// # Errors
+    /// `Timeout` or `Disconnected`.
+    ///
+    /// ```
+    /// use pirn_channels::{RecvTimeoutError, unbounded};
+    /// use std::time::Duration;
+    ///
+    /// let (_s, r) = unbounded::<i32>();
+    /// assert_eq!(r.recv_timeout(Duration::from_millis(5)), Err(RecvTimeoutError::Timeout));
+    /// ```
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        self.recv_until(Until::For(timeout))
+    }
+
+    /// Receives, and waits until `deadline` at most.
+    ///
+    /// # Errors
+    /// `Timeout` or `Disconnected`.
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        self.recv_until(Until::At(deadline))
+    }
+
+    #[inline]
+    fn recv_until(&self, until: Until) -> Result<T, RecvTimeoutError> {
+        match &self.flavor {
+            Flavor::Channel(channel) => channel.recv(until),
+            Flavor::Clock(clock, value) => recv_moment(&**clock, until.deadline()).map(value),
+            Flavor::Never => {
+                let deadline = until.deadline();
+                wait_for_nothing(deadline);
+                Err(RecvTimeoutError::Timeout)
+            }
+        }
+    }
+
+    /// Whether nothing is there to be received. Unbuffered channels are always empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there is no room in the channel. Unbuffered ones are always full.
+    pub fn is_full(&self) -> bool {
+        self.capacity().is_some_and(|capacity| self.len() >= capacity)
+    }
+
+    /// How many values lie in the channel.
+    pub fn len(&self) -> usize {
+        match &self.flavor {
+            Flavor::Channel(channel) => channel.len(),
+            Flavor::Clock(clock, _) => usize::from(clock.due().is_some_and(|due| Instant::now() >= due)),
+            Flavor::Never => 0,
+        }
+    }
+
+    /// How many values it holds at most. None: there is no limit.
+    pub fn capacity(&self) -> Option<usize> {
+        match &self.flavor {
+            Flavor::Channel(channel) => channel.capacity(),
+            Flavor::Clock(..) => Some(1),
+            Flavor::Never => Some(0),
+        }
+    }
+
+    /// Whether both receive from the same channel.
+    pub fn same_channel(&self, other: &Receiver<T>) -> bool {
+        match (&self.flavor, &other.flavor) {
+            (Flavor::Channel(a), Flavor::Channel(b)) => Arc::ptr_eq(a, b),
+            (Flavor::Clock(a, _), Flavor::Clock(b, _)) => Arc::ptr_eq(a, b),
+            (Flavor::Never, Flavor::Never) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Waits for a channel of the clock.
+fn recv_moment(clock: &dyn Clock, deadline: Option<Instant>) -> Result<Instant, RecvTimeoutError> {
+    loop {
+        if let Some(moment) = clock.take() {
+            return Ok(moment);
+        }
+        let until = match (clock.due(), deadline) {
+            (None, deadline) => {
+                wait_for_nothing(deadline);
+                return Err(RecvTimeoutError::Timeout);
+            }
+            (Some(due), Some(deadline)) if deadline < due => {
+                wait_for_nothing(Some(deadline));
+                return Err(RecvTimeoutError::Timeout);
+            }
+            (Some(due), _) => due,
+        };
+        while Instant::now() < until {
+            park_until(WaitReason::ChanReceive, until);
+        }
+    }
+}
+
+/// Waits until a deadline, or for ever.
+fn wait_for_nothing(deadline: Option<Instant>) {
+    loop {
+        match deadline {
+            None => park_for(WaitReason::ChanReceiveNever),
+            Some(deadline) if Instant::now() >= deadline => return,
+            Some(deadline) => park_until(WaitReason::ChanReceiveNever, deadline),
+        }
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Receiver<T> {
+        let flavor = match &self.flavor {
+            Flavor::Channel(channel) => {
+                // Relaxed: as for senders.
+                channel.receivers.fetch_add(1, Ordering::Relaxed);
+                Flavor::Channel(channel.clone())
+            }
+            Flavor::Clock(clock, value) => Flavor::Clock(clock.clone(), *value),
+            Flavor::Never => Flavor::Never,
+        };
+        Receiver { flavor }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if let Flavor::Channel(channel) = &self.flavor
+            // AcqRel: as for senders.
+            && channel.receivers.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            channel.close_and_discard();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Receiver { .. }")
+    }
+}

@@ -1,0 +1,70 @@
+//! Channels of the clock: what they give is the time, and nobody sends it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Gives one moment, once it has come.
+#[derive(Debug)]
+pub(crate) struct At {
+    moment: Instant,
+    taken: AtomicBool,
+}
+
+impl At {
+    pub(crate) fn new(moment: Instant) -> At {
+        At { moment, taken: AtomicBool::new(false) }
+    }
+}
+
+/// Gives a moment again and again; those that nobody took in time are left out.
+#[derive(Debug)]
+pub(crate) struct Tick {
+    period: Duration,
+    /// None: it does not fit.
+    next: Mutex<Option<Instant>>,
+}
+
+impl Tick {
+    pub(crate) fn new(period: Duration, first: Instant) -> Tick {
+        Tick { period, next: Mutex::new(Some(first)) }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        *self.next.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// What the two have in common.
+pub(crate) trait Clock {
+    /// When it gives something. None: never again.
+    fn due(&self) -> Option<Instant>;
+    /// Takes what it has to give now.
+    fn take(&self) -> Option<Instant>;
+}
+
+impl Clock for At {
+    fn due(&self) -> Option<Instant> {
+        (!self.taken.load(Ordering::Relaxed)).then_some(self.moment)
+    }
+
+    fn take(&self) -> Option<Instant> {
+        // Relaxed: one of those who swap gets it; nothing is passed on by it.
+        let has_come = !self.taken.load(Ordering::Relaxed) && Instant::now() >= self.moment;
+        (has_come && !self.taken.swap(true, Ordering::Relaxed)).then_some(self.moment)
+    }
+}
+
+impl Clock for Tick {
+    fn due(&self) -> Option<Instant> {
+        self.next()
+    }
+
+    fn take(&self) -> Option<Instant> {
+        let mut next = self.next.lock().unwrap_or_else(|e| e.into_inner());
+        let now = Instant::now();
+        let due = next.filter(|due| now >= *due)?;
+        *next = now.checked_add(self.period);
+        Some(due)
+    }
+}

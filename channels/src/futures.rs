@@ -1,0 +1,338 @@
+//! The operations for async tasks. Each waits in the same line as everybody else.
+//!
+//! A future may be dropped at any time and waits for nobody then: a value that it has received and not given out goes
+//! back, and of one that was promised to it the sender finds that it has gone.
+
+use crate::channel::{Flavor, Receiver, Sender};
+use crate::core::{Channel, Given, Taken};
+use crate::error::{RecvError, SendError};
+use crate::loom::Unparker;
+use crate::wait::wake;
+use crate::waiter::{Outcome, Ticket, Waiter};
+use futures_core::Stream;
+use futures_timer::Delay;
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+/// The place of an async operation in a line. It lies in a pinned future.
+struct Place<T> {
+    ticket: Ticket,
+    waiter: Waiter,
+    slot: UnsafeCell<MaybeUninit<T>>,
+    _pinned: PhantomPinned,
+}
+
+impl<T> Place<T> {
+    fn new(unparker: Unparker, slot: MaybeUninit<T>) -> Place<T> {
+        Place {
+            ticket: Ticket::of(unparker, false),
+            waiter: Waiter::new(0, false),
+            slot: UnsafeCell::new(slot),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// The waiter, ready to stand in the line.
+    ///
+    /// # Safety
+    /// The place stays where it is until it has been told or is out of the line.
+    unsafe fn arm(&self) -> *const Waiter {
+        // SAFETY: as the caller promises.
+        unsafe { self.waiter.belongs_to(&raw const self.ticket, self.slot.get().cast()) }
+    }
+
+    /// Takes the value out of the slot.
+    ///
+    /// # Safety
+    /// There is one, and it is taken once.
+    unsafe fn value(&self) -> T {
+        // SAFETY: who is told, or out of the line, is alone with its slot.
+        let slot = unsafe { &*self.slot.get() };
+        // SAFETY: as the caller promises.
+        unsafe { slot.assume_init_read() }
+    }
+
+    /// What became of it, or else from now on `waker` is told.
+    fn poll(&self, channel: &Channel<T>, waker: &Waker) -> Poll<Outcome> {
+        if let Some(outcome) = self.ticket.outcome() {
+            return Poll::Ready(outcome);
+        }
+        let new = Unparker::from(waker.clone());
+        let state = channel.lock();
+        if let Some(outcome) = self.ticket.outcome() {
+            return Poll::Ready(outcome);
+        }
+        // SAFETY: the lock is held, and the operation is the caller.
+        let old = unsafe { self.ticket.replace_unparker(new) };
+        drop(state);
+        // A waker's destructor is the user's code, so the lock has been given back.
+        drop(old);
+        Poll::Pending
+    }
+}
+
+/// What [`Sender::send_async`] returns: resolves when the value is sent.
+///
+/// Dropped before, it has not sent the value, and drops it.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct SendFuture<'a, T> {
+    sender: &'a Sender<T>,
+    value: Option<T>,
+    place: Option<Place<T>>,
+}
+
+// SAFETY: what the line has of it is used under the channel's lock; the value may be sent.
+unsafe impl<T: Send> Send for SendFuture<'_, T> {}
+
+impl<T> Sender<T> {
+    /// As [`send`](Self::send), for async tasks.
+    ///
+    /// ```
+    /// let (s, r) = pirn_channels::bounded(1);
+    /// pirn_runtime::block_on(async {
+    ///     s.send_async(1).await.unwrap();
+    ///     assert_eq!(r.recv_async().await, Ok(1));
+    /// });
+    /// ```
+    pub fn send_async(&self, msg: T) -> SendFuture<'_, T> {
+        SendFuture { sender: self, value: Some(msg), place: None }
+    }
+}
+
+impl<T> Future for SendFuture<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: the place is moved neither here nor below.
+        let this = unsafe { self.get_unchecked_mut() };
+        let channel = &*this.sender.channel;
+        if let Some(place) = &this.place {
+            let outcome = ready!(place.poll(channel, cx.waker()));
+            if outcome != Outcome::Done {
+                // SAFETY: a sender whose value was not taken has it.
+                this.value = Some(unsafe { place.value() });
+            }
+            this.place = None;
+            match outcome {
+                Outcome::Done => return Poll::Ready(Ok(())),
+                Outcome::Closed => {
+                    return Poll::Ready(Err(SendError(this.value.take().expect("it has come back"))));
+                }
+                _ => {}
+            }
+        }
+        // A waker's clone is the user's code, so it is made before the lock is taken.
+        let unparker = Unparker::from(cx.waker().clone());
+        let value = this.value.take().expect("a future is not polled after its end");
+        let mut state = channel.lock();
+        match state.give(value) {
+            Given::Done(told) => {
+                drop(state);
+                wake(told);
+                return Poll::Ready(Ok(()));
+            }
+            Given::Closed(value) => return Poll::Ready(Err(SendError(value))),
+            Given::Full(value) => {
+                let place = this.place.insert(Place::new(unparker, MaybeUninit::new(value)));
+                // SAFETY: the future is pinned, and takes the place out of the line when it is dropped.
+                let waiter = unsafe { place.arm() };
+                // SAFETY: as above.
+                unsafe { state.senders.push(waiter) };
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<T> Drop for SendFuture<'_, T> {
+    fn drop(&mut self) {
+        let Some(place) = &self.place else { return };
+        let was_queued = self.sender.channel.lock().senders.remove(&place.waiter);
+        if was_queued || place.ticket.outcome() == Some(Outcome::Closed) {
+            // SAFETY: a sender whose value was not taken has it.
+            drop(unsafe { place.value() });
+        }
+    }
+}
+
+impl<T> fmt::Debug for SendFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SendFuture { .. }")
+    }
+}
+
+/// What [`Receiver::recv_async`] returns: resolves to a value, or to the end of the channel.
+///
+/// Dropped before, it has received nothing.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct RecvFuture<'a, T> {
+    receiver: &'a Receiver<T>,
+    place: Option<Place<T>>,
+    delay: Option<Delay>,
+}
+
+// SAFETY: as for `SendFuture`.
+unsafe impl<T: Send> Send for RecvFuture<'_, T> {}
+
+impl<T> Receiver<T> {
+    /// As [`recv`](Self::recv), for async tasks.
+    ///
+    /// It is safe to drop the future, in a `select!` for example: a value that was not given out is the next one's.
+    ///
+    /// ```
+    /// # pirn_runtime::run(|| {
+    /// let (s, r) = pirn_channels::bounded(0);
+    /// pirn_runtime::go(move || s.send("from a goroutine").unwrap());
+    /// pirn_runtime::block_on(async { assert_eq!(r.recv_async().await, Ok("from a goroutine")) });
+    /// # });
+    /// ```
+    pub fn recv_async(&self) -> RecvFuture<'_, T> {
+        RecvFuture { receiver: self, place: None, delay: None }
+    }
+
+    /// The values as a [`Stream`], which ends when the channel is empty and disconnected.
+    ///
+    /// ```
+    /// # use futures_core::Stream;
+    /// use std::future::poll_fn;
+    /// use std::pin::pin;
+    ///
+    /// let (s, r) = pirn_channels::unbounded();
+    /// s.send(1).unwrap();
+    /// drop(s);
+    /// let mut values = pin!(r.stream());
+    /// pirn_runtime::block_on(async {
+    ///     assert_eq!(poll_fn(|cx| values.as_mut().poll_next(cx)).await, Some(1));
+    ///     assert_eq!(poll_fn(|cx| values.as_mut().poll_next(cx)).await, None);
+    /// });
+    /// ```
+    pub fn stream(&self) -> RecvStream<'_, T> {
+        RecvStream { next: self.recv_async() }
+    }
+}
+
+impl<T> RecvFuture<'_, T> {
+    fn poll_channel(&mut self, channel: &Channel<T>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        if let Some(place) = &self.place {
+            let outcome = ready!(place.poll(channel, cx.waker()));
+            // SAFETY: it was put there.
+            let value = (outcome == Outcome::Done).then(|| unsafe { place.value() });
+            self.place = None;
+            match outcome {
+                Outcome::Retry => {}
+                _ => return Poll::Ready(value.ok_or(RecvError)),
+            }
+        }
+        // As in `SendFuture`.
+        let unparker = Unparker::from(cx.waker().clone());
+        let mut state = channel.lock();
+        let claimed = match state.take() {
+            Taken::Value(value, told) => {
+                drop(state);
+                wake(told);
+                return Poll::Ready(Ok(value));
+            }
+            Taken::Closed => return Poll::Ready(Err(RecvError)),
+            Taken::Empty => None,
+            Taken::Claimed(sender) => Some(sender),
+        };
+        let place = self.place.insert(Place::new(unparker, MaybeUninit::uninit()));
+        // SAFETY: the future is pinned, and takes the place out of the line when it is dropped.
+        let waiter = unsafe { place.arm() };
+        match claimed {
+            Some(sender) => {
+                let told = state.promise(sender, waiter);
+                drop(state);
+                told.unpark();
+            }
+            // SAFETY: as above.
+            None => unsafe { state.receivers.push(waiter) },
+        }
+        return Poll::Pending;
+    }
+
+    fn poll_delay(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let left = due.saturating_duration_since(Instant::now());
+        let delay = self.delay.get_or_insert_with(|| Delay::new(left));
+        let polled = Pin::new(delay).poll(cx);
+        if polled.is_ready() {
+            self.delay = None;
+        }
+        polled
+    }
+}
+
+impl<T> Future for RecvFuture<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: the place is not moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        match &this.receiver.flavor {
+            Flavor::Channel(channel) => this.poll_channel(channel, cx),
+            Flavor::Clock(clock, value) => loop {
+                if let Some(moment) = clock.take() {
+                    return Poll::Ready(Ok(value(moment)));
+                }
+                let Some(due) = clock.due() else { return Poll::Pending };
+                ready!(this.poll_delay(due, cx));
+            },
+            Flavor::Never => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for RecvFuture<'_, T> {
+    fn drop(&mut self) {
+        let (Some(place), Flavor::Channel(channel)) = (&self.place, &self.receiver.flavor) else { return };
+        let mut state = channel.lock();
+        if state.receivers.remove(&place.waiter) {
+            return;
+        }
+        let told = match place.ticket.outcome() {
+            // SAFETY: it was put there.
+            Some(Outcome::Done) => state.give_back(unsafe { place.value() }),
+            Some(_) => None,
+            None => {
+                state.abandon(&place.waiter);
+                None
+            }
+        };
+        drop(state);
+        wake(told);
+    }
+}
+
+impl<T> fmt::Debug for RecvFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecvFuture { .. }")
+    }
+}
+
+/// What [`Receiver::stream`] returns.
+#[must_use = "streams do nothing unless they are polled"]
+pub struct RecvStream<'a, T> {
+    next: RecvFuture<'a, T>,
+}
+
+impl<T> Stream for RecvStream<'_, T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        // SAFETY: the future in it is pinned as the stream is. It may be polled again after its end: it begins anew.
+        let next = unsafe { self.map_unchecked_mut(|stream| &mut stream.next) };
+        next.poll(cx).map(Result::ok)
+    }
+}
+
+impl<T> fmt::Debug for RecvStream<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecvStream { .. }")
+    }
+}

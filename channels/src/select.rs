@@ -1,0 +1,278 @@
+//! [`Select`]: one of several operations, whichever can be done first.
+
+use crate::cases::{CASES_INLINE, Case, Handle, Want, try_cases, wait_cases};
+use crate::channel::{Flavor, Receiver, Sender};
+use crate::core::Given;
+use crate::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
+use crate::wait::{Until, wake};
+use crate::waiter::Token;
+use smallvec::SmallVec;
+use std::fmt;
+use std::mem;
+use std::ptr;
+use std::thread::panicking;
+use std::time::{Duration, Instant};
+
+/// Selects from a list of operations that is known only at run time; [`select!`](crate::select!) is easier where it is
+/// known before.
+///
+/// Operations are added with [`send`](Self::send) and [`recv`](Self::recv), which return their numbers, counted from 0.
+/// If several are ready, one of them is chosen at random. What was selected has to be completed with
+/// [`SelectedOperation::send`] or [`SelectedOperation::recv`].
+///
+/// ```
+/// use pirn_channels::{Select, unbounded};
+///
+/// let (s1, r1) = unbounded();
+/// let (_s2, r2) = unbounded::<i32>();
+/// s1.send(10).unwrap();
+///
+/// let mut sel = Select::new();
+/// let first = sel.recv(&r1);
+/// let second = sel.recv(&r2);
+/// let oper = sel.select();
+/// match oper.index() {
+///     i if i == first => assert_eq!(oper.recv(&r1), Ok(10)),
+///     i if i == second => assert!(oper.recv(&r2).is_err()),
+///     _ => unreachable!(),
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Select<'a> {
+    cases: SmallVec<[Case<'a>; CASES_INLINE]>,
+    next_index: usize,
+    biased: bool,
+}
+
+// SAFETY: a select only chooses. That touches a value no more than a send to another thread does, and to complete an
+// operation one needs the `Sender` or `Receiver` itself, which decides about threads.
+unsafe impl Send for Select<'_> {}
+// SAFETY: through a shared reference it can only be cloned.
+unsafe impl Sync for Select<'_> {}
+
+impl Default for Select<'_> {
+    fn default() -> Self {
+        Select::new()
+    }
+}
+
+impl<'a> Select<'a> {
+    /// A list without operations.
+    pub fn new() -> Select<'a> {
+        Select { cases: SmallVec::new(), next_index: 0, biased: false }
+    }
+
+    /// A list without operations, of which, if several are ready, the first is chosen.
+    pub fn new_biased() -> Select<'a> {
+        Select { biased: true, ..Select::new() }
+    }
+
+    /// Adds a send, and returns its number.
+    pub fn send<T>(&mut self, s: &'a Sender<T>) -> usize {
+        self.add(s)
+    }
+
+    /// Adds a receive, and returns its number.
+    pub fn recv<T>(&mut self, r: &'a Receiver<T>) -> usize {
+        self.add(r)
+    }
+
+    fn add(&mut self, handle: &'a dyn Handle) -> usize {
+        let index = self.next_index;
+        self.cases.push(Case { handle, index });
+        self.next_index += 1;
+        index
+    }
+
+    /// Takes an operation off the list, for example because its channel is disconnected. The numbers of the others stay.
+    ///
+    /// # Panics
+    /// If there is no operation of that number.
+    pub fn remove(&mut self, index: usize) {
+        assert!(index < self.next_index, "index out of bounds; {index} >= {}", self.next_index);
+        let at = self.cases.iter().position(|case| case.index == index).expect("no operation with this index");
+        // The order is that of a biased select.
+        self.cases.remove(at);
+    }
+
+    /// Selects an operation that is ready now.
+    ///
+    /// A disconnected channel is always ready.
+    ///
+    /// # Errors
+    /// If none is.
+    pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
+        try_cases(&self.cases, self.want(false)).map(|chosen| self.selected(chosen)).ok_or(TrySelectError)
+    }
+
+    /// Waits until an operation is ready, and selects it.
+    ///
+    /// # Panics
+    /// If there are no operations.
+    pub fn select(&mut self) -> SelectedOperation<'a> {
+        assert!(!self.cases.is_empty(), "no operations have been added to `Select`");
+        let chosen = wait_cases(&self.cases, self.want(false), Until::Ever);
+        self.selected(chosen.expect("who waits for ever has got something"))
+    }
+
+    /// Waits until an operation is ready, for `timeout` at most, and selects it.
+    ///
+    /// # Errors
+    /// If none was ready in time.
+    pub fn select_timeout(&mut self, timeout: Duration) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
+        self.select_until(Until::For(timeout))
+    }
+
+    /// Waits until an operation is ready, until `deadline` at most, and selects it.
+    ///
+    /// # Errors
+    /// If none was ready in time.
+    pub fn select_deadline(&mut self, deadline: Instant) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
+        self.select_until(Until::At(deadline))
+    }
+
+    fn select_until(&mut self, until: Until) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
+        wait_cases(&self.cases, self.want(false), until).map(|chosen| self.selected(chosen)).ok_or(SelectTimeoutError)
+    }
+
+    /// Looks for an operation that is ready now, and returns its number.
+    ///
+    /// It may be ready no more when one comes to do it; and may rarely never have been. Use `try_send` or `try_recv`.
+    ///
+    /// # Errors
+    /// If none is.
+    pub fn try_ready(&mut self) -> Result<usize, TryReadyError> {
+        try_cases(&self.cases, self.want(true)).map(|(i, _)| self.cases[i].index).ok_or(TryReadyError)
+    }
+
+    /// Waits until an operation is ready, and returns its number. See [`try_ready`](Self::try_ready).
+    ///
+    /// # Panics
+    /// If there are no operations.
+    pub fn ready(&mut self) -> usize {
+        assert!(!self.cases.is_empty(), "no operations have been added to `Select`");
+        let chosen = wait_cases(&self.cases, self.want(true), Until::Ever);
+        self.cases[chosen.expect("who waits for ever has got something").0].index
+    }
+
+    /// Waits until an operation is ready, for `timeout` at most, and returns its number. See
+    /// [`try_ready`](Self::try_ready).
+    ///
+    /// # Errors
+    /// If none was ready in time.
+    pub fn ready_timeout(&mut self, timeout: Duration) -> Result<usize, ReadyTimeoutError> {
+        self.ready_until(Until::For(timeout))
+    }
+
+    /// Waits until an operation is ready, until `deadline` at most, and returns its number. See
+    /// [`try_ready`](Self::try_ready).
+    ///
+    /// # Errors
+    /// If none was ready in time.
+    pub fn ready_deadline(&mut self, deadline: Instant) -> Result<usize, ReadyTimeoutError> {
+        self.ready_until(Until::At(deadline))
+    }
+
+    fn ready_until(&mut self, until: Until) -> Result<usize, ReadyTimeoutError> {
+        let chosen = wait_cases(&self.cases, self.want(true), until);
+        chosen.map(|(i, _)| self.cases[i].index).ok_or(ReadyTimeoutError)
+    }
+
+    fn want(&self, watch: bool) -> Want {
+        Want { biased: self.biased, watch }
+    }
+
+    fn selected(&self, (i, token): (usize, Token)) -> SelectedOperation<'a> {
+        let Case { handle, index } = self.cases[i];
+        SelectedOperation { handle, index, token }
+    }
+}
+
+impl fmt::Debug for Select<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Select { .. }")
+    }
+}
+
+/// An operation that was selected and has to be completed, with the sender or receiver that was added to the list.
+///
+/// # Panics
+/// If it is dropped instead. Nothing is lost then: what was chosen is undone.
+#[must_use = "an operation that was selected has to be completed"]
+pub struct SelectedOperation<'a> {
+    handle: &'a dyn Handle,
+    index: usize,
+    token: Token,
+}
+
+impl SelectedOperation<'_> {
+    /// The number of the operation.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Completes a send.
+    ///
+    /// # Errors
+    /// The value, if the channel is disconnected.
+    ///
+    /// # Panics
+    /// If the operation was not added with this very `s`.
+    pub fn send<T>(self, s: &Sender<T>, msg: T) -> Result<(), SendError<T>> {
+        assert!(self.is_of(s), "passed a sender that wasn't selected");
+        let token = self.complete();
+        let mut state = s.channel.lock();
+        let given = state.complete_send(token, msg);
+        drop(state);
+        match given {
+            Given::Done(told) => {
+                wake(told);
+                Ok(())
+            }
+            Given::Full(value) | Given::Closed(value) => Err(SendError(value)),
+        }
+    }
+
+    /// Completes a receive.
+    ///
+    /// # Errors
+    /// If the channel is empty and disconnected.
+    ///
+    /// # Panics
+    /// If the operation was not added with this very `r`.
+    pub fn recv<T>(self, r: &Receiver<T>) -> Result<T, RecvError> {
+        assert!(self.is_of(r), "passed a receiver that wasn't selected");
+        let token = self.complete();
+        match (&r.flavor, token) {
+            (Flavor::Channel(channel), Token::Staged(_)) => channel.lock().complete_receive(token).ok_or(RecvError),
+            (Flavor::Clock(_, value), Token::Moment(moment)) => Ok(value(moment)),
+            _ => Err(RecvError),
+        }
+    }
+
+    fn is_of<H>(&self, handle: &H) -> bool {
+        ptr::addr_eq(self.handle, handle)
+    }
+
+    /// It is being completed, so dropping it is no mistake.
+    fn complete(self) -> Token {
+        let token = self.token;
+        mem::forget(self);
+        token
+    }
+}
+
+impl Drop for SelectedOperation<'_> {
+    fn drop(&mut self) {
+        self.handle.release(self.token);
+        if !panicking() {
+            panic!("dropped `SelectedOperation` without completing the operation");
+        }
+    }
+}
+
+impl fmt::Debug for SelectedOperation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SelectedOperation { .. }")
+    }
+}

@@ -1,0 +1,41 @@
+//! What pirn's other crates wait with. No part of the public API: it may change at any time.
+
+use crate::os::now_ns;
+use crate::park;
+use crate::sched::Entered;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+pub use crate::probe::WaitReason;
+
+/// Parks the caller, who says why.
+#[inline]
+pub fn park_for(reason: WaitReason) {
+    park::park_for(reason);
+}
+
+/// Parks the caller, who says why, until `deadline` at the latest.
+pub fn park_until(reason: WaitReason, deadline: Instant) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    park::park_until(reason, now_ns().saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)));
+}
+
+/// Parks the caller, who says why, also when its runtime closes: for what must be waited for.
+pub fn park_uninterruptibly(reason: WaitReason) {
+    park::park_uninterruptibly(reason);
+}
+
+/// A random number, good enough to be fair.
+#[inline]
+pub fn random() -> u64 {
+    if let Some(entered) = Entered::new()
+        && let Some(p) = entered.p()
+    {
+        return p.random();
+    }
+    // Off the Ms: the golden ratio spreads the seeds, two rounds of multiplying mix them (splitmix64).
+    static SEED: AtomicU64 = AtomicU64::new(0);
+    let seed = SEED.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+    let mixed = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb) >> 16
+}
