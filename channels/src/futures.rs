@@ -135,16 +135,16 @@ impl<T> Future for SendFuture<'_, T> {
             Given::Done(told) => {
                 drop(state);
                 wake(told);
-                return Poll::Ready(Ok(()));
+                Poll::Ready(Ok(()))
             }
-            Given::Closed(value) => return Poll::Ready(Err(SendError(value))),
+            Given::Closed(value) => Poll::Ready(Err(SendError(value))),
             Given::Full(value) => {
                 let place = this.place.insert(Place::new(unparker, MaybeUninit::new(value)));
                 // SAFETY: the future is pinned, and takes the place out of the line when it is dropped.
                 let waiter = unsafe { place.arm() };
                 // SAFETY: as above.
                 unsafe { state.senders.push(waiter) };
-                return Poll::Pending;
+                Poll::Pending
             }
         }
     }
@@ -254,7 +254,7 @@ impl<T> RecvFuture<'_, T> {
             // SAFETY: as above.
             None => unsafe { state.receivers.push(waiter) },
         }
-        return Poll::Pending;
+        Poll::Pending
     }
 
     fn poll_delay(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
