@@ -1,0 +1,14 @@
+//! Channels and select: crossbeam-channel's API, name for name, with Go's behaviour.
+//!
+//! Until the channels themselves are there, others stand in for them.
+
+mod stand_in;
+
+pub use crossbeam_channel::{
+    ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError, SendTimeoutError, TryReadyError,
+    TryRecvError, TrySelectError, TrySendError,
+};
+pub use stand_in::{
+    IntoIter, Iter, Receiver, RecvFuture, RecvStream, Select, SelectedOperation, SendFuture, Sender, TryIter, after,
+    at, bounded, never, tick, unbounded,
+};
