@@ -2,7 +2,14 @@
 //!
 //! Until the channels themselves are there, others stand in for them.
 
+mod select_macro;
 mod stand_in;
+
+/// What the macros expand to.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::select_macro::{biased, fair, is_chosen, none_chosen, one, sleep, the_chosen, wait, wait_for_ever};
+}
 
 pub use crossbeam_channel::{
     ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError, SendTimeoutError, TryReadyError,
