@@ -174,10 +174,10 @@ fn send_to_all(mut s: Vec<Sender<u64>>, n: u64) {
     let mut next = [0; 4];
     for _ in 0..4 * n {
         let chosen = select! {
-            send(s[0], next[0]) -> result => { result.unwrap(); 0 }
-            send(s[1], next[1]) -> result => { result.unwrap(); 1 }
-            send(s[2], next[2]) -> result => { result.unwrap(); 2 }
-            send(s[3], next[3]) -> result => { result.unwrap(); 3 }
+            send(s[0], next[0]) -> result => { result.expect("nothing is closed"); 0 }
+            send(s[1], next[1]) -> result => { result.expect("nothing is closed"); 1 }
+            send(s[2], next[2]) -> result => { result.expect("nothing is closed"); 2 }
+            send(s[3], next[3]) -> result => { result.expect("nothing is closed"); 3 }
         };
         next[chosen] += 1;
         if next[chosen] == n {
@@ -197,7 +197,7 @@ fn receive_from_all(mut r: Vec<Receiver<u64>>, n: u64) -> u64 {
             recv(r[2]) -> message => (2, message),
             recv(r[3]) -> message => (3, message),
         };
-        sum += message.unwrap();
+        sum += message.expect("nothing is closed");
         received[chosen] += 1;
         if received[chosen] == n {
             r[chosen] = never();

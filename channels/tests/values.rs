@@ -187,7 +187,9 @@ fn exchange(cap: Option<usize>, senders: &[Kind], receivers: &[Kind], n: usize) 
         .enumerate()
         .map(|(nth, kind)| {
             let (kind, s, census) = (*kind, s.clone(), census.clone());
-            kind.go(move || (nth * n..(nth + 1) * n).for_each(|id| kind.send(&s, item(&census, id)).unwrap()))
+            kind.go(move || {
+                (nth * n..(nth + 1) * n).for_each(|id| kind.send(&s, item(&census, id)).expect("it is open"))
+            })
         })
         .collect();
     drop(s);
