@@ -260,3 +260,88 @@ fn a_wrong_number_of_passes_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "usage: ring [PASSES]\n");
 }
+
+/// What an example prints, to the letter.
+#[track_caller]
+fn prints(name: &str, lines: &[&str]) {
+    for procs in ["1", "2", "4"] {
+        let (out, complaints) = run(program(name).env("PIRN_MAXPROCS", procs));
+        assert_eq!(out.lines().collect::<Vec<_>>(), lines, "{name} on {procs} Ps");
+        assert_eq!(complaints, "", "{name} on {procs} Ps");
+    }
+}
+
+#[test]
+fn prime_sieve() {
+    prints("prime_sieve", &["2 3 5 7 11 13 17 19 23 29"]);
+    let (out, _) = run(program("prime_sieve").arg("100"));
+    assert!(out.ends_with(" 523 541\n"), "{out}");
+}
+
+#[test]
+fn ping_pong() {
+    prints("ping_pong", &["ping 1", "pong 2", "ping 3", "pong 4", "ping 5", "pong 6", "pong leaves", "ping leaves"]);
+}
+
+#[test]
+fn worker_pool() {
+    let done = "9 jobs done: [1, 4, 9, 16, 25, 36, 49, 64, 81]";
+    prints("worker_pool", &["job 10 comes back: the pool is closed", done]);
+}
+
+#[test]
+fn fan_in() {
+    prints("fan_in", &["[1, 4, 9, 16, 25, 36, 49, 64, 81, 100]"]);
+}
+
+#[test]
+fn pipeline() {
+    prints("pipeline", &["1", "16", "81", "256", "625"]);
+}
+
+#[test]
+fn select_timeout() {
+    prints("select_timeout", &["nothing yet", "nothing for 10 ms", "the answer is 42"]);
+}
+
+#[test]
+fn quit_channel() {
+    let numbers = ["0", "1", "1", "2", "3", "5", "8", "13", "21", "34"];
+    let end = ["quit", "it has sent 10 numbers"];
+    prints("quit_channel", &[&numbers[..], &end].concat());
+}
+
+#[test]
+fn heartbeat() {
+    prints("heartbeat", &["heartbeat 1", "heartbeat 2", "heartbeat 3", "no heartbeat for 500 ms: it is stuck"]);
+}
+
+#[test]
+fn priority_select() {
+    prints("priority_select", &["urgent 1", "urgent 2", "urgent 3", "normal 1", "normal 2", "normal 3"]);
+}
+
+#[test]
+fn nil_merge() {
+    prints("nil_merge", &["[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 17, 19]"]);
+}
+
+#[test]
+fn parallel_map() {
+    prints("parallel_map", &["in order: true", "at once: 10", "Err(\"81 is odd\")"]);
+}
+
+#[test]
+fn semaphore() {
+    prints("semaphore", &["100 jobs, at most 2 at a time"]);
+}
+
+#[test]
+fn signal() {
+    prints("signal", &["done: 42", "ready: 0 at the goal", "go: [1, 2, 3] at the goal"]);
+}
+
+#[test]
+fn generator() {
+    prints("generator", &["all: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]", "five: [1, 2, 3, 4, 5]"]);
+}

@@ -7,7 +7,7 @@
 //! wait for each other to make up their minds. Go's runtime does it so (`selectgo`).
 
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::{Offered, Taken};
+use crate::core::{CAN_GIVE, CAN_TAKE, Offered, Taken};
 use crate::lock::Lock;
 use crate::loom::{Unparker, WaitReason, random};
 use crate::wait::{Until, wake};
@@ -28,8 +28,8 @@ pub(crate) trait Handle {
     /// When it may become ready by itself.
     fn due(&self) -> Option<Instant>;
 
-    /// Whether it is worth while to take the lock.
-    fn may_proceed(&self) -> bool;
+    /// Whether it is worth while to take the lock, and a number that is another one when something has changed.
+    fn look(&self) -> (bool, usize);
 
     /// Chooses the operation if it is ready.
     ///
@@ -81,8 +81,9 @@ impl<T> Handle for Sender<T> {
         None
     }
 
-    fn may_proceed(&self) -> bool {
-        self.channel.may_give()
+    fn look(&self) -> (bool, usize) {
+        let hint = self.channel.hint();
+        (hint & CAN_GIVE != 0, hint)
     }
 
     unsafe fn choose(&self) -> Choice {
@@ -104,7 +105,7 @@ impl<T> Handle for Sender<T> {
         // SAFETY: the caller has the lock.
         let mut state = unsafe { self.channel.locked() };
         // SAFETY: as the caller promises.
-        unsafe { state.senders.push(waiter) };
+        unsafe { state.queue_sender(waiter) };
         state.keep();
     }
 
@@ -133,11 +134,14 @@ impl<T> Handle for Receiver<T> {
         }
     }
 
-    fn may_proceed(&self) -> bool {
+    fn look(&self) -> (bool, usize) {
         match &self.flavor {
-            Flavor::Channel(channel) => channel.may_take(),
-            Flavor::Clock(clock, _) => clock.due().is_some_and(|due| Instant::now() >= due),
-            Flavor::Never => false,
+            Flavor::Channel(channel) => {
+                let hint = channel.hint();
+                (hint & CAN_TAKE != 0, hint)
+            }
+            Flavor::Clock(clock, _) => (clock.due().is_some_and(|due| Instant::now() >= due), 0),
+            Flavor::Never => (false, 0),
         }
     }
 
@@ -175,7 +179,7 @@ impl<T> Handle for Receiver<T> {
         // SAFETY: the caller has the lock.
         let mut state = unsafe { channel.locked() };
         // SAFETY: as the caller promises.
-        unsafe { state.receivers.push(waiter) };
+        unsafe { state.queue_receiver(waiter) };
         state.keep();
     }
 
@@ -202,28 +206,36 @@ pub(crate) struct Want {
     pub(crate) watch: bool,
 }
 
-/// Chooses a case that is ready now.
+/// Chooses a case that is ready now. None: there was a moment at which none was.
 pub(crate) fn try_cases(cases: &[Case<'_>], want: Want) -> Option<(usize, Token)> {
     loop {
-        let ready: SmallVec<[usize; 8]> = (0..cases.len()).filter(|i| cases[*i].handle.may_proceed()).collect();
-        let first = if want.biased || ready.len() < 2 { 0 } else { random() as usize % ready.len() };
-        let mut retry = false;
-        for n in 0..ready.len() {
-            let i = ready[(first + n) % ready.len()];
-            if want.watch {
-                return Some((i, Token::Watched));
+        let seen: SmallVec<[(bool, usize); CASES_INLINE]> = cases.iter().map(|case| case.handle.look()).collect();
+        let ready = seen.iter().filter(|(ready, _)| *ready).count();
+        if ready > 0 {
+            if let Some(chosen) = choose_from(cases, want, &seen, ready) {
+                return Some(chosen);
             }
-            match choose(cases[i].handle, i) {
-                Some(Outcome::Selected(i, token)) => return Some((i, token)),
-                // Whoever had promised a value has gone back on it.
-                Some(_) => retry = true,
-                None => {}
-            }
-        }
-        if !retry {
+        } else if cases.len() < 2 || cases.iter().zip(&seen).all(|(case, seen)| case.handle.look().1 == seen.1) {
+            // Nothing has changed since the first look, so it was true of all at once.
             return None;
         }
     }
+}
+
+/// Chooses one of the cases that seemed ready.
+fn choose_from(cases: &[Case<'_>], want: Want, seen: &[(bool, usize)], ready: usize) -> Option<(usize, Token)> {
+    // Beginning with any of them, once round.
+    let skipped = if want.biased || ready < 2 { 0 } else { random() as usize % ready };
+    let candidates = || (0..cases.len()).filter(|i| seen[*i].0);
+    for i in candidates().skip(skipped).chain(candidates().take(skipped)) {
+        if want.watch {
+            return Some((i, Token::Watched));
+        }
+        if let Some(Outcome::Selected(i, token)) = choose(cases[i].handle, i) {
+            return Some((i, token));
+        }
+    }
+    None
 }
 
 /// Chooses one case if it is ready.
@@ -288,11 +300,15 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     locks.lock();
     // Something may have changed since we looked. Under the lock the hints are true, but that a line may be full of
     // selects that others have claimed already; choosing clears those away.
-    if cases.iter().any(|case| case.handle.lock().is_some() && case.handle.may_proceed()) {
+    if cases.iter().any(|case| case.handle.lock().is_some() && case.handle.look().0) {
         locks.unlock();
         return None;
     }
-    for (case, waiter) in cases.iter().zip(&waiters) {
+    // Several cases may stand in one line: which of them is the first there is chance too.
+    let first = if want.biased || cases.len() < 2 { 0 } else { random() as usize % cases.len() };
+    for n in 0..cases.len() {
+        let i = (first + n) % cases.len();
+        let (case, waiter) = (&cases[i], &waiters[i]);
         // SAFETY: the ticket and the waiters stay until `Lined` has taken them out of all lines.
         let waiter = unsafe { waiter.belongs_to(&raw const ticket, ptr::null_mut()) };
         // SAFETY: the locks are held, and as above.

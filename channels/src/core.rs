@@ -2,12 +2,12 @@
 //! its verbs return who has to be unparked after the lock was given back.
 
 use crate::lock::Lock;
-use crate::loom::{AtomicBool, AtomicUsize, Ordering, Unparker, UnsafeCell};
+use crate::loom::{AtomicUsize, Ordering, Unparker, UnsafeCell};
 use crate::waiter::{Line, Outcome, Ticket, Token, Waiter};
 use crossbeam_utils::CachePadded;
 use slab::Slab;
 use std::collections::VecDeque;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::ops::{Deref, DerefMut};
 
 /// A queue of values that has been longer than this gives its memory back when it is empty.
@@ -15,18 +15,21 @@ const KEPT_MAX: usize = 1024;
 /// Bounded channels up to this size have their room from the beginning.
 const PREPARED_MAX: usize = 1 << 16;
 
+/// A receive could do something.
+pub(crate) const CAN_TAKE: usize = 1;
+/// A send could do something.
+pub(crate) const CAN_GIVE: usize = 2;
+/// Counts the changes in the bits above.
+const CHANGE: usize = 4;
+
 /// A channel that is not one of the clock's.
 #[derive(Debug)]
 pub(crate) struct Channel<T> {
     pub(crate) lock: Lock,
-    /// Hints, written under the lock: who reads them without it, and has synchronised with whoever changed the channel
-    /// last, sees the truth.
-    closed: AtomicBool,
+    /// What can be done, for who looks without the lock: [`CAN_TAKE`], [`CAN_GIVE`], and above them the number of the
+    /// change. Who has synchronised with whoever changed the channel last sees the truth.
+    hint: AtomicUsize,
     len: AtomicUsize,
-    /// The values in the buffer, and what is reserved of it.
-    used: AtomicUsize,
-    senders_wait: AtomicBool,
-    receivers_wait: AtomicBool,
     /// `usize::MAX` if there is no limit.
     capacity: usize,
     state: UnsafeCell<State<T>>,
@@ -130,11 +133,8 @@ impl<T> Channel<T> {
         let prepared = if capacity <= PREPARED_MAX { capacity } else { 0 };
         Channel {
             lock: Lock::new(),
-            closed: AtomicBool::new(false),
+            hint: AtomicUsize::new(if capacity > 0 { CAN_GIVE } else { 0 }),
             len: AtomicUsize::new(0),
-            used: AtomicUsize::new(0),
-            senders_wait: AtomicBool::new(false),
-            receivers_wait: AtomicBool::new(false),
             capacity,
             state: UnsafeCell::new(State {
                 capacity,
@@ -170,14 +170,23 @@ impl<T> Channel<T> {
         Locked { channel: self, state }
     }
 
-    /// Writes the hints.
+    /// Writes the hint.
     #[inline]
     fn publish(&self, state: &State<T>) {
-        // Relaxed: they are hints, and the lock is given back after them.
-        self.len.store(state.buffer.len() + state.returned.len(), Ordering::Relaxed);
-        self.used.store(state.buffer.len() + state.reserved, Ordering::Relaxed);
-        self.senders_wait.store(!state.senders.has_nobody(), Ordering::Relaxed);
-        self.receivers_wait.store(!state.receivers.has_nobody(), Ordering::Relaxed);
+        let len = state.buffer.len() + state.returned.len();
+        let can_take = len > 0 || !state.senders.has_nobody() || state.is_closed;
+        let can_give = state.has_room() || !state.receivers.has_nobody() || state.is_closed;
+        let change = (self.hint.load(Ordering::Relaxed) & !(CAN_TAKE | CAN_GIVE)).wrapping_add(CHANGE);
+        let hint = change | if can_take { CAN_TAKE } else { 0 } | if can_give { CAN_GIVE } else { 0 };
+        self.len.store(len, Ordering::Relaxed);
+        // Release: who sees this sees what this thread did to other channels before (partner: `hint`).
+        self.hint.store(hint, Ordering::Release);
+    }
+
+    /// What can be done, as far as one sees without the lock. Two equal ones: nothing has changed in between.
+    #[inline]
+    pub(crate) fn hint(&self) -> usize {
+        self.hint.load(Ordering::Acquire)
     }
 
     /// How many values lie in it.
@@ -190,27 +199,10 @@ impl<T> Channel<T> {
         (self.capacity != usize::MAX).then_some(self.capacity)
     }
 
-    /// Whether a receive could do something, as far as one sees without the lock.
-    #[inline]
-    pub(crate) fn may_take(&self) -> bool {
-        self.len.load(Ordering::Relaxed) > 0
-            || self.senders_wait.load(Ordering::Relaxed)
-            || self.closed.load(Ordering::Relaxed)
-    }
-
-    /// Whether a send could do something, as far as one sees without the lock.
-    #[inline]
-    pub(crate) fn may_give(&self) -> bool {
-        self.used.load(Ordering::Relaxed) < self.capacity
-            || self.receivers_wait.load(Ordering::Relaxed)
-            || self.closed.load(Ordering::Relaxed)
-    }
-
     /// Ends the channel for senders. Returns whether this call did.
     pub(crate) fn close(&self) -> bool {
         let mut state = self.lock();
         let first = !mem::replace(&mut state.is_closed, true);
-        self.closed.store(true, Ordering::Relaxed);
         drop(state);
         if first {
             self.tell_all();
@@ -222,10 +214,14 @@ impl<T> Channel<T> {
     pub(crate) fn close_and_discard(&self) {
         self.close();
         let mut state = self.lock();
-        let rest = (mem::take(&mut state.buffer), mem::take(&mut state.returned));
+        let rest = (mem::take(&mut state.returned), mem::take(&mut state.buffer));
         drop(state);
-        // The values' destructors are the user's code, so the lock has been given back.
-        drop(rest);
+        // The values' destructors are the user's code, so the lock has been given back. If one panics the others are
+        // left: a second panic would abort.
+        let mut rest = ManuallyDrop::new(rest.0.into_iter().chain(rest.1));
+        rest.by_ref().for_each(drop);
+        // SAFETY: it is not used any more; what is left is memory without values.
+        unsafe { ManuallyDrop::drop(&mut rest) };
     }
 
     /// Tells all that wait that the channel is closed: one at a time, so that the lock is never held for long.
@@ -261,7 +257,7 @@ impl<T> State<T> {
         if self.is_closed {
             return Given::Closed(value);
         }
-        if let Some(receiver) = self.claim_receiver() {
+        if let Some(receiver) = self.receivers.claim_first() {
             return Given::Done(Some(self.hand_over(receiver, value)));
         }
         if self.has_room() {
@@ -286,7 +282,7 @@ impl<T> State<T> {
             }
             return Taken::Value(value, wake);
         }
-        match self.claim_sender() {
+        match self.senders.claim_first() {
             None if self.is_closed => Taken::Closed,
             None => Taken::Empty,
             // SAFETY: it has been claimed, so it waits.
@@ -306,7 +302,7 @@ impl<T> State<T> {
         if !self.has_room() {
             return None;
         }
-        let sender = self.claim_sender()?;
+        let sender = self.senders.claim_first()?;
         // SAFETY: it has been claimed, so it waits.
         if unsafe { &*sender }.slot().is_null() {
             self.reserved += 1;
@@ -316,28 +312,6 @@ impl<T> State<T> {
         }
         // SAFETY: it has just been claimed.
         Some(unsafe { tell(sender, Outcome::Done, Token::Reserved) })
-    }
-
-    /// The first receiver that takes a value. Those before it that only watch are told.
-    #[inline]
-    fn claim_receiver(&mut self) -> Option<*const Waiter> {
-        loop {
-            let waiter = self.receivers.claim_first()?;
-            if !told_watcher(waiter) {
-                return Some(waiter);
-            }
-        }
-    }
-
-    /// The first sender that has a value. Those before it that only watch are told.
-    #[inline]
-    fn claim_sender(&mut self) -> Option<*const Waiter> {
-        loop {
-            let waiter = self.senders.claim_first()?;
-            if !told_watcher(waiter) {
-                return Some(waiter);
-            }
-        }
     }
 
     /// Gives a value to a receiver that has been claimed.
@@ -356,9 +330,36 @@ impl<T> State<T> {
         unsafe { tell(receiver, Outcome::Done, token) }
     }
 
+    /// A select stands in the line of senders.
+    ///
+    /// # Safety
+    /// The waiter stays where it is until it is out of the line again.
+    pub(crate) unsafe fn queue_sender(&mut self, waiter: *const Waiter) {
+        // SAFETY: as the caller promises.
+        unsafe { self.senders.push(waiter) };
+        // Receivers that only watch have something to receive now; plain sends have told them before (`give`).
+        // SAFETY: as above.
+        if !unsafe { &*waiter }.watches {
+            self.receivers.tell_watchers();
+        }
+    }
+
+    /// A select stands in the line of receivers.
+    ///
+    /// # Safety
+    /// As above.
+    pub(crate) unsafe fn queue_receiver(&mut self, waiter: *const Waiter) {
+        // SAFETY: as the caller promises.
+        unsafe { self.receivers.push(waiter) };
+        // SAFETY: as above.
+        if !unsafe { &*waiter }.watches {
+            self.senders.tell_watchers();
+        }
+    }
+
     /// Puts a value back that was received by who does not want it after all: it goes to the next, or to the front.
     pub(crate) fn give_back(&mut self, value: T) -> Option<Unparker> {
-        match self.claim_receiver() {
+        match self.receivers.claim_first() {
             Some(receiver) => Some(self.hand_over(receiver, value)),
             None => {
                 self.returned.push_front(value);
@@ -379,7 +380,7 @@ impl<T> State<T> {
             return Offered::Chosen(Token::Reserved);
         }
         if self.capacity == 0
-            && let Some(receiver) = self.claim_receiver()
+            && let Some(receiver) = self.receivers.claim_first()
         {
             return Offered::Chosen(Token::Promised(self.promise_to(receiver)));
         }
@@ -474,19 +475,6 @@ unsafe fn tell(waiter: *const Waiter, plain: Outcome, selected: Token) -> Unpark
     let outcome = if waiter.slot().is_null() { Outcome::Selected(waiter.case, selected) } else { plain };
     // SAFETY: as the caller promises.
     unsafe { Ticket::tell(waiter.ticket(), outcome) }
-}
-
-/// Tells a waiter that has been claimed and only watches. It is a blocking operation of a G or a thread, so nothing of the
-/// user's runs when it is unparked.
-#[inline]
-fn told_watcher(waiter: *const Waiter) -> bool {
-    // SAFETY: it has been claimed, so it waits.
-    let waiter = unsafe { &*waiter };
-    if waiter.watches {
-        // SAFETY: the caller has claimed it, and leaves it to this.
-        unsafe { Ticket::tell(waiter.ticket(), Outcome::Selected(waiter.case, Token::Watched)) }.unpark();
-    }
-    waiter.watches
 }
 
 /// Takes the value out of a sender's slot.

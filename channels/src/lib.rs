@@ -10,8 +10,15 @@ mod iter;
 mod lock;
 mod loom;
 mod select;
+mod select_macro;
 mod wait;
 mod waiter;
+
+/// What the macros expand to.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::select_macro::{biased, fair, is_chosen, none_chosen, one, sleep, the_chosen, wait, wait_for_ever};
+}
 
 pub use channel::{Receiver, Sender, after, at, bounded, never, tick, unbounded};
 pub use error::{

@@ -1,6 +1,6 @@
 //! The blocking operations on one channel: what they do when they can not be done at once.
 
-use crate::core::{Channel, Given, Taken};
+use crate::core::{CAN_GIVE, CAN_TAKE, Channel, Given, Taken};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::loom::{Unparker, WaitReason};
 use crate::waiter::{Outcome, Ticket, Waiter};
@@ -39,7 +39,7 @@ pub(crate) fn wake(told: Option<Unparker>) {
 
 impl<T> Channel<T> {
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        if !self.may_give() {
+        if self.hint() & CAN_GIVE == 0 {
             return Err(TrySendError::Full(value));
         }
         let mut state = self.lock();
@@ -91,7 +91,7 @@ impl<T> Channel<T> {
     }
 
     pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
-        if !self.may_take() {
+        if self.hint() & CAN_TAKE == 0 {
             return Err(TryRecvError::Empty);
         }
         loop {

@@ -185,6 +185,16 @@ impl Waiter {
         self
     }
 
+    /// Tells a waiter that only watches and has been taken out of the line, if nobody has told it before.
+    pub(crate) fn tell_watcher(&self) {
+        let ticket = self.ticket.get();
+        // SAFETY: a waiter's ticket lives as long as it.
+        if unsafe { &*ticket }.claim() {
+            // SAFETY: it has just been claimed. It may be gone afterwards.
+            unsafe { Ticket::tell(ticket, Outcome::Selected(self.case, Token::Watched)) }.unpark();
+        }
+    }
+
     /// The operation that it belongs to.
     #[inline]
     pub(crate) fn ticket(&self) -> *const Ticket {
@@ -203,19 +213,46 @@ impl Waiter {
 pub(crate) struct Line {
     first: *const Waiter,
     last: *const Waiter,
-    /// How many do not only watch.
+    /// How many would take part in an operation, and how many only watch.
     takers: usize,
+    watchers: usize,
 }
 
 impl Line {
     pub(crate) fn new() -> Line {
-        Line { first: ptr::null(), last: ptr::null(), takers: 0 }
+        Line { first: ptr::null(), last: ptr::null(), takers: 0, watchers: 0 }
     }
 
     /// Whether nobody is in it who would take part in an operation.
     #[inline]
     pub(crate) fn has_nobody(&self) -> bool {
         self.takers == 0
+    }
+
+    fn count_of(&mut self, waiter: &Waiter) -> &mut usize {
+        if waiter.watches { &mut self.watchers } else { &mut self.takers }
+    }
+
+    /// Tells those who watch: somebody has come to the other line. They are blocking operations of Gs and threads, so
+    /// nothing of the user's runs when they are unparked.
+    #[inline]
+    pub(crate) fn tell_watchers(&mut self) {
+        if self.watchers > 0 {
+            self.tell_all_watchers();
+        }
+    }
+
+    #[cold]
+    fn tell_all_watchers(&mut self) {
+        let mut at = self.first;
+        // SAFETY: who is in the line is there.
+        while let Some(waiter) = unsafe { at.as_ref() } {
+            at = waiter.next.get();
+            if waiter.watches {
+                self.remove(waiter);
+                waiter.tell_watcher();
+            }
+        }
     }
 
     /// Appends a waiter.
@@ -227,7 +264,7 @@ impl Line {
         let new = unsafe { &*waiter };
         debug_assert!(!new.queued.get());
         new.queued.set(true);
-        self.takers += usize::from(!new.watches);
+        *self.count_of(new) += 1;
         new.next.set(ptr::null());
         new.prev.set(self.last);
         // SAFETY: who is in the line is there.
@@ -238,13 +275,18 @@ impl Line {
         self.last = waiter;
     }
 
-    /// Takes the first waiter that can still be had, and claims it.
+    /// Takes the first waiter that can still be had and takes part in an operation, and claims it. Those before it that
+    /// only watch are told.
     #[inline]
     pub(crate) fn claim_first(&mut self) -> Option<*const Waiter> {
         loop {
             // SAFETY: who is in the line is there.
             let first = unsafe { self.first.as_ref() }?;
             self.remove(first);
+            if first.watches {
+                first.tell_watcher();
+                continue;
+            }
             // SAFETY: a waiter's ticket lives as long as it.
             if unsafe { &*first.ticket() }.claim() {
                 return Some(first);
@@ -257,7 +299,7 @@ impl Line {
         if !waiter.queued.replace(false) {
             return false;
         }
-        self.takers -= usize::from(!waiter.watches);
+        *self.count_of(waiter) -= 1;
         let (next, prev) = (waiter.next.get(), waiter.prev.get());
         // SAFETY: who is in the line is there.
         match unsafe { prev.as_ref() } {

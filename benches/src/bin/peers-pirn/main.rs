@@ -1,7 +1,10 @@
 //! pirn's peers program: one workload in a G, on `--procs` Ps.
 //!
 //! `--mode isolated` gives each G thread-locals of its own; the peer is then `pirn-isolated`.
-//! Where the others wait on a channel, the Gs here park and are unparked (tag `[park]`).
+//! `pingpong` and `ring` are done twice: over channels, and by park and unpark (tag `[park]`), which is what channels
+//! are made of. `parked_mem` and `deepstack` park.
+
+mod channels;
 
 use pirn::{JoinHandle, Unparker, go};
 use pirn_benches::{
@@ -23,8 +26,23 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("parked_mem", parked_mem),
     ("yield1", |bench| yields(bench, 2, 1_000_000)),
     ("yield_many", |bench| yields(bench, 1000, 5000)),
-    ("pingpong", pingpong),
-    ("ring", ring),
+    ("pingpong", |bench| {
+        channels::pingpong(bench);
+        pingpong(bench);
+    }),
+    ("ring", |bench| {
+        channels::ring(bench);
+        ring(bench);
+    }),
+    ("spsc0", |bench| channels::stream(bench, 0, 1, 1, 2_000_000)),
+    ("spsc128", |bench| channels::stream(bench, 128, 1, 1, 4_000_000)),
+    ("mpsc128", |bench| channels::stream(bench, 128, 4, 1, 4_000_000)),
+    ("mpmc128", |bench| channels::stream(bench, 128, 4, 4, 4_000_000)),
+    ("select4", channels::select4),
+    ("select_nb", channels::select_nb),
+    ("select_timeout", channels::select_timeout),
+    ("sieve", channels::sieve),
+    ("skynet", channels::skynet),
     ("timers", |bench| timers(bench, 100_000)),
     ("timers_10k", |bench| timers(bench, 10_000)),
     ("fib", fib),
@@ -380,27 +398,13 @@ fn cpu_map(bench: &Bench) {
     let in_sequence = |n: usize| (0..n as u64).map(job).fold(0, u64::wrapping_add);
     in_sequence(n / 20);
     let (sum, before) = measure(|| in_sequence(n));
-    let (pool_sum, pool) = measure(|| {
-        let next = Arc::new(AtomicUsize::new(0));
-        let workers: Vec<JoinHandle<u64>> = (0..8)
-            .map(|_| {
-                let next = next.clone();
-                go(move || {
-                    std::iter::repeat_with(|| next.fetch_add(1, Relaxed))
-                        .take_while(|i| *i < n)
-                        .map(|i| job(i as u64))
-                        .fold(0, u64::wrapping_add)
-                })
-            })
-            .collect();
-        workers.into_iter().map(joined).fold(0, u64::wrapping_add)
-    });
+    let (pool_sum, pool) = measure(|| channels::pool(n, job));
     let (sum_after, after) = measure(|| in_sequence(n));
     assert_eq!((pool_sum, sum_after), (sum, sum));
     let sequence = (before.wall + after.wall) / 2;
     bench.figure("seq_us_per_job", ns(sequence) / 1e3 / n as f64, "us");
-    bench.figure("par_ms[counter]", ms(pool.wall), "ms");
-    bench.figure("speedup[counter]", ns(sequence) / ns(pool.wall), "x");
+    bench.figure("par_ms", ms(pool.wall), "ms");
+    bench.figure("speedup", ns(sequence) / ns(pool.wall), "x");
 }
 
 fn hog(bench: &Bench) {
