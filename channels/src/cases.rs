@@ -322,7 +322,20 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
     lined.outcome.set(outcome);
     lined.is_over.set(true);
-    outcome
+    match outcome {
+        // It was told in the middle of what makes it ready, if that was not for another.
+        Some(Outcome::Selected(i, Token::Watched)) if !is_ready(cases[i].handle) => None,
+        _ => outcome,
+    }
+}
+
+/// Whether an operation could be done, once those have ended that are under way.
+fn is_ready(handle: &dyn Handle) -> bool {
+    let lock = handle.lock();
+    lock.inspect(|lock| lock.lock());
+    let (ready, _) = handle.look();
+    lock.inspect(|lock| lock.unlock());
+    ready
 }
 
 /// The locks of all cases, each once, in the order in which all selects take them.

@@ -379,9 +379,8 @@ impl<T> State<T> {
             self.reserved += 1;
             return Offered::Chosen(Token::Reserved);
         }
-        if self.capacity == 0
-            && let Some(receiver) = self.receivers.claim_first()
-        {
+        // Also if all room is reserved: a receiver need not wait for those.
+        if let Some(receiver) = self.receivers.claim_first() {
             return Offered::Chosen(Token::Promised(self.promise_to(receiver)));
         }
         Offered::Full

@@ -461,6 +461,48 @@ fn a_select_by_hand_may_be_used_again() {
     });
 }
 
+#[test]
+fn what_is_ready_can_be_done() {
+    everywhere(|kind| {
+        let n = scale(2_000, 20_000);
+        let (s, r) = bounded(1);
+        let sender = kind.go(move || {
+            for i in 0..n {
+                let mut select = Select::new();
+                select.send(&s);
+                select.ready();
+                s.try_send(i).unwrap();
+            }
+        });
+        for i in 0..n {
+            let mut select = Select::new();
+            select.recv(&r);
+            select.ready();
+            assert_eq!(r.try_recv(), Ok(i));
+        }
+        sender.join();
+    });
+}
+
+#[test]
+fn reserved_room_is_no_wall_before_a_receiver() {
+    everywhere(|kind| {
+        let (s, r) = bounded(1);
+        let mut select = Select::new();
+        select.send(&s);
+        let reserved = select.select();
+        let receiver = kind.go(move || [r.recv(), r.recv()]);
+        pirn_runtime::sleep(SHORT);
+        // The receiver waits now, or comes while this waits.
+        select! {
+            send(s, 2) -> result => result.unwrap(),
+            default(PATIENCE) => panic!("nobody took it"),
+        }
+        reserved.send(&s, 1).unwrap();
+        assert_eq!(receiver.join(), [Ok(2), Ok(1)]);
+    });
+}
+
 // ---------------------------------------------------------------------------------------------------- the macro
 
 #[test]

@@ -90,6 +90,10 @@ fn receiver(kind: Kind, patient: bool, mut r: [Receiver<Item>; 3], mut rng: Rng)
     let mut account = Account::default();
     let mut open = 3;
     while open > 0 {
+        // Some of what follows never waits.
+        if rng.below(16) == 0 {
+            yield_now();
+        }
         let at = rng.below(3);
         let (at, result) = match if patient { 4 } else { rng.below(7) } {
             0 => (at, r[at].try_recv()),
@@ -145,6 +149,9 @@ fn async_or_not(r: &Receiver<Item>) -> Result<Item, TryRecvError> {
 fn both(s: &[Sender<Item>; 3], r: &[Receiver<Item>; 3], mut rng: Rng, until: Instant, census: &Census) -> [Account; 2] {
     let [mut sent, mut received] = [Account::default(); 2];
     while Instant::now() < until {
+        if rng.below(16) == 0 {
+            yield_now();
+        }
         let (at, other) = (rng.below(3), rng.below(3));
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         select! {
