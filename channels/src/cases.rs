@@ -7,9 +7,9 @@
 //! wait for each other to make up their minds. Go's runtime does it so (`selectgo`).
 
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::{CAN_GIVE, CAN_TAKE, Offered, Taken};
+use crate::core::{Choice, Locked};
 use crate::lock::Lock;
-use crate::loom::{Unparker, WaitReason, random};
+use crate::loom::{WaitReason, random};
 use crate::wait::{Until, wake};
 use crate::waiter::{Outcome, Ticket, Token, Waiter};
 use smallvec::SmallVec;
@@ -19,6 +19,8 @@ use std::time::Instant;
 
 /// So many cases need no allocation.
 pub(crate) const CASES_INLINE: usize = 4;
+/// So often a select that does not wait looks without the locks of its channels.
+const ROUNDS_WITHOUT_LOCKS: usize = 4;
 
 /// One side of a channel, as a select sees it. Methods that say so want its lock, if it has one; the caller gives that
 /// back.
@@ -28,20 +30,14 @@ pub(crate) trait Handle {
     /// When it may become ready by itself.
     fn due(&self) -> Option<Instant>;
 
-    /// Whether it is worth while to take the lock, and a number that is another one when something has changed.
+    /// Whether it is ready: under the lock that is true, without it as far as one sees. And the number of this moment.
     fn look(&self) -> (bool, usize);
 
-    /// Chooses the operation if it is ready.
-    ///
-    /// # Safety
-    /// The caller has the lock.
-    unsafe fn choose(&self) -> Choice;
+    /// Whether nothing has been done to the channel since that moment.
+    fn is_still(&self, moment: usize) -> bool;
 
-    /// Has the sender that `choose` has claimed give its value to `waiter`.
-    ///
-    /// # Safety
-    /// The caller has the lock, as it had it when it chose; the waiter stays until it is told.
-    unsafe fn promise(&self, sender: *const Waiter, waiter: *const Waiter) -> Unparker;
+    /// Chooses the operation if it is ready. Takes the lock.
+    fn choose(&self) -> Option<Token>;
 
     /// Stands in the line.
     ///
@@ -64,15 +60,8 @@ pub(crate) struct Case<'a> {
     pub(crate) index: usize,
 }
 
-/// What came of choosing.
-pub(crate) enum Choice {
-    NotReady,
-    Chosen(Token, Option<Unparker>),
-    /// A select that wants to send.
-    Claimed(*const Waiter),
-}
-
 impl<T> Handle for Sender<T> {
+    #[inline]
     fn lock(&self) -> Option<&Lock> {
         Some(&self.channel.lock)
     }
@@ -81,36 +70,30 @@ impl<T> Handle for Sender<T> {
         None
     }
 
+    #[inline]
     fn look(&self) -> (bool, usize) {
-        let hint = self.channel.hint();
-        (hint & CAN_GIVE != 0, hint)
+        let moment = self.channel.lock.moment();
+        (self.channel.can_give(), moment)
     }
 
-    unsafe fn choose(&self) -> Choice {
-        // SAFETY: the caller has the lock.
-        let mut state = unsafe { self.channel.locked() };
-        let offered = state.offer();
-        state.keep();
-        match offered {
-            Offered::Chosen(token) => Choice::Chosen(token, None),
-            Offered::Full => Choice::NotReady,
-        }
+    fn is_still(&self, moment: usize) -> bool {
+        self.channel.lock.is_still(moment)
     }
 
-    unsafe fn promise(&self, _: *const Waiter, _: *const Waiter) -> Unparker {
-        unreachable!("a send claims no sender")
+    fn choose(&self) -> Option<Token> {
+        self.channel.lock().choose_send()
     }
 
     unsafe fn queue(&self, waiter: *const Waiter) {
         // SAFETY: the caller has the lock.
-        let mut state = unsafe { self.channel.locked() };
+        let channel = unsafe { self.channel.locked() };
         // SAFETY: as the caller promises.
-        unsafe { state.queue_sender(waiter) };
-        state.keep();
+        unsafe { channel.queue_sender(waiter) };
+        channel.keep();
     }
 
     fn leave(&self, waiter: &Waiter) {
-        self.channel.lock().senders.remove(waiter);
+        self.channel.lock().leave_senders(waiter);
     }
 
     fn release(&self, token: Token) {
@@ -120,6 +103,7 @@ impl<T> Handle for Sender<T> {
 }
 
 impl<T> Handle for Receiver<T> {
+    #[inline]
     fn lock(&self) -> Option<&Lock> {
         match &self.flavor {
             Flavor::Channel(channel) => Some(&channel.lock),
@@ -134,58 +118,54 @@ impl<T> Handle for Receiver<T> {
         }
     }
 
+    #[inline]
     fn look(&self) -> (bool, usize) {
         match &self.flavor {
             Flavor::Channel(channel) => {
-                let hint = channel.hint();
-                (hint & CAN_TAKE != 0, hint)
+                let moment = channel.lock.moment();
+                (channel.can_take(), moment)
             }
             Flavor::Clock(clock, _) => (clock.due().is_some_and(|due| Instant::now() >= due), 0),
             Flavor::Never => (false, 0),
         }
     }
 
-    unsafe fn choose(&self) -> Choice {
-        let channel = match &self.flavor {
-            Flavor::Channel(channel) => channel,
-            Flavor::Clock(clock, _) => {
-                return clock.take().map_or(Choice::NotReady, |moment| Choice::Chosen(Token::Moment(moment), None));
-            }
-            Flavor::Never => return Choice::NotReady,
-        };
-        // SAFETY: the caller has the lock.
-        let mut state = unsafe { channel.locked() };
-        let choice = match state.take() {
-            Taken::Value(value, told) => Choice::Chosen(state.stage(value), told),
-            Taken::Closed => Choice::Chosen(Token::Closed, None),
-            Taken::Empty => Choice::NotReady,
-            Taken::Claimed(sender) => Choice::Claimed(sender),
-        };
-        state.keep();
-        choice
+    fn is_still(&self, moment: usize) -> bool {
+        match &self.flavor {
+            Flavor::Channel(channel) => channel.lock.is_still(moment),
+            _ => true,
+        }
     }
 
-    unsafe fn promise(&self, sender: *const Waiter, waiter: *const Waiter) -> Unparker {
-        let Flavor::Channel(channel) = &self.flavor else { unreachable!("nobody sends to the clock") };
-        // SAFETY: the caller has the lock.
-        let mut state = unsafe { channel.locked() };
-        let told = state.promise(sender, waiter);
-        state.keep();
-        told
+    fn choose(&self) -> Option<Token> {
+        let channel = match &self.flavor {
+            Flavor::Channel(channel) => channel.lock(),
+            Flavor::Clock(clock, _) => return clock.take().map(Token::Moment),
+            Flavor::Never => return None,
+        };
+        match channel.choose_receive() {
+            Choice::NotReady => None,
+            Choice::Chosen(token, told) => {
+                drop(channel);
+                wake(told);
+                Some(token)
+            }
+            Choice::Claimed(sender) => choose_promised(channel, sender),
+        }
     }
 
     unsafe fn queue(&self, waiter: *const Waiter) {
         let Flavor::Channel(channel) = &self.flavor else { return };
         // SAFETY: the caller has the lock.
-        let mut state = unsafe { channel.locked() };
+        let channel = unsafe { channel.locked() };
         // SAFETY: as the caller promises.
-        unsafe { state.queue_receiver(waiter) };
-        state.keep();
+        unsafe { channel.queue_receiver(waiter) };
+        channel.keep();
     }
 
     fn leave(&self, waiter: &Waiter) {
         if let Flavor::Channel(channel) = &self.flavor {
-            channel.lock().receivers.remove(waiter);
+            channel.lock().leave_receivers(waiter);
         }
     }
 
@@ -194,6 +174,22 @@ impl<T> Handle for Receiver<T> {
             let told = channel.lock().release(token);
             wake(told);
         }
+    }
+}
+
+/// Another select sends, and its value is on the way.
+#[cold]
+fn choose_promised<T>(channel: Locked<'_, T>, sender: *const Waiter) -> Option<Token> {
+    let ticket = Ticket::new(true);
+    let waiter = Waiter::new(0, false);
+    // SAFETY: both stay until the waiter is told, which is waited for.
+    let waiter = unsafe { waiter.belongs_to(&raw const ticket, ptr::null_mut()) };
+    let told = channel.promise(sender, waiter);
+    drop(channel);
+    told.unpark();
+    match ticket.wait_claimed(WaitReason::Select) {
+        Outcome::Selected(_, token) => Some(token),
+        _ => None,
     }
 }
 
@@ -208,83 +204,79 @@ pub(crate) struct Want {
 
 /// Chooses a case that is ready now. None: there was a moment at which none was.
 pub(crate) fn try_cases(cases: &[Case<'_>], want: Want) -> Option<(usize, Token)> {
-    loop {
-        let seen: SmallVec<[(bool, usize); CASES_INLINE]> = cases.iter().map(|case| case.handle.look()).collect();
-        let ready = seen.iter().filter(|(ready, _)| *ready).count();
-        if ready > 0 {
-            if let Some(chosen) = choose_from(cases, want, &seen, ready) {
-                return Some(chosen);
-            }
-        } else if cases.len() < 2 || cases.iter().zip(&seen).all(|(case, seen)| case.handle.look().1 == seen.1) {
-            // Nothing has changed since the first look, so it was true of all at once.
+    for _ in 0..ROUNDS_WITHOUT_LOCKS {
+        let mut moments: SmallVec<[usize; CASES_INLINE]> = SmallVec::new();
+        if let Some(chosen) = scan(cases, want, |moment| moments.push(moment)) {
+            return Some(chosen);
+        }
+        // If nothing has changed since the first look it was true of all at once.
+        if cases.iter().zip(&moments).all(|(case, moment)| case.handle.is_still(*moment)) {
             return None;
         }
     }
+    try_busy_cases(cases, want)
 }
 
-/// Chooses one of the cases that seemed ready.
-fn choose_from(cases: &[Case<'_>], want: Want, seen: &[(bool, usize)], ready: usize) -> Option<(usize, Token)> {
+/// The same, where others are so busy that one has to stop them.
+#[cold]
+fn try_busy_cases(cases: &[Case<'_>], want: Want) -> Option<(usize, Token)> {
+    let locks = Locks::of(cases);
+    loop {
+        locks.lock();
+        let is_ready = cases.iter().any(|case| case.handle.look().0);
+        locks.unlock();
+        if !is_ready {
+            return None;
+        }
+        if let Some(chosen) = scan(cases, want, |_| {}) {
+            return Some(chosen);
+        }
+    }
+}
+
+/// Chooses one of the cases that seem ready. None: none is, or not any more.
+#[inline]
+fn scan(cases: &[Case<'_>], want: Want, mut seen_at: impl FnMut(usize)) -> Option<(usize, Token)> {
+    let mut ready: SmallVec<[usize; CASES_INLINE]> = SmallVec::new();
+    for (i, case) in cases.iter().enumerate() {
+        let (is_ready, moment) = case.handle.look();
+        seen_at(moment);
+        if is_ready {
+            ready.push(i);
+        }
+    }
     // Beginning with any of them, once round.
-    let skipped = if want.biased || ready < 2 { 0 } else { random() as usize % ready };
-    let candidates = || (0..cases.len()).filter(|i| seen[*i].0);
-    for i in candidates().skip(skipped).chain(candidates().take(skipped)) {
-        if want.watch {
-            return Some((i, Token::Watched));
-        }
-        if let Some(Outcome::Selected(i, token)) = choose(cases[i].handle, i) {
-            return Some((i, token));
-        }
-    }
-    None
+    let first = if want.biased || ready.len() < 2 { 0 } else { random() as usize % ready.len() };
+    let in_turn = ready[first..].iter().chain(&ready[..first]);
+    in_turn.copied().find_map(|i| {
+        let handle = cases[i].handle;
+        let token = if want.watch { is_ready(handle).then_some(Token::Watched) } else { handle.choose() };
+        token.map(|token| (i, token))
+    })
 }
 
-/// Chooses one case if it is ready.
-fn choose(handle: &dyn Handle, i: usize) -> Option<Outcome> {
-    if let Some(lock) = handle.lock() {
-        lock.lock();
-    }
-    let unlock = || {
-        if let Some(lock) = handle.lock() {
-            lock.unlock();
-        }
-    };
-    // SAFETY: the lock has just been taken.
-    match unsafe { handle.choose() } {
-        Choice::NotReady => {
-            unlock();
-            None
-        }
-        Choice::Chosen(token, told) => {
-            unlock();
-            wake(told);
-            Some(Outcome::Selected(i, token))
-        }
-        Choice::Claimed(sender) => {
-            let ticket = Ticket::new(true);
-            let waiter = Waiter::new(i, false);
-            // SAFETY: both stay until the waiter is told, which is waited for.
-            let waiter = unsafe { waiter.belongs_to(&raw const ticket, ptr::null_mut()) };
-            // SAFETY: the lock is still held.
-            let told = unsafe { handle.promise(sender, waiter) };
-            unlock();
-            told.unpark();
-            Some(ticket.wait_claimed(WaitReason::Select))
-        }
-    }
+/// Whether an operation could be done, once those have ended that are under way.
+fn is_ready(handle: &dyn Handle) -> bool {
+    let lock = handle.lock();
+    lock.inspect(|lock| lock.lock());
+    let (ready, _) = handle.look();
+    lock.inspect(|lock| lock.unlock());
+    ready
 }
 
 /// Waits until a case is ready, and chooses it. None: the time is over.
 pub(crate) fn wait_cases(cases: &[Case<'_>], want: Want, until: Until) -> Option<(usize, Token)> {
     let mut deadline = None;
     loop {
-        if let Some(chosen) = try_cases(cases, want) {
+        if let Some(chosen) = scan(cases, want, |_| {}) {
             return Some(chosen);
         }
         if deadline.is_none() {
             deadline = until.deadline();
         }
+        // Only what was true at one moment is a reason to give up.
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return None;
+            return try_cases(cases, want);
         }
         if let Some(Outcome::Selected(i, token)) = stand_in_lines(cases, want, deadline) {
             return Some((i, token));
@@ -306,8 +298,7 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     }
     // Several cases may stand in one line: which of them is the first there is chance too.
     let first = if want.biased || cases.len() < 2 { 0 } else { random() as usize % cases.len() };
-    for n in 0..cases.len() {
-        let i = (first + n) % cases.len();
+    for i in (first..cases.len()).chain(0..first) {
         let (case, waiter) = (&cases[i], &waiters[i]);
         // SAFETY: the ticket and the waiters stay until `Lined` has taken them out of all lines.
         let waiter = unsafe { waiter.belongs_to(&raw const ticket, ptr::null_mut()) };
@@ -327,15 +318,6 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
         Some(Outcome::Selected(i, Token::Watched)) if !is_ready(cases[i].handle) => None,
         _ => outcome,
     }
-}
-
-/// Whether an operation could be done, once those have ended that are under way.
-fn is_ready(handle: &dyn Handle) -> bool {
-    let lock = handle.lock();
-    lock.inspect(|lock| lock.lock());
-    let (ready, _) = handle.look();
-    lock.inspect(|lock| lock.unlock());
-    ready
 }
 
 /// The locks of all cases, each once, in the order in which all selects take them.

@@ -137,6 +137,7 @@ impl<T> Sender<T> {
     /// drop(r);
     /// assert_eq!(s.try_send(3), Err(TrySendError::Disconnected(3)));
     /// ```
+    #[inline]
     pub fn try_send(&self, msg: T) -> Result<(), TrySendError<T>> {
         self.channel.try_send(msg)
     }
@@ -154,6 +155,7 @@ impl<T> Sender<T> {
     /// drop(r);
     /// assert_eq!(s.send(2), Err(SendError(2)));
     /// ```
+    #[inline(always)]
     pub fn send(&self, msg: T) -> Result<(), SendError<T>> {
         self.channel.send(msg, Until::Ever).map_err(|error| SendError(error.into_inner()))
     }
@@ -230,7 +232,7 @@ impl<T> Sender<T> {
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Sender<T> {
         // Relaxed: there is one already, and the new handle reaches others in ways that synchronise.
-        self.channel.senders.fetch_add(1, Ordering::Relaxed);
+        self.channel.senders_alive.fetch_add(1, Ordering::Relaxed);
         Sender { channel: self.channel.clone() }
     }
 }
@@ -238,7 +240,7 @@ impl<T> Clone for Sender<T> {
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         // AcqRel: what the others did before they dropped theirs comes before the close.
-        if self.channel.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.channel.senders_alive.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.channel.close();
         }
     }
@@ -296,6 +298,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(r.try_recv(), Ok(5));
     /// assert_eq!(r.try_recv(), Err(TryRecvError::Disconnected));
     /// ```
+    #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         match &self.flavor {
             Flavor::Channel(channel) => channel.try_recv(),
@@ -318,8 +321,12 @@ impl<T> Receiver<T> {
     /// assert_eq!(r.recv(), Ok(5));
     /// assert_eq!(r.recv(), Err(RecvError));
     /// ```
+    #[inline(always)]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.recv_until(Until::Ever).map_err(|_| RecvError)
+        match &self.flavor {
+            Flavor::Channel(channel) => channel.recv(Until::Ever).map_err(|_| RecvError),
+            _ => self.recv_until(Until::Ever).map_err(|_| RecvError),
+        }
     }
 
     /// Receives, and waits for `timeout` at most.
@@ -346,7 +353,6 @@ impl<T> Receiver<T> {
         self.recv_until(Until::At(deadline))
     }
 
-    #[inline]
     fn recv_until(&self, until: Until) -> Result<T, RecvTimeoutError> {
         match &self.flavor {
             Flavor::Channel(channel) => channel.recv(until),
@@ -437,7 +443,7 @@ impl<T> Clone for Receiver<T> {
         let flavor = match &self.flavor {
             Flavor::Channel(channel) => {
                 // Relaxed: as for senders.
-                channel.receivers.fetch_add(1, Ordering::Relaxed);
+                channel.receivers_alive.fetch_add(1, Ordering::Relaxed);
                 Flavor::Channel(channel.clone())
             }
             Flavor::Clock(clock, value) => Flavor::Clock(clock.clone(), *value),
@@ -451,7 +457,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         if let Flavor::Channel(channel) = &self.flavor
             // AcqRel: as for senders.
-            && channel.receivers.fetch_sub(1, Ordering::AcqRel) == 1
+            && channel.receivers_alive.fetch_sub(1, Ordering::AcqRel) == 1
         {
             channel.close_and_discard();
         }

@@ -64,13 +64,13 @@ impl<T> Place<T> {
             return Poll::Ready(outcome);
         }
         let new = Unparker::from(waker.clone());
-        let state = channel.lock();
+        let locked = channel.lock();
         if let Some(outcome) = self.ticket.outcome() {
             return Poll::Ready(outcome);
         }
         // SAFETY: the lock is held, and the operation is the caller.
         let old = unsafe { self.ticket.replace_unparker(new) };
-        drop(state);
+        drop(locked);
         // A waker's destructor is the user's code, so the lock has been given back.
         drop(old);
         Poll::Pending
@@ -130,10 +130,10 @@ impl<T> Future for SendFuture<'_, T> {
         // A waker's clone is the user's code, so it is made before the lock is taken.
         let unparker = Unparker::from(cx.waker().clone());
         let value = this.value.take().expect("a future is not polled after its end");
-        let mut state = channel.lock();
-        match state.give(value) {
+        let locked = channel.lock();
+        match locked.give(value) {
             Given::Done(told) => {
-                drop(state);
+                drop(locked);
                 wake(told);
                 Poll::Ready(Ok(()))
             }
@@ -143,7 +143,7 @@ impl<T> Future for SendFuture<'_, T> {
                 // SAFETY: the future is pinned, and takes the place out of the line when it is dropped.
                 let waiter = unsafe { place.arm() };
                 // SAFETY: as above.
-                unsafe { state.senders.push(waiter) };
+                unsafe { locked.senders.push(waiter) };
                 Poll::Pending
             }
         }
@@ -231,10 +231,10 @@ impl<T> RecvFuture<'_, T> {
         }
         // As in `SendFuture`.
         let unparker = Unparker::from(cx.waker().clone());
-        let mut state = channel.lock();
-        let claimed = match state.take() {
+        let locked = channel.lock();
+        let claimed = match locked.take() {
             Taken::Value(value, told) => {
-                drop(state);
+                drop(locked);
                 wake(told);
                 return Poll::Ready(Ok(value));
             }
@@ -247,12 +247,12 @@ impl<T> RecvFuture<'_, T> {
         let waiter = unsafe { place.arm() };
         match claimed {
             Some(sender) => {
-                let told = state.promise(sender, waiter);
-                drop(state);
+                let told = locked.promise(sender, waiter);
+                drop(locked);
                 told.unpark();
             }
             // SAFETY: as above.
-            None => unsafe { state.receivers.push(waiter) },
+            None => unsafe { locked.receivers.push(waiter) },
         }
         Poll::Pending
     }
@@ -291,20 +291,20 @@ impl<T> Future for RecvFuture<'_, T> {
 impl<T> Drop for RecvFuture<'_, T> {
     fn drop(&mut self) {
         let (Some(place), Flavor::Channel(channel)) = (&self.place, &self.receiver.flavor) else { return };
-        let mut state = channel.lock();
-        if state.receivers.remove(&place.waiter) {
+        let locked = channel.lock();
+        if locked.receivers.remove(&place.waiter) {
             return;
         }
         let told = match place.ticket.outcome() {
             // SAFETY: it was put there.
-            Some(Outcome::Done) => state.give_back(unsafe { place.value() }),
+            Some(Outcome::Done) => locked.give_back(unsafe { place.value() }),
             Some(_) => None,
             None => {
-                state.abandon(&place.waiter);
+                locked.abandon(&place.waiter);
                 None
             }
         };
-        drop(state);
+        drop(locked);
         wake(told);
     }
 }

@@ -1,6 +1,7 @@
-//! The lock of a channel: a byte, held for some tens of nanoseconds, never while a G waits.
+//! The lock of a channel: held for some tens of nanoseconds, never while a G waits. It counts how often it was held, so
+//! who only looks can tell whether what it saw was one moment.
 
-use crate::loom::{AtomicBool, Ordering, pause, yield_thread};
+use crate::loom::{AtomicUsize, Ordering, fence, pause, yield_thread};
 use std::time::Duration;
 
 /// The first wait of who finds it held, in pauses of the CPU; then it doubles. A long one is unfair, and so has who
@@ -13,29 +14,42 @@ const ROUNDS_PAUSED: u32 = 20;
 const ROUNDS_AWAKE: u32 = 60;
 const NAP: Duration = Duration::from_micros(20);
 
-/// Unlocked by a plain store, which costs nothing but lets nobody be told; so who waits long sleeps by the clock.
+/// Odd while it is held, and one more each time it is taken or given back.
+///
+/// Given back by a plain store, which costs nothing but lets nobody be told; so who waits long sleeps by the clock.
 #[derive(Debug)]
-pub(crate) struct Lock(AtomicBool);
+pub(crate) struct Lock(AtomicUsize);
 
 impl Lock {
     pub(crate) fn new() -> Lock {
-        Lock(AtomicBool::new(false))
+        Lock(AtomicUsize::new(0))
     }
 
     /// Takes the lock. The caller gives it back with `unlock` and does nothing in between that could wait or call the
     /// user's code.
     #[inline]
     pub(crate) fn lock(&self) {
-        // Acquire: what was done under the lock before (partner: `unlock`).
-        if self.0.swap(true, Ordering::Acquire) {
+        if !self.try_lock() {
             self.wait();
         }
+        // Who sees something that is written from here on sees in `is_still` that the lock was taken.
+        fence(Ordering::Release);
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        let free = self.0.load(Ordering::Relaxed);
+        // Acquire: what was done under the lock before (partner: `unlock`).
+        free & 1 == 0
+            && self.0.compare_exchange_weak(free, free.wrapping_add(1), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Gives it back. Only for who has taken it.
     #[inline]
     pub(crate) fn unlock(&self) {
-        self.0.store(false, Ordering::Release);
+        // Nobody else writes it while it is held.
+        let held = self.0.load(Ordering::Relaxed);
+        self.0.store(held.wrapping_add(1), Ordering::Release);
     }
 
     #[cold]
@@ -48,9 +62,26 @@ impl Lock {
                 _ => std::thread::sleep(NAP),
             }
             pauses = (pauses * 2).min(PAUSES_MAX);
-            if !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::Acquire) {
+            if self.try_lock() {
                 return;
             }
         }
+    }
+
+    /// Begins to look without the lock: the number of this moment. What is seen between this and [`is_still`] was true
+    /// at one moment if that says so. Who has synchronised with whoever held the lock last sees what that one did.
+    ///
+    /// [`is_still`]: Self::is_still
+    #[inline]
+    pub(crate) fn moment(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Whether it was not held at that moment, and nobody has taken it since.
+    #[inline]
+    pub(crate) fn is_still(&self, moment: usize) -> bool {
+        // What was read before this was read before the number (partner: the fence in `lock`).
+        fence(Ordering::Acquire);
+        moment & 1 == 0 && self.0.load(Ordering::Relaxed) == moment
     }
 }

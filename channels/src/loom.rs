@@ -10,7 +10,7 @@ mod chosen {
     pub(crate) use pirn_runtime::Unparker;
     pub(crate) use pirn_runtime::internal::{WaitReason, park_for, park_uninterruptibly, park_until, random};
     pub(crate) use std::sync::Arc;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
     pub(crate) use std::thread::yield_now as yield_thread;
 
     #[inline]
@@ -41,7 +41,7 @@ mod chosen {
 mod modelled {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::Arc;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
     pub(crate) use loom::thread::yield_now as yield_thread;
     use std::task::Waker;
     use std::time::Instant;

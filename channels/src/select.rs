@@ -2,7 +2,6 @@
 
 use crate::cases::{CASES_INLINE, Case, Handle, Want, try_cases, wait_cases};
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::Given;
 use crate::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
 use crate::wait::{Until, wake};
 use crate::waiter::Token;
@@ -221,16 +220,10 @@ impl SelectedOperation<'_> {
     pub fn send<T>(self, s: &Sender<T>, msg: T) -> Result<(), SendError<T>> {
         assert!(self.is_of(s), "passed a sender that wasn't selected");
         let token = self.complete();
-        let mut state = s.channel.lock();
-        let given = state.complete_send(token, msg);
-        drop(state);
-        match given {
-            Given::Done(told) => {
-                wake(told);
-                Ok(())
-            }
-            Given::Full(value) | Given::Closed(value) => Err(SendError(value)),
-        }
+        let channel = s.channel.lock();
+        let sent = channel.complete_send(token, msg);
+        drop(channel);
+        sent.map(wake).map_err(SendError)
     }
 
     /// Completes a receive.
@@ -244,7 +237,11 @@ impl SelectedOperation<'_> {
         assert!(self.is_of(r), "passed a receiver that wasn't selected");
         let token = self.complete();
         match (&r.flavor, token) {
-            (Flavor::Channel(channel), Token::Staged(_)) => channel.lock().complete_receive(token).ok_or(RecvError),
+            (Flavor::Channel(channel), Token::Value | Token::Staged(_)) => {
+                let (value, told) = channel.lock().complete_receive(token).ok_or(RecvError)?;
+                wake(told);
+                Ok(value)
+            }
             (Flavor::Clock(_, value), Token::Moment(moment)) => Ok(value(moment)),
             _ => Err(RecvError),
         }

@@ -1,6 +1,6 @@
 //! The blocking operations on one channel: what they do when they can not be done at once.
 
-use crate::core::{CAN_GIVE, CAN_TAKE, Channel, Given, Taken};
+use crate::core::{Channel, Given, Locked, Taken};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::loom::{Unparker, WaitReason};
 use crate::waiter::{Outcome, Ticket, Waiter};
@@ -38,13 +38,14 @@ pub(crate) fn wake(told: Option<Unparker>) {
 }
 
 impl<T> Channel<T> {
+    #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        if self.hint() & CAN_GIVE == 0 {
+        if !self.may(Channel::can_give) {
             return Err(TrySendError::Full(value));
         }
-        let mut state = self.lock();
-        let given = state.give(value);
-        drop(state);
+        let channel = self.lock();
+        let given = channel.give(value);
+        drop(channel);
         match given {
             Given::Done(told) => {
                 wake(told);
@@ -55,109 +56,149 @@ impl<T> Channel<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&self, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
-        let mut value = value;
-        loop {
-            let mut state = self.lock();
-            value = match state.give(value) {
-                Given::Done(told) => {
-                    drop(state);
-                    wake(told);
-                    return Ok(());
-                }
-                Given::Closed(value) => return Err(SendTimeoutError::Disconnected(value)),
-                Given::Full(value) => value,
-            };
-            let deadline = until.deadline();
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(SendTimeoutError::Timeout(value));
+        let channel = self.lock();
+        if channel.can_put() {
+            channel.put(value);
+            return Ok(());
+        }
+        self.send_to_whom(channel, value, until)
+    }
+
+    /// It is not as simple as to put it into the buffer. The only frame between the caller and the switch of stacks: each
+    /// costs a mispredicted return.
+    #[inline(never)]
+    fn send_to_whom(&self, channel: Locked<'_, T>, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
+        match channel.give(value) {
+            Given::Done(told) => {
+                drop(channel);
+                wake(told);
+                Ok(())
             }
-            let waits = Waits::new(self, MaybeUninit::new(value), true);
-            let waiter = waits.arm();
-            // SAFETY: `Waits` takes it out of the line before it goes.
-            unsafe { state.senders.push(waiter) };
-            drop(state);
-            match waits.wait(WaitReason::ChanSend, deadline) {
-                Some(Outcome::Done) => return Ok(()),
-                // SAFETY: a sender whose value was not taken has it.
-                Some(Outcome::Closed) => return Err(SendTimeoutError::Disconnected(unsafe { waits.value() })),
-                // SAFETY: as above.
-                None => return Err(SendTimeoutError::Timeout(unsafe { waits.value() })),
-                // SAFETY: as above.
-                Some(_) => value = unsafe { waits.value() },
-            }
+            Given::Closed(value) => Err(SendTimeoutError::Disconnected(value)),
+            Given::Full(value) => self.send_waiting(channel, value, until),
         }
     }
 
+    /// The channel is full.
+    #[inline(always)]
+    fn send_waiting(&self, channel: Locked<'_, T>, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
+        let deadline = until.deadline();
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(SendTimeoutError::Timeout(value));
+        }
+        let waits = Waits::new(self, MaybeUninit::new(value), true);
+        let waiter = waits.arm();
+        // SAFETY: `Waits` takes it out of the line before it goes.
+        unsafe { channel.senders.push(waiter) };
+        drop(channel);
+        match waits.wait(WaitReason::ChanSend, deadline) {
+            Some(Outcome::Done) => Ok(()),
+            // SAFETY: a sender whose value was not taken has it.
+            Some(_) => Err(SendTimeoutError::Disconnected(unsafe { waits.value() })),
+            // SAFETY: as above.
+            None => Err(SendTimeoutError::Timeout(unsafe { waits.value() })),
+        }
+    }
+
+    #[inline]
     pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
-        if self.hint() & CAN_TAKE == 0 {
+        if !self.may(Channel::can_take) {
             return Err(TryRecvError::Empty);
         }
         loop {
-            let mut state = self.lock();
-            match state.take() {
+            let channel = self.lock();
+            let sender = match channel.take() {
                 Taken::Value(value, told) => {
-                    drop(state);
+                    drop(channel);
                     wake(told);
                     return Ok(value);
                 }
                 Taken::Empty => return Err(TryRecvError::Empty),
                 Taken::Closed => return Err(TryRecvError::Disconnected),
-                Taken::Claimed(sender) => {
-                    // A select has chosen to send, and its value is on the way.
-                    let waits = Waits::new(self, MaybeUninit::uninit(), false);
-                    let waiter = waits.arm();
-                    let told = state.promise(sender, waiter);
-                    drop(state);
-                    told.unpark();
-                    if waits.wait(WaitReason::ChanReceive, None) == Some(Outcome::Done) {
-                        // SAFETY: it was put there.
-                        return Ok(unsafe { waits.value() });
-                    }
-                }
+                Taken::Claimed(sender) => sender,
+            };
+            if let Some(value) = self.receive_promised(channel, sender) {
+                return Ok(value);
             }
         }
     }
 
-    #[inline]
+    /// A select has chosen to send, and its value is on the way. None: it does not come after all.
+    #[cold]
+    fn receive_promised(&self, channel: Locked<'_, T>, sender: *const Waiter) -> Option<T> {
+        let waits = Waits::new(self, MaybeUninit::uninit(), false);
+        let waiter = waits.arm();
+        let told = channel.promise(sender, waiter);
+        drop(channel);
+        told.unpark();
+        let outcome = waits.wait(WaitReason::ChanReceive, None);
+        // SAFETY: it was put there.
+        (outcome == Some(Outcome::Done)).then(|| unsafe { waits.value() })
+    }
+
+    #[inline(always)]
     pub(crate) fn recv(&self, until: Until) -> Result<T, RecvTimeoutError> {
-        loop {
-            let mut state = self.lock();
-            let claimed = match state.take() {
-                Taken::Value(value, told) => {
-                    drop(state);
-                    wake(told);
-                    return Ok(value);
-                }
-                Taken::Closed => return Err(RecvTimeoutError::Disconnected),
-                Taken::Empty => None,
-                Taken::Claimed(sender) => Some(sender),
-            };
-            let deadline = until.deadline();
-            if claimed.is_none() && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(RecvTimeoutError::Timeout);
-            }
-            let waits = Waits::new(self, MaybeUninit::uninit(), false);
-            let waiter = waits.arm();
-            let told = match claimed {
-                Some(sender) => Some(state.promise(sender, waiter)),
-                None => {
-                    // SAFETY: `Waits` takes it out of the line before it goes.
-                    unsafe { state.receivers.push(waiter) };
-                    None
-                }
-            };
-            drop(state);
-            wake(told);
-            match waits.wait(WaitReason::ChanReceive, deadline) {
-                // SAFETY: it was put there.
-                Some(Outcome::Done) => return Ok(unsafe { waits.value() }),
-                Some(Outcome::Closed) => return Err(RecvTimeoutError::Disconnected),
-                None => return Err(RecvTimeoutError::Timeout),
-                Some(_) => {}
-            }
+        let channel = self.lock();
+        if channel.can_pull() {
+            return Ok(channel.pull());
         }
+        self.recv_from_whom(channel, until)
+    }
+
+    /// It is not as simple as to take it out of the buffer. One frame, as in `send_to_whom`.
+    #[inline(never)]
+    fn recv_from_whom(&self, channel: Locked<'_, T>, until: Until) -> Result<T, RecvTimeoutError> {
+        match channel.take() {
+            Taken::Value(value, told) => {
+                drop(channel);
+                wake(told);
+                Ok(value)
+            }
+            Taken::Closed => Err(RecvTimeoutError::Disconnected),
+            Taken::Empty => self.recv_waiting(channel, until),
+            Taken::Claimed(sender) => self.recv_promised(channel, sender, until),
+        }
+    }
+
+    /// Nothing is there.
+    #[inline(always)]
+    fn recv_waiting(&self, channel: Locked<'_, T>, until: Until) -> Result<T, RecvTimeoutError> {
+        let deadline = until.deadline();
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(RecvTimeoutError::Timeout);
+        }
+        let waits = Waits::new(self, MaybeUninit::uninit(), false);
+        let waiter = waits.arm();
+        // SAFETY: `Waits` takes it out of the line before it goes.
+        unsafe { channel.receivers.push(waiter) };
+        drop(channel);
+        match waits.wait(WaitReason::ChanReceive, deadline) {
+            // SAFETY: it was put there.
+            Some(Outcome::Done) => Ok(unsafe { waits.value() }),
+            Some(Outcome::Closed) => Err(RecvTimeoutError::Disconnected),
+            None => Err(RecvTimeoutError::Timeout),
+            // A select was to send, and did not.
+            Some(_) => self.recv_again(deadline),
+        }
+    }
+
+    /// A select sends: what comes of that decides, whatever the time.
+    #[cold]
+    fn recv_promised(
+        &self,
+        channel: Locked<'_, T>,
+        sender: *const Waiter,
+        until: Until,
+    ) -> Result<T, RecvTimeoutError> {
+        let deadline = until.deadline();
+        self.receive_promised(channel, sender).map_or_else(|| self.recv_again(deadline), Ok)
+    }
+
+    #[cold]
+    fn recv_again(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        self.recv(deadline.map_or(Until::Ever, Until::At))
     }
 }
 
@@ -205,7 +246,7 @@ impl<'a, T> Waits<'a, T> {
     }
 
     /// Waits. None: the deadline has passed, and the operation is out of the line.
-    #[inline]
+    #[inline(always)]
     fn wait(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<Outcome> {
         self.is_waiting.set(true);
         let in_time = self.ticket.wait(reason, deadline);
@@ -216,12 +257,12 @@ impl<'a, T> Waits<'a, T> {
     /// Gives up. If it has been claimed already it waits for what comes of it.
     #[cold]
     fn leave(&self) -> Option<Outcome> {
-        let mut state = self.channel.lock();
-        let line = if self.sends { &mut state.senders } else { &mut state.receivers };
+        let channel = self.channel.lock();
+        let line = if self.sends { &channel.senders } else { &channel.receivers };
         if line.remove(&self.waiter) {
             return None;
         }
-        drop(state);
+        drop(channel);
         Some(self.ticket.wait_claimed(if self.sends { WaitReason::ChanSend } else { WaitReason::ChanReceive }))
     }
 }

@@ -1,8 +1,11 @@
 //! Who waits: a [`Ticket`] for each operation that waits, a [`Waiter`] for each channel that it waits at, and the line
 //! in which they stand.
 
-use crate::loom::{AtomicU8, Ordering, Unparker, UnsafeCell, WaitReason, park_for, park_uninterruptibly, park_until};
+use crate::loom::{
+    AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, WaitReason, park_for, park_uninterruptibly, park_until,
+};
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Instant;
 
@@ -18,13 +21,12 @@ const TOLD: u8 = 2;
 /// ```
 /// A select is at several channels, so whoever comes first claims it, and others pass it by. An operation on one channel
 /// is claimed by being taken out of the line.
-#[derive(Debug)]
 pub(crate) struct Ticket {
     state: AtomicU8,
     is_select: bool,
     /// Both are the waiting operation's until it stands in a line, then the one's who claims it, or who holds the lock
-    /// of the one channel that it waits at; and after TOLD the operation's again.
-    unparker: UnsafeCell<Option<Unparker>>,
+    /// of the one channel that it waits at; and after TOLD the operation's again. There is an unparker until TOLD.
+    unparker: UnsafeCell<MaybeUninit<Unparker>>,
     outcome: Cell<Outcome>,
 }
 
@@ -45,10 +47,12 @@ pub(crate) enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
     /// Room for a value.
-    Reserved,
-    /// A receiver that waits for the value: a transfer of that number.
-    Promised(usize),
-    /// A value has been put aside: a transfer of that number.
+    Room,
+    /// A receiver that waits for the value: a promise of that number.
+    Promise(usize),
+    /// The first value in the buffer, when it is taken.
+    Value,
+    /// A value that has been put aside, by number. One that was handed over in a rendezvous must not become another's.
     Staged(usize),
     /// The moment that a channel of the clock has given.
     Moment(Instant),
@@ -66,11 +70,12 @@ impl Ticket {
     }
 
     /// For who is woken so.
+    #[inline]
     pub(crate) fn of(unparker: Unparker, is_select: bool) -> Ticket {
         Ticket {
             state: AtomicU8::new(WAITING),
             is_select,
-            unparker: UnsafeCell::new(Some(unparker)),
+            unparker: UnsafeCell::new(MaybeUninit::new(unparker)),
             outcome: Cell::new(Outcome::Retry),
         }
     }
@@ -78,10 +83,12 @@ impl Ticket {
     /// Has another be woken in its place. Returns what there was.
     ///
     /// # Safety
-    /// The caller is the operation itself and holds the lock of the only channel that it waits at.
-    pub(crate) unsafe fn replace_unparker(&self, unparker: Unparker) -> Option<Unparker> {
+    /// The caller is the operation itself, holds the lock of the only channel that it waits at, and has not been told.
+    pub(crate) unsafe fn replace_unparker(&self, unparker: Unparker) -> Unparker {
         // SAFETY: who would take it needs the lock that the caller holds.
-        self.unparker.with_mut(|place| unsafe { ptr::replace(place, Some(unparker)) })
+        let old = self.unparker.with_mut(|place| unsafe { ptr::replace(place, MaybeUninit::new(unparker)) });
+        // SAFETY: it has not been told.
+        unsafe { old.assume_init() }
     }
 
     /// Claims the operation. False: another was faster.
@@ -97,28 +104,34 @@ impl Ticket {
     ///
     /// # Safety
     /// The caller has claimed it, and tells it once.
-    #[inline]
+    #[inline(always)]
     #[must_use = "it sleeps"]
     pub(crate) unsafe fn tell(ticket: *const Ticket, outcome: Outcome) -> Unparker {
         // SAFETY: it waits until it is told, which is below.
         let ticket = unsafe { &*ticket };
         ticket.outcome.set(outcome);
-        // SAFETY: the caller has claimed it.
-        let unparker = ticket.unparker.with_mut(|place| unsafe { (*place).take() });
+        // SAFETY: the caller has claimed it, and nobody has told it before.
+        let unparker = ticket.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() });
         // Release: the outcome and what lies in the slot (partner: `outcome`).
         ticket.state.store(TOLD, Ordering::Release);
-        unparker.expect("an operation is told once")
+        unparker
     }
 
     /// What became of it, once it has been told.
     #[inline]
     pub(crate) fn outcome(&self) -> Option<Outcome> {
-        (self.state.load(Ordering::Acquire) == TOLD).then(|| self.outcome.get())
+        self.is_told().then(|| self.outcome.get())
+    }
+
+    #[inline]
+    fn is_told(&self) -> bool {
+        self.state.load(Ordering::Acquire) == TOLD
     }
 
     /// Waits until it is told. False: the deadline has passed.
+    #[inline(always)]
     pub(crate) fn wait(&self, reason: WaitReason, deadline: Option<Instant>) -> bool {
-        while self.outcome().is_none() {
+        while !self.is_told() {
             match deadline {
                 None => park_for(reason),
                 Some(deadline) if Instant::now() >= deadline => return false,
@@ -139,23 +152,32 @@ impl Ticket {
     }
 }
 
+impl Drop for Ticket {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_told() {
+            // SAFETY: nobody has taken it, and nobody will: the operation is over.
+            self.unparker.with_mut(|place| unsafe { ptr::drop_in_place(place.cast::<Unparker>()) });
+        }
+    }
+}
+
 /// An operation's place in the line of one channel.
-#[derive(Debug)]
 pub(crate) struct Waiter {
     /// These two are set by whoever waits, once the waiter lies where it stays.
     ticket: Cell<*const Ticket>,
-    /// Where its value lies or is to be put. Null for a select, whose values are put aside.
+    /// Where its value lies or is to be put. Null for a select, whose values go through the buffer.
     slot: Cell<*mut ()>,
     /// Which case of a select.
     pub(crate) case: usize,
-    /// It wants to know when the channel is ready, and does nothing itself.
-    pub(crate) watches: bool,
-    /// The transfer that has been promised to it, plus one.
+    /// The promise that has been made to it, plus one.
     pub(crate) promise: Cell<usize>,
     /// These are guarded by the channel's lock.
+    next: Cell<*mut Waiter>,
+    prev: Cell<*mut Waiter>,
     queued: Cell<bool>,
-    next: Cell<*const Waiter>,
-    prev: Cell<*const Waiter>,
+    /// It wants to know when the operation is ready, and does nothing itself.
+    pub(crate) watches: bool,
 }
 
 impl Waiter {
@@ -166,11 +188,11 @@ impl Waiter {
             ticket: Cell::new(ptr::null()),
             slot: Cell::new(ptr::null_mut()),
             case,
-            watches,
             promise: Cell::new(0),
+            next: Cell::new(ptr::null_mut()),
+            prev: Cell::new(ptr::null_mut()),
             queued: Cell::new(false),
-            next: Cell::new(ptr::null()),
-            prev: Cell::new(ptr::null()),
+            watches,
         }
     }
 
@@ -185,20 +207,10 @@ impl Waiter {
         self
     }
 
-    /// Tells a waiter that only watches and has been taken out of the line, if nobody has told it before.
-    pub(crate) fn tell_watcher(&self) {
-        let ticket = self.ticket.get();
-        // SAFETY: a waiter's ticket lives as long as it.
-        if unsafe { &*ticket }.claim() {
-            // SAFETY: it has just been claimed. It may be gone afterwards.
-            unsafe { Ticket::tell(ticket, Outcome::Selected(self.case, Token::Watched)) }.unpark();
-        }
-    }
-
-    /// The operation that it belongs to.
+    /// Whether it is a select's.
     #[inline]
-    pub(crate) fn ticket(&self) -> *const Ticket {
-        self.ticket.get()
+    pub(crate) fn is_of_select(&self) -> bool {
+        self.slot.get().is_null()
     }
 
     /// Where its value lies or is to be put.
@@ -206,86 +218,73 @@ impl Waiter {
     pub(crate) fn slot(&self) -> *mut () {
         self.slot.get()
     }
+
+    /// The operation that it belongs to.
+    #[inline]
+    pub(crate) fn ticket(&self) -> *const Ticket {
+        self.ticket.get()
+    }
 }
 
-/// A line of waiters, first come first served. Only under the channel's lock; so is everything that is said here.
-#[derive(Debug)]
+/// A line of waiters, first come first served. Only under the channel's lock, unless something else is said; so is
+/// everything that is said here.
 pub(crate) struct Line {
-    first: *const Waiter,
-    last: *const Waiter,
-    /// How many would take part in an operation, and how many only watch.
-    takers: usize,
-    watchers: usize,
+    first: AtomicPtr<Waiter>,
+    /// Only if there is a first.
+    last: Cell<*mut Waiter>,
 }
 
 impl Line {
     pub(crate) fn new() -> Line {
-        Line { first: ptr::null(), last: ptr::null(), takers: 0, watchers: 0 }
+        Line { first: AtomicPtr::new(ptr::null_mut()), last: Cell::new(ptr::null_mut()) }
     }
 
-    /// Whether nobody is in it who would take part in an operation.
+    /// Whether nobody is in it. Without the lock: as far as one sees.
     #[inline]
-    pub(crate) fn has_nobody(&self) -> bool {
-        self.takers == 0
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first().is_null()
     }
 
-    fn count_of(&mut self, waiter: &Waiter) -> &mut usize {
-        if waiter.watches { &mut self.watchers } else { &mut self.takers }
-    }
-
-    /// Tells those who watch: somebody has come to the other line. They are blocking operations of Gs and threads, so
-    /// nothing of the user's runs when they are unparked.
     #[inline]
-    pub(crate) fn tell_watchers(&mut self) {
-        if self.watchers > 0 {
-            self.tell_all_watchers();
-        }
-    }
-
-    #[cold]
-    fn tell_all_watchers(&mut self) {
-        let mut at = self.first;
-        // SAFETY: who is in the line is there.
-        while let Some(waiter) = unsafe { at.as_ref() } {
-            at = waiter.next.get();
-            if waiter.watches {
-                self.remove(waiter);
-                waiter.tell_watcher();
-            }
-        }
+    fn first(&self) -> *mut Waiter {
+        self.first.load(Ordering::Relaxed)
     }
 
     /// Appends a waiter.
     ///
     /// # Safety
     /// It stays where it is until it is out of the line again.
-    pub(crate) unsafe fn push(&mut self, waiter: *const Waiter) {
+    #[inline]
+    pub(crate) unsafe fn push(&self, waiter: *const Waiter) {
+        let waiter = waiter.cast_mut();
         // SAFETY: as the caller promises.
         let new = unsafe { &*waiter };
         debug_assert!(!new.queued.get());
         new.queued.set(true);
-        *self.count_of(new) += 1;
-        new.next.set(ptr::null());
-        new.prev.set(self.last);
-        // SAFETY: who is in the line is there.
-        match unsafe { self.last.as_ref() } {
-            None => self.first = waiter,
-            Some(last) => last.next.set(waiter),
+        new.next.set(ptr::null_mut());
+        if self.is_empty() {
+            new.prev.set(ptr::null_mut());
+            self.first.store(waiter, Ordering::Relaxed);
+        } else {
+            new.prev.set(self.last.get());
+            // SAFETY: who is in the line is there.
+            unsafe { &*self.last.get() }.next.set(waiter);
         }
-        self.last = waiter;
+        self.last.set(waiter);
     }
 
-    /// Takes the first waiter that can still be had and takes part in an operation, and claims it. Those before it that
-    /// only watch are told.
+    /// Takes the first waiter that can still be had, and claims it.
     #[inline]
-    pub(crate) fn claim_first(&mut self) -> Option<*const Waiter> {
+    pub(crate) fn claim_first(&self) -> Option<*const Waiter> {
         loop {
             // SAFETY: who is in the line is there.
-            let first = unsafe { self.first.as_ref() }?;
-            self.remove(first);
-            if first.watches {
-                first.tell_watcher();
-                continue;
+            let first = unsafe { self.first().as_ref() }?;
+            let next = first.next.get();
+            first.queued.set(false);
+            self.first.store(next, Ordering::Relaxed);
+            // SAFETY: as above.
+            if let Some(next) = unsafe { next.as_ref() } {
+                next.prev.set(ptr::null_mut());
             }
             // SAFETY: a waiter's ticket lives as long as it.
             if unsafe { &*first.ticket() }.claim() {
@@ -295,20 +294,19 @@ impl Line {
     }
 
     /// Takes a waiter out. False: it is not in the line any more.
-    pub(crate) fn remove(&mut self, waiter: &Waiter) -> bool {
+    pub(crate) fn remove(&self, waiter: &Waiter) -> bool {
         if !waiter.queued.replace(false) {
             return false;
         }
-        *self.count_of(waiter) -= 1;
         let (next, prev) = (waiter.next.get(), waiter.prev.get());
         // SAFETY: who is in the line is there.
         match unsafe { prev.as_ref() } {
-            None => self.first = next,
+            None => self.first.store(next, Ordering::Relaxed),
             Some(prev) => prev.next.set(next),
         }
         // SAFETY: as above.
         match unsafe { next.as_ref() } {
-            None => self.last = prev,
+            None => self.last.set(prev),
             Some(next) => next.prev.set(prev),
         }
         true

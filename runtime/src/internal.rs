@@ -9,7 +9,7 @@ use std::time::Instant;
 pub use crate::probe::WaitReason;
 
 /// Parks the caller, who says why.
-#[inline]
+#[inline(always)]
 pub fn park_for(reason: WaitReason) {
     park::park_for(reason);
 }

@@ -107,7 +107,7 @@ fn an_overflow_without_a_name_after_a_move_and_many_others() {
     let ended = subprocess(TEST, "", &[]);
     let id = ended.stderr.split("goes down: G").nth(1).and_then(|s| s.lines().next());
     let named = format!("goroutine {}, started at", id.expect("it said so"));
-    expect_overflow(&ended, &named, &born(&ended), "64 KiB (47 KiB usable)");
+    expect_overflow(&ended, &named, &born(&ended), "64 KiB (46 KiB usable)");
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub(crate) fn deadline(after: Duration) -> u64 {
 }
 
 /// Parks the caller, who says why.
-#[inline]
+#[inline(always)]
 pub(crate) fn park_for(reason: WaitReason) {
     match current_g() {
         Some(g) => on_g::park(g, reason),
@@ -162,7 +162,7 @@ impl Unparker {
     }
 
     /// Makes the waiter's current park return, or else its next one.
-    #[inline]
+    #[inline(always)]
     pub fn unpark(&self) {
         match &self.0 {
             Target::G(g, id) => unpark_g(g, *id),
@@ -183,7 +183,7 @@ impl Unparker {
 }
 
 /// Unparks the G with that id, if the record is still its.
-#[inline]
+#[inline(never)]
 pub(crate) fn unpark_g(g: &'static G, id: u64) {
     if g.word.unpark(id) == Unparked::Claimed {
         // SAFETY: it has just been claimed (g I2).

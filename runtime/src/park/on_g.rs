@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::thread::panicking;
 
 /// Parks the G `g`, which is the caller.
-#[inline]
+#[inline(always)]
 pub(super) fn park(g: &'static G, reason: WaitReason) {
     if in_closing(g) {
         unwind(g);
@@ -24,7 +24,7 @@ pub(super) fn park(g: &'static G, reason: WaitReason) {
 }
 
 /// Parks the G `g`, which is the caller, also when its runtime closes.
-#[inline]
+#[inline(always)]
 pub(super) fn park_uninterruptibly(g: &'static G, reason: WaitReason) {
     if g.word.take_token() {
         return;

@@ -9,15 +9,15 @@ const GIB: usize = 1 << 30;
 /// The size class of a stack: the distance between two stacks of its arena.
 ///
 /// As with POSIX threads, the guard is counted in: a class of 256 KiB takes 256 KiB of address space per
-/// stack and lets a G use [`Class::usable_bytes`], which is 16 KiB less and up to 1 KiB of colouring. Powers
+/// stack and lets a G use [`Class::usable_bytes`], which is 16 KiB less and up to 2 KiB of colouring. Powers
 /// of two keep what a parked G costs at one page and its share of a page table (4,096 + 513 bytes at 256
 /// KiB), and let `PIRN_STACK=256K` mean the class of 256 KiB instead of the next larger one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub(crate) enum Class {
-    /// 64 KiB, of which 47 are usable.
+    /// 64 KiB, of which 46 are usable.
     K64,
-    /// 256 KiB, of which 239 are usable.
+    /// 256 KiB, of which 238 are usable.
     K256,
     /// 1 MiB.
     M1,
@@ -126,8 +126,8 @@ impl Class {
 
 /// How many slots move between a cache and its arena at a time, and how many guards go in one call at most.
 pub(super) const BATCH_SLOTS: usize = 32;
-/// Tops of stacks are 64 bytes apart in 16 steps, or all Gs would fight for the same few sets of the
+/// Tops of stacks are 64 bytes apart in 32 steps, or all Gs would fight for the same few sets of the
 /// processor's cache.
-pub(super) const COLOURS: usize = 16;
+pub(super) const COLOURS: usize = 32;
 /// A cache line.
 pub(super) const COLOUR_BYTES: usize = 64;

@@ -1,0 +1,445 @@
+//! One channel: its lock, what lies in it, and what each operation does to it. [`Locked`] is the channel under its lock;
+//! its verbs return who has to be unparked after the lock was given back.
+
+mod selects;
+
+use crate::lock::Lock;
+use crate::loom::{AtomicBool, AtomicIsize, AtomicUsize, Ordering, Unparker, UnsafeCell};
+use crate::waiter::{Line, Outcome, Ticket, Token, Waiter};
+use slab::Slab;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::mem::{self, ManuallyDrop};
+use std::ops::Deref;
+
+/// A queue of values that has been longer than this gives its memory back when it is empty.
+const KEPT_MAX: usize = 1024;
+/// Bounded channels up to this size have their room from the beginning.
+const PREPARED_MAX: usize = 1 << 16;
+
+/// A channel that is not one of the clock's. The first of its cache lines is all that a hand-over from one who waits to
+/// another needs.
+#[repr(C, align(64))]
+pub(crate) struct Channel<T> {
+    pub(crate) lock: Lock,
+    /// Who waits to send, and to receive. Not both, but for those who have been told elsewhere, and for a select that
+    /// would do either.
+    pub(crate) senders: Line,
+    pub(crate) receivers: Line,
+    /// How many values in the buffer may be had: selects have chosen the others. It does not matter which of them a
+    /// select gets: whoever takes one first has received first.
+    values: Count,
+    /// How many more values there is room for: less those to come, for which selects have reserved room. Below zero
+    /// when more has been given back than there is room for.
+    room: Count,
+    is_closed: Flag,
+    /// Somebody is in a line of watchers.
+    is_watched: Cell<bool>,
+    /// `usize::MAX` if there is no limit.
+    capacity: usize,
+    buffer: UnsafeCell<VecDeque<T>>,
+    seldom: UnsafeCell<Option<Box<Seldom<T>>>>,
+    /// How many handles there are.
+    pub(crate) senders_alive: AtomicUsize,
+    pub(crate) receivers_alive: AtomicUsize,
+}
+
+// SAFETY: what is not atomic is used under the lock, by one thread at a time. It moves values between threads, which is
+// what `Send` allows; it shares none.
+unsafe impl<T: Send> Send for Channel<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Channel<T> {}
+
+/// What few channels need.
+struct Seldom<T> {
+    /// Values that have been handed to selects, until they take them.
+    staged: Slab<T>,
+    /// The receivers to whom selects have yet to give the value that they have chosen to send. Null: it has gone.
+    promises: Slab<*const Waiter>,
+    /// Who wants to know when one could send, or receive.
+    room_watchers: Line,
+    value_watchers: Line,
+}
+
+/// A number that is written under the lock and may be read without it.
+struct Count(AtomicIsize);
+
+impl Count {
+    #[inline]
+    fn get(&self) -> isize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn add(&self, n: isize) {
+        // Relaxed, and no read-modify-write: nobody else writes it.
+        self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
+    }
+}
+
+/// The same for a truth.
+struct Flag(AtomicBool);
+
+impl Flag {
+    #[inline]
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What came of a send.
+#[must_use]
+pub(crate) enum Given<T> {
+    /// Somebody has the value, or the buffer.
+    Done(Option<Unparker>),
+    Full(T),
+    Closed(T),
+}
+
+/// What came of a receive.
+#[must_use]
+pub(crate) enum Taken<T> {
+    Value(T, Option<Unparker>),
+    /// A select that wants to send has been claimed: the caller has to [`promise`](Locked::promise) its value to
+    /// somebody, under the same lock.
+    Claimed(*const Waiter),
+    Empty,
+    Closed,
+}
+
+/// What came of a select's wish to receive.
+#[must_use]
+pub(crate) enum Choice {
+    Chosen(Token, Option<Unparker>),
+    /// As for [`Taken`].
+    Claimed(*const Waiter),
+    NotReady,
+}
+
+/// The channel, locked.
+pub(crate) struct Locked<'a, T>(&'a Channel<T>);
+
+impl<T> Deref for Locked<'_, T> {
+    type Target = Channel<T>;
+
+    #[inline]
+    fn deref(&self) -> &Channel<T> {
+        self.0
+    }
+}
+
+impl<T> Drop for Locked<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_watched.get() {
+            self.tell_watchers();
+        }
+        self.lock.unlock();
+    }
+}
+
+impl<T> Channel<T> {
+    pub(crate) fn new(capacity: Option<usize>) -> Channel<T> {
+        let capacity = capacity.unwrap_or(usize::MAX);
+        let prepared = if capacity <= PREPARED_MAX { capacity } else { 0 };
+        Channel {
+            lock: Lock::new(),
+            senders: Line::new(),
+            receivers: Line::new(),
+            values: Count(AtomicIsize::new(0)),
+            room: Count(AtomicIsize::new(isize::try_from(capacity).unwrap_or(isize::MAX))),
+            is_closed: Flag(AtomicBool::new(false)),
+            is_watched: Cell::new(false),
+            capacity,
+            buffer: UnsafeCell::new(VecDeque::with_capacity(prepared)),
+            seldom: UnsafeCell::new(None),
+            senders_alive: AtomicUsize::new(1),
+            receivers_alive: AtomicUsize::new(1),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> Locked<'_, T> {
+        self.lock.lock();
+        Locked(self)
+    }
+
+    /// The channel, for who has the lock already. Dropping it gives the lock back; a select, which holds several and
+    /// gives them back by itself, keeps it from that with [`Locked::keep`].
+    ///
+    /// # Safety
+    /// The caller holds the lock.
+    #[inline]
+    pub(crate) unsafe fn locked(&self) -> Locked<'_, T> {
+        Locked(self)
+    }
+
+    /// Whether a receive could do something; without the lock, as far as one sees.
+    #[inline]
+    pub(crate) fn can_take(&self) -> bool {
+        self.values.get() > 0 || !self.senders.is_empty() || self.is_closed.get()
+    }
+
+    /// Whether a send could do something; without the lock, as far as one sees.
+    #[inline]
+    pub(crate) fn can_give(&self) -> bool {
+        !self.receivers.is_empty() || self.room.get() > 0 || self.is_closed.get()
+    }
+
+    /// Whether it is worth while to take the lock for what `can` says.
+    #[inline]
+    pub(crate) fn may(&self, can: impl FnOnce(&Channel<T>) -> bool) -> bool {
+        let moment = self.lock.moment();
+        can(self) || !self.lock.is_still(moment)
+    }
+
+    /// How many values lie in it.
+    pub(crate) fn len(&self) -> usize {
+        usize::try_from(self.values.get()).unwrap_or(0)
+    }
+
+    /// None: there is no limit.
+    pub(crate) fn capacity(&self) -> Option<usize> {
+        (self.capacity != usize::MAX).then_some(self.capacity)
+    }
+
+    /// Ends the channel for senders. Returns whether this call did.
+    pub(crate) fn close(&self) -> bool {
+        let channel = self.lock();
+        let first = !channel.is_closed.get();
+        channel.is_closed.set();
+        drop(channel);
+        if first {
+            self.tell_all();
+        }
+        first
+    }
+
+    /// Ends the channel, as nobody is left who could receive: what lies in it is dropped.
+    pub(crate) fn close_and_discard(&self) {
+        self.close();
+        let channel = self.lock();
+        let rest = channel.with_buffer(mem::take);
+        channel.values.add(-channel.values.get());
+        drop(channel);
+        // The values' destructors are the user's code, so the lock has been given back. If one panics the others are
+        // left: a second panic would abort.
+        let mut rest = ManuallyDrop::new(rest.into_iter());
+        rest.by_ref().for_each(drop);
+        // SAFETY: it is not used any more; what is left is memory without values.
+        unsafe { ManuallyDrop::drop(&mut rest) };
+    }
+
+    /// Tells all that wait that the channel is closed: one at a time, so that the lock is never held for long.
+    fn tell_all(&self) {
+        loop {
+            let channel = self.lock();
+            let Some(waiter) = channel.senders.claim_first().or_else(|| channel.receivers.claim_first()) else {
+                return;
+            };
+            // SAFETY: it has just been claimed.
+            let wake = unsafe { tell(waiter, Outcome::Closed, Token::Closed) };
+            drop(channel);
+            wake.unpark();
+        }
+    }
+}
+
+impl<T> Locked<'_, T> {
+    /// Does not give the lock back, for who still needs it.
+    #[inline]
+    pub(crate) fn keep(self) {
+        if self.is_watched.get() {
+            self.tell_watchers();
+        }
+        mem::forget(self);
+    }
+
+    #[inline]
+    fn with_buffer<R>(&self, f: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
+        // SAFETY: the lock is held, and `f` is given nothing to get at the buffer otherwise.
+        self.buffer.with_mut(|buffer| f(unsafe { &mut *buffer }))
+    }
+
+    #[inline]
+    fn with_seldom<R>(&self, f: impl FnOnce(&mut Seldom<T>) -> R) -> R {
+        // SAFETY: as above.
+        let seldom = self.seldom.with_mut(|seldom| unsafe { &mut *seldom });
+        f(seldom.get_or_insert_with(|| {
+            Box::new(Seldom {
+                staged: Slab::new(),
+                promises: Slab::new(),
+                room_watchers: Line::new(),
+                value_watchers: Line::new(),
+            })
+        }))
+    }
+
+    // ------------------------------------------------------------------------------------------- the buffer's books
+
+    /// Whether a send only has to [`put`](Self::put) its value into the buffer.
+    #[inline]
+    pub(crate) fn can_put(&self) -> bool {
+        self.room.get() > 0 && self.receivers.is_empty() && !self.is_closed.get()
+    }
+
+    /// Whether a receive only has to [`pull`](Self::pull) a value out of the buffer.
+    #[inline]
+    pub(crate) fn can_pull(&self) -> bool {
+        self.values.get() > 0 && self.senders.is_empty()
+    }
+
+    /// A value comes into the buffer.
+    #[inline]
+    pub(crate) fn put(&self, value: T) {
+        self.values.add(1);
+        self.room.add(-1);
+        self.with_buffer(|buffer| buffer.push_back(value));
+    }
+
+    /// A value leaves the buffer.
+    #[inline]
+    pub(crate) fn pull(&self) -> T {
+        self.values.add(-1);
+        self.pull_chosen()
+    }
+
+    /// The same for one that a select has chosen before.
+    #[inline]
+    fn pull_chosen(&self) -> T {
+        self.room.add(1);
+        self.with_buffer(|buffer| {
+            let value = buffer.pop_front();
+            if self.capacity == usize::MAX && buffer.is_empty() && buffer.capacity() > KEPT_MAX {
+                *buffer = VecDeque::new();
+            }
+            value.expect("values are counted")
+        })
+    }
+
+    /// A value is put aside for a select.
+    #[inline]
+    fn stage(&self, value: T) -> Token {
+        Token::Staged(self.with_seldom(|seldom| seldom.staged.insert(value)))
+    }
+
+    fn unstage(&self, number: usize) -> T {
+        self.with_seldom(|seldom| seldom.staged.remove(number))
+    }
+
+    // ------------------------------------------------------------------------------------------- send and receive
+
+    /// Sends a value if it can be done now.
+    #[inline(always)]
+    pub(crate) fn give(&self, value: T) -> Given<T> {
+        if self.is_closed.get() {
+            return Given::Closed(value);
+        }
+        if let Some(receiver) = self.receivers.claim_first() {
+            return Given::Done(Some(self.hand_over(receiver, value)));
+        }
+        if self.room.get() > 0 {
+            self.put(value);
+            return Given::Done(None);
+        }
+        Given::Full(value)
+    }
+
+    /// Receives a value if it can be done now.
+    #[inline(always)]
+    pub(crate) fn take(&self) -> Taken<T> {
+        if self.values.get() > 0 {
+            let value = self.pull();
+            return Taken::Value(value, self.refill());
+        }
+        match self.senders.claim_first() {
+            None if self.is_closed.get() => Taken::Closed,
+            None => Taken::Empty,
+            // SAFETY: it has been claimed, so it waits.
+            Some(sender) if unsafe { &*sender }.is_of_select() => Taken::Claimed(sender),
+            Some(sender) => {
+                // SAFETY: it has just been claimed.
+                let (value, told) = unsafe { take_from(sender) };
+                Taken::Value(value, Some(told))
+            }
+        }
+    }
+
+    /// There may be room: the sender that has waited longest comes in.
+    #[inline]
+    fn refill(&self) -> Option<Unparker> {
+        if self.senders.is_empty() || self.room.get() <= 0 {
+            return None;
+        }
+        let sender = self.senders.claim_first()?;
+        // SAFETY: it has been claimed, so it waits.
+        if unsafe { &*sender }.is_of_select() {
+            self.room.add(-1);
+            // SAFETY: it has just been claimed.
+            return Some(unsafe { tell(sender, Outcome::Done, Token::Room) });
+        }
+        // SAFETY: as above.
+        let (value, told) = unsafe { take_from(sender) };
+        self.put(value);
+        Some(told)
+    }
+
+    /// Gives a value to a receiver that has been claimed.
+    #[inline(always)]
+    fn hand_over(&self, receiver: *const Waiter, value: T) -> Unparker {
+        // SAFETY: it has been claimed, so it waits.
+        let slot = unsafe { &*receiver }.slot().cast::<T>();
+        let mut token = Token::Watched;
+        if slot.is_null() {
+            token = self.stage(value);
+        } else {
+            // SAFETY: a receiver's slot is room for a value.
+            unsafe { slot.write(value) };
+        }
+        // SAFETY: it has been claimed, and this is the only place that tells it.
+        unsafe { tell(receiver, Outcome::Done, token) }
+    }
+
+    /// Puts a value back that was received by who does not want it after all: it goes to the next, or to the front.
+    pub(crate) fn give_back(&self, value: T) -> Option<Unparker> {
+        if let Some(receiver) = self.receivers.claim_first() {
+            return Some(self.hand_over(receiver, value));
+        }
+        self.with_buffer(|buffer| buffer.push_front(value));
+        self.values.add(1);
+        self.room.add(-1);
+        None
+    }
+}
+
+/// Tells a waiter that has been claimed: an operation on one channel the outcome, a case of a select what it has got.
+///
+/// # Safety
+/// The caller has claimed it, and tells it once.
+#[inline(always)]
+#[must_use = "it sleeps"]
+unsafe fn tell(waiter: *const Waiter, plain: Outcome, selected: Token) -> Unparker {
+    // SAFETY: it waits until it is told.
+    let waiter = unsafe { &*waiter };
+    let outcome = if waiter.is_of_select() { Outcome::Selected(waiter.case, selected) } else { plain };
+    // SAFETY: as the caller promises.
+    unsafe { Ticket::tell(waiter.ticket(), outcome) }
+}
+
+/// Takes the value of a sender, and tells it.
+///
+/// # Safety
+/// The caller has claimed it, it is no select, and it is told once.
+#[inline(always)]
+unsafe fn take_from<T>(sender: *const Waiter) -> (T, Unparker) {
+    // SAFETY: it waits until it is told.
+    let slot = unsafe { &*sender }.slot().cast::<T>();
+    // SAFETY: a sender's slot holds its value.
+    let value = unsafe { slot.read() };
+    // SAFETY: as the caller promises.
+    (value, unsafe { tell(sender, Outcome::Done, Token::Value) })
+}
