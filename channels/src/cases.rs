@@ -9,7 +9,7 @@
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Choice, Locked};
 use crate::lock::Lock;
-use crate::loom::{WaitReason, random};
+use crate::loom::{WaitReason, has_come, random};
 use crate::wait::{Until, wake};
 use crate::waiter::{Outcome, Ticket, Token, Waiter};
 use smallvec::SmallVec;
@@ -125,7 +125,7 @@ impl<T> Handle for Receiver<T> {
                 let moment = channel.lock.moment();
                 (channel.can_take(), moment)
             }
-            Flavor::Clock(clock, _) => (clock.due().is_some_and(|due| Instant::now() >= due), 0),
+            Flavor::Clock(clock, _) => (clock.due().is_some_and(has_come), 0),
             Flavor::Never => (false, 0),
         }
     }
@@ -275,7 +275,7 @@ pub(crate) fn wait_cases(cases: &[Case<'_>], want: Want, until: Until) -> Option
             deadline = until.deadline();
         }
         // Only what was true at one moment is a reason to give up.
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if deadline.is_some_and(has_come) {
             return try_cases(cases, want);
         }
         if let Some(Outcome::Selected(i, token)) = stand_in_lines(cases, want, deadline) {
@@ -313,11 +313,7 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
     lined.outcome.set(outcome);
     lined.is_over.set(true);
-    match outcome {
-        // It was told in the middle of what makes it ready, if that was not for another.
-        Some(Outcome::Selected(i, Token::Watched)) if !is_ready(cases[i].handle) => None,
-        _ => outcome,
-    }
+    outcome
 }
 
 /// The locks of all cases, each once, in the order in which all selects take them.
@@ -326,8 +322,8 @@ struct Locks<'a>(SmallVec<[&'a Lock; CASES_INLINE]>);
 impl<'a> Locks<'a> {
     fn of(cases: &[Case<'a>]) -> Locks<'a> {
         let mut locks: SmallVec<[&Lock; CASES_INLINE]> = cases.iter().filter_map(|case| case.handle.lock()).collect();
-        locks.sort_unstable_by_key(|lock| ptr::from_ref(*lock));
-        locks.dedup_by_key(|lock| ptr::from_ref(*lock));
+        locks.sort_unstable_by_key(|lock| lock.order());
+        locks.dedup_by_key(|lock| lock.order());
         Locks(locks)
     }
 

@@ -3,7 +3,7 @@
 use crate::clock::{At, Clock, Tick};
 use crate::core::Channel;
 use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{Arc, Ordering, WaitReason, park_for, park_until};
+use crate::loom::{Arc, Ordering, WaitReason, has_come, park_for, park_until};
 use crate::wait::Until;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -66,7 +66,7 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 /// assert_eq!(pirn_channels::at(when).recv(), Ok(when));
 /// ```
 pub fn at(when: Instant) -> Receiver<Instant> {
-    Receiver { flavor: Flavor::Clock(Arc::new(At::new(when)), |moment| moment) }
+    Receiver { flavor: Flavor::Clock(std::sync::Arc::new(At::new(when)), |moment| moment) }
 }
 
 /// Makes a channel that gives a value after each `duration`: the moment when it was due. A tick that nobody receives in
@@ -84,7 +84,9 @@ pub fn at(when: Instant) -> Receiver<Instant> {
 /// ```
 pub fn tick(duration: Duration) -> Receiver<Instant> {
     match Instant::now().checked_add(duration) {
-        Some(first) => Receiver { flavor: Flavor::Clock(Arc::new(Tick::new(duration, first)), |moment| moment) },
+        Some(first) => {
+            Receiver { flavor: Flavor::Clock(std::sync::Arc::new(Tick::new(duration, first)), |moment| moment) }
+        }
         None => never(),
     }
 }
@@ -275,7 +277,7 @@ pub struct Receiver<T> {
 pub(crate) enum Flavor<T> {
     Channel(Arc<Channel<T>>),
     /// The clock; its channels give `Instant`s, so `T` is that.
-    Clock(Arc<dyn Clock + Send + Sync>, fn(Instant) -> T),
+    Clock(std::sync::Arc<dyn Clock + Send + Sync>, fn(Instant) -> T),
     Never,
 }
 
@@ -379,7 +381,7 @@ impl<T> Receiver<T> {
     pub fn len(&self) -> usize {
         match &self.flavor {
             Flavor::Channel(channel) => channel.len(),
-            Flavor::Clock(clock, _) => usize::from(clock.due().is_some_and(|due| Instant::now() >= due)),
+            Flavor::Clock(clock, _) => usize::from(clock.due().is_some_and(has_come)),
             Flavor::Never => 0,
         }
     }
@@ -397,7 +399,7 @@ impl<T> Receiver<T> {
     pub fn same_channel(&self, other: &Receiver<T>) -> bool {
         match (&self.flavor, &other.flavor) {
             (Flavor::Channel(a), Flavor::Channel(b)) => Arc::ptr_eq(a, b),
-            (Flavor::Clock(a, _), Flavor::Clock(b, _)) => Arc::ptr_eq(a, b),
+            (Flavor::Clock(a, _), Flavor::Clock(b, _)) => std::sync::Arc::ptr_eq(a, b),
             (Flavor::Never, Flavor::Never) => true,
             _ => false,
         }
@@ -421,7 +423,7 @@ fn recv_moment(clock: &dyn Clock, deadline: Option<Instant>) -> Result<Instant, 
             }
             (Some(due), _) => due,
         };
-        while Instant::now() < until {
+        while !has_come(until) {
             park_until(WaitReason::ChanReceive, until);
         }
     }
@@ -432,7 +434,7 @@ fn wait_for_nothing(deadline: Option<Instant>) {
     loop {
         match deadline {
             None => park_for(WaitReason::ChanReceiveNever),
-            Some(deadline) if Instant::now() >= deadline => return,
+            Some(deadline) if has_come(deadline) => return,
             Some(deadline) => park_until(WaitReason::ChanReceiveNever, deadline),
         }
     }

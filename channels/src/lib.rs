@@ -1,4 +1,40 @@
 //! Channels and select: crossbeam-channel's API, name for name, with Go's behaviour.
+//!
+//! Goroutines, OS threads and async tasks may use the two ends of one channel at the same time, and wait in the same
+//! lines: a goroutine is parked, a thread is blocked, a task is woken. A program that uses crossbeam-channel needs
+//! another `use`; its published tests pass on all three.
+//!
+//! ```
+//! use pirn_channels::{bounded, select, unbounded};
+//! use std::time::Duration;
+//!
+//! pirn_runtime::run(|| {
+//!     let (jobs_in, jobs) = bounded(2);
+//!     let (results_in, results) = unbounded();
+//!     for _ in 0..3 {
+//!         let (jobs, results_in) = (jobs.clone(), results_in.clone());
+//!         pirn_runtime::go(move || jobs.iter().for_each(|n: u64| results_in.send(n * n).unwrap()));
+//!     }
+//!     drop(results_in);
+//!     pirn_runtime::go(move || (1..=10).for_each(|n| jobs_in.send(n).unwrap()));
+//!
+//!     let mut sum = 0;
+//!     loop {
+//!         select! {
+//!             recv(results) -> square => match square {
+//!                 Ok(square) => sum += square,
+//!                 Err(_) => break, // All workers have gone.
+//!             },
+//!             default(Duration::from_secs(5)) => panic!("stuck"),
+//!         }
+//!     }
+//!     assert_eq!(sum, 385);
+//! });
+//! ```
+//!
+//! Beyond crossbeam's API: [`Sender::close`], [`Sender::send_async`], [`Receiver::recv_async`], [`Receiver::stream`].
+//! What differs from Go: a send to a closed channel returns its value instead of panicking, a receive returns a
+//! `Result`, and the nil channel is [`never()`]. How it works, and why it may, stands in `core/mod.rs`.
 
 mod cases;
 mod channel;
@@ -13,6 +49,9 @@ mod select;
 mod select_macro;
 mod wait;
 mod waiter;
+
+#[cfg(all(test, loom))]
+mod channels_loom;
 
 /// What the macros expand to.
 #[doc(hidden)]

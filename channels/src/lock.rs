@@ -1,7 +1,8 @@
 //! The lock of a channel: held for some tens of nanoseconds, never while a G waits. It counts how often it was held, so
 //! who only looks can tell whether what it saw was one moment.
 
-use crate::loom::{AtomicUsize, Ordering, fence, pause, yield_thread};
+use crate::loom::{AtomicUsize, Gate, Ordering, fence, pause, yield_thread};
+use std::ptr;
 use std::time::Duration;
 
 /// The first wait of who finds it held, in pauses of the CPU; then it doubles. A long one is unfair, and so has who
@@ -14,22 +15,43 @@ const ROUNDS_PAUSED: u32 = 20;
 const ROUNDS_AWAKE: u32 = 60;
 const NAP: Duration = Duration::from_micros(20);
 
-/// Odd while it is held, and one more each time it is taken or given back.
-///
 /// Given back by a plain store, which costs nothing but lets nobody be told; so who waits long sleeps by the clock.
 #[derive(Debug)]
-pub(crate) struct Lock(AtomicUsize);
+pub(crate) struct Lock {
+    /// Odd while it is held, and one more each time it is taken or given back.
+    count: AtomicUsize,
+    gate: Gate,
+}
 
 impl Lock {
     pub(crate) fn new() -> Lock {
-        Lock(AtomicUsize::new(0))
+        Lock { count: AtomicUsize::new(0), gate: Gate::new() }
     }
 
     /// Takes the lock. The caller gives it back with `unlock` and does nothing in between that could wait or call the
     /// user's code.
     #[inline]
     pub(crate) fn lock(&self) {
-        if !self.try_lock() {
+        self.gate.enter();
+        self.take();
+    }
+
+    /// Gives it back. Only for who has taken it.
+    #[inline]
+    pub(crate) fn unlock(&self) {
+        self.give();
+        self.gate.leave();
+    }
+
+    /// Who takes several takes them in this order.
+    #[inline]
+    pub(crate) fn order(&self) -> usize {
+        self.gate.order(ptr::from_ref(self).addr())
+    }
+
+    #[inline]
+    fn take(&self) {
+        if !self.try_take() {
             self.wait();
         }
         // Who sees something that is written from here on sees in `is_still` that the lock was taken.
@@ -37,19 +59,21 @@ impl Lock {
     }
 
     #[inline]
-    fn try_lock(&self) -> bool {
-        let free = self.0.load(Ordering::Relaxed);
-        // Acquire: what was done under the lock before (partner: `unlock`).
+    fn try_take(&self) -> bool {
+        let free = self.count.load(Ordering::Relaxed);
+        // Acquire: what was done under the lock before (partner: `give`).
         free & 1 == 0
-            && self.0.compare_exchange_weak(free, free.wrapping_add(1), Ordering::Acquire, Ordering::Relaxed).is_ok()
+            && self
+                .count
+                .compare_exchange_weak(free, free.wrapping_add(1), Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
     }
 
-    /// Gives it back. Only for who has taken it.
     #[inline]
-    pub(crate) fn unlock(&self) {
+    fn give(&self) {
         // Nobody else writes it while it is held.
-        let held = self.0.load(Ordering::Relaxed);
-        self.0.store(held.wrapping_add(1), Ordering::Release);
+        let held = self.count.load(Ordering::Relaxed);
+        self.count.store(held.wrapping_add(1), Ordering::Release);
     }
 
     #[cold]
@@ -62,7 +86,7 @@ impl Lock {
                 _ => std::thread::sleep(NAP),
             }
             pauses = (pauses * 2).min(PAUSES_MAX);
-            if self.try_lock() {
+            if self.try_take() {
                 return;
             }
         }
@@ -74,14 +98,18 @@ impl Lock {
     /// [`is_still`]: Self::is_still
     #[inline]
     pub(crate) fn moment(&self) -> usize {
-        self.0.load(Ordering::Acquire)
+        self.count.load(Ordering::Acquire)
     }
 
     /// Whether it was not held at that moment, and nobody has taken it since.
     #[inline]
     pub(crate) fn is_still(&self, moment: usize) -> bool {
-        // What was read before this was read before the number (partner: the fence in `lock`).
+        // What was read before this was read before the number (partner: the fence in `take`).
         fence(Ordering::Acquire);
-        moment & 1 == 0 && self.0.load(Ordering::Relaxed) == moment
+        moment & 1 == 0 && self.count.load(Ordering::Relaxed) == moment
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "lock_loom.rs"]
+mod tests;

@@ -276,7 +276,7 @@ pub fn wait_for_ever() -> ! {
 /// What a `select!` with nothing but `default(timeout)` does.
 #[inline]
 pub fn sleep(timeout: Duration) {
-    pirn_runtime::sleep(timeout);
+    crate::loom::sleep(timeout);
 }
 
 /// Whether it is this case that was chosen.

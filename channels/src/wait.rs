@@ -2,7 +2,7 @@
 
 use crate::core::{Channel, Given, Locked, Taken};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{Unparker, WaitReason};
+use crate::loom::{Unparker, WaitReason, has_come};
 use crate::waiter::{Outcome, Ticket, Waiter};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
@@ -85,7 +85,7 @@ impl<T> Channel<T> {
     #[inline(always)]
     fn send_waiting(&self, channel: Locked<'_, T>, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
         let deadline = until.deadline();
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if deadline.is_some_and(has_come) {
             return Err(SendTimeoutError::Timeout(value));
         }
         let waits = Waits::new(self, MaybeUninit::new(value), true);
@@ -166,7 +166,7 @@ impl<T> Channel<T> {
     #[inline(always)]
     fn recv_waiting(&self, channel: Locked<'_, T>, until: Until) -> Result<T, RecvTimeoutError> {
         let deadline = until.deadline();
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if deadline.is_some_and(has_come) {
             return Err(RecvTimeoutError::Timeout);
         }
         let waits = Waits::new(self, MaybeUninit::uninit(), false);

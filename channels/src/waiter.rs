@@ -2,7 +2,8 @@
 //! in which they stand.
 
 use crate::loom::{
-    AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, WaitReason, park_for, park_uninterruptibly, park_until,
+    AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, WaitReason, has_come, park_for, park_uninterruptibly,
+    park_until,
 };
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -134,7 +135,7 @@ impl Ticket {
         while !self.is_told() {
             match deadline {
                 None => park_for(reason),
-                Some(deadline) if Instant::now() >= deadline => return false,
+                Some(deadline) if has_come(deadline) => return false,
                 Some(deadline) => park_until(reason, deadline),
             }
         }
@@ -312,3 +313,7 @@ impl Line {
         true
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "waiter_loom.rs"]
+mod tests;

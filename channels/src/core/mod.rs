@@ -1,5 +1,40 @@
+//! # What lives here
 //! One channel: its lock, what lies in it, and what each operation does to it. [`Locked`] is the channel under its lock;
-//! its verbs return who has to be unparked after the lock was given back.
+//! its verbs return who has to be unparked after the lock was given back. What selects do more is in `selects.rs`.
+//!
+//! # The protocol
+//! Who can go on at once does, under the lock. Who can not puts a waiter, which lies on its stack or in its future, into
+//! the channel's line under the same lock, gives the lock back, and waits until it is told (`waiter.rs`). Who comes later
+//! and can use one who waits takes it out of the line, claims it, moves the value straight out of its slot or into it,
+//! tells it, gives the lock back, and unparks it. So a value is moved once, nothing is allocated, and nobody who is woken
+//! has to compete for what it was woken for. Go's channels work like this (`hchan`, `sudog`).
+//!
+//! A select stands in several lines with one ticket, and whoever claims the ticket first has it (`cases.rs`). What it has
+//! chosen is completed later, by the user's call. Until then it has a token: room that is counted as taken, a value in
+//! the buffer that is counted as gone, a value put aside, or a receiver that waits for it and nobody else (a promise).
+//!
+//! # Why it holds
+//! 1. *Nobody who could go on waits.* Senders wait only when there is no room and no receiver, receivers only when there
+//!    is no value and no sender; both find that out and stand in line in one turn of the lock, a select with all its
+//!    locks held. Every verb that makes room (`refill`), brings a value (`give`, `give_back`), or closes the channel
+//!    looks at the line in the same turn of the lock. So whatever makes it possible to go on comes before the waiter
+//!    stood in line, which has seen it, or after, and finds the waiter.
+//! 2. *No value is lost or there twice.* It belongs to the caller, to a slot whose owner is in the line, to the buffer,
+//!    or to a token; it moves from one to the next under the lock. A slot belongs to the waiter before it stands in line
+//!    and once it is told or out of the line, and in between to who holds the lock.
+//! 3. *A waiter is there as long as others look at it.* Its owner goes on only when it has been told, or has taken it out
+//!    of the line under the lock; who claims it takes it out of the line before and does not look at it after it is told.
+//!    A waiter whose select was claimed in another line may still stand in this one: its owner takes all its waiters out
+//!    under their locks before they go.
+//! 4. *Two selects never wait for each other.* While a select makes up its mind it holds the locks, or it is in no line
+//!    at all; who is in a line does nothing but wait. The locks are taken in one order.
+//! 5. *Who is promised a value gets it, or is told.* Only a select promises, between its choice and its completion; if it
+//!    is dropped in between it says so (`release`), and if the receiver goes first, it says so (`abandon`).
+//! 6. *Who looks without the lock is not fooled.* The counts and the heads of the lines are atomic, and the lock counts
+//!    its turns: equal before and after means that what was seen was one moment (`lock.rs`). Who has heard of a change
+//!    in whatever way sees it, because reading the lock's count synchronises with the last turn.
+//!
+//! `channels_loom.rs` models all of this on small channels, `lock_loom.rs` and `waiter_loom.rs` the two parts.
 
 mod selects;
 
