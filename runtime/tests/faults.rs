@@ -349,7 +349,7 @@ fn a_g_that_waits_for_a_stack_gets_what_another_p_keeps() {
         // The stacks of the usual size have their place before there is a limit.
         runtime(1).run(|| ());
         limit_address_space(40 * GIB);
-        let has_waited = (0..10).any(|_| {
+        let has_waited = (0..500).any(|_| {
             let rt = runtime(2);
             let has_waited = rt.run(waits_for_a_stack_of_the_other_p);
             assert_eq!(rt.go(|| 5).join().expect("it is not refused"), 5);
