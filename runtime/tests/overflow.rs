@@ -73,7 +73,7 @@ fn an_endless_recursion_is_reported() {
         g.join().expect("not reached");
     }
     let ended = subprocess(TEST, "the deep one", &[]);
-    expect_overflow(&ended, "\"the deep one\", started at", &born(&ended), "256 KiB (239 KiB usable)");
+    expect_overflow(&ended, "\"the deep one\", started at", &born(&ended), "256 KiB (238 KiB usable)");
     assert_eq!(ended.stderr.matches("fatal error").count(), 1, "{ended:#?}");
 }
 

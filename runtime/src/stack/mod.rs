@@ -16,8 +16,8 @@
 //!   | lead-in | slot 0 | slot 1 | ... armed ... | opened, not armed | reserved ......... | tail |
 //!                                               ^ frontier, moves up in steps of 64 MiB
 //! a slot (addresses grow to the right, the stack grows to the left):
-//!   | guard   | usable ......... a page appears when it is touched ....... | room | colour |
-//!   ^ start   ^ limit()                                   base_below(room) ^      ^ base()
+//!   | guard   | usable ...... a page appears when it is touched ...... | colour | room | colour |
+//!   ^ start   ^ limit()                               base_below(room) ^                ^ base()
 //! ```
 //!
 //! A slot's life. Only "out" has an owner; `kept` counts the bytes at the top that no trim touches (0 unless

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use corosensei::stack::{STACK_ALIGNMENT, Stack, StackPointer};
 
 use super::arena::{Arena, Record};
-use super::class::{COLOUR_BYTES, COLOURS, Class};
+use super::class::{COLOUR_BYTES, COLOUR_STEP, COLOURS, COLOURS_OF_TOP, Class};
 
 /// One stack, free for whoever holds the handle. There is no `Drop`: forgetting a slot keeps it out of use
 /// for ever, which is how a stack that still holds frames is left whole. Give it to a `Cache` to have it used
@@ -38,20 +38,31 @@ impl Slot {
         self.index
     }
 
-    /// Where the stack begins: its highest address, a multiple of 64, which no frame reaches. Coloured:
-    /// neighbours begin at different offsets from a page boundary.
+    /// The end of the slot that can be used: a multiple of 64. Coloured: neighbours end at different offsets from a page
+    /// boundary, within a KiB, so that what lies at the top of a slot takes no page more.
     #[inline]
     pub(crate) fn base(&self) -> usize {
-        let colour = self.index as usize % COLOURS;
-        self.arena().slot_start(self.index) + self.class.size_bytes() - colour * COLOUR_BYTES
+        let end = self.arena().slot_start(self.index) + self.class.size_bytes();
+        end - self.colour() % COLOURS_OF_TOP * COLOUR_BYTES
     }
 
-    /// Where the stack begins if `reserve_bytes` at the top are for something else: the room is
-    /// `base_below(reserve_bytes)..base()`, and both ends are aligned for a stack.
+    /// Where the stack begins, its highest address, which no frame reaches, if `reserve_bytes` at the top are for
+    /// something else: `room_start(reserve_bytes)..base()`. The rest of the colour is left free between the two.
     #[inline]
     pub(crate) fn base_below(&self, reserve_bytes: usize) -> usize {
         debug_assert!(reserve_bytes < self.class.usable_bytes(), "stack: no stack left below the room at the top");
+        self.room_start(reserve_bytes) - self.colour() / COLOURS_OF_TOP * COLOURS_OF_TOP * COLOUR_BYTES
+    }
+
+    /// Where the room of `reserve_bytes` at the top begins, aligned for a stack.
+    #[inline]
+    fn room_start(&self, reserve_bytes: usize) -> usize {
         (self.base() - reserve_bytes) & !(STACK_ALIGNMENT - 1)
+    }
+
+    #[inline]
+    fn colour(&self) -> usize {
+        self.index as usize * COLOUR_STEP % COLOURS
     }
 
     /// The lowest usable address. Below lies the guard.
@@ -81,7 +92,7 @@ impl Slot {
     /// zeros.
     pub(crate) fn keep_top(&self, reserve_bytes: usize) {
         let end = self.arena().slot_start(self.index) + self.class.size_bytes();
-        let kept_bytes = if reserve_bytes == 0 { 0 } else { end - self.base_below(reserve_bytes) };
+        let kept_bytes = if reserve_bytes == 0 { 0 } else { end - self.room_start(reserve_bytes) };
         // Relaxed: the scavenger reads it after it took the slot off a list, under the lock it was put there
         // with.
         self.record().kept_bytes.store(kept_bytes as u32, Ordering::Relaxed);

@@ -121,7 +121,7 @@ fn fitting_table() {
         assert_eq!(Class::fitting(class.size_bytes()), Some(class));
         assert_eq!(Class::fitting(class.size_bytes() - 1), Some(class));
         assert_eq!(Class::fitting(class.size_bytes() + 1), next);
-        assert!(class.usable_bytes() >= class.size_bytes() - class.guard_bytes() - 1024);
+        assert!(class.usable_bytes() >= class.size_bytes() - class.guard_bytes() - 2048);
     }
     let sizes_kib = Class::ALL.map(|class| class.size_bytes() >> 10);
     assert_eq!(sizes_kib, [64, 256, 1024, 4096, 16 << 10, 64 << 10, 256 << 10, 1 << 20]);
@@ -226,7 +226,7 @@ fn endless_recursion_is_reported() {
 #[test]
 fn frame_far_larger_than_the_stack_is_reported() {
     match in_child("frame_far_larger_than_the_stack_is_reported") {
-        Some(output) => assert_overflow_report(&output, "256 KiB (239 KiB usable)"),
+        Some(output) => assert_overflow_report(&output, "256 KiB (238 KiB usable)"),
         None => run_on_slot(Class::K256, || {
             let mut frame = [0_u8; 10 << 20];
             black_box(&mut frame);
@@ -237,7 +237,7 @@ fn frame_far_larger_than_the_stack_is_reported() {
 #[test]
 fn overflow_of_a_large_class_is_reported() {
     match in_child("overflow_of_a_large_class_is_reported") {
-        Some(output) => assert_overflow_report(&output, "65536 KiB (65471 KiB usable)"),
+        Some(output) => assert_overflow_report(&output, "65536 KiB (65470 KiB usable)"),
         None => run_on_slot(Class::M64, || assert!(recurse(usize::MAX) > 0)),
     }
 }
@@ -245,7 +245,7 @@ fn overflow_of_a_large_class_is_reported() {
 #[test]
 fn overflow_into_an_mprotect_guard_is_reported() {
     match in_child("overflow_into_an_mprotect_guard_is_reported") {
-        Some(output) => assert_overflow_report(&output, "256 KiB (239 KiB usable)"),
+        Some(output) => assert_overflow_report(&output, "256 KiB (238 KiB usable)"),
         None => {
             os::set_guard_backend(Guard::Mprotect);
             run_on_slot(Class::K256, || assert!(recurse(usize::MAX) > 0));
