@@ -25,8 +25,6 @@ const ROUNDS_WITHOUT_LOCKS: usize = 4;
 /// One side of a channel, as a select sees it. Methods that say so want its lock, if it has one; the caller gives that
 /// back.
 pub(crate) trait Handle {
-    fn lock(&self) -> Option<&Lock>;
-
     /// When it may become ready by itself.
     fn due(&self) -> Option<Instant>;
 
@@ -56,16 +54,23 @@ pub(crate) trait Handle {
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     pub(crate) handle: &'a dyn Handle,
+    /// The lock of its channel, if that has one.
+    pub(crate) lock: Option<&'a Lock>,
     /// The number that the user knows it by.
     pub(crate) index: usize,
 }
 
-impl<T> Handle for Sender<T> {
-    #[inline]
-    fn lock(&self) -> Option<&Lock> {
-        Some(&self.channel.lock)
+impl Case<'_> {
+    /// Whether the operation could be done, once those have ended that are under way.
+    fn is_ready(&self) -> bool {
+        self.lock.inspect(|lock| lock.lock());
+        let (ready, _) = self.handle.look();
+        self.lock.inspect(|lock| lock.unlock());
+        ready
     }
+}
 
+impl<T> Handle for Sender<T> {
     fn due(&self) -> Option<Instant> {
         None
     }
@@ -103,14 +108,6 @@ impl<T> Handle for Sender<T> {
 }
 
 impl<T> Handle for Receiver<T> {
-    #[inline]
-    fn lock(&self) -> Option<&Lock> {
-        match &self.flavor {
-            Flavor::Channel(channel) => Some(&channel.lock),
-            _ => None,
-        }
-    }
-
     fn due(&self) -> Option<Instant> {
         match &self.flavor {
             Flavor::Clock(clock, _) => clock.due(),
@@ -249,26 +246,18 @@ fn scan(cases: &[Case<'_>], want: Want, mut seen_at: impl FnMut(usize)) -> Optio
     let first = if want.biased || ready.len() < 2 { 0 } else { random() as usize % ready.len() };
     let in_turn = ready[first..].iter().chain(&ready[..first]);
     in_turn.copied().find_map(|i| {
-        let handle = cases[i].handle;
-        let token = if want.watch { is_ready(handle).then_some(Token::Watched) } else { handle.choose() };
+        let case = &cases[i];
+        let token = if want.watch { case.is_ready().then_some(Token::Watched) } else { case.handle.choose() };
         token.map(|token| (i, token))
     })
-}
-
-/// Whether an operation could be done, once those have ended that are under way.
-fn is_ready(handle: &dyn Handle) -> bool {
-    let lock = handle.lock();
-    lock.inspect(|lock| lock.lock());
-    let (ready, _) = handle.look();
-    lock.inspect(|lock| lock.unlock());
-    ready
 }
 
 /// Waits until a case is ready, and chooses it. None: the time is over.
 pub(crate) fn wait_cases(cases: &[Case<'_>], want: Want, until: Until) -> Option<(usize, Token)> {
     let mut deadline = None;
     loop {
-        if let Some(chosen) = scan(cases, want, |_| {}) {
+        let mut moments: SmallVec<[usize; CASES_INLINE]> = SmallVec::new();
+        if let Some(chosen) = scan(cases, want, |moment| moments.push(moment)) {
             return Some(chosen);
         }
         if deadline.is_none() {
@@ -278,21 +267,26 @@ pub(crate) fn wait_cases(cases: &[Case<'_>], want: Want, until: Until) -> Option
         if deadline.is_some_and(has_come) {
             return try_cases(cases, want);
         }
-        if let Some(Outcome::Selected(i, token)) = stand_in_lines(cases, want, deadline) {
+        if let Some(Outcome::Selected(i, token)) = stand_in_lines(cases, &moments, want, deadline) {
             return Some((i, token));
         }
     }
 }
 
-/// Stands in the lines of all cases and waits. Anything but a choice: look again.
-fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> Option<Outcome> {
+/// Stands in the lines of all cases, which were not ready at those `moments`, and waits. Anything but a choice: look
+/// again.
+fn stand_in_lines(cases: &[Case<'_>], moments: &[usize], want: Want, deadline: Option<Instant>) -> Option<Outcome> {
     let ticket = Ticket::new(true);
     let waiters: SmallVec<[Waiter; CASES_INLINE]> = (0..cases.len()).map(|i| Waiter::new(i, want.watch)).collect();
     let locks = Locks::of(cases);
     locks.lock();
-    // Something may have changed since we looked. Under the lock the hints are true, but that a line may be full of
-    // selects that others have claimed already; choosing clears those away.
-    if cases.iter().any(|case| case.handle.lock().is_some() && case.handle.look().0) {
+    // Something may have changed since we looked. Under the lock a look is true, but that a line may be full of selects
+    // that others have claimed already; choosing clears those away.
+    let has_changed = |lock: &Lock, moment: usize| lock.moment() != moment.wrapping_add(1);
+    let is_ready = |(case, moment): (&Case<'_>, &usize)| {
+        case.lock.is_some_and(|lock| has_changed(lock, *moment)) && case.handle.look().0
+    };
+    if cases.iter().zip(moments).any(is_ready) {
         locks.unlock();
         return None;
     }
@@ -321,9 +315,11 @@ struct Locks<'a>(SmallVec<[&'a Lock; CASES_INLINE]>);
 
 impl<'a> Locks<'a> {
     fn of(cases: &[Case<'a>]) -> Locks<'a> {
-        let mut locks: SmallVec<[&Lock; CASES_INLINE]> = cases.iter().filter_map(|case| case.handle.lock()).collect();
-        locks.sort_unstable_by_key(|lock| lock.order());
-        locks.dedup_by_key(|lock| lock.order());
+        let mut locks: SmallVec<[&Lock; CASES_INLINE]> = cases.iter().filter_map(|case| case.lock).collect();
+        if locks.len() > 1 {
+            locks.sort_unstable_by_key(|lock| lock.order());
+            locks.dedup_by_key(|lock| lock.order());
+        }
         Locks(locks)
     }
 

@@ -3,6 +3,7 @@
 use crate::cases::{CASES_INLINE, Case, Handle, Want, try_cases, wait_cases};
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
+use crate::lock::Lock;
 use crate::wait::{Until, wake};
 use crate::waiter::Token;
 use smallvec::SmallVec;
@@ -68,17 +69,22 @@ impl<'a> Select<'a> {
 
     /// Adds a send, and returns its number.
     pub fn send<T>(&mut self, s: &'a Sender<T>) -> usize {
-        self.add(s)
+        self.add(s, Some(&s.channel.lock))
     }
 
     /// Adds a receive, and returns its number.
     pub fn recv<T>(&mut self, r: &'a Receiver<T>) -> usize {
-        self.add(r)
+        let lock = match &r.flavor {
+            Flavor::Channel(channel) => Some(&channel.lock),
+            _ => None,
+        };
+        self.add(r, lock)
     }
 
-    fn add(&mut self, handle: &'a dyn Handle) -> usize {
+    #[inline]
+    fn add(&mut self, handle: &'a dyn Handle, lock: Option<&'a Lock>) -> usize {
         let index = self.next_index;
-        self.cases.push(Case { handle, index });
+        self.cases.push(Case { handle, lock, index });
         self.next_index += 1;
         index
     }
@@ -182,7 +188,7 @@ impl<'a> Select<'a> {
     }
 
     fn selected(&self, (i, token): (usize, Token)) -> SelectedOperation<'a> {
-        let Case { handle, index } = self.cases[i];
+        let Case { handle, index, .. } = self.cases[i];
         SelectedOperation { handle, index, token }
     }
 }
