@@ -24,7 +24,8 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 
 /// Makes a channel that holds `cap` values at most.
 ///
-/// With a capacity of 0 a send and a receive meet: the send is done when a receiver has the value.
+/// With a capacity of 0 a send and a receive meet: the send is done when a receiver has the value. A receiver may give it
+/// back, if it is a future or a selected operation that is dropped; then it is the next one's.
 ///
 /// ```
 /// # pirn_runtime::run(|| {
@@ -205,7 +206,7 @@ impl<T> Sender<T> {
         self.channel.close()
     }
 
-    /// Whether nothing lies in the channel. Unbuffered ones are always empty.
+    /// Whether nothing lies in the channel. Unbuffered ones are empty, but for values that were given back.
     pub fn is_empty(&self) -> bool {
         self.channel.len() == 0
     }
@@ -367,7 +368,8 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Whether nothing is there to be received. Unbuffered channels are always empty.
+    /// Whether nothing is there to be received. Unbuffered channels are empty, but for values that were given
+    /// back.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

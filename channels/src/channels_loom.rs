@@ -79,6 +79,18 @@ fn unbounded_in_order_and_with_an_end() {
 }
 
 #[test]
+fn who_has_sent_finds_the_value_in_the_channel() {
+    model(4, || {
+        let (s, r) = bounded::<Value>(1);
+        let receiver = thread::spawn(move || (r.recv().map(Value::get), r));
+        s.send(value(1)).unwrap();
+        s.send(value(2)).unwrap();
+        assert_eq!(s.len(), 1);
+        assert_eq!(receiver.join().unwrap().0, Ok(1));
+    });
+}
+
+#[test]
 fn a_rendezvous_of_two() {
     model(4, || {
         let (s, r) = bounded::<Value>(0);

@@ -64,7 +64,9 @@ impl Clock for Tick {
         let mut next = self.next.lock().unwrap_or_else(|e| e.into_inner());
         let now = Instant::now();
         let due = next.filter(|due| now >= *due)?;
-        *next = now.checked_add(self.period);
+        // In time: the ticks do not drift.
+        let from = if now - due < self.period { due } else { now };
+        *next = from.checked_add(self.period);
         Some(due)
     }
 }

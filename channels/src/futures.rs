@@ -79,7 +79,7 @@ impl<T> Place<T> {
 
 /// What [`Sender::send_async`] returns: resolves when the value is sent.
 ///
-/// Dropped before, it has not sent the value, and drops it.
+/// Dropped before, it may have sent the value already, if a receiver has taken it meanwhile; else it drops it.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct SendFuture<'a, T> {
     sender: &'a Sender<T>,
@@ -183,7 +183,8 @@ unsafe impl<T: Send> Send for RecvFuture<'_, T> {}
 impl<T> Receiver<T> {
     /// As [`recv`](Self::recv), for async tasks.
     ///
-    /// It is safe to drop the future, in a `select!` for example: a value that was not given out is the next one's.
+    /// It is safe to drop the future, in a `select!` for example: a value that was not given out is the next one's, and
+    /// lies in the channel until then, also in an unbuffered one.
     ///
     /// ```
     /// # pirn_runtime::run(|| {

@@ -202,7 +202,7 @@ impl fmt::Debug for Select<'_> {
 /// An operation that was selected and has to be completed, with the sender or receiver that was added to the list.
 ///
 /// # Panics
-/// If it is dropped instead. Nothing is lost then: what was chosen is undone.
+/// If it is dropped instead. What was chosen is undone then; only a moment of the clock is gone.
 #[must_use = "an operation that was selected has to be completed"]
 pub struct SelectedOperation<'a> {
     handle: &'a dyn Handle,

@@ -5,6 +5,7 @@ use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendErro
 use crate::loom::{Unparker, WaitReason, has_come};
 use crate::waiter::{Outcome, Ticket, Waiter};
 use std::cell::{Cell, UnsafeCell};
+use std::marker::PhantomPinned;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
@@ -149,56 +150,55 @@ impl<T> Channel<T> {
 
     /// It is not as simple as to take it out of the buffer. One frame, as in `send_to_whom`.
     #[inline(never)]
-    fn recv_from_whom(&self, channel: Locked<'_, T>, until: Until) -> Result<T, RecvTimeoutError> {
-        match channel.take() {
-            Taken::Value(value, told) => {
-                drop(channel);
-                wake(told);
-                Ok(value)
+    fn recv_from_whom<'a>(&'a self, mut channel: Locked<'a, T>, mut until: Until) -> Result<T, RecvTimeoutError> {
+        loop {
+            match channel.take() {
+                Taken::Value(value, told) => {
+                    drop(channel);
+                    wake(told);
+                    return Ok(value);
+                }
+                Taken::Closed => return Err(RecvTimeoutError::Disconnected),
+                Taken::Empty => {
+                    if let Some(result) = self.recv_waiting(channel, &mut until) {
+                        return result;
+                    }
+                }
+                // What comes of that decides, whatever the time.
+                Taken::Claimed(sender) => {
+                    until = until.deadline().map_or(Until::Ever, Until::At);
+                    if let Some(value) = self.receive_promised(channel, sender) {
+                        return Ok(value);
+                    }
+                }
             }
-            Taken::Closed => Err(RecvTimeoutError::Disconnected),
-            Taken::Empty => self.recv_waiting(channel, until),
-            Taken::Claimed(sender) => self.recv_promised(channel, sender, until),
+            // A select was to send, and did not.
+            channel = self.lock();
         }
     }
 
-    /// Nothing is there.
+    /// Nothing is there. None: begin again.
     #[inline(always)]
-    fn recv_waiting(&self, channel: Locked<'_, T>, until: Until) -> Result<T, RecvTimeoutError> {
+    fn recv_waiting(&self, channel: Locked<'_, T>, until: &mut Until) -> Option<Result<T, RecvTimeoutError>> {
         let deadline = until.deadline();
         if deadline.is_some_and(has_come) {
-            return Err(RecvTimeoutError::Timeout);
+            return Some(Err(RecvTimeoutError::Timeout));
         }
         let waits = Waits::new(self, MaybeUninit::uninit(), false);
         let waiter = waits.arm();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.receivers.push(waiter) };
         drop(channel);
-        match waits.wait(WaitReason::ChanReceive, deadline) {
+        Some(match waits.wait(WaitReason::ChanReceive, deadline) {
             // SAFETY: it was put there.
             Some(Outcome::Done) => Ok(unsafe { waits.value() }),
             Some(Outcome::Closed) => Err(RecvTimeoutError::Disconnected),
             None => Err(RecvTimeoutError::Timeout),
-            // A select was to send, and did not.
-            Some(_) => self.recv_again(deadline),
-        }
-    }
-
-    /// A select sends: what comes of that decides, whatever the time.
-    #[cold]
-    fn recv_promised(
-        &self,
-        channel: Locked<'_, T>,
-        sender: *const Waiter,
-        until: Until,
-    ) -> Result<T, RecvTimeoutError> {
-        let deadline = until.deadline();
-        self.receive_promised(channel, sender).map_or_else(|| self.recv_again(deadline), Ok)
-    }
-
-    #[cold]
-    fn recv_again(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        self.recv(deadline.map_or(Until::Ever, Until::At))
+            Some(_) => {
+                *until = deadline.map_or(Until::Ever, Until::At);
+                return None;
+            }
+        })
     }
 }
 
@@ -211,6 +211,8 @@ struct Waits<'a, T> {
     waiter: Waiter,
     /// It is in the middle of its wait: if it is dropped so, the G is being unwound.
     is_waiting: Cell<bool>,
+    /// Others look at it while it is dropped so.
+    _pinned: PhantomPinned,
 }
 
 impl<'a, T> Waits<'a, T> {
@@ -223,6 +225,7 @@ impl<'a, T> Waits<'a, T> {
             sends,
             waiter: Waiter::new(0, false),
             is_waiting: Cell::new(false),
+            _pinned: PhantomPinned,
         }
     }
 

@@ -484,6 +484,29 @@ fn what_is_ready_can_be_done() {
     });
 }
 
+/// Each select that does not send after all made the receive begin again, one frame deeper.
+#[test]
+fn selects_that_do_not_send_after_all_leave_nothing_on_the_stack() {
+    everywhere(|kind| {
+        let (s, r) = bounded::<[u8; 512]>(0);
+        let receiver = kind.go(move || r.recv().unwrap()[0]);
+        pirn_runtime::sleep(SHORT);
+        for _ in 0..scale(200, 1_000) {
+            let mut select = Select::new();
+            select.send(&s);
+            // It may be that the receiver does not wait just now.
+            let operation = select.select_timeout(PATIENCE).expect("there is a receiver");
+            let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let _operation = operation;
+                std::panic::resume_unwind(Box::new("on purpose"));
+            }));
+            unwound.unwrap_err();
+        }
+        s.send([7; 512]).unwrap();
+        assert_eq!(receiver.join(), 7);
+    });
+}
+
 #[test]
 fn reserved_room_is_no_wall_before_a_receiver() {
     everywhere(|kind| {

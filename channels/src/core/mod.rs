@@ -16,14 +16,17 @@
 //! # Why it holds
 //! 1. *Nobody who could go on waits.* Senders wait only when there is no room and no receiver, receivers only when there
 //!    is no value and no sender; both find that out and stand in line in one turn of the lock, a select with all its
-//!    locks held. Every verb that makes room (`refill`), brings a value (`give`, `give_back`), or closes the channel
-//!    looks at the line in the same turn of the lock. So whatever makes it possible to go on comes before the waiter
-//!    stood in line, which has seen it, or after, and finds the waiter.
+//!    locks held. So senders and receivers never wait at the same time, but for a select alone in both lines, and every
+//!    verb has one line to look at: who makes room or takes a value looks at the senders (`take`, `refill`), who brings a
+//!    value at the receivers (`give`, `give_back`), in the same turn of the lock. Whatever makes it possible to go on
+//!    comes before the waiter stood in line, which has seen it, or after, and finds the waiter. Nobody stands in line any
+//!    more once the channel is closed, and who closes it comes back until the lines are empty (`tell_all`).
 //! 2. *No value is lost or there twice.* It belongs to the caller, to a slot whose owner is in the line, to the buffer,
 //!    or to a token; it moves from one to the next under the lock. A slot belongs to the waiter before it stands in line
 //!    and once it is told or out of the line, and in between to who holds the lock.
 //! 3. *A waiter is there as long as others look at it.* Its owner goes on only when it has been told, or has taken it out
-//!    of the line under the lock; who claims it takes it out of the line before and does not look at it after it is told.
+//!    of the line under the lock, or has struck itself off the promise that was made to it; who claims it takes it out of
+//!    the line before and does not look at it after it is told.
 //!    A waiter whose select was claimed in another line may still stand in this one: its owner takes all its waiters out
 //!    under their locks before they go.
 //! 4. *Two selects never wait for each other.* While a select makes up its mind it holds the locks, or it is in no line
@@ -32,7 +35,8 @@
 //!    is dropped in between it says so (`release`), and if the receiver goes first, it says so (`abandon`).
 //! 6. *Who looks without the lock is not fooled.* The counts and the heads of the lines are atomic, and the lock counts
 //!    its turns: equal before and after means that what was seen was one moment (`lock.rs`). Who has heard of a change
-//!    in whatever way sees it, because reading the lock's count synchronises with the last turn.
+//!    in whatever way sees it, because reading the lock's count synchronises with the last turn. Who is told that its
+//!    value was taken finds it in the buffer, or received.
 //!
 //! `channels_loom.rs` models all of this on small channels, `lock_loom.rs` and `waiter_loom.rs` the two parts.
 
@@ -46,6 +50,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// A queue of values that has been longer than this gives its memory back when it is empty.
 const KEPT_MAX: usize = 1024;
@@ -248,9 +253,8 @@ impl<T> Channel<T> {
         let first = !channel.is_closed.get();
         channel.is_closed.set();
         drop(channel);
-        if first {
-            self.tell_all();
-        }
+        // Not only the first: after this call nobody waits, whoever else is about to tell them.
+        self.tell_all();
         first
     }
 
@@ -269,17 +273,20 @@ impl<T> Channel<T> {
         unsafe { ManuallyDrop::drop(&mut rest) };
     }
 
-    /// Tells all that wait that the channel is closed: one at a time, so that the lock is never held for long.
+    /// Tells all that wait that the channel is closed: one at a time, so that the lock is never held for long. A waker may
+    /// panic; the others are told none the less.
     fn tell_all(&self) {
+        let mut panic = None;
         loop {
             let channel = self.lock();
-            let Some(waiter) = channel.senders.claim_first().or_else(|| channel.receivers.claim_first()) else {
-                return;
-            };
+            let Some(waiter) = channel.senders.claim_first().or_else(|| channel.receivers.claim_first()) else { break };
             // SAFETY: it has just been claimed.
-            let wake = unsafe { tell(waiter, Outcome::Closed, Token::Closed) };
+            let told = unsafe { tell(waiter, Outcome::Closed, Token::Closed) };
             drop(channel);
-            wake.unpark();
+            panic = catch_unwind(AssertUnwindSafe(|| told.unpark())).err().or(panic);
+        }
+        if let Some(panic) = panic {
+            resume_unwind(panic);
         }
     }
 }
@@ -417,10 +424,11 @@ impl<T> Locked<'_, T> {
             // SAFETY: it has just been claimed.
             return Some(unsafe { tell(sender, Outcome::Done, Token::Room) });
         }
-        // SAFETY: as above.
-        let (value, told) = unsafe { take_from(sender) };
-        self.put(value);
-        Some(told)
+        // In the buffer before the sender hears that it is sent: it may look.
+        // SAFETY: as above, and a sender's slot holds its value.
+        self.put(unsafe { read_slot(sender) });
+        // SAFETY: it has just been claimed.
+        Some(unsafe { tell(sender, Outcome::Done, Token::Watched) })
     }
 
     /// Gives a value to a receiver that has been claimed.
@@ -471,10 +479,20 @@ unsafe fn tell(waiter: *const Waiter, plain: Outcome, selected: Token) -> Unpark
 /// The caller has claimed it, it is no select, and it is told once.
 #[inline(always)]
 unsafe fn take_from<T>(sender: *const Waiter) -> (T, Unparker) {
+    // SAFETY: as the caller promises.
+    let value = unsafe { read_slot(sender) };
+    // SAFETY: as the caller promises.
+    (value, unsafe { tell(sender, Outcome::Done, Token::Watched) })
+}
+
+/// Takes the value out of a sender's slot.
+///
+/// # Safety
+/// The caller has claimed the sender, it is no select, and its value is taken once.
+#[inline(always)]
+unsafe fn read_slot<T>(sender: *const Waiter) -> T {
     // SAFETY: it waits until it is told.
     let slot = unsafe { &*sender }.slot().cast::<T>();
     // SAFETY: a sender's slot holds its value.
-    let value = unsafe { slot.read() };
-    // SAFETY: as the caller promises.
-    (value, unsafe { tell(sender, Outcome::Done, Token::Value) })
+    unsafe { slot.read() }
 }
