@@ -38,9 +38,6 @@ const DOORS: &[(&str, &[&str])] = &[
 /// A file is no longer than this without its tests.
 const LINES_MAX: usize = 500;
 
-/// A file longer than that, for now.
-const LONG: &[(&str, &str)] = &[];
-
 /// The crates in their line: each uses only those before it.
 const CRATES: &[&str] = &["runtime", "channels"];
 
@@ -295,16 +292,8 @@ fn files_fit_in_a_head() {
     let mut wrong = Vec::new();
     for source in all_sources().iter().filter(|source| !source.is_test()) {
         let lines = source.lines().len();
-        let is_known = LONG.iter().any(|(path, _)| *path == source.path);
-        match lines > LINES_MAX {
-            true if !is_known => wrong.push(format!("{} has {lines} lines without its tests", source.name())),
-            false if is_known => wrong.push(format!("{} is no longer too long: take it off the list", source.name())),
-            _ => {}
-        }
-    }
-    for (path, _) in LONG {
-        if !all_sources().iter().any(|source| source.path == *path) {
-            wrong.push(format!("{path} is gone: take it off the list"));
+        if lines > LINES_MAX {
+            wrong.push(format!("{} has {lines} lines without its tests", source.name()));
         }
     }
     report(wrong);

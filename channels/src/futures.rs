@@ -7,57 +7,19 @@ use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Channel, Given, Taken};
 use crate::error::{RecvError, SendError};
 use crate::loom::Unparker;
+use crate::place::Place;
 use crate::wait::wake;
-use crate::waiter::{Outcome, Ticket, Waiter};
+use crate::waiter::{Outcome, Ticket};
 use futures_core::Stream;
 use futures_timer::Delay;
-use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomPinned;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-/// The place of an async operation in a line. It lies in a pinned future.
-struct Place<T> {
-    ticket: Ticket,
-    waiter: Waiter,
-    slot: UnsafeCell<MaybeUninit<T>>,
-    _pinned: PhantomPinned,
-}
-
 impl<T> Place<T> {
-    fn new(unparker: Unparker, slot: MaybeUninit<T>) -> Place<T> {
-        Place {
-            ticket: Ticket::of(unparker, false),
-            waiter: Waiter::new(0, false),
-            slot: UnsafeCell::new(slot),
-            _pinned: PhantomPinned,
-        }
-    }
-
-    /// The waiter, ready to stand in the line.
-    ///
-    /// # Safety
-    /// The place stays where it is until it has been told or is out of the line.
-    unsafe fn arm(&self) -> *const Waiter {
-        // SAFETY: as the caller promises.
-        unsafe { self.waiter.belongs_to(&raw const self.ticket, self.slot.get().cast()) }
-    }
-
-    /// Takes the value out of the slot.
-    ///
-    /// # Safety
-    /// There is one, and it is taken once.
-    unsafe fn value(&self) -> T {
-        // SAFETY: who is told, or out of the line, is alone with its slot.
-        let slot = unsafe { &*self.slot.get() };
-        // SAFETY: as the caller promises.
-        unsafe { slot.assume_init_read() }
-    }
-
     /// What became of it, or else from now on `waker` is told.
     fn poll(&self, channel: &Channel<T>, waker: &Waker) -> Poll<Outcome> {
         if let Some(outcome) = self.ticket.outcome() {
@@ -139,7 +101,7 @@ impl<T> Future for SendFuture<'_, T> {
             }
             Given::Closed(value) => Poll::Ready(Err(SendError(value))),
             Given::Full(value) => {
-                let place = this.place.insert(Place::new(unparker, MaybeUninit::new(value)));
+                let place = this.place.insert(Place::new(Ticket::of(unparker, false), MaybeUninit::new(value)));
                 // SAFETY: the future is pinned, and takes the place out of the line when it is dropped.
                 let waiter = unsafe { place.arm() };
                 // SAFETY: as above.
@@ -243,7 +205,7 @@ impl<T> RecvFuture<'_, T> {
             Taken::Empty => None,
             Taken::Claimed(sender) => Some(sender),
         };
-        let place = self.place.insert(Place::new(unparker, MaybeUninit::uninit()));
+        let place = self.place.insert(Place::new(Ticket::of(unparker, false), MaybeUninit::uninit()));
         // SAFETY: the future is pinned, and takes the place out of the line when it is dropped.
         let waiter = unsafe { place.arm() };
         match claimed {

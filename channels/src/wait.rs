@@ -3,9 +3,9 @@
 use crate::core::{Channel, Given, Locked, Taken};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::loom::{Unparker, WaitReason, has_come};
+use crate::place::Place;
 use crate::waiter::{Outcome, Ticket, Waiter};
-use std::cell::{Cell, UnsafeCell};
-use std::marker::PhantomPinned;
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,14 @@ impl Until {
             // What does not fit waits for ever.
             Until::For(duration) => Instant::now().checked_add(duration),
         }
+    }
+
+    /// The same, and from here on it stays that deadline.
+    #[inline]
+    fn fix(&mut self) -> Option<Instant> {
+        let deadline = self.deadline();
+        *self = deadline.map_or(Until::Ever, Until::At);
+        deadline
     }
 }
 
@@ -97,9 +105,9 @@ impl<T> Channel<T> {
         match waits.wait(WaitReason::ChanSend, deadline) {
             Some(Outcome::Done) => Ok(()),
             // SAFETY: a sender whose value was not taken has it.
-            Some(_) => Err(SendTimeoutError::Disconnected(unsafe { waits.value() })),
+            Some(_) => Err(SendTimeoutError::Disconnected(unsafe { waits.place.value() })),
             // SAFETY: as above.
-            None => Err(SendTimeoutError::Timeout(unsafe { waits.value() })),
+            None => Err(SendTimeoutError::Timeout(unsafe { waits.place.value() })),
         }
     }
 
@@ -136,7 +144,7 @@ impl<T> Channel<T> {
         told.unpark();
         let outcome = waits.wait(WaitReason::ChanReceive, None);
         // SAFETY: it was put there.
-        (outcome == Some(Outcome::Done)).then(|| unsafe { waits.value() })
+        (outcome == Some(Outcome::Done)).then(|| unsafe { waits.place.value() })
     }
 
     #[inline(always)]
@@ -166,7 +174,7 @@ impl<T> Channel<T> {
                 }
                 // What comes of that decides, whatever the time.
                 Taken::Claimed(sender) => {
-                    until = until.deadline().map_or(Until::Ever, Until::At);
+                    until.fix();
                     if let Some(value) = self.receive_promised(channel, sender) {
                         return Ok(value);
                     }
@@ -180,7 +188,7 @@ impl<T> Channel<T> {
     /// Nothing is there. None: begin again.
     #[inline(always)]
     fn recv_waiting(&self, channel: Locked<'_, T>, until: &mut Until) -> Option<Result<T, RecvTimeoutError>> {
-        let deadline = until.deadline();
+        let deadline = until.fix();
         if deadline.is_some_and(has_come) {
             return Some(Err(RecvTimeoutError::Timeout));
         }
@@ -191,13 +199,10 @@ impl<T> Channel<T> {
         drop(channel);
         Some(match waits.wait(WaitReason::ChanReceive, deadline) {
             // SAFETY: it was put there.
-            Some(Outcome::Done) => Ok(unsafe { waits.value() }),
+            Some(Outcome::Done) => Ok(unsafe { waits.place.value() }),
             Some(Outcome::Closed) => Err(RecvTimeoutError::Disconnected),
             None => Err(RecvTimeoutError::Timeout),
-            Some(_) => {
-                *until = deadline.map_or(Until::Ever, Until::At);
-                return None;
-            }
+            Some(_) => return None,
         })
     }
 }
@@ -205,56 +210,32 @@ impl<T> Channel<T> {
 /// An operation that waits, on the stack of who waits.
 struct Waits<'a, T> {
     channel: &'a Channel<T>,
-    ticket: Ticket,
-    slot: UnsafeCell<MaybeUninit<T>>,
+    place: Place<T>,
     sends: bool,
-    waiter: Waiter,
     /// It is in the middle of its wait: if it is dropped so, the G is being unwound.
     is_waiting: Cell<bool>,
-    /// Others look at it while it is dropped so.
-    _pinned: PhantomPinned,
 }
 
 impl<'a, T> Waits<'a, T> {
     #[inline]
     fn new(channel: &'a Channel<T>, slot: MaybeUninit<T>, sends: bool) -> Waits<'a, T> {
-        Waits {
-            channel,
-            ticket: Ticket::new(false),
-            slot: UnsafeCell::new(slot),
-            sends,
-            waiter: Waiter::new(0, false),
-            is_waiting: Cell::new(false),
-            _pinned: PhantomPinned,
-        }
+        Waits { channel, place: Place::new(Ticket::new(false), slot), sends, is_waiting: Cell::new(false) }
     }
 
     /// The waiter, ready to stand in the line.
     #[inline]
     fn arm(&self) -> *const Waiter {
         // SAFETY: this stays where it is from here on, and takes the waiter out of the line before it goes.
-        unsafe { self.waiter.belongs_to(&raw const self.ticket, self.slot.get().cast()) }
-    }
-
-    /// Takes the value out of the slot.
-    ///
-    /// # Safety
-    /// There is one, and it is taken once.
-    #[inline]
-    unsafe fn value(&self) -> T {
-        // SAFETY: who was told is alone with its slot.
-        let slot = unsafe { &*self.slot.get() };
-        // SAFETY: as the caller promises.
-        unsafe { slot.assume_init_read() }
+        unsafe { self.place.arm() }
     }
 
     /// Waits. None: the deadline has passed, and the operation is out of the line.
     #[inline(always)]
     fn wait(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<Outcome> {
         self.is_waiting.set(true);
-        let in_time = self.ticket.wait(reason, deadline);
+        let in_time = self.place.ticket.wait(reason, deadline);
         self.is_waiting.set(false);
-        if in_time { self.ticket.outcome() } else { self.leave() }
+        if in_time { self.place.ticket.outcome() } else { self.leave() }
     }
 
     /// Gives up. If it has been claimed already it waits for what comes of it.
@@ -262,11 +243,11 @@ impl<'a, T> Waits<'a, T> {
     fn leave(&self) -> Option<Outcome> {
         let channel = self.channel.lock();
         let line = if self.sends { &channel.senders } else { &channel.receivers };
-        if line.remove(&self.waiter) {
+        if line.remove(&self.place.waiter) {
             return None;
         }
         drop(channel);
-        Some(self.ticket.wait_claimed(if self.sends { WaitReason::ChanSend } else { WaitReason::ChanReceive }))
+        Some(self.place.ticket.wait_claimed(if self.sends { WaitReason::ChanSend } else { WaitReason::ChanReceive }))
     }
 }
 
@@ -287,10 +268,10 @@ impl<T> Waits<'_, T> {
         match (self.sends, outcome) {
             (true, Some(Outcome::Done)) => {}
             // SAFETY: a sender whose value was not taken has it. It ends with its G.
-            (true, _) => drop(unsafe { self.value() }),
+            (true, _) => drop(unsafe { self.place.value() }),
             (false, Some(Outcome::Done)) => {
                 // SAFETY: it was put there.
-                let value = unsafe { self.value() };
+                let value = unsafe { self.place.value() };
                 let told = self.channel.lock().give_back(value);
                 wake(told);
             }

@@ -1,6 +1,5 @@
 //! What pirn's other crates wait with. No part of the public API: it may change at any time.
 
-use crate::os::now_ns;
 use crate::park;
 use crate::sched::Entered;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,8 +15,7 @@ pub fn park_for(reason: WaitReason) {
 
 /// Parks the caller, who says why, until `deadline` at the latest.
 pub fn park_until(reason: WaitReason, deadline: Instant) {
-    let left = deadline.saturating_duration_since(Instant::now());
-    park::park_until(reason, now_ns().saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)));
+    park::park_until(reason, park::deadline(deadline.saturating_duration_since(Instant::now())));
 }
 
 /// Parks the caller, who says why, also when its runtime closes: for what must be waited for.

@@ -404,9 +404,10 @@ impl<T> Locked<'_, T> {
             // SAFETY: it has been claimed, so it waits.
             Some(sender) if unsafe { &*sender }.is_of_select() => Taken::Claimed(sender),
             Some(sender) => {
+                // SAFETY: as above, and a sender's slot holds its value.
+                let value = unsafe { read_slot(sender) };
                 // SAFETY: it has just been claimed.
-                let (value, told) = unsafe { take_from(sender) };
-                Taken::Value(value, Some(told))
+                Taken::Value(value, Some(unsafe { tell(sender, Outcome::Done, Token::Watched) }))
             }
         }
     }
@@ -471,18 +472,6 @@ unsafe fn tell(waiter: *const Waiter, plain: Outcome, selected: Token) -> Unpark
     let outcome = if waiter.is_of_select() { Outcome::Selected(waiter.case, selected) } else { plain };
     // SAFETY: as the caller promises.
     unsafe { Ticket::tell(waiter.ticket(), outcome) }
-}
-
-/// Takes the value of a sender, and tells it.
-///
-/// # Safety
-/// The caller has claimed it, it is no select, and it is told once.
-#[inline(always)]
-unsafe fn take_from<T>(sender: *const Waiter) -> (T, Unparker) {
-    // SAFETY: as the caller promises.
-    let value = unsafe { read_slot(sender) };
-    // SAFETY: as the caller promises.
-    (value, unsafe { tell(sender, Outcome::Done, Token::Watched) })
 }
 
 /// Takes the value out of a sender's slot.

@@ -1,6 +1,6 @@
 //! What selects do to a channel: choose now, complete later; stand in its lines; watch.
 
-use super::{Choice, Locked, Seldom, take_from, tell};
+use super::{Choice, Locked, Seldom, Taken, tell};
 use crate::loom::Unparker;
 use crate::waiter::{Line, Outcome, Ticket, Token, Waiter};
 use std::ptr;
@@ -26,16 +26,11 @@ impl<T> Locked<'_, T> {
             self.values.add(-1);
             return Choice::Chosen(Token::Value, None);
         }
-        match self.senders.claim_first() {
-            None if self.is_closed.get() => Choice::Chosen(Token::Closed, None),
-            None => Choice::NotReady,
-            // SAFETY: it has been claimed, so it waits.
-            Some(sender) if unsafe { &*sender }.is_of_select() => Choice::Claimed(sender),
-            Some(sender) => {
-                // SAFETY: it has just been claimed.
-                let (value, told) = unsafe { take_from(sender) };
-                Choice::Chosen(self.stage(value), Some(told))
-            }
+        match self.take() {
+            Taken::Value(value, told) => Choice::Chosen(self.stage(value), told),
+            Taken::Claimed(sender) => Choice::Claimed(sender),
+            Taken::Closed => Choice::Chosen(Token::Closed, None),
+            Taken::Empty => Choice::NotReady,
         }
     }
 
@@ -106,16 +101,10 @@ impl<T> Locked<'_, T> {
                 let value = self.unstage(number);
                 self.give_back(value)
             }
-            Token::Value => match self.receivers.claim_first() {
-                Some(receiver) => {
-                    let value = self.pull_chosen();
-                    Some(self.hand_over(receiver, value))
-                }
-                None => {
-                    self.values.add(1);
-                    None
-                }
-            },
+            Token::Value => {
+                let value = self.pull_chosen();
+                self.give_back(value)
+            }
             Token::Promise(number) => {
                 let receiver = self.with_seldom(|seldom| seldom.promises.remove(number));
                 // SAFETY: it was claimed for this select, and waits until it is told, or is null.
@@ -160,19 +149,19 @@ impl<T> Locked<'_, T> {
 
     /// A select leaves the line of senders, or its watchers'.
     pub(crate) fn leave_senders(&self, waiter: &Waiter) {
-        if waiter.watches {
-            self.with_seldom(|seldom| seldom.room_watchers.remove(waiter));
-        } else {
-            self.senders.remove(waiter);
-        }
+        self.leave(waiter, &self.senders, |seldom| &seldom.room_watchers);
     }
 
     /// A select leaves the line of receivers, or its watchers'.
     pub(crate) fn leave_receivers(&self, waiter: &Waiter) {
+        self.leave(waiter, &self.receivers, |seldom| &seldom.value_watchers);
+    }
+
+    fn leave(&self, waiter: &Waiter, takers: &Line, watchers: fn(&Seldom<T>) -> &Line) {
         if waiter.watches {
-            self.with_seldom(|seldom| seldom.value_watchers.remove(waiter));
+            self.with_seldom(|seldom| watchers(seldom).remove(waiter));
         } else {
-            self.receivers.remove(waiter);
+            takers.remove(waiter);
         }
     }
 

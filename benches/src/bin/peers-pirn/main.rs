@@ -140,6 +140,21 @@ impl Gate {
         })
     }
 
+    /// Starts a G for each place, which comes to it by `way`, and returns when all have arrived.
+    fn gather(self: &Arc<Self>, way: impl Fn(&Gate, usize) + Copy + Send + 'static) -> Cost {
+        let start_all = || {
+            for place in 0..self.waiters.len() {
+                let gate = self.clone();
+                go(move || {
+                    way(&gate, place);
+                    gate.left.done();
+                });
+            }
+            self.arrived.wait();
+        };
+        measure(start_all).1
+    }
+
     /// Waits at `place`, which nobody else uses.
     fn pass(&self, place: usize) {
         assert!(self.waiters[place].set(Unparker::current()).is_ok());
@@ -250,16 +265,7 @@ fn parked_mem(bench: &Bench) {
 fn parked(n: usize) -> (Memory, Memory, Cost, Cost) {
     let gate = Gate::new(n);
     let before = Memory::now();
-    let (_, create) = measure(|| {
-        for i in 0..n {
-            let gate = gate.clone();
-            go(move || {
-                gate.pass(i);
-                gate.left.done();
-            });
-        }
-        gate.arrived.wait();
-    });
+    let create = gate.gather(Gate::pass);
     pirn::sleep(Duration::from_millis(200));
     let while_parked = Memory::now();
     let (_, release) = measure(|| gate.open());
@@ -473,15 +479,8 @@ fn deepstack(bench: &Bench) {
     let n = bench.size(1000);
     let gate = Gate::new(n);
     let before = Memory::now();
-    let (_, create) = measure(|| {
-        for i in 0..n {
-            let gate = gate.clone();
-            go(move || {
-                assert_eq!(descend(FRAMES, &mut || gate.pass(i)), usize::from(FRAMES));
-                gate.left.done();
-            });
-        }
-        gate.arrived.wait();
+    let create = gate.gather(|gate, place| {
+        assert_eq!(descend(FRAMES, &mut || gate.pass(place)), usize::from(FRAMES));
     });
     pirn::sleep(Duration::from_millis(100));
     let peak = Memory::now();
