@@ -30,7 +30,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("eprint!", &[]),
     ("print!", &[]),
     ("dbg!", &[]),
-    ("std::process", &[]),
+    ("std::process", &["os/"]),
     ("_mm_", &["os/"]),
     ("asm!", &["os/", "m/current.rs"]),
 ];

@@ -9,7 +9,7 @@
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Choice, Locked};
 use crate::lock::Lock;
-use crate::loom::{WaitReason, has_come, random};
+use crate::loom::{WaitReason, checkpoint, has_come, random};
 use crate::wait::{Until, wake};
 use crate::waiter::{Outcome, Ticket, Token, Waiter};
 use smallvec::SmallVec;
@@ -202,6 +202,7 @@ pub(crate) struct Want {
 
 /// Chooses a case that is ready now. None: there was a moment at which none was.
 pub(crate) fn try_cases(cases: &[Case<'_>], want: Want) -> Option<(usize, Token)> {
+    checkpoint();
     for _ in 0..ROUNDS_WITHOUT_LOCKS {
         let mut moments: SmallVec<[usize; CASES_INLINE]> = SmallVec::new();
         if let Some(chosen) = scan(cases, want, |moment| moments.push(moment)) {
@@ -255,6 +256,7 @@ fn scan(cases: &[Case<'_>], want: Want, mut seen_at: impl FnMut(usize)) -> Optio
 
 /// Waits until a case is ready, and chooses it. None: the time is over.
 pub(crate) fn wait_cases(cases: &[Case<'_>], want: Want, until: Until) -> Option<(usize, Token)> {
+    checkpoint();
     let mut deadline = None;
     loop {
         let mut moments: SmallVec<[usize; CASES_INLINE]> = SmallVec::new();

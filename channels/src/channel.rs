@@ -3,7 +3,7 @@
 use crate::clock::{At, Clock, Tick};
 use crate::core::Channel;
 use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{Arc, Ordering, WaitReason, has_come, park_for, park_until};
+use crate::loom::{Arc, Ordering, WaitReason, checkpoint, has_come, park_for, park_until};
 use crate::wait::Until;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -305,8 +305,14 @@ impl<T> Receiver<T> {
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         match &self.flavor {
             Flavor::Channel(channel) => channel.try_recv(),
-            Flavor::Clock(clock, value) => clock.take().map(value).ok_or(TryRecvError::Empty),
-            Flavor::Never => Err(TryRecvError::Empty),
+            Flavor::Clock(clock, value) => {
+                checkpoint();
+                clock.take().map(value).ok_or(TryRecvError::Empty)
+            }
+            Flavor::Never => {
+                checkpoint();
+                Err(TryRecvError::Empty)
+            }
         }
     }
 

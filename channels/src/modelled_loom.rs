@@ -142,3 +142,6 @@ pub(crate) fn has_come(_: Instant) -> bool {
 pub(crate) fn random() -> u64 {
     0
 }
+
+/// Nobody is asked to let others run.
+pub(crate) fn checkpoint() {}

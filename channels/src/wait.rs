@@ -2,7 +2,7 @@
 
 use crate::core::{Channel, Given, Locked, Taken};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{Unparker, WaitReason, has_come};
+use crate::loom::{Unparker, WaitReason, checkpoint, has_come};
 use crate::place::Place;
 use crate::waiter::{Outcome, Ticket, Waiter};
 use std::cell::Cell;
@@ -49,6 +49,7 @@ pub(crate) fn wake(told: Option<Unparker>) {
 impl<T> Channel<T> {
     #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        checkpoint();
         if !self.may(Channel::can_give) {
             return Err(TrySendError::Full(value));
         }
@@ -67,6 +68,7 @@ impl<T> Channel<T> {
 
     #[inline(always)]
     pub(crate) fn send(&self, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
+        checkpoint();
         let channel = self.lock();
         if channel.can_put() {
             channel.put(value);
@@ -113,6 +115,7 @@ impl<T> Channel<T> {
 
     #[inline]
     pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
+        checkpoint();
         if !self.may(Channel::can_take) {
             return Err(TryRecvError::Empty);
         }
@@ -149,6 +152,7 @@ impl<T> Channel<T> {
 
     #[inline(always)]
     pub(crate) fn recv(&self, until: Until) -> Result<T, RecvTimeoutError> {
+        checkpoint();
         let channel = self.lock();
         if channel.can_pull() {
             return Ok(channel.pull());

@@ -38,12 +38,24 @@ pub(crate) const STACK_BYTES_MAX: usize = 1 << 30;
 /// The most Ps that a runtime may have.
 pub(crate) const MAX_PROCS: usize = 1024;
 
-/// The shortest and the longest pause of sysmon while a P runs.
+/// The shortest and the longest pause of sysmon while a P is held.
 pub(crate) const SYSMON_MIN_NS: u64 = 20_000;
 /// See [`SYSMON_MIN_NS`].
 pub(crate) const SYSMON_MAX_NS: u64 = 10_000_000;
-/// The longest pause of sysmon while work waits.
-pub(crate) const SYSMON_PENDING_NS: u64 = 1_000_000;
+/// The longest pause of sysmon while an M may block, or work waits: 15 to 30 us of work for each millisecond.
+pub(crate) const SYSMON_BUSY_NS: u64 = 1_000_000;
+/// Out of a sleep that is longer than this sysmon may be poked.
+pub(crate) const SYSMON_DROWSY_NS: u64 = 200_000;
+
+/// A G that computes for so long while others wait is asked to let them run, and then loses its P: Go's slice.
+pub(crate) const SLICE_NS: u64 = 10_000_000;
+
+/// Slices become longer with the number of Gs that compute without a P, twice as long at so many per P: else a load of
+/// long computations would be spread over ever more threads, of which none gets far.
+pub(crate) const ADRIFT_PER_P: usize = 8;
+
+/// An M that sleeps for so long ends, if as many others sleep as there are Ps.
+pub(crate) const M_KEPT_NS: u64 = 2_000_000_000;
 
 /// How often idle stacks give memory back.
 pub(crate) const SCAVENGE_NS: u64 = 500_000_000;

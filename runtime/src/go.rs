@@ -6,7 +6,7 @@ use crate::join::{Handle, JoinHandle, Outcome};
 use crate::locals::Locals;
 use crate::m::current;
 use crate::park::waiter::Waiter;
-use crate::park::{current_g, make_room, yield_on_g};
+use crate::park::{checkpoint, current_g, give_way, yield_on_g};
 use crate::probe::fatal;
 use crate::sched::{Entered, Shared};
 use crate::shut_down::ShutDown;
@@ -227,7 +227,9 @@ where
     // An M that runs no G does not keep a runtime that shuts down from counting itself empty; a G that runs does.
     let Some(p) = p.filter(|_| entered.as_ref().is_some_and(Entered::on_g)) else {
         drop(entered);
-        return start_foreign(shared, place, f, after);
+        let started = start_foreign(shared, place, f, after);
+        checkpoint();
+        return started;
     };
     let g = p.free_gs().take();
     // SAFETY: the record is free, so nobody else looks at its storage.
@@ -245,6 +247,7 @@ where
     if crowded {
         let_others_run();
     }
+    checkpoint();
     Ok(handle)
 }
 
@@ -255,7 +258,7 @@ fn let_others_run() {
     if let Some(g) = current_g()
         && !panicking()
     {
-        make_room(g);
+        give_way(g, Suspend::YieldGlobal);
     }
 }
 
@@ -285,7 +288,7 @@ where
     }
     let handle = Handle::new(g);
     // SAFETY: this is the G's first and only Runnable.
-    shared.inject(unsafe { Runnable::own(g) });
+    shared.inject_foreign(unsafe { Runnable::own(g) });
     Ok(handle)
 }
 

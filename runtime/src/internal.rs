@@ -23,6 +23,12 @@ pub fn park_uninterruptibly(reason: WaitReason) {
     park::park_uninterruptibly(reason);
 }
 
+/// A call that need not park: lets others run if the caller has been asked to.
+#[inline(always)]
+pub fn checkpoint() {
+    park::checkpoint();
+}
+
 /// A random number, good enough to be fair.
 #[inline]
 pub fn random() -> u64 {

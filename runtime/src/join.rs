@@ -2,8 +2,8 @@
 
 use crate::g::{Dropped, G, Gid};
 use crate::go::drop_result;
-use crate::park::current_g;
 use crate::park::waiter::Waiter;
+use crate::park::{checkpoint, current_g};
 use crate::probe::WaitReason;
 use crate::sched::Entered;
 use std::any::Any;
@@ -33,6 +33,7 @@ impl<T> Handle<T> {
 
     /// Whether the result is there.
     pub(crate) fn is_finished(&self) -> bool {
+        checkpoint();
         self.g.join.has_result()
     }
 

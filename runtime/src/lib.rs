@@ -16,6 +16,8 @@ mod sysmon;
 #[cfg(not(loom))]
 mod observe;
 #[cfg(not(loom))]
+mod os_thread;
+#[cfg(not(loom))]
 mod join;
 #[cfg(not(loom))]
 mod task;
@@ -56,6 +58,8 @@ pub use go::{Current, GoBuilder, current, go, try_go, yield_now};
 pub use join::JoinHandle;
 #[cfg(not(loom))]
 pub use observe::{Goroutine, StackUse, State, stack_use};
+#[cfg(not(loom))]
+pub use os_thread::{OsThreadLock, blocking, lock_os_thread};
 #[cfg(not(loom))]
 pub use park::{Unparker, park, park_timeout};
 #[cfg(not(loom))]

@@ -35,6 +35,10 @@ pub(crate) struct P {
     pub(crate) id: usize,
     stealer: Stealer<Runnable>,
     pub(crate) timers: CachePadded<Timers>,
+    /// The number of the M that took it last: where to look for who holds it.
+    holder: AtomicU32,
+    /// How often it was handed off: taken from an M whose G went on without it.
+    handed_off: AtomicU64,
     local: CachePadded<Local>,
 }
 
@@ -99,6 +103,8 @@ impl P {
             id,
             stealer: shown.stealer(),
             timers: CachePadded::new(Timers::new()),
+            holder: AtomicU32::new(u32::MAX),
+            handed_off: AtomicU64::new(0),
             local: CachePadded::new(Local {
                 runnext: AtomicPtr::new(ptr::null_mut()),
                 lane_head: AtomicU32::new(0),
@@ -131,6 +137,26 @@ impl P {
     /// Whether a G waits where thieves do not see it; a hint for sysmon.
     pub(crate) fn has_hidden(&self) -> bool {
         !self.local.runnext.load(Ordering::Relaxed).is_null() || self.lane_len() > 0
+    }
+
+    /// The number of the M that took it last.
+    pub(crate) fn holder(&self) -> u32 {
+        self.holder.load(Ordering::Relaxed)
+    }
+
+    /// An M has taken it.
+    pub(crate) fn set_holder(&self, m: u32) {
+        self.holder.store(m, Ordering::Relaxed);
+    }
+
+    /// How often it was handed off.
+    pub(crate) fn handed_off(&self) -> u64 {
+        self.handed_off.load(Ordering::Relaxed)
+    }
+
+    /// Counts a hand-off.
+    pub(crate) fn count_hand_off(&self) {
+        self.handed_off.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The length of the queue, for observers.

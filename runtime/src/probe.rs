@@ -111,3 +111,9 @@ pub(crate) fn fatal(what: &str) -> ! {
     crate::os::write_stderr(format!("fatal error: {what}\n").as_bytes());
     crate::os::abort();
 }
+
+/// The program can not go on, through no fault of the house: says why and ends the process with status 2, as Go does.
+pub(crate) fn give_up(why: &str) -> ! {
+    crate::os::write_stderr(format!("fatal error: {why}\n").as_bytes());
+    crate::os::exit(2);
+}

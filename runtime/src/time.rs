@@ -5,7 +5,7 @@
 
 use crate::go::{GoBuilder, Place, Unscoped, start};
 use crate::os::now_ns;
-use crate::park::{Unparker, current_g, deadline, park_for, park_until};
+use crate::park::{Unparker, checkpoint, current_g, deadline, park_for, park_until};
 use crate::probe::WaitReason;
 use crate::sched::{Entered, Shared};
 use crate::timers::{Action, Fire, TimerKey};
@@ -111,6 +111,11 @@ impl Armed {
         }
     }
 
+    fn try_wait(&self) -> bool {
+        checkpoint();
+        std::mem::take(&mut self.lock().fired)
+    }
+
     fn reset(self: &Arc<Self>, after: Duration) -> bool {
         let mut state = self.lock();
         let was_pending = self.disarm(&mut state);
@@ -195,7 +200,7 @@ impl Timer {
 
     /// Whether the timer has fired; takes that, as [`wait`](Self::wait) does.
     pub fn try_wait(&self) -> bool {
-        std::mem::take(&mut self.0.lock().fired)
+        self.0.try_wait()
     }
 
     /// Has the timer fire after `after` from now instead. True if it was pending. A firing that nobody took is
@@ -259,7 +264,7 @@ impl Ticker {
 
     /// Whether a tick has come; takes it.
     pub fn try_wait(&self) -> bool {
-        std::mem::take(&mut self.0.lock().fired)
+        self.0.try_wait()
     }
 
     /// Begins anew, with another period.

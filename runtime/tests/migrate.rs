@@ -90,8 +90,9 @@ fn travel(gs: usize, wanted: usize, how: fn()) {
     }
     assert!(moves.load(Ordering::Relaxed) >= wanted, "{moves:?} moves");
     assert!(most > 1, "one G has seen {most} threads");
-    // An M may be started for a P while another is on its way to sleep, so there can be more than Ps.
-    assert!((2..=12).contains(&threads.len()), "{threads:?}");
+    // An M may be started for a P while another is on its way to sleep, or blocked for a moment, in a lock of malloc's for
+    // one, so there can be more than Ps.
+    assert!((2..=gs + 4).contains(&threads.len()), "{threads:?}");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::{House, Rng, builder, dump_and_abort, house, runtime, seed, stress_secs};
+use common::{House, Rng, builder, dump_and_abort, house, seed, stress_secs};
 use pirn_runtime::time::{Timer, after_func};
-use pirn_runtime::{GoBuilder, Handle, Unparker, go, park, park_timeout, scope, sleep, yield_now};
+use pirn_runtime::{
+    GoBuilder, Handle, Unparker, blocking, go, lock_os_thread, park, park_timeout, scope, sleep, yield_now,
+};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -60,6 +62,8 @@ struct World {
     called_off: AtomicUsize,
     injected: Account,
     steps: AtomicUsize,
+    /// Workers block their threads, too.
+    blocks: bool,
     /// Workers and foreign threads stop.
     over: AtomicBool,
     /// Servers stop; nobody asks any more.
@@ -180,6 +184,18 @@ impl World {
                     timer.wait();
                 }
             }
+            15 if self.blocks => {
+                // Nobody is told; a retake more or less.
+                std::thread::sleep(micros(rng, 100));
+                if rng.below(4) == 0 {
+                    blocking(|| std::thread::sleep(micros(rng, 50)));
+                }
+                if rng.below(16) == 0 {
+                    let _locked = lock_os_thread();
+                    yield_now();
+                    sleep(micros(rng, 50));
+                }
+            }
             _ => {
                 let mut n = rng.next();
                 (0..rng.below(3000)).for_each(|i| n = std::hint::black_box(n.rotate_left(5) ^ i as u64));
@@ -276,9 +292,11 @@ fn start_servers(world: &Arc<World>, main: &House, other: &House) -> Vec<std::th
     waiting
 }
 
-fn run_mix(procs: usize, seed: u64, time: Duration) {
-    let (main, other) = (runtime(procs), house(builder().procs(2).stack_size(64 << 10)));
-    let world = Arc::new(World::default());
+/// The mix, on Ps that are `taken` all the time or left alone.
+fn run_mix(procs: usize, seed: u64, time: Duration, taken: bool) {
+    let builder = || if taken { builder().retake_eagerly() } else { builder() };
+    let (main, other) = (house(builder().procs(procs)), house(builder().procs(2).stack_size(64 << 10)));
+    let world = Arc::new(World { blocks: taken, ..World::default() });
     *lock(&world.handles) = vec![main.handle(), other.handle()];
     let watchdog = Watchdog::new(time + Duration::from_secs(40), vec![main.handle(), other.handle()]);
     let servers = start_servers(&world, &main, &other);
@@ -344,6 +362,16 @@ fn a_mix_of_everything() {
     let seed = seed("stress");
     let time = Duration::from_secs(stress_secs()) / 4;
     for procs in [1, 2, 4, 8] {
-        run_mix(procs, seed, time);
+        run_mix(procs, seed, time, false);
+    }
+}
+
+/// The same while every P is taken from its M as soon as that is in a G's own code, and Gs block their threads.
+#[test]
+fn a_mix_of_everything_while_ps_are_taken() {
+    let seed = seed("stress, taken");
+    let time = Duration::from_secs(stress_secs()) / 4;
+    for procs in [1, 2, 4, 8] {
+        run_mix(procs, seed, time, true);
     }
 }

@@ -39,6 +39,7 @@ pub struct Builder {
     on_stop: Option<Arc<dyn Fn() + Send + Sync>>,
     schedtrace_ms: Option<u64>,
     shared_thread_locals: bool,
+    retakes_eagerly: bool,
 }
 
 impl Builder {
@@ -61,7 +62,9 @@ impl Builder {
         self
     }
 
-    /// How many threads may run Gs at most; 10,000 by default. At least one more than there are Ps.
+    /// How many threads may run Gs or be blocked in them, 10,000 by default; at least one more than there are Ps. If more
+    /// are needed, because that many Gs block their threads at the same time, the process ends with a report, as in Go.
+    /// Threads that are no longer needed end after some seconds.
     pub fn max_threads(mut self, threads: usize) -> Builder {
         self.max_threads = Some(threads);
         self
@@ -97,12 +100,20 @@ impl Builder {
         self
     }
 
+    /// Has Ps taken from all Gs that run, as often as possible, whatever they do: a test of what uses the runtime.
+    #[doc(hidden)]
+    pub fn retake_eagerly(mut self) -> Builder {
+        self.retakes_eagerly = true;
+        self
+    }
+
     /// Lets Gs use the thread-locals of whichever thread runs them, instead of each having its own: some 20 ns less per
     /// switch, half the memory of a parked G, and it works where the other mode does not.
     ///
     /// # Safety
-    /// A G that parks, yields, sleeps, joins, waits or starts others may go on on another thread. The caller promises
-    /// that nothing that runs on this runtime, in its own code or in what that calls, keeps over such a point
+    /// A G that parks, yields, sleeps, joins, waits, starts others or uses a channel, if only to try, may go on on another
+    /// thread. The caller promises that nothing that runs on this runtime, in its own code or in what that calls, keeps
+    /// over such a point
     ///
     /// 1. a reference to a thread-local, or its address: the old thread's is used by other Gs now, or gone. Two Gs that
     ///    interleave on one thread also see each other's thread-locals, so a scoped one is left as the other G set it.
@@ -166,6 +177,7 @@ impl Builder {
             class: stack_class(self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES))?,
             locals: if self.shared_thread_locals { Locals::Shared } else { Locals::own()? },
             max_threads,
+            retakes_eagerly: self.retakes_eagerly,
             name: self.name.unwrap_or_else(|| "pirn".to_owned()),
             thread_name: self.thread_name,
             on_start: self.on_start,

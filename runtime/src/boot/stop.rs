@@ -86,6 +86,7 @@ impl Shared {
             let mut queues = self.lock();
             // One without a handle is just being started: it has one soon, or is gone.
             waiting.extend(queues.ms.extract_if(.., |(_, thread)| thread.is_some()));
+            waiting.append(&mut queues.departed);
             let starting = !queues.ms.is_empty();
             drop(queues);
             waiting.retain_mut(|(m, thread)| !(has_ended(m, thread) || !ended && m.has_g()));

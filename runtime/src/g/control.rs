@@ -123,6 +123,8 @@ pub(crate) struct G {
     pub(crate) storage: Storage,
     birthplace: AtomicPtr<Location<'static>>,
     name: AtomicPtr<String>,
+    /// How often it has locked its thread to itself.
+    pub(crate) locks: Cell<u32>,
     /// It is past unwinding: its thread-locals are being destroyed, where a panic would abort.
     pub(crate) ending: Cell<bool>,
     /// The M that runs it or ran it last, for observers.
@@ -156,6 +158,7 @@ impl G {
             storage: Storage::new(),
             birthplace: AtomicPtr::new(ptr::null_mut()),
             name: AtomicPtr::new(ptr::null_mut()),
+            locks: Cell::new(0),
             ending: Cell::new(false),
             last_m: AtomicU32::new(0),
         }
@@ -191,6 +194,7 @@ impl G {
         self.word.clear();
         self.way_out.set(None);
         self.ending.set(false);
+        self.locks.set(0);
         if !self.name.load(Ordering::Relaxed).is_null() {
             self.drop_name();
         }

@@ -7,7 +7,7 @@ use crate::sched::Shared;
 use std::fmt;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::thread::Thread;
 
 /// An OS thread that runs Gs.
@@ -32,7 +32,36 @@ pub(crate) struct M {
     pub(crate) locked_g: AtomicPtr<G>,
     /// It waits for the G that is locked to it.
     pub(crate) waits_for_locked: AtomicBool,
+    /// Its G has asked to have the thread to itself.
+    pub(crate) is_locked: AtomicBool,
+    /// Its G is asked to let others run, at its next call that may: it has run for long, or it has no P.
+    asked: AtomicBool,
+    /// The P that its G has lost while it ran, as the number plus one, and when. For observers.
+    lost_p: AtomicU32,
+    lost_ns: AtomicU64,
+    /// It is to end when its G has: something leaked that was to unlock its thread.
+    pub(crate) is_tainted: AtomicBool,
+    /// The kernel's number of its thread; 0 before it has begun.
+    tid: AtomicI32,
     thread: OnceLock<Thread>,
+}
+
+/// In how many runtimes some G is asked to let others run: what a call looks at first, as it is no thread-local.
+static ASKED: AtomicU32 = AtomicU32::new(0);
+
+/// Whether some G of the process is asked to let others run.
+#[inline(always)]
+pub(crate) fn is_any_asked() -> bool {
+    ASKED.load(Ordering::Relaxed) != 0
+}
+
+/// A runtime begins or ends to ask Gs.
+pub(crate) fn count_asking(begins: bool) {
+    if begins {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+    } else {
+        ASKED.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 // SAFETY: `shared` outlives the M's thread, which holds it; everything else is atomic.
@@ -53,6 +82,12 @@ impl M {
             searching: AtomicBool::new(false),
             locked_g: AtomicPtr::new(ptr::null_mut()),
             waits_for_locked: AtomicBool::new(false),
+            is_locked: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
+            lost_p: AtomicU32::new(0),
+            lost_ns: AtomicU64::new(0),
+            is_tainted: AtomicBool::new(false),
+            tid: AtomicI32::new(0),
             thread: OnceLock::new(),
         }
     }
@@ -88,10 +123,50 @@ impl M {
         self.p.load(Ordering::Relaxed)
     }
 
-    /// Takes or gives up a P. Only the M's own thread.
+    /// Takes or gives up a P. Only the M's own thread, in its section, or whoever has borrowed that.
     #[inline]
     pub(crate) fn set_p(&self, p: *const P) {
         self.p.store(p.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Notes that its G goes on without a P, for observers.
+    pub(crate) fn note_lost(&self, p: &P, now_ns: u64) {
+        self.lost_ns.store(now_ns, Ordering::Relaxed);
+        self.lost_p.store(p.id as u32 + 1, Ordering::Relaxed);
+    }
+
+    /// Notes that it has a P again.
+    pub(crate) fn note_regained(&self) {
+        self.lost_p.store(0, Ordering::Relaxed);
+    }
+
+    /// The P that its G has lost, by its number, and when.
+    pub(crate) fn lost(&self) -> Option<(u32, u64)> {
+        let p = self.lost_p.load(Ordering::Relaxed).checked_sub(1)?;
+        Some((p, self.lost_ns.load(Ordering::Relaxed)))
+    }
+
+    /// Asks its G to let others run.
+    pub(crate) fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its G is asked to let others run.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Its G has left its stack, which is what it was asked for, if it was.
+    #[inline(always)]
+    pub(crate) fn has_heard(&self) {
+        if self.is_asked() {
+            self.asked.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The kernel's number of its thread; 0 before it has begun.
+    pub(crate) fn tid(&self) -> i32 {
+        self.tid.load(Ordering::Relaxed)
     }
 
     /// The G that it runs, for itself: it is not gone before the M goes on.
@@ -115,6 +190,7 @@ impl M {
 
     /// The M's thread says who it is, before it does anything else.
     pub(crate) fn set_thread(&self, thread: Thread) {
+        self.tid.store(crate::os::thread_id(), Ordering::Relaxed);
         // It is set once: only the M's own first lines call this.
         let _ = self.thread.set(thread);
     }

@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! 1. An M that holds a P has `m.p` set, and no other M has the same P. Only the M itself writes it while it is in
-//!    its section.
+//!    its section; while it is out, a borrower may take the P away. So an M that comes in may find that it has none.
 //! 2. What belongs to a P's owner (runnext, free lists, the queue's owner side) is touched only by the M that holds
 //!    the P while it is in its section, or by a borrower that found it outside ([`section`] has the argument).
 //! 3. An M lives as long as its thread runs, so a pointer from [`current::machine`] is good until the caller's next
@@ -17,7 +17,8 @@
 //! See [`section`].
 //!
 //! # Tests
-//! `section_loom.rs` models the section; `tests/stress.rs` moves Gs between Ms thousands of times.
+//! `section_loom.rs` models the section and retakes; `tests/stress.rs` moves Gs between Ms thousands of times, and
+//! `tests/retake.rs` takes Ps away all the time.
 
 #[cfg(not(loom))]
 pub(crate) mod current;
@@ -26,4 +27,4 @@ mod machine;
 pub(crate) mod section;
 
 #[cfg(not(loom))]
-pub(crate) use machine::M;
+pub(crate) use machine::{M, count_asking, is_any_asked};

@@ -1,4 +1,5 @@
-//! In or out of the runtime: how an M keeps the others off its P without a read-modify-write.
+//! In or out of the runtime: how an M keeps the others off its P without a read-modify-write, and how its P is taken
+//! from it while it is out.
 //!
 //! # The protocol
 //! ```text
@@ -6,7 +7,8 @@
 //!   inside = 1              (plain store)     lock
 //!   light fence                               wanted = 1
 //!   if wanted: take and release the lock      heavy fence
-//!   ... P-local work ...                      if inside == 0: P-local work in the M's stead
+//!   p = own P, if it still has one            if inside == 0: P-local work in the M's stead,
+//!   ... P-local work ...                         or retake: own P of the M = none
 //! leave: inside = 0         (release)         wanted = 0; unlock
 //! ```
 //!
@@ -17,6 +19,13 @@
 //! done. A borrower that sees `inside == 0` reads it with Acquire from `leave`'s Release, so it sees all that the M
 //! did; the M that waited acquires the lock, so it sees all that the borrower did. An M that does *not* see `wanted`
 //! after a borrow reads the 0 that the borrower stored with Release after its work, or came before the borrow.
+//!
+//! **Retake.** A borrower that has the M's P may take it away: it stores "none" into the M's `p` before it ends the
+//! borrow, and from then on the P is the borrower's, with no lock. The M writes `p` only inside, and so not during the
+//! borrow; it reads `p` only inside and after `enter`, so by the argument above it either was inside before (and the
+//! borrower has given up), or reads "none". It never uses a P that it read in an earlier stay: an
+//! [`OwnedP`](crate::p::OwnedP) does not outlive the stay it was read in. What the M did with the P before it went out the
+//! taker sees by the Release in `leave`; what the taker and later holders do the M does not see, and need not.
 //!
 //! The pair of fences is asymmetric: the light one only stops the compiler, the heavy one is
 //! `membarrier(PRIVATE_EXPEDITED)`, which makes every running thread of the process pass a full fence. That is what
@@ -113,6 +122,11 @@ impl Section {
     #[inline(always)]
     pub(crate) fn leave(&self) {
         self.inside.store(0, Ordering::Release);
+    }
+
+    /// Whether the M is in the runtime just now: a hint.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.inside.load(Ordering::Relaxed) != 0
     }
 
     /// Tries to act in the stead of an M that is out in a G's own code. None if it is inside.

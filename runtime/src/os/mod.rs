@@ -10,9 +10,10 @@
 //!   [`discard`], [`guard_backend`], [`max_map_count`], [`Residency`];
 //! - signals: [`install_fault_handler`], [`Fault`], [`AltStack`];
 //! - thread-locals: [`thread_local_blocks`], [`Blocks`], [`ThreadPointer`], [`load_block`], [`loaded_block`];
-//! - last words: [`write_stderr`], [`abort`];
+//! - last words: [`write_stderr`], [`abort`], [`exit`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
-//! - clock and thread: [`now_ns`], [`set_timer_slack_ns`], [`prefetch`].
+//! - clock and threads: [`now_ns`], [`set_timer_slack_ns`], [`prefetch`], [`thread_id`], [`thread_cpu_ns`],
+//!   [`thread_sleeps`].
 //!
 //! # Who may come in
 //!

@@ -16,7 +16,7 @@
 mod on_g;
 pub(crate) mod waiter;
 
-pub(crate) use on_g::{in_closing, make_room, yield_on_g};
+pub(crate) use on_g::{checkpoint, give_way, in_closing, yield_on_g};
 
 use crate::g::{G, Runnable, Unparked};
 use crate::m::current;

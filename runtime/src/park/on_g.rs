@@ -2,12 +2,10 @@
 
 use crate::coro::Suspend;
 use crate::g::G;
-use crate::m::{M, current};
-use crate::os::now_ns;
+use crate::m::{M, current, is_any_asked};
 use crate::probe::WaitReason;
 use crate::sched::Shared;
 use crate::shut_down::ShutDown;
-use std::ptr;
 use std::sync::atomic::Ordering;
 use std::thread::panicking;
 
@@ -30,7 +28,7 @@ pub(super) fn park_uninterruptibly(g: &'static G, reason: WaitReason) {
         return;
     }
     if stays(g) {
-        return park_panicking(g, reason);
+        return suspend_locked(g, Suspend::Park(reason));
     }
     suspend(g, Suspend::Park(reason));
 }
@@ -48,11 +46,12 @@ fn stays(g: &'static G) -> bool {
     panicking() && g.block.get().is_none()
 }
 
+/// Leaves the stack, but not the M.
 #[cold]
-fn park_panicking(g: &'static G, reason: WaitReason) {
-    g.locked_m.set(current::machine());
-    suspend(g, Suspend::Park(reason));
-    g.locked_m.set(ptr::null());
+fn suspend_locked(g: &'static G, what: Suspend) {
+    let before = g.locked_m.replace(current::machine());
+    suspend(g, what);
+    g.locked_m.set(before);
 }
 
 /// Whether the G is to be unwound instead of parked.
@@ -73,23 +72,40 @@ fn unwind(g: &'static G) {
 /// Lets others run; the caller goes to the end of the local queue, or of the global one.
 #[inline]
 pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
-    if stays(g) {
-        // It may not go to a queue that others take from, so it sleeps a moment, with its M.
-        return super::park_until(WaitReason::Sleep, now_ns());
-    }
     // SAFETY: `g` is the caller, so its runtime is there.
     if !alone(unsafe { g.shared() }) {
-        suspend(g, what);
+        give_way(g, what);
     }
     if in_closing(g) {
         unwind(g);
     }
 }
 
-/// Lets others run, all that are queued now. It does not unwind, whatever happens to the runtime, and must not be
-/// called while the G unwinds.
-pub(crate) fn make_room(g: &'static G) {
-    suspend(g, Suspend::YieldGlobal);
+/// Lets others run. It does not unwind, whatever happens to the runtime.
+#[inline]
+pub(crate) fn give_way(g: &'static G, what: Suspend) {
+    if stays(g) {
+        return suspend_locked(g, what);
+    }
+    suspend(g, what);
+}
+
+/// Lets others run if the caller has been asked to: it has run for long, or it has lost its P. For calls that need not
+/// park. It does not unwind.
+#[inline(always)]
+pub(crate) fn checkpoint() {
+    if is_any_asked() {
+        heed();
+    }
+}
+
+#[cold]
+fn heed() {
+    // SAFETY: the caller runs on an M, which lives as long as its thread (m I3).
+    let asked = unsafe { current::machine().as_ref() }.is_some_and(M::is_asked);
+    if asked && let Some(g) = super::current_g() {
+        give_way(g, Suspend::YieldGlobal);
+    }
 }
 
 /// Whether nothing else can run here, so that a yield needs no switch. Not at every 61st time: then the M looks round.

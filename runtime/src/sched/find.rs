@@ -1,14 +1,14 @@
 //! Where the next G comes from, and how an M goes to sleep without missing one.
 
 use super::shared::{Queues, Shared};
-use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, SEARCH_NS};
+use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, M_KEPT_NS, SEARCH_NS};
 use crate::g::Runnable;
 use crate::m::M;
 use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 impl Shared {
     /// The next G to run. None when the runtime stops.
@@ -179,6 +179,10 @@ impl Shared {
             if self.has_visible_work() && self.try_take_p(m) {
                 return true;
             }
+            if self.ps.iter().any(P::has_hidden) {
+                // Its M may be blocked.
+                self.poke_sysmon();
+            }
         }
         self.sleep(m)
     }
@@ -279,17 +283,54 @@ impl Shared {
         }
     }
 
-    /// Sleeps until somebody hands it a P.
-    pub(super) fn wait_for_p(&self, m: &M) -> bool {
+    /// Sleeps until somebody hands it a P, or until it is not needed any more.
+    fn wait_for_p(&self, m: &M) -> bool {
+        let mut leaves_at = Some(Instant::now() + Duration::from_nanos(M_KEPT_NS));
         loop {
             if let Some(p) = m.take_handed() {
                 self.took_p(m, p);
                 return true;
             }
-            std::thread::park();
+            match leaves_at {
+                Some(moment) => std::thread::park_timeout(moment.saturating_duration_since(Instant::now())),
+                None => std::thread::park(),
+            }
             if self.must_stop(m) {
                 return false;
             }
+            if leaves_at.is_some_and(|moment| moment <= Instant::now()) {
+                leaves_at = None;
+                if self.may_leave(m) {
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// The M has slept for long, and others sleep too, as many as there are Ps: it leaves, and its thread ends.
+    fn may_leave(&self, m: &M) -> bool {
+        let mut queues = self.lock();
+        // Without its lock nobody can take it out of the list, so nobody hands it a P.
+        let spare = queues.idle_ms.len() > self.ps.len();
+        let Some(at) = queues.idle_ms.iter().position(|other| spare && std::ptr::eq(&**other, m)) else {
+            return false;
+        };
+        queues.idle_ms.remove(at);
+        drop(queues);
+        self.depart(m);
+        true
+    }
+
+    /// The M ends before its runtime does.
+    #[cold]
+    pub(super) fn depart(&self, m: &M) {
+        let mut queues = self.lock();
+        queues.departed.retain(|(_, thread)| thread.as_ref().is_some_and(|thread| !thread.is_finished()));
+        let at = queues.ms.iter().position(|(other, thread)| std::ptr::eq(&**other, m) && thread.is_some());
+        // Whoever is just starting it looks for it in the list: then it stays there to the end.
+        if let Some(at) = at {
+            let gone = queues.ms.swap_remove(at);
+            queues.departed.push(gone);
         }
     }
 
@@ -310,8 +351,10 @@ impl Shared {
     /// The M has got a P that was idle, or was handed over.
     pub(super) fn took_p(&self, m: &M, p: *const P) {
         m.set_p(p);
+        m.note_regained();
         // SAFETY: this is the M itself, in its section, and the P was taken off the idle list for it.
         if let Some(p) = unsafe { m.p() } {
+            p.set_holder(m.id);
             p.restart_clock(self.refresh_clock());
         }
         if self.sysmon_asleep.load(Ordering::Acquire)

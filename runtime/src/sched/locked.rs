@@ -1,28 +1,35 @@
 //! Gs that only one M may run, and Ms that wait for one G: as Go's locked threads.
 //!
-//! A G that parks while it panics stays with its M, because the panic count is a thread-local of std: moved away, it
-//! would leave the old thread panicking for ever. Nor may that M run others meanwhile: they would seem to panic. So
-//! the M gives up its P and waits. Whoever picks the G out of a queue hands its own P to that M, and looks for another.
+//! `lock_os_thread` locks one. And where Gs share the thread-locals of their Ms, a G that parks while it panics stays
+//! with its M, because the panic count is a thread-local of std: moved away, it would leave the old thread panicking for
+//! ever. Nor may that M run others meanwhile: they would seem to panic. So the M gives up its P and waits. Whoever picks
+//! the G out of a queue hands its own P to that M, and looks for another.
 
 use super::shared::Shared;
 use crate::g::Runnable;
 use crate::m::M;
-use crate::p::P;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Shared {
-    /// The M's G has parked, and is locked to it: waits until somebody has picked the G.
+    /// The M's G has parked or queued, and is locked to it: waits until somebody has picked the G.
     #[cold]
     pub(super) fn wait_for_locked(&self, m: &Arc<M>) -> Runnable {
         m.waits_for_locked.store(true, Ordering::Relaxed);
-        self.lock().locked_ms += 1;
-        self.hand_off(m);
+        let panics = usize::from(!m.is_locked.load(Ordering::Relaxed));
+        let mut queues = self.lock();
+        queues.locked_ms += 1;
+        queues.panicking_ms += panics;
+        drop(queues);
+        self.give_up(m);
         loop {
             if let Some(p) = m.take_handed() {
                 m.waits_for_locked.store(false, Ordering::Relaxed);
-                self.lock().locked_ms -= 1;
+                let mut queues = self.lock();
+                queues.locked_ms -= 1;
+                queues.panicking_ms -= panics;
+                drop(queues);
                 self.took_p(m, p);
                 // Acquire: partner is the Release in `hand_to_locked`.
                 let g = m.locked_g.swap(ptr::null_mut(), Ordering::Acquire);
@@ -50,33 +57,5 @@ impl Shared {
         if let Some(thread) = thread {
             thread.unpark();
         }
-    }
-
-    /// Gives the M's P to another M if there is work for it, else makes it idle.
-    fn hand_off(&self, m: &M) {
-        // SAFETY: this is the M itself, in its section.
-        let Some(p) = (unsafe { m.p() }) else { return };
-        if let Some(g) = p.take_next() {
-            self.queue(p, g);
-        }
-        p.show_all();
-        let p: *const P = m.p_ptr();
-        m.set_p(ptr::null());
-        // SAFETY: Ps live as long as the runtime.
-        let p = unsafe { &*p };
-        let mut queues = self.lock();
-        if p.has_queued() || !queues.global.is_empty() {
-            self.idle.begin_search();
-            self.start_m(queues, p);
-            return;
-        }
-        self.put_idle_p(&mut queues, p);
-        drop(queues);
-        self.idle.before_last_look();
-        if self.has_visible_work() {
-            self.announce();
-        }
-        // Whoever makes a P idle sees to its timers (I3).
-        self.tell_keeper(p.timers.earliest_ns());
     }
 }

@@ -1,14 +1,15 @@
 //! # What lives here
 //! The scheduler: what all Ms of a runtime share ([`Shared`]), and the verbs that move Gs through it. One knot, in one
-//! room: making a G ready (`ready`), waking Ms (`wake`), running Gs (`run`), finding the next one (`find`), Gs that
-//! stay with their M (`locked`), due timers (`timers`).
+//! room: making a G ready (`ready`), waking Ms (`wake`), running Gs (`run`), finding the next one (`find`), Ps that
+//! change hands while a G runs (`hand_off`), Gs that stay with their M (`locked`), due timers (`timers`).
 //!
 //! # Who may come in
 //! `go` starts Gs, `park` makes them ready, `time` adds timers, `boot` starts and stops the Ms, `sysmon` helps out,
 //! `observe` looks.
 //!
 //! # Invariants
-//! 1. A P is held by one M, or is on the idle list, or is on its way to an M that was woken with it.
+//! 1. A P is held by one M, or is on the idle list, or is on its way to an M that was woken with it. An M that holds a P
+//!    may lose it while its G runs (`hand_off.rs`), and then runs on without.
 //! 2. A G that was made visible to other Ps (queue, global queue) has been announced: `idle.rs` argues that somebody
 //!    goes for it. A G in runnext is not visible. Its M comes to it when the G that runs parks, yields or ends; until
 //!    then sysmon looks after it.
@@ -29,6 +30,8 @@ pub(crate) mod keeper;
 
 #[cfg(not(loom))]
 mod find;
+#[cfg(not(loom))]
+pub(crate) mod hand_off;
 #[cfg(not(loom))]
 mod locked;
 #[cfg(not(loom))]

@@ -18,7 +18,7 @@ pub(crate) fn ready(g: Runnable) {
     drop(entered);
     // Once it is in the queue the G may run and end, and its runtime with it, before this is through.
     let kept = shared.arc();
-    kept.inject(g);
+    kept.inject_foreign(g);
 }
 
 impl Shared {
@@ -112,6 +112,14 @@ impl Shared {
         self.publish_global(&queues);
         drop(queues);
         self.announce();
+    }
+
+    /// Appends a G to the global queue, for who does not come to it by itself.
+    pub(crate) fn inject_foreign(&self, g: Runnable) {
+        self.inject(g);
+        if self.idle.idle_ps() == 0 {
+            self.poke_sysmon();
+        }
     }
 
     /// Work has been made visible: wakes a P if one is needed for it.

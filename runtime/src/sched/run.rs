@@ -2,13 +2,13 @@
 
 use super::shared::Shared;
 use crate::coro::{Coro, Outcome, Suspend, WayOut};
-use crate::g::{G, Runnable};
+use crate::g::{G, Runnable, give_free};
 use crate::locals;
 use crate::m::{M, current};
 use crate::os;
 use crate::p::OwnedP;
 use crate::probe::{Status, complain, fatal};
-use crate::stack::{GStack, StackError};
+use crate::stack::{Cache, GStack, Slot, StackError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
@@ -46,6 +46,10 @@ impl Shared {
         while let Some(mut g) = self.find(m) {
             while let Some(next) = self.execute(m, g) {
                 g = next;
+            }
+            if m.is_tainted.load(Ordering::Relaxed) {
+                self.give_up(m);
+                return self.depart(m);
             }
         }
     }
@@ -90,10 +94,10 @@ impl Shared {
                 Some(block) => unsafe { locals::with_block(block, || resume_as(m, coro)) },
             };
             m.section.enter();
+            m.has_heard();
             let Outcome::Suspended(Suspend::Park(reason)) = outcome else {
                 m.set_g(None);
-                self.put_away(m, runnable, outcome);
-                return None;
+                return self.put_away(m, runnable, outcome);
             };
             g.set_waiting(reason, self.coarse_ms());
             let locked = !g.locked_m.get().is_null();
@@ -101,6 +105,9 @@ impl Shared {
             if g.word.commit_park(id) {
                 // From here on `g` is somebody else's.
                 return locked.then(|| self.wait_for_locked(m));
+            }
+            if m.p_hint().is_none() {
+                return self.put_away_without_p(m, runnable, Outcome::Suspended(Suspend::Yield));
             }
             m.set_g(Some(g));
             g.set_status(Status::Running);
@@ -127,44 +134,101 @@ impl Shared {
         Ok(Coro::new(stack, g, begin))
     }
 
-    /// Puts a G that yielded or ended where it belongs.
-    #[inline]
-    fn put_away(&self, m: &M, runnable: Runnable, outcome: Outcome) {
+    /// Puts a G that yielded or ended where it belongs. Returns a G that this M has to run next, if there is one.
+    #[inline(always)]
+    fn put_away(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
         // SAFETY: this is the M itself, in its section.
-        let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
+        let Some(p) = (unsafe { m.p() }) else { return self.put_away_without_p(m, runnable, outcome) };
+        let g = runnable.g();
+        if !g.locked_m.get().is_null() {
+            return self.put_away_locked(m, runnable, outcome);
+        }
         match outcome {
-            Outcome::Finished => self.retire(p, runnable),
+            Outcome::Finished => {
+                self.retire(p, runnable);
+                p.count_retired();
+            }
             Outcome::Suspended(Suspend::YieldGlobal) => self.inject(runnable),
             Outcome::Suspended(_) => {
-                runnable.g().set_status(Status::Runnable);
+                g.set_status(Status::Runnable);
                 // The pick that comes next shows it, if it is to be shown.
                 if let Err(g) = p.push(runnable) {
                     self.queue(p, g);
                 }
             }
         }
+        None
     }
 
-    /// A G has ended: its stack goes back, and its record if nobody holds a handle.
-    #[inline]
+    /// The P was taken from this M while its G ran. If the G goes on it takes an idle P, or queues with the others.
+    #[cold]
+    fn put_away_without_p(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
+        let goes_on = matches!(outcome, Outcome::Suspended(_));
+        if goes_on && self.regain(m) {
+            return Some(runnable);
+        }
+        if !runnable.g().locked_m.get().is_null() {
+            return self.put_away_locked(m, runnable, outcome);
+        }
+        if goes_on {
+            self.inject(runnable);
+        } else {
+            self.retire_foreign(runnable);
+        }
+        None
+    }
+
+    /// The G is locked to this M: nobody else runs on it until the G has had its turn, or after it has ended.
+    #[cold]
+    fn put_away_locked(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
+        if let Outcome::Suspended(_) = outcome {
+            self.inject(runnable);
+            return Some(self.wait_for_locked(m));
+        }
+        // What was to unlock it has leaked: as in Go, the thread ends with the G.
+        runnable.g().locked_m.set(ptr::null());
+        m.is_tainted.store(true, Ordering::Relaxed);
+        self.retire_foreign(runnable);
+        None
+    }
+
+    /// A G has ended: its stack goes back, and its record if nobody holds a handle. The caller counts it.
+    #[inline(always)]
     fn retire(&self, p: OwnedP<'_>, runnable: Runnable) {
         let g = runnable.g();
-        // SAFETY: this M owns the G; its coroutine has finished.
-        unsafe { *g.coro.get() = None };
-        // SAFETY: as above.
-        let slot = unsafe { &mut *g.slot.get() }.take().expect("a G that ran has a stack");
+        // SAFETY: this M owns the G, whose coroutine has finished.
+        let slot = unsafe { end_coroutine(g) };
         p.stacks().give(slot);
         g.set_status(Status::Dead);
         if g.join.retire() {
             g.end();
             p.free_gs().give(g);
         }
-        p.count_retired();
         if self.has_stalled.load(Ordering::Relaxed) {
             // The stack is for whoever tries again, on whichever P.
             p.stacks().flush();
             self.unstall();
         }
+    }
+
+    /// A G has ended on an M that has no P: everything goes to the stores that are for all.
+    #[cold]
+    fn retire_foreign(&self, runnable: Runnable) {
+        let g = runnable.g();
+        // SAFETY: this M owns the G, whose coroutine has finished.
+        let slot = unsafe { end_coroutine(g) };
+        // Dropping the cache gives back what is in it.
+        Cache::new().give(slot);
+        g.set_status(Status::Dead);
+        if g.join.retire() {
+            g.end();
+            give_free(g);
+        }
+        if self.has_stalled.load(Ordering::Relaxed) {
+            self.unstall();
+        }
+        // Release: who sees the count even sees all of the above (partner: `live_gs`).
+        self.foreign_retired.fetch_add(1, Ordering::Release);
     }
 
     /// There is no stack for a G's first run. It waits until another G gives one back, or sysmon tries again.
@@ -199,6 +263,18 @@ impl Shared {
         drop(queues);
         self.unstall();
     }
+}
+
+/// Takes the stack of a G that has ended.
+///
+/// # Safety
+/// The caller owns the G, and its coroutine has finished.
+#[inline(always)]
+unsafe fn end_coroutine(g: &'static G) -> Slot {
+    // SAFETY: as the caller promises.
+    unsafe { *g.coro.get() = None };
+    // SAFETY: as above.
+    unsafe { &mut *g.slot.get() }.take().expect("a G that ran has a stack")
 }
 
 /// Resumes a G whose own thread-locals are loaded.

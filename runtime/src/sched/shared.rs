@@ -23,6 +23,8 @@ pub(crate) struct Setup {
     pub(crate) class: Class,
     pub(crate) locals: Locals,
     pub(crate) max_threads: usize,
+    /// Every P is taken from its M all the time: for tests.
+    pub(crate) retakes_eagerly: bool,
     pub(crate) name: String,
     pub(crate) thread_name: Option<Arc<dyn Fn(usize) -> String + Send + Sync>>,
     pub(crate) on_start: Option<Hook>,
@@ -51,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// sysmon sleeps because every P is idle; who takes a P wakes it.
     pub(crate) sysmon_asleep: AtomicBool,
+    /// sysmon sleeps for long, though there are Ps that are held.
+    pub(crate) sysmon_drowsy: AtomicBool,
     pub(crate) sysmon: OnceLock<Thread>,
     /// Gs started and ended by who holds no P of this runtime.
     pub(crate) foreign_spawned: AtomicU64,
@@ -76,8 +80,12 @@ pub(crate) struct Queues {
     pub(crate) keeper: Option<Arc<M>>,
     /// Every M that has a thread.
     pub(crate) ms: Vec<(Arc<M>, Option<JoinHandle<()>>)>,
-    /// So many of them wait for a G that is locked to them: they are not there for others.
+    /// So many of them wait for a G that is locked to them.
     pub(crate) locked_ms: usize,
+    /// Of those, whose G panics: it did not ask for a thread of its own, so they do not count as too many.
+    pub(crate) panicking_ms: usize,
+    /// Ms that have ended or are about to, of which somebody may want to know that they have.
+    pub(crate) departed: Vec<(Arc<M>, Option<JoinHandle<()>>)>,
     /// Gs that found no stack for their first run; they wait until one is given back.
     pub(crate) stalled: Vec<Runnable>,
     /// Every M ends as soon as it has nothing to run.
@@ -115,12 +123,15 @@ impl Shared {
                 keeper: None,
                 ms: Vec::new(),
                 locked_ms: 0,
+                panicking_ms: 0,
+                departed: Vec::new(),
                 stalled: Vec::new(),
                 stopping: false,
             })),
             coarse_ns: CachePadded::new(AtomicU64::new(now)),
             closing: AtomicBool::new(false),
             sysmon_asleep: AtomicBool::new(false),
+            sysmon_drowsy: AtomicBool::new(false),
             sysmon: OnceLock::new(),
             foreign_spawned: AtomicU64::new(0),
             foreign_retired: AtomicU64::new(0),
@@ -203,6 +214,17 @@ impl Shared {
         }
     }
 
+    /// Work was queued that nobody may come to, as all Ps are held, or by Ms that block. Has sysmon look, which is late
+    /// without this, and not too late.
+    pub(crate) fn poke_sysmon(&self) {
+        if self.sysmon_drowsy.load(Ordering::Relaxed)
+            && self.sysmon_drowsy.swap(false, Ordering::Relaxed)
+            && let Some(sysmon) = self.sysmon.get()
+        {
+            sysmon.unpark();
+        }
+    }
+
     /// What there is to warn of.
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|e| e.into_inner()))
@@ -242,6 +264,12 @@ impl<'a> Entered<'a> {
     pub(crate) fn p(&self) -> Option<OwnedP<'a>> {
         // SAFETY: the M is in its section until `self` is dropped.
         unsafe { self.m.p() }
+    }
+
+    /// This M.
+    #[inline(always)]
+    pub(crate) fn m(&self) -> &'a M {
+        self.m
     }
 
     /// Whether a G called, and not the M loop.

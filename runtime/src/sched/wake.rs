@@ -1,10 +1,10 @@
 //! Wakes an M with an idle P, or starts one.
 
 use super::run::machine_main;
-use super::shared::{Queues, Shared};
+use super::shared::{Queues, Setup, Shared};
 use crate::m::{M, current};
 use crate::p::P;
-use crate::probe::fatal;
+use crate::probe::{fatal, give_up};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -56,11 +56,11 @@ impl Shared {
             m.wake();
             return true;
         }
-        let full = queues.ms.len() - queues.locked_ms >= self.setup.max_threads;
+        if !self.may_start_m(&queues) {
+            self.exhausted(queues);
+        }
         drop(queues);
-        let started =
-            if full { Err(io::Error::other("Builder::max_threads allows no more")) } else { self.spawn_m(p, true) };
-        let Err(error) = started else { return true };
+        let Err(error) = self.spawn_m(p, true) else { return true };
         let mut queues = self.lock();
         self.put_idle_p(&mut queues, p);
         self.idle.end_search();
@@ -70,6 +70,21 @@ impl Shared {
             self.warn_no_thread(&error);
         }
         false
+    }
+
+    /// Every thread that may be is there, none of them is free, and there is work: as in Go the program ends, as it would
+    /// hang, and nobody would know why.
+    #[cold]
+    fn exhausted(&self, queues: MutexGuard<'_, Queues>) -> ! {
+        let (all, locked) = (queues.ms.len(), queues.locked_ms);
+        drop(queues);
+        let Setup { name, max_threads, .. } = &self.setup;
+        give_up(&format!(
+            "thread exhaustion: the runtime {name:?} needs more than the {max_threads} threads that \
+             Builder::max_threads allows. Of {all}, {locked} wait for a goroutine that is locked to them, and the others \
+             are blocked in one: in a system call, a lock of std, or pirn::blocking. Let fewer goroutines block at the \
+             same time, or allow more threads; PIRN_DEBUG=blockers=1 names those that block"
+        ));
     }
 
     /// How the thread of the M `id` is called. The callback is the user's: while it runs the caller is no G, so it can

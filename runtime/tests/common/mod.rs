@@ -81,6 +81,11 @@ impl House {
         self.rt.take().expect("taken once")
     }
 
+    /// What the names of its threads begin with.
+    pub(crate) fn thread_prefix(&self) -> String {
+        format!("{}-", self.name)
+    }
+
     /// Shuts down in the usual way, and checks.
     pub(crate) fn close(self) {
         drop(self);

@@ -12,6 +12,9 @@ pub(crate) use memory::{
     Advice, Guard, Residency, Span, advise, close, discard, guard_backend, install_guards, max_map_count, open,
     page_bytes, release, reserve,
 };
-pub(crate) use signal::{AltStack, Fault, abort, install_fault_handler, write_stderr};
-pub(crate) use thread::{heavy_fence, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns};
+pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler, write_stderr};
+pub(crate) use thread::{
+    heavy_fence, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns, thread_cpu_ns, thread_id,
+    thread_sleeps,
+};
 pub(crate) use tls::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};

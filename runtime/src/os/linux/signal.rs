@@ -211,3 +211,8 @@ pub(crate) fn abort() -> ! {
     // SAFETY: abort is signal-safe; it unblocks SIGABRT and raises it.
     unsafe { libc::abort() }
 }
+
+/// Ends the process in the ordinary way: what std has buffered is written, exit handlers run.
+pub(crate) fn exit(status: i32) -> ! {
+    std::process::exit(status)
+}

@@ -1,6 +1,8 @@
-//! Fences that reach other threads, the clock, and what a thread says about itself.
+//! Fences that reach other threads, the clock, and what a thread says about itself or is asked about another.
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::fs::File;
+use std::io::Read;
 use std::sync::OnceLock;
 use std::sync::atomic::{Ordering, compiler_fence};
 
@@ -52,6 +54,33 @@ pub(crate) fn now_ns() -> u64 {
 pub(crate) fn set_timer_slack_ns(slack_ns: u64) {
     // SAFETY: PR_SET_TIMERSLACK only takes a number, for the calling thread.
     let _ = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack_ns as libc::c_ulong) };
+}
+
+/// The kernel's number for the calling thread.
+pub(crate) fn thread_id() -> i32 {
+    // SAFETY: gettid has no arguments and always works.
+    unsafe { libc::gettid() }
+}
+
+/// How long the thread `tid` of this process has computed so far. None: there is no such thread. About 0.2 us if it
+/// sleeps, 0.6 us if it runs.
+pub(crate) fn thread_cpu_ns(tid: i32) -> Option<u64> {
+    // As `pthread_getcpuclockid` makes it: bit 2 says "of a thread", 2 in the low bits is the scheduler's own count.
+    let clock: libc::clockid_t = (!tid << 3) | 0b110;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime writes only to `time`, and refuses a clock that is none.
+    let status = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    (status == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// Whether the thread `tid` of this process sleeps in the kernel: it neither runs nor waits for a CPU. None: there is no
+/// such thread, or no procfs. About 6 us.
+pub(crate) fn thread_sleeps(tid: i32) -> Option<bool> {
+    let mut stat = [0; 128];
+    let len = File::open(format!("/proc/self/task/{tid}/stat")).ok()?.read(&mut stat).ok()?;
+    // `1234 (a name, with any characters) S ...`
+    let name_ends = stat[..len].iter().rposition(|byte| *byte == b')')?;
+    Some(*stat.get(name_ends + 2)? != b'R')
 }
 
 /// Asks for the cache line at `line` to be fetched. Any address will do; a bad one is ignored.

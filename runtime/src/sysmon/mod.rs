@@ -1,15 +1,24 @@
 //! # What lives here
 //! The watchman: a thread that needs no P. It prints schedtrace, keeps the coarse clock, gives idle stacks back, and
-//! helps where the Ms by themselves would be late: a G stuck in runnext behind a long slice, timers that nobody looks
-//! at, work that no idle P has heard of. Taking Ps back from Ms that block or compute comes here too.
+//! helps where the Ms by themselves would be late: it takes Ps back from Ms that block or compute (`watch`), frees a G
+//! that is stuck in runnext behind a long slice, and sees to timers that nobody looks at and work that no idle P has
+//! heard of.
+//!
+//! # How often it looks
+//! A round costs 15 to 30 us of somebody's time, so: 20 us after something was found to do, then twice as long each time,
+//! up to 1 ms while any M may block, up to 10 ms while all that run compute for long and nobody waits, and not at all
+//! while every P is idle. Who finds it in a long sleep and all Ps taken pokes it (`poke_sysmon`).
 //!
 //! # Invariants
 //! 1. Nothing depends on sysmon to happen at all, but what waits behind a G that does not come into the runtime.
 //! 2. sysmon sleeps without a limit only while every P is idle; it says so under the scheduler's lock, and whoever takes
 //!    a P after that wakes it (`sched/find.rs`, `took_p`).
 
+mod watch;
+
 use crate::boot::env::Format;
-use crate::config::{SCAVENGE_NS, SYSMON_MAX_NS, SYSMON_MIN_NS, SYSMON_PENDING_NS};
+use crate::config::{SCAVENGE_NS, SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
+use crate::m::M;
 use crate::observe;
 use crate::os::set_timer_slack_ns;
 use crate::p::{OwnedP, P};
@@ -23,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
+use watch::{Looked, Watch};
 
 /// What to print.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +58,8 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Trace) -> io::Result<Sysmon> {
         observe::print_schedtrace(shared, shared.began_ns, trace.format);
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let watch = Watch {
+    let watch = Watchman {
+        watch: Watch::new(shared.ps.len(), shared.setup.retakes_eagerly),
         shared: shared.clone(),
         stop: stop.clone(),
         trace,
@@ -56,7 +67,6 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Trace) -> io::Result<Sysmon> {
         scavenge_due_ns: NEVER,
         delay_ns: SYSMON_MIN_NS,
         idle_rounds: 0,
-        picks: vec![0; shared.ps.len()],
         stalled_since_ns: NEVER,
         stalls_before: 0,
     };
@@ -83,22 +93,21 @@ const IDLE_ROUNDS: u32 = 3;
 const STALLED_MAX_NS: u64 = 1_000_000_000;
 const STALLS_MAX: u64 = 20;
 
-struct Watch {
+struct Watchman {
     shared: Arc<Shared>,
+    watch: Watch,
     stop: Arc<AtomicBool>,
     trace: Trace,
     trace_due_ns: u64,
     scavenge_due_ns: u64,
     delay_ns: u64,
     idle_rounds: u32,
-    /// How many Gs each P had picked when it was last looked at.
-    picks: Vec<u32>,
     /// Since when all Gs that live wait for stacks, and how often one had found none until then.
     stalled_since_ns: u64,
     stalls_before: u64,
 }
 
-impl Watch {
+impl Watchman {
     fn run(mut self) {
         // It is set once: this is the only sysmon of that runtime.
         let _ = self.shared.sysmon.set(thread::current());
@@ -110,9 +119,10 @@ impl Watch {
             self.give_back(now);
             self.warn();
             let busy = (self.shared.idle.idle_ps() as usize) < self.shared.ps.len();
-            let helped = self.help(now, busy);
-            self.pause(now, busy, helped);
+            let looked = self.help(now, busy);
+            self.pause(now, busy, &looked);
         }
+        self.watch.stop();
     }
 
     fn print(&mut self, now: u64) {
@@ -146,31 +156,22 @@ impl Watch {
         }
     }
 
-    /// Does what the Ms can not do for themselves just now. Returns whether it did anything.
-    fn help(&mut self, now: u64, busy: bool) -> bool {
+    /// Does what the Ms can not do for themselves just now.
+    fn help(&mut self, now: u64, busy: bool) -> Looked {
         if busy && self.scavenge_due_ns == NEVER {
             self.scavenge_due_ns = now + SCAVENGE_NS;
         }
         self.retry_stalled(now);
         let shared = &*self.shared;
-        if shared.idle.idle_ps() == 0 {
-            return false;
-        }
-        let mut helped = false;
-        for (p, seen) in shared.ps.iter().zip(&mut self.picks) {
-            let picks = p.picks();
-            // Since the last look it has picked nothing: its M runs one G, or is blocked in it.
-            let stuck = std::mem::replace(seen, picks) == picks;
-            if stuck && p.has_hidden() {
-                helped |= shared.free_stuck(p);
+        let mut looked = self.watch.look(shared, now);
+        // Work that nobody comes to, or timers of a P whose M does not look at them.
+        if shared.idle.idle_ps() > 0 {
+            let late = shared.earliest_ns() <= now;
+            if (late || shared.has_visible_work()) && shared.idle.announce() {
+                looked.helped |= shared.wake_p();
             }
         }
-        // Work that nobody comes to, or timers of a P whose M does not look at them.
-        let late = shared.earliest_ns() <= now;
-        if (late || shared.has_visible_work()) && shared.idle.announce() {
-            helped |= shared.wake_p();
-        }
-        helped
+        looked
     }
 
     /// Gs wait for stacks: those that Ps keep are for all, and one G tries again. If for a second no other G has a stack
@@ -182,7 +183,7 @@ impl Watch {
             return;
         }
         shared.flush_idle_stacks();
-        shared.ps.iter().for_each(|p| shared.in_stead_of(p, |p| p.stacks().flush()));
+        shared.ps.iter().for_each(|p| shared.flush_stacks_of(p));
         shared.unstall();
         let stalls = shared.stalls.load(Ordering::Relaxed);
         let hopeless = observe::goroutines(shared).iter().all(|g| g.state == observe::State::Runnable);
@@ -196,19 +197,27 @@ impl Watch {
         }
     }
 
-    /// Sleeps: 20 us at first, twice as long each time that nothing was to be done; without a limit when all is idle.
-    fn pause(&mut self, now: u64, busy: bool, helped: bool) {
+    /// Sleeps: see the head of this file.
+    fn pause(&mut self, now: u64, busy: bool, looked: &Looked) {
         let due = self.trace_due_ns.min(self.scavenge_due_ns);
-        let stalled = self.shared.has_stalled.load(Ordering::SeqCst);
-        if busy || stalled {
+        let shared = &*self.shared;
+        let stalled = shared.has_stalled.load(Ordering::SeqCst);
+        if busy || stalled || self.watch.has_computing() {
             self.idle_rounds = 0;
-            let pending = stalled
-                || self.shared.has_visible_work()
-                || self.shared.idle.idle_ps() > 0 && self.shared.ps.iter().any(|p| p.has_hidden());
-            let most = if pending { SYSMON_PENDING_NS } else { SYSMON_MAX_NS };
-            self.delay_ns = if helped { SYSMON_MIN_NS } else { (self.delay_ns * 2).min(most) };
-            let timers = self.shared.earliest_ns().max(now + SYSMON_MIN_NS);
-            return sleep_until(now, due.min(now + self.delay_ns).min(timers));
+            let pending = || shared.has_visible_work() || shared.ps.iter().any(|p| p.has_hidden());
+            let most = if stalled || looked.is_lively || pending() { SYSMON_BUSY_NS } else { SYSMON_MAX_NS };
+            self.delay_ns =
+                if looked.helped || looked.suspects { SYSMON_MIN_NS } else { (self.delay_ns * 2).min(most) };
+            let timers = shared.earliest_ns().max(now + SYSMON_MIN_NS);
+            let until = due.min(now + self.delay_ns).min(timers);
+            shared.sysmon_drowsy.store(until > now + SYSMON_DROWSY_NS, Ordering::Relaxed);
+            sleep_until(now, until);
+            let poked = until > now + SYSMON_DROWSY_NS && !shared.sysmon_drowsy.swap(false, Ordering::Relaxed);
+            if poked {
+                // A first look now, a second one soon.
+                self.delay_ns = self.delay_ns.min(SYSMON_MIN_NS);
+            }
+            return;
         }
         self.idle_rounds += 1;
         if self.idle_rounds < IDLE_ROUNDS {
@@ -240,11 +249,11 @@ fn sleep_until(now: u64, until: u64) {
 }
 
 impl Shared {
-    /// Makes the Gs visible that `p` hides, whose M runs a long slice. The caller announces them.
-    fn free_stuck(&self, p: &P) -> bool {
+    /// Makes the Gs visible that the P of `m` hides, as the M runs a long slice. The caller announces them.
+    fn free_stuck(&self, m: &M) -> bool {
         let mut next = None;
         let mut freed = false;
-        self.in_stead_of(p, |p| {
+        in_stead_of(m, |p| {
             next = p.take_next();
             freed = next.is_some() || p.has_lane();
             p.show_all();
@@ -255,14 +264,24 @@ impl Shared {
         freed
     }
 
-    /// Acts in the stead of the M that holds `p`, if that is out in a G's own code.
-    fn in_stead_of(&self, p: &P, act: impl FnOnce(OwnedP<'_>)) {
-        let holder = self.lock().ms.iter().map(|(m, _)| m).find(|m| std::ptr::eq(m.p_ptr(), p)).cloned();
-        let Some(m) = holder else { return };
-        let Some(_borrowed) = m.section.borrow() else { return };
-        // SAFETY: borrowed, so its owner's side is ours until `_borrowed` is dropped.
-        if let Some(p) = unsafe { m.p() } {
-            act(p);
+    /// The M with that number, if it is there.
+    fn machine(&self, id: u32) -> Option<Arc<M>> {
+        self.lock().ms.iter().map(|(m, _)| m).find(|m| m.id == id).cloned()
+    }
+
+    /// Gives the free stacks of a P whose M is out in a G's own code to all.
+    fn flush_stacks_of(&self, p: &P) {
+        if let Some(m) = self.machine(p.holder()) {
+            in_stead_of(&m, |p| p.stacks().flush());
         }
+    }
+}
+
+/// Acts in the stead of `m` on the P that it holds, if it is out in a G's own code.
+fn in_stead_of(m: &M, act: impl FnOnce(OwnedP<'_>)) {
+    let Some(_borrowed) = m.section.borrow() else { return };
+    // SAFETY: borrowed, so its owner's side is ours until `_borrowed` is dropped.
+    if let Some(p) = unsafe { m.p() } {
+        act(p);
     }
 }

@@ -1,0 +1,99 @@
+//! The thread under a G: blocking it, and having it to oneself.
+
+use crate::coro::Suspend;
+use crate::g::G;
+use crate::m::current;
+use crate::park::{current_g, defer, give_way};
+use crate::sched::hand_off::{ask_for_p, give_up_p};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::Ordering;
+
+/// Runs `f`, which blocks the thread: a system call, a lock of another library, C code that waits.
+///
+/// The G gives up its P first, so others run at once, on another thread if need be, and takes one again when `f` has
+/// returned, for which it may have to queue. `f` runs on the G's own stack and thread. It need not be called: the P of a
+/// G that blocks without saying so is taken as well, some tens of microseconds later, up to a millisecond. As wherever
+/// a G may wait, it may go on on another thread afterwards. Not on a G it only calls `f`.
+///
+/// ```
+/// # pirn_runtime::run(|| {
+/// let text = pirn_runtime::blocking(|| std::fs::read_to_string("Cargo.toml"));
+/// assert!(text.unwrap().contains("[package]"));
+/// # });
+/// ```
+pub fn blocking<F, R>(f: F) -> R
+where
+    F: FnOnce() -> R,
+{
+    let Some(g) = current_g() else { return f() };
+    give_up_p();
+    let _comes_back = defer(|| {
+        if !ask_for_p() {
+            give_way(g, Suspend::YieldGlobal);
+        }
+    });
+    f()
+}
+
+/// Keeps the calling G on its thread, and all others off it, until the guard is dropped.
+///
+/// For what belongs to a thread outside of the program's own memory: a graphics context, a namespace, a priority. While
+/// the G waits its thread waits too, and a switch to it takes two wakes of threads, some 50 us: for the rest of a program
+/// it is not worth it. Locks nest: the thread is free when the last guard is gone. If a guard is leaked, the thread ends
+/// with the G, so that what was done to it reaches nobody else. Not on a G it does nothing. As Go's
+/// `runtime.LockOSThread`.
+///
+/// ```
+/// # pirn_runtime::run(|| {
+/// let locked = pirn_runtime::lock_os_thread();
+/// let thread = std::fs::read_link("/proc/thread-self").unwrap();
+/// pirn_runtime::sleep(std::time::Duration::from_millis(1));
+/// assert_eq!(std::fs::read_link("/proc/thread-self").unwrap(), thread);
+/// drop(locked);
+/// # });
+/// ```
+#[must_use = "the thread is unlocked when the guard is dropped"]
+pub fn lock_os_thread() -> OsThreadLock {
+    let g = current_g();
+    if let Some(g) = g {
+        g.locks.set(g.locks.get() + 1);
+        mark(g, true);
+    }
+    OsThreadLock { g, not_send: PhantomData }
+}
+
+/// Keeps a G on its thread: see [`lock_os_thread`].
+pub struct OsThreadLock {
+    g: Option<&'static G>,
+    /// It belongs to the G that made it.
+    not_send: PhantomData<*mut ()>,
+}
+
+impl Drop for OsThreadLock {
+    fn drop(&mut self) {
+        let Some(g) = self.g else { return };
+        let left = g.locks.get() - 1;
+        g.locks.set(left);
+        if left == 0 {
+            mark(g, false);
+        }
+    }
+}
+
+/// Notes in the G, which is the caller, and in its M whether they belong together.
+fn mark(g: &'static G, locked: bool) {
+    let m = current::machine();
+    g.locked_m.set(if locked { m } else { ptr::null() });
+    // SAFETY: an M lives as long as its thread runs (m I3), and this is it.
+    if let Some(m) = unsafe { m.as_ref() } {
+        m.is_locked.store(locked, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for OsThreadLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OsThreadLock").finish_non_exhaustive()
+    }
+}

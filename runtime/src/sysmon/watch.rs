@@ -1,0 +1,227 @@
+//! Ms that keep their P from others: which of them block, which compute for long, and what becomes of their Ps.
+//!
+//! An M that has picked nothing since the last look is in one G's code. If its thread sleeps in the kernel, its P is
+//! taken at once. If it computes, while others wait and no P is idle, its G is asked after a slice of 10 ms to let them
+//! run, which calls of the runtime heed, and at the look after that the P is taken. Either way the G goes on, without a
+//! P. Those that compute without one are adrift: they are asked too, until they come to a call and queue for a P.
+
+use crate::config::{ADRIFT_PER_P, SLICE_NS};
+use crate::m::{M, count_asking};
+use crate::os::{thread_cpu_ns, thread_sleeps};
+use crate::p::P;
+use crate::sched::Shared;
+use std::sync::Arc;
+
+/// Those adrift are looked at so often at most; many of them less often.
+const ADRIFT_EVERY_NS: u64 = 1_000_000;
+const ADRIFT_EACH_NS: u64 = 5_000;
+
+/// What has been seen of one P.
+struct Slice {
+    /// How many Gs it had picked, and whose it was.
+    picks: u32,
+    holder: u32,
+    /// The M with that number, once it has been looked for.
+    m: Option<Arc<M>>,
+    /// When this pick was first seen.
+    since_ns: u64,
+    cpu: CpuClock,
+    /// It was seen to be asleep at the last look.
+    was_asleep: bool,
+    /// It has been asked.
+    asked: bool,
+}
+
+/// How much a thread had computed when it was last looked at.
+#[derive(Default)]
+struct CpuClock {
+    cpu_ns: u64,
+    looked_ns: u64,
+}
+
+impl CpuClock {
+    /// Reads it. How long the thread has computed since the last look, and how long that was ago; none the first time.
+    fn read(&mut self, tid: i32, now_ns: u64) -> Option<(u64, u64)> {
+        let cpu_ns = thread_cpu_ns(tid)?;
+        let before = std::mem::replace(self, CpuClock { cpu_ns, looked_ns: now_ns });
+        (before.looked_ns != 0).then(|| (cpu_ns.saturating_sub(before.cpu_ns), now_ns - before.looked_ns))
+    }
+
+    /// Whether the thread sleeps in the kernel. One that has computed since the last look is not asked for: that is the
+    /// dear part.
+    fn says_asleep(&mut self, tid: i32, now_ns: u64) -> bool {
+        let computed = self.read(tid, now_ns);
+        if computed.is_some_and(|(cpu_ns, _)| cpu_ns > 0) {
+            return false;
+        }
+        // Without procfs, what has not computed at all is taken to be asleep.
+        thread_sleeps(tid).unwrap_or(computed.is_some())
+    }
+}
+
+/// An M whose P was taken, for as long as it is in the same G's code.
+struct Adrift {
+    m: Arc<M>,
+    g: u64,
+    cpu: CpuClock,
+}
+
+/// What a look has brought.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// A P was taken, or freed of what it hid.
+    pub(super) helped: bool,
+    /// An M was seen to sleep, for the first time: look again at once.
+    pub(super) suspects: bool,
+    /// Some P has picked lately, or its M may block any moment: look again soon.
+    pub(super) is_lively: bool,
+}
+
+/// See the head of this file.
+pub(super) struct Watch {
+    slices: Vec<Slice>,
+    adrift: Vec<Adrift>,
+    adrift_due_ns: u64,
+    /// How many of those adrift have computed lately.
+    computing: usize,
+    /// This runtime is counted among those that ask.
+    is_asking: bool,
+    /// Takes every P that it can, always: for tests.
+    is_eager: bool,
+}
+
+impl Watch {
+    pub(super) fn new(procs: usize, is_eager: bool) -> Watch {
+        let unseen = || Slice {
+            picks: 0,
+            holder: u32::MAX,
+            m: None,
+            since_ns: 0,
+            cpu: CpuClock::default(),
+            was_asleep: false,
+            asked: false,
+        };
+        Watch {
+            slices: (0..procs).map(|_| unseen()).collect(),
+            adrift: Vec::new(),
+            adrift_due_ns: 0,
+            computing: 0,
+            is_asking: false,
+            is_eager,
+        }
+    }
+
+    /// Looks at all Ps, and does what is to be done.
+    pub(super) fn look(&mut self, shared: &Shared, now_ns: u64) -> Looked {
+        let mut looked = Looked::default();
+        for p in &shared.ps {
+            self.look_at(shared, p, now_ns, &mut looked);
+        }
+        self.look_adrift(now_ns);
+        self.set_asking(self.computing > 0 || self.slices.iter().any(|slice| slice.asked));
+        looked.is_lively |= self.is_asking;
+        looked
+    }
+
+    /// Since when the M of each P has been in the same G's code.
+    pub(super) fn since_ns(&self, p: usize) -> u64 {
+        self.slices[p].since_ns
+    }
+
+    /// Nobody is asked any more.
+    pub(super) fn stop(&mut self) {
+        self.set_asking(false);
+    }
+
+    fn look_at(&mut self, shared: &Shared, p: &P, now_ns: u64, looked: &mut Looked) {
+        let slice = &mut self.slices[p.id];
+        let (picks, holder) = (p.picks(), p.holder());
+        if (picks, holder) != (slice.picks, slice.holder) {
+            let m = slice.m.take().filter(|m| m.id == holder);
+            *slice =
+                Slice { picks, holder, m, since_ns: now_ns, cpu: CpuClock::default(), was_asleep: false, asked: false };
+            looked.is_lively = true;
+            if !self.is_eager {
+                return;
+            }
+        }
+        if slice.m.is_none() {
+            slice.m = shared.machine(holder);
+        }
+        let Some(m) = slice.m.clone() else { return };
+        if !std::ptr::eq(m.p_ptr(), p) || m.section.is_inside() {
+            slice.asked = false;
+            return;
+        }
+        // Twice, and nothing in between: what sleeps for a moment, in a lock or a page fault, keeps its P.
+        let is_asleep = slice.cpu.says_asleep(m.tid(), now_ns);
+        let was_asleep = std::mem::replace(&mut slice.was_asleep, is_asleep);
+        let asleep = is_asleep && was_asleep;
+        looked.suspects |= is_asleep;
+        looked.is_lively |= is_asleep || now_ns - slice.since_ns < SLICE_NS;
+        if asleep || self.is_eager || self.is_overdue(shared, p, &m, now_ns) {
+            looked.helped |= self.take(shared, p, &m);
+        } else if p.has_hidden() && shared.idle.idle_ps() > 0 {
+            looked.helped |= shared.free_stuck(&m);
+        }
+    }
+
+    /// Whether an M that computes has been asked to let others run and has not done so. Asks it if it is time to.
+    fn is_overdue(&mut self, shared: &Shared, p: &P, m: &M, now_ns: u64) -> bool {
+        let slice = &mut self.slices[p.id];
+        let slice_ns = SLICE_NS + SLICE_NS * self.computing as u64 / (ADRIFT_PER_P * shared.ps.len()) as u64;
+        let others_wait = || shared.has_visible_work() || p.has_hidden() || shared.earliest_ns() <= now_ns;
+        if now_ns - slice.since_ns < slice_ns || shared.idle.idle_ps() > 0 || !others_wait() {
+            return false;
+        }
+        if !std::mem::replace(&mut slice.asked, true) {
+            m.ask();
+            return false;
+        }
+        shared.has_m_to_spare()
+    }
+
+    fn take(&mut self, shared: &Shared, p: &P, m: &Arc<M>) -> bool {
+        let Some(g) = m.g().map(|g| g.id()) else { return false };
+        if !shared.retake(m, p) {
+            return false;
+        }
+        self.slices[p.id].asked = false;
+        // It may be listed already, for an earlier P.
+        self.adrift.retain(|adrift| !Arc::ptr_eq(&adrift.m, m));
+        self.adrift.push(Adrift { m: m.clone(), g, cpu: CpuClock::default() });
+        true
+    }
+
+    /// Asks those that compute without a P. One that blocks will come by itself when it has a P, or computes.
+    fn look_adrift(&mut self, now_ns: u64) {
+        if self.adrift.is_empty() || now_ns < self.adrift_due_ns {
+            return;
+        }
+        self.computing = 0;
+        self.adrift.retain_mut(|adrift| {
+            let m = &adrift.m;
+            if !m.p_ptr().is_null() || m.g().is_none_or(|g| g.id() != adrift.g) {
+                return false;
+            }
+            let computes = adrift.cpu.read(m.tid(), now_ns).is_some_and(|(cpu_ns, _)| cpu_ns > 0);
+            if computes {
+                m.ask();
+                self.computing += 1;
+            }
+            true
+        });
+        self.adrift_due_ns = now_ns + ADRIFT_EVERY_NS.max(ADRIFT_EACH_NS * self.adrift.len() as u64);
+    }
+
+    fn set_asking(&mut self, asking: bool) {
+        if std::mem::replace(&mut self.is_asking, asking) != asking {
+            count_asking(asking);
+        }
+    }
+
+    /// Whether some G computes without a P, so that it has to be asked.
+    pub(super) fn has_computing(&self) -> bool {
+        self.computing > 0
+    }
+}

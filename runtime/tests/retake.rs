@@ -1,0 +1,277 @@
+//! Ps that are taken from Gs that block or compute: nothing stalls, nothing is lost, and threads come and go.
+
+mod common;
+
+use common::{builder, child_case, eventually, house, runtime, scale, subprocess, thread_number};
+use pirn_runtime::time::Ticker;
+use pirn_runtime::{Unparker, blocking, go, lock_os_thread, num_goroutines, park, scope, sleep, yield_now};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::{Duration, Instant};
+
+/// Blocks the calling thread, with no word to the runtime.
+fn block(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}
+
+/// Computes until `over`, and calls nothing.
+fn spin(over: &AtomicBool) -> u64 {
+    let mut n = 1_u64;
+    while !over.load(Ordering::Relaxed) {
+        n = std::hint::black_box(n.rotate_left(5) ^ 7);
+    }
+    n
+}
+
+#[test]
+fn others_run_while_all_ps_compute() {
+    for procs in [1, 2] {
+        let rt = runtime(procs);
+        let over = Arc::new(AtomicBool::new(false));
+        let hogs: Vec<_> = (0..2 * procs)
+            .map(|_| {
+                let over = over.clone();
+                rt.go(move || spin(&over))
+            })
+            .collect();
+        let ticks = rt.run(|| {
+            let ticker = Ticker::new(Duration::from_millis(1));
+            (0..50).map(|_| ticker.wait()).count()
+        });
+        assert_eq!(ticks, 50);
+        assert!(hogs.iter().all(|hog| !hog.is_finished()));
+        over.store(true, Ordering::Relaxed);
+        hogs.into_iter().for_each(|hog| assert_ne!(hog.join().expect("no panic"), 0));
+    }
+}
+
+/// All of them meet at a barrier of std: with a thread for each that is blocked it opens, else never.
+#[test]
+fn as_many_gs_may_block_as_there_may_be_threads() {
+    for procs in [1, 2, 5] {
+        let rt = runtime(procs);
+        let barrier = Arc::new(Barrier::new(40));
+        let gs: Vec<_> = (0..40)
+            .map(|i| {
+                let barrier = barrier.clone();
+                rt.go(move || {
+                    let _leads = if i % 2 == 0 { barrier.wait() } else { blocking(|| barrier.wait()) };
+                    i
+                })
+            })
+            .collect();
+        let sum: usize = gs.into_iter().map(|g| g.join().expect("no panic")).sum();
+        assert_eq!(sum, 40 * 39 / 2);
+    }
+}
+
+#[test]
+fn threads_come_and_go() {
+    let rt = runtime(2);
+    let prefix = rt.thread_prefix();
+    let gs: Vec<_> = (0..30).map(|_| rt.go(|| block(20))).collect();
+    gs.into_iter().for_each(|g| g.join().expect("no panic"));
+    let most = common::threads(&prefix);
+    assert!(most > 20, "{most} threads for 30 Gs that block");
+    // Two that sleep, one keeper, sysmon.
+    eventually("threads that are not needed have gone", || common::threads(&prefix) <= 4);
+    // And those that are left are enough for it all again.
+    let gs: Vec<_> = (0..30).map(|_| rt.go(|| block(2))).collect();
+    gs.into_iter().for_each(|g| g.join().expect("no panic"));
+}
+
+/// A G that calls the runtime again and again, and never parks, lets others run at those calls: with one P and no
+/// thread to spare nothing else would.
+#[test]
+fn calls_that_need_not_park_let_others_run() {
+    let rt = house(builder().procs(1).max_threads(2));
+    let over = Arc::new(AtomicBool::new(false));
+    let starter = {
+        let over = over.clone();
+        rt.go(move || {
+            let mut started = 0_u64;
+            while !over.load(Ordering::Relaxed) {
+                started += 1;
+                drop(go(|| ()));
+                // So that its queue never overflows, which is another reason to yield.
+                while num_goroutines() > 100 && !over.load(Ordering::Relaxed) {
+                    yield_now();
+                }
+            }
+            started
+        })
+    };
+    rt.run(|| (0..20).for_each(|_| sleep(Duration::from_millis(1))));
+    over.store(true, Ordering::Relaxed);
+    assert!(starter.join().expect("no panic") > 0);
+}
+
+#[test]
+fn blocking_returns_what_it_is_told_and_lets_panics_through() {
+    let rt = runtime(1);
+    rt.run(|| {
+        let ran = Arc::new(AtomicUsize::new(0));
+        let other = ran.clone();
+        let g = go(move || other.fetch_add(1, Ordering::SeqCst));
+        // The only P goes to the other G at once, though this thread never lets go.
+        let seen = blocking(|| {
+            let began = Instant::now();
+            while ran.load(Ordering::SeqCst) == 0 && began.elapsed() < Duration::from_secs(10) {
+                std::hint::spin_loop();
+            }
+            ran.load(Ordering::SeqCst)
+        });
+        assert_eq!(seen, 1);
+        g.join().expect("no panic");
+        let payload = std::panic::catch_unwind(|| blocking(|| std::panic::resume_unwind(Box::new(5)))).expect_err("it");
+        assert_eq!(payload.downcast_ref(), Some(&5));
+        assert_eq!(blocking(|| blocking(|| 6)), 6);
+    });
+    assert_eq!(blocking(|| 7), 7);
+}
+
+/// What a G without a P calls: it may do everything.
+#[test]
+fn a_g_without_a_p_may_do_everything() {
+    let rt = runtime(2);
+    rt.run(|| {
+        let sum = blocking(|| {
+            let g = go(|| 1);
+            let timer = pirn_runtime::time::Timer::new(Duration::from_millis(1));
+            timer.wait();
+            g.join().expect("no panic")
+        });
+        assert_eq!(sum, 1);
+        let waker = Unparker::current();
+        blocking(|| {
+            go(move || waker.unpark());
+            park();
+        });
+        blocking(|| scope(|s| drop(s.go(yield_now).join())));
+        blocking(|| sleep(Duration::from_millis(1)));
+        // It ends without one, and its record and stack are used again.
+        for _ in 0..scale(200, 2000) {
+            go(|| blocking(|| ())).join().expect("no panic");
+            go(|| blocking(yield_now)).join().expect("no panic");
+        }
+    });
+}
+
+#[test]
+fn a_locked_g_has_its_thread_to_itself() {
+    for procs in [1, 3] {
+        let rt = runtime(procs);
+        let mine = Arc::new(Mutex::new(HashSet::new()));
+        let over = Arc::new(AtomicBool::new(false));
+        let others: Vec<_> = (0..4)
+            .map(|_| {
+                let (mine, over) = (mine.clone(), over.clone());
+                rt.go(move || {
+                    while !over.load(Ordering::Relaxed) {
+                        let here = thread_number();
+                        assert!(!mine.lock().expect("no panic").contains(&here), "a locked thread was used");
+                        yield_now();
+                    }
+                })
+            })
+            .collect();
+        let locked: Vec<_> = (0..3)
+            .map(|_| {
+                let mine = mine.clone();
+                rt.go(move || {
+                    let outer = lock_os_thread();
+                    let here = thread_number();
+                    assert!(mine.lock().expect("no panic").insert(here));
+                    let inner = lock_os_thread();
+                    for i in 0..20 {
+                        match i % 5 {
+                            0 => sleep(Duration::from_micros(100)),
+                            1 => yield_now(),
+                            2 => drop(go(thread_number).join().map(|there| assert_ne!(there, here))),
+                            3 => blocking(|| block(1)),
+                            _ => block(1),
+                        }
+                        assert_eq!(thread_number(), here);
+                    }
+                    drop(inner);
+                    yield_now();
+                    assert_eq!(thread_number(), here, "one lock is left");
+                    assert!(mine.lock().expect("no panic").remove(&here));
+                    drop(outer);
+                })
+            })
+            .collect();
+        for g in locked {
+            g.join().expect("no panic");
+        }
+        over.store(true, Ordering::Relaxed);
+        others.into_iter().for_each(|g| g.join().expect("no panic"));
+    }
+}
+
+/// Whatever was done to the thread of a G that did not unlock it, no other G sees it.
+#[test]
+fn a_thread_that_was_not_unlocked_ends_with_its_g() {
+    let rt = runtime(2);
+    let tainted: Vec<i32> = (0..5)
+        .map(|_| {
+            let g = rt.go(|| {
+                std::mem::forget(lock_os_thread());
+                yield_now();
+                thread_number()
+            });
+            g.join().expect("no panic")
+        })
+        .collect();
+    let is_there = |tid: &i32| std::path::Path::new(&format!("/proc/self/task/{tid}")).exists();
+    eventually("the threads have ended", || !tainted.iter().any(is_there));
+    assert_eq!(rt.run(|| 3), 3);
+}
+
+#[test]
+fn too_many_blocked_threads_are_reported() {
+    const TEST: &str = "too_many_blocked_threads_are_reported";
+    if child_case(TEST).is_some() {
+        let rt = builder().procs(2).max_threads(4).name("small").build().expect("a runtime");
+        let gs: Vec<_> = (0..10).map(|_| rt.go(|| block(60_000))).collect();
+        gs.into_iter().for_each(|g| drop(g.join()));
+        return;
+    }
+    let ended = subprocess(TEST, "blocked", &[]);
+    assert_eq!(ended.status.code(), Some(2), "{ended:#?}");
+    ended.expect_says("fatal error: thread exhaustion: the runtime \"small\" needs more than the 4 threads");
+    ended.expect_says("Builder::max_threads");
+}
+
+/// With nothing to do there is nobody who looks: the process sleeps.
+#[test]
+fn an_idle_runtime_uses_no_time() {
+    const TEST: &str = "an_idle_runtime_uses_no_time";
+    if child_case(TEST).is_some() {
+        let rt = runtime(2);
+        let gs: Vec<_> = (0..10).map(|_| rt.go(park)).collect();
+        rt.run(|| sleep(Duration::from_millis(20)));
+        // Stacks are given back for a while.
+        block(3000);
+        let before = switches();
+        block(1000);
+        let rounds = switches() - before;
+        // This thread's own, and one look a second whether somebody waits in vain.
+        assert!(rounds < 20, "{rounds} rounds of an idle runtime");
+        drop(gs);
+        return;
+    }
+    subprocess(TEST, "idle", &[]).expect_success();
+}
+
+/// How often the threads of this process have gone to sleep.
+fn switches() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let of = |task: std::io::Result<std::fs::DirEntry>| {
+        let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"))?.to_owned();
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    tasks.filter_map(of).sum()
+}
