@@ -6,6 +6,7 @@
 //!    of slightly different moments.
 
 mod goroutines;
+#[allow(dead_code, unused_imports, reason = "wired by sysmon next")]
 pub(crate) mod schedtrace;
 
 pub(crate) use goroutines::goroutines;
@@ -25,8 +26,6 @@ pub(crate) fn print_schedtrace(shared: &Shared, now_ns: u64, format: Format) {
     let threads = queues.ms.len() + 1;
     let idlethreads = queues.idle_ms.len() + usize::from(queues.keeper.is_some());
     drop(queues);
-    let local: Vec<_> = shared.ps.iter().map(P::queue_len).collect();
-    let schedticks: Vec<_> = shared.ps.iter().map(P::schedtick).collect();
     let line = Line {
         ms: now_ns.saturating_sub(shared.began_ns) / 1_000_000,
         gomaxprocs: shared.ps.len(),
@@ -37,8 +36,11 @@ pub(crate) fn print_schedtrace(shared: &Shared, now_ns: u64, format: Format) {
         needspinning: false,
         idlethreads,
         runqueue: shared.global_len.load(Ordering::Relaxed),
-        local: &local,
-        schedticks: &schedticks,
+        local: shared.ps.iter().map(P::queue_len).collect(),
+        schedticks: shared.ps.iter().map(P::schedtick).collect(),
+        // These two are printed only with detail.
+        nmidlelocked: 0,
+        sysmonwait: false,
     };
     let text = match format {
         Format::Go => schedtrace::go(&line),

@@ -1,0 +1,138 @@
+//! What schedtrace prints: numbers, and how they become text. Nothing here looks at the scheduler.
+
+mod json;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub(crate) use json::json;
+pub(crate) use text::{compact, go, go_detail};
+
+use std::fmt::{self, Write};
+use std::panic::Location;
+
+/// One look at the scheduler. The fields have Go's names and come in the order in which they are printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Milliseconds since the first line.
+    pub(crate) ms: u64,
+    /// How many Ps there are.
+    pub(crate) gomaxprocs: usize,
+    /// How many of them no M has.
+    pub(crate) idleprocs: usize,
+    /// How many Ms there are, with sysmon.
+    pub(crate) threads: usize,
+    /// How many Ms are searching.
+    pub(crate) spinningthreads: usize,
+    /// Whether work was found that no P was free for.
+    pub(crate) needspinning: bool,
+    /// How many Ms sleep without a P.
+    pub(crate) idlethreads: usize,
+    /// How many Gs are on the global queue.
+    pub(crate) runqueue: usize,
+    /// How many Gs are on the local queue of each P. Not in the detailed form, where each P says it.
+    pub(crate) local: Vec<usize>,
+    /// How many Gs each P has picked. Not in the detailed form, where each P says it.
+    pub(crate) schedticks: Vec<u64>,
+    /// How many Ms wait for the turn of a G that is locked to them. Only with detail.
+    pub(crate) nmidlelocked: usize,
+    /// Whether sysmon sleeps until there is something to watch. Only with detail.
+    pub(crate) sysmonwait: bool,
+}
+
+/// Every P, M and G: what follows the header with detail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Detail {
+    /// The Ps, by number.
+    pub(crate) ps: Vec<PLine>,
+    /// The Ms; Go begins with the youngest.
+    pub(crate) ms: Vec<MLine>,
+    /// The Gs, by number.
+    pub(crate) gs: Vec<GLine>,
+}
+
+/// One P. The fields come in the order in which they are printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PLine {
+    /// Its number.
+    pub(crate) id: usize,
+    /// 0 if no M has it, 1 if one has.
+    pub(crate) status: u8,
+    /// How many Gs it has picked.
+    pub(crate) schedtick: u64,
+    /// How many system calls have ended on it or lost it.
+    pub(crate) syscalltick: u64,
+    /// The M that has it.
+    pub(crate) m: Option<u32>,
+    /// How many Gs are on its local queue.
+    pub(crate) runqsize: usize,
+    /// How many free G records it keeps.
+    pub(crate) gfreecnt: usize,
+    /// How many timers it has.
+    pub(crate) timerslen: usize,
+    /// The G that runs next. Not in Go.
+    pub(crate) runnext: Option<u64>,
+}
+
+/// One M. The fields come in the order in which they are printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MLine {
+    /// Its number.
+    pub(crate) id: u32,
+    /// The P that it has.
+    pub(crate) p: Option<usize>,
+    /// The G that it runs.
+    pub(crate) curg: Option<u64>,
+    /// Whether it searches.
+    pub(crate) spinning: bool,
+    /// Whether it sleeps.
+    pub(crate) blocked: bool,
+    /// The G that is locked to it.
+    pub(crate) lockedg: Option<u64>,
+    /// What the system calls its thread. Not in Go.
+    pub(crate) tid: i32,
+}
+
+/// One G. The fields come in the order in which they are printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GLine {
+    /// Its number.
+    pub(crate) id: u64,
+    /// Where it is, with Go's numbers: 1 runnable, 2 running, 4 waiting, 6 dead.
+    pub(crate) status: u8,
+    /// Why it waits, or nothing. Go goes on saying why it waited last.
+    pub(crate) wait_reason: &'static str,
+    /// The M that runs it.
+    pub(crate) m: Option<u32>,
+    /// The M that it is locked to.
+    pub(crate) lockedm: Option<u32>,
+    /// The name that it was given. Not in Go.
+    pub(crate) name: Option<String>,
+    /// For how many milliseconds it has waited, if it waits. Not in Go.
+    pub(crate) wait_ms: Option<u64>,
+    /// Where the call stands that started it. Not in Go.
+    pub(crate) birthplace: Option<&'static Location<'static>>,
+}
+
+/// A value, or the word for none.
+struct Or<T>(Option<T>, &'static str);
+
+impl<T: fmt::Display> fmt::Display for Or<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str(self.1),
+        }
+    }
+}
+
+/// An empty string with room for so much: longer than most of what is printed, so that it seldom grows.
+fn room_for(line: &Line, detail: Option<&Detail>) -> String {
+    let lines = detail.map_or(0, |all| all.ps.len() + all.ms.len() + all.gs.len());
+    String::with_capacity(256 + 16 * line.gomaxprocs + 192 * lines)
+}
+
+/// Appends to a string, which can not fail.
+fn push(text: &mut String, arguments: fmt::Arguments<'_>) {
+    text.write_fmt(arguments).expect("a string takes whatever is written to it");
+}
