@@ -11,8 +11,6 @@ const UPWARD: &[(&str, &str, &str)] = &[
     ("boot", "go", "Runtime::run and Handle::go start Gs, and GoBuilder is an argument"),
     ("time", "go", "after_func starts a G; sleep(0) is a yield"),
     ("join", "go", "drop_result: what becomes of a result that nobody wants"),
-    ("sysmon", "boot", "only the type Format of boot/env.rs"),
-    ("observe", "boot", "only the type Format of boot/env.rs"),
     ("g", "sched", "the record points to its runtime; only the type"),
     ("g", "m", "the record points to the M that it is locked to; only the type"),
     ("m", "sched", "the record points to its runtime; only the type"),
@@ -22,7 +20,9 @@ const UPWARD: &[(&str, &str, &str)] = &[
 /// but where a door says otherwise.
 const DOORS: &[(&str, &[&str])] = &[
     ("libc::", &["os/"]),
-    ("corosensei", &["coro.rs", "stack/slot.rs"]),
+    // The observer leaves its frames out.
+    ("corosensei", &["coro.rs", "stack/slot.rs", "observe/trace.rs"]),
+    ("backtrace::", &["os/", "observe/trace.rs"]),
     // The self-test of a G's own thread-locals needs some to look at.
     ("thread_local!", &["m/current.rs", "locals/self_test.rs"]),
     ("std::env", &["boot/env.rs"]),

@@ -306,7 +306,7 @@ fn stand_in_lines(cases: &[Case<'_>], moments: &[usize], want: Want, deadline: O
     let lined =
         Lined { ticket: &ticket, waiters: &waiters, cases, outcome: Cell::new(None), is_over: Cell::new(false) };
     let due = cases.iter().filter_map(|case| case.handle.due()).chain(deadline).min();
-    let in_time = ticket.wait(WaitReason::Select, due);
+    let in_time = ticket.wait(WaitReason::Select, 0, due);
     let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
     lined.outcome.set(outcome);
     lined.is_over.set(true);

@@ -432,7 +432,7 @@ fn recv_moment(clock: &dyn Clock, deadline: Option<Instant>) -> Result<Instant, 
             (Some(due), _) => due,
         };
         while !has_come(until) {
-            park_until(WaitReason::ChanReceive, until);
+            park_until(WaitReason::ChanReceive, 0, until);
         }
     }
 }
@@ -441,9 +441,9 @@ fn recv_moment(clock: &dyn Clock, deadline: Option<Instant>) -> Result<Instant, 
 fn wait_for_nothing(deadline: Option<Instant>) {
     loop {
         match deadline {
-            None => park_for(WaitReason::ChanReceiveNever),
+            None => park_for(WaitReason::ChanReceiveNever, 0),
             Some(deadline) if has_come(deadline) => return,
-            Some(deadline) => park_until(WaitReason::ChanReceiveNever, deadline),
+            Some(deadline) => park_until(WaitReason::ChanReceiveNever, 0, deadline),
         }
     }
 }

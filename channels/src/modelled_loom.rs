@@ -110,16 +110,16 @@ loom::thread_local! {
     static SEAT: Arc<Seat> = Arc::new(Seat { has_token: Mutex::new(false), unparked: Condvar::new() });
 }
 
-pub(crate) fn park_for(_: WaitReason) {
+pub(crate) fn park_for(_: WaitReason, _: usize) {
     SEAT.with(Arc::clone).park();
 }
 
-pub(crate) fn park_uninterruptibly(reason: WaitReason) {
-    park_for(reason);
+pub(crate) fn park_uninterruptibly(reason: WaitReason, what: usize) {
+    park_for(reason, what);
 }
 
 /// There is no time in a model: whoever has a deadline waits a little, and meets it.
-pub(crate) fn park_until(_: WaitReason, _: Instant) {
+pub(crate) fn park_until(_: WaitReason, _: usize, _: Instant) {
     loom::thread::yield_now();
 }
 

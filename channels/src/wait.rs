@@ -237,7 +237,7 @@ impl<'a, T> Waits<'a, T> {
     #[inline(always)]
     fn wait(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<Outcome> {
         self.is_waiting.set(true);
-        let in_time = self.place.ticket.wait(reason, deadline);
+        let in_time = self.place.ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), deadline);
         self.is_waiting.set(false);
         if in_time { self.place.ticket.outcome() } else { self.leave() }
     }

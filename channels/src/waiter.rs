@@ -129,14 +129,14 @@ impl Ticket {
         self.state.load(Ordering::Acquire) == TOLD
     }
 
-    /// Waits until it is told. False: the deadline has passed.
+    /// Waits until it is told; `what` is the address of the channel, for observers, or 0. False: the deadline has passed.
     #[inline(always)]
-    pub(crate) fn wait(&self, reason: WaitReason, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait(&self, reason: WaitReason, what: usize, deadline: Option<Instant>) -> bool {
         while !self.is_told() {
             match deadline {
-                None => park_for(reason),
+                None => park_for(reason, what),
                 Some(deadline) if has_come(deadline) => return false,
-                Some(deadline) => park_until(reason, deadline),
+                Some(deadline) => park_until(reason, what, deadline),
             }
         }
         true
@@ -147,7 +147,7 @@ impl Ticket {
         loop {
             match self.outcome() {
                 Some(outcome) => return outcome,
-                None => park_uninterruptibly(reason),
+                None => park_uninterruptibly(reason, 0),
             }
         }
     }

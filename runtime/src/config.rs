@@ -54,6 +54,9 @@ pub(crate) const SLICE_NS: u64 = 10_000_000;
 /// long computations would be spread over ever more threads, of which none gets far.
 pub(crate) const ADRIFT_PER_P: usize = 8;
 
+/// A G that blocks its thread for so long is reported, if that is asked for.
+pub(crate) const BLOCKER_NS: u64 = 100_000_000;
+
 /// An M that sleeps for so long ends, if as many others sleep as there are Ps.
 pub(crate) const M_KEPT_NS: u64 = 2_000_000_000;
 

@@ -1,6 +1,6 @@
 //! # What lives here
-//! The stack switch: a coroutine on a stack of ours, and the two verbs `resume` and `suspend`. The only room that
-//! knows corosensei.
+//! The stack switch: a coroutine on a stack of ours, and the two verbs `resume` and `suspend`; and how a suspended one
+//! leaves its stack trace. The only room that knows corosensei.
 //!
 //! # Invariants
 //! 1. A coroutine is resumed by the one M that owns its G, and never while it runs.
@@ -12,10 +12,12 @@
 //! each real call between the coroutine's first frame and the `suspend` makes the CPU mispredict returns: about
 //! 20 ns with one frame or more. That is why the way from the public functions to here is inlined.
 
+use crate::os::{Frame, unwind};
 use crate::probe::WaitReason;
 use crate::stack::GStack;
-use corosensei::{Coroutine, CoroutineResult, Yielder};
+use corosensei::{Coroutine, CoroutineResult, Yielder, on_stack};
 use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
 
 /// What a G wants from its M. Small enough to travel in a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +39,39 @@ pub(crate) enum Outcome {
     Finished,
 }
 
+/// Takes the stack trace of a coroutine that is suspended: the coroutine is resumed with it, walks up its own frames, and
+/// suspends again. It does so on the tracer's stack, so that its own needs no room and gets no pages.
+pub(crate) struct Tracer {
+    stack: GStack,
+    /// What was found, the innermost first, those of the tracer's stack too.
+    pub(crate) frames: Vec<Frame>,
+}
+
+impl Tracer {
+    /// Finds up to `most` frames, working on `stack`.
+    pub(crate) fn new(stack: GStack, most: usize) -> Tracer {
+        Tracer { stack, frames: Vec::with_capacity(most) }
+    }
+
+    fn trace(&mut self) {
+        let Tracer { stack, frames } = self;
+        frames.clear();
+        on_stack(stack, || {
+            unwind(|frame| {
+                frames.push(frame);
+                // Nothing is allocated on a coroutine that only seems to run.
+                frames.len() < frames.capacity()
+            });
+        });
+    }
+}
+
+/// What a coroutine is resumed for: nothing, but to go on, or to leave its trace.
+type Errand = Option<NonNull<Tracer>>;
+
 /// The way from a coroutine's own stack back to the M that resumed it. It points to the top of that stack.
 #[derive(Clone, Copy)]
-pub(crate) struct WayOut(*const Yielder<(), Suspend>);
+pub(crate) struct WayOut(*const Yielder<Errand, Suspend>);
 
 impl WayOut {
     /// Where it is: just below the top of the coroutine's stack.
@@ -56,18 +88,34 @@ impl WayOut {
     pub(crate) unsafe fn suspend(self, what: Suspend) {
         // SAFETY: the yielder lives as long as the coroutine, which is the caller.
         let yielder = unsafe { &*self.0 };
-        yielder.suspend(what);
+        if let Some(tracer) = yielder.suspend(what) {
+            leave_trace(yielder, what, tracer);
+        }
+    }
+}
+
+/// Leaves the trace, as often as it is asked for, and suspends again.
+#[cold]
+#[inline(never)]
+fn leave_trace(yielder: &Yielder<Errand, Suspend>, what: Suspend, mut tracer: NonNull<Tracer>) {
+    loop {
+        // SAFETY: who resumed this with a tracer has it alone, and waits for the coroutine to suspend again.
+        unsafe { tracer.as_mut() }.trace();
+        match yielder.suspend(what) {
+            Some(next) => tracer = next,
+            None => return,
+        }
     }
 }
 
 /// A coroutine that has not ended.
-pub(crate) struct Coro(ManuallyDrop<Coroutine<(), Suspend, (), GStack>>);
+pub(crate) struct Coro(ManuallyDrop<Coroutine<Errand, Suspend, (), GStack>>);
 
 impl Coro {
     /// A coroutine that will run `entry(arg, way_out)` on `stack`. `entry` must not unwind (I2).
     #[inline]
     pub(crate) fn new<A: Copy + 'static>(stack: GStack, arg: A, entry: fn(A, WayOut)) -> Coro {
-        Coro(ManuallyDrop::new(Coroutine::with_stack(stack, move |yielder: &Yielder<(), Suspend>, ()| {
+        Coro(ManuallyDrop::new(Coroutine::with_stack(stack, move |yielder: &Yielder<Errand, Suspend>, _| {
             entry(arg, WayOut(yielder));
         })))
     }
@@ -75,9 +123,14 @@ impl Coro {
     /// Goes on with the coroutine until it suspends or ends.
     #[inline(always)]
     pub(crate) fn resume(&mut self) -> Outcome {
-        match self.0.resume(()) {
+        match self.0.resume(None) {
             CoroutineResult::Yield(what) => Outcome::Suspended(what),
             CoroutineResult::Return(()) => Outcome::Finished,
         }
+    }
+
+    /// Has the coroutine, which has been resumed before and is suspended, leave its stack trace in `tracer`.
+    pub(crate) fn trace(&mut self, tracer: &mut Tracer) {
+        let _same_as_before = self.0.resume(Some(NonNull::from(tracer)));
     }
 }

@@ -224,10 +224,11 @@ where
     if refuses && !place.even_when_closing {
         return Err(refusal(shared));
     }
+    let parent = entered.as_ref().and_then(|e| e.m().g()).map_or(0, G::id);
     // An M that runs no G does not keep a runtime that shuts down from counting itself empty; a G that runs does.
     let Some(p) = p.filter(|_| entered.as_ref().is_some_and(Entered::on_g)) else {
         drop(entered);
-        let started = start_foreign(shared, place, f, after);
+        let started = start_foreign(shared, place, parent, f, after);
         checkpoint();
         return started;
     };
@@ -235,7 +236,8 @@ where
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put((f, after)) };
     g.join.begin();
-    g.begin(p.fresh_id(), shared, body::<F, T, A>, place.class.unwrap_or(shared.setup.class), place.birthplace);
+    let class = place.class.unwrap_or(shared.setup.class);
+    g.begin(p.fresh_id(), shared, body::<F, T, A>, class, place.birthplace, parent);
     if let Some(name) = place.name {
         g.set_name(name);
     }
@@ -264,7 +266,7 @@ fn let_others_run() {
 
 /// Starts a G from a thread that holds no P of that runtime.
 #[cold]
-fn start_foreign<F, T, A>(shared: &Shared, place: Place<'_>, f: F, after: A) -> io::Result<Handle<T>>
+fn start_foreign<F, T, A>(shared: &Shared, place: Place<'_>, parent: u64, f: F, after: A) -> io::Result<Handle<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -282,7 +284,7 @@ where
     unsafe { g.storage.put((f, after)) };
     g.join.begin();
     let class = place.class.unwrap_or(shared.setup.class);
-    g.begin(crate::p::fresh_id(), shared, body::<F, T, A>, class, place.birthplace);
+    g.begin(crate::p::fresh_id(), shared, body::<F, T, A>, class, place.birthplace, parent);
     if let Some(name) = place.name {
         g.set_name(name);
     }

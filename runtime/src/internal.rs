@@ -7,20 +7,20 @@ use std::time::Instant;
 
 pub use crate::probe::WaitReason;
 
-/// Parks the caller, who says why.
+/// Parks the caller, who says why, and on what: an address, or 0.
 #[inline(always)]
-pub fn park_for(reason: WaitReason) {
-    park::park_for(reason);
+pub fn park_for(reason: WaitReason, what: usize) {
+    park::park_on(reason, what);
 }
 
-/// Parks the caller, who says why, until `deadline` at the latest.
-pub fn park_until(reason: WaitReason, deadline: Instant) {
-    park::park_until(reason, park::deadline(deadline.saturating_duration_since(Instant::now())));
+/// Parks the caller, who says why and on what, until `deadline` at the latest.
+pub fn park_until(reason: WaitReason, what: usize, deadline: Instant) {
+    park::park_until(reason, what, park::deadline(deadline.saturating_duration_since(Instant::now())));
 }
 
-/// Parks the caller, who says why, also when its runtime closes: for what must be waited for.
-pub fn park_uninterruptibly(reason: WaitReason) {
-    park::park_uninterruptibly(reason);
+/// Parks the caller, who says why and on what, also when its runtime closes: for what must be waited for.
+pub fn park_uninterruptibly(reason: WaitReason, what: usize) {
+    park::park_uninterruptibly(reason, what);
 }
 
 /// A call that need not park: lets others run if the caller has been asked to.

@@ -5,10 +5,11 @@ use crate::go::drop_result;
 use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g};
 use crate::probe::WaitReason;
-use crate::sched::Entered;
+use crate::sched::{Entered, Shared};
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::{Mutex, MutexGuard};
 
 /// What a G leaves behind: what it returned, or what it panicked with.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send + 'static>>;
@@ -49,7 +50,8 @@ impl<T> Handle<T> {
             // The G finds the waiter by its address.
             let address = std::ptr::from_ref(&waiter).expose_provenance();
             if word.wait(address) {
-                waiter.wait(WaitReason::Join, || word.give_up(address));
+                let _known = Waiting::note(self.g);
+                waiter.wait(WaitReason::Join, self.g.id() as usize, || word.give_up(address));
             }
         }
         self.finish()
@@ -61,7 +63,8 @@ impl<T> Handle<T> {
         let waiter = Waiter::new();
         let address = std::ptr::from_ref(&waiter).expose_provenance();
         if word.wait(address) {
-            waiter.wait_uninterruptibly(WaitReason::Join);
+            let _known = Waiting::note(self.g);
+            waiter.wait_uninterruptibly(WaitReason::Join, self.g.id() as usize);
         }
         self.finish()
     }
@@ -106,6 +109,47 @@ impl<T> Drop for Handle<T> {
     fn drop(&mut self) {
         self.detach();
     }
+}
+
+/// An OS thread that waits for the end of a G: known to who looks for deadlocks.
+struct Waiting(u64);
+
+/// The Gs that OS threads wait for, by record and number.
+static WAITING: Mutex<Vec<(&'static G, u64)>> = Mutex::new(Vec::new());
+
+fn waiting() -> MutexGuard<'static, Vec<(&'static G, u64)>> {
+    // Nothing panics under it but an allocation that fails, before anything was changed.
+    WAITING.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Waiting {
+    /// The caller waits for `g`. None if it is a G, which is seen anyway.
+    fn note(g: &'static G) -> Option<Waiting> {
+        if current_g().is_some() {
+            return None;
+        }
+        waiting().push((g, g.id()));
+        Some(Waiting(g.id()))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut all = waiting();
+        // A G has one handle, so nobody else waits for it.
+        if let Some(at) = all.iter().position(|(_, id)| *id == self.0) {
+            all.swap_remove(at);
+        }
+    }
+}
+
+/// How many OS threads wait for Gs of that runtime. None if one of them has been told, and goes on.
+pub(crate) fn threads_waiting_in(shared: *const Shared) -> Option<usize> {
+    let all = waiting();
+    let mine = all.iter().filter(|(g, _)| std::ptr::eq(g.shared_ptr(), shared));
+    mine.map(|(g, id)| (g.id() == *id && !g.join.has_result()).then_some(()))
+        .collect::<Option<Vec<()>>>()
+        .map(|all| all.len())
 }
 
 /// The handle needs the record no more.

@@ -57,11 +57,13 @@ pub use go::{Current, GoBuilder, current, go, try_go, yield_now};
 #[cfg(not(loom))]
 pub use join::JoinHandle;
 #[cfg(not(loom))]
-pub use observe::{Goroutine, StackUse, State, stack_use};
+pub use observe::{Goroutine, Metrics, StackUse, State, WaitsOn, stack_use};
 #[cfg(not(loom))]
 pub use os_thread::{OsThreadLock, blocking, lock_os_thread};
 #[cfg(not(loom))]
 pub use park::{Unparker, park, park_timeout};
+#[cfg(not(loom))]
+pub use probe::DeadlockReport;
 #[cfg(not(loom))]
 pub use scope::{Scope, ScopedJoinHandle, scope};
 #[cfg(not(loom))]

@@ -88,7 +88,7 @@ fn mark(g: &'static G, locked: bool) {
     g.locked_m.set(if locked { m } else { ptr::null() });
     // SAFETY: an M lives as long as its thread runs (m I3), and this is it.
     if let Some(m) = unsafe { m.as_ref() } {
-        m.is_locked.store(locked, Ordering::Relaxed);
+        m.locked_to.store(if locked { g.id() } else { 0 }, Ordering::Relaxed);
     }
 }
 

@@ -101,6 +101,18 @@ impl Status {
     }
 }
 
+/// What happens when all Gs of a runtime wait, and nothing can ever wake one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeadlockReport {
+    /// Nothing.
+    Off,
+    /// Every G is reported on standard error, once, and the program goes on.
+    Warn,
+    /// Every G is reported on standard error, and the process ends with status 2, as in Go.
+    #[default]
+    Abort,
+}
+
 /// One line to the user's terminal that is not the program's own output.
 pub(crate) fn complain(line: &str) {
     crate::os::write_stderr(format!("{line}\n").as_bytes());

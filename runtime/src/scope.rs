@@ -51,7 +51,7 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     // Acquire: what the Gs did (partner: `Ticket::after`).
     while scope.running.load(Ordering::Acquire) != 0 {
-        park_uninterruptibly(WaitReason::Scope);
+        park_uninterruptibly(WaitReason::Scope, 0);
     }
     match result {
         Err(payload) => resume_unwind(payload),

@@ -30,7 +30,7 @@ pub fn sleep(duration: Duration) {
     }
     let until = deadline(duration);
     loop {
-        park_until(WaitReason::Sleep, until);
+        park_until(WaitReason::Sleep, 0, until);
         if now_ns() >= until {
             return;
         }

@@ -6,11 +6,14 @@ use super::runtime::Runtime;
 use crate::config::{MAX_PROCS, STACK_BYTES};
 use crate::go::stack_class;
 use crate::locals::Locals;
-use crate::probe::complain;
+use crate::observe::Printer;
+use crate::os::count_quits;
+use crate::probe::{DeadlockReport, complain};
 use crate::sched::{Setup, Shared};
 use crate::sysmon::{self, Trace};
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -38,6 +41,7 @@ pub struct Builder {
     on_start: Option<Arc<dyn Fn() + Send + Sync>>,
     on_stop: Option<Arc<dyn Fn() + Send + Sync>>,
     schedtrace_ms: Option<u64>,
+    deadlock: DeadlockReport,
     shared_thread_locals: bool,
     retakes_eagerly: bool,
 }
@@ -100,6 +104,16 @@ impl Builder {
         self
     }
 
+    /// What happens when every G waits and nothing can wake one: [`DeadlockReport::Abort`] by default, as in Go.
+    ///
+    /// That is known for certain, or nothing is said: as long as a timer runs, a [`Handle`](crate::Handle) lives, or
+    /// the process has a thread that belongs neither to this runtime nor waits for one of its Gs in
+    /// [`Runtime::run`](crate::Runtime::run) or [`JoinHandle::join`](crate::JoinHandle::join), it is silent.
+    pub fn deadlock_report(mut self, report: DeadlockReport) -> Builder {
+        self.deadlock = report;
+        self
+    }
+
     /// Has Ps taken from all Gs that run, as often as possible, whatever they do: a test of what uses the runtime.
     #[doc(hidden)]
     pub fn retake_eagerly(mut self) -> Builder {
@@ -139,11 +153,12 @@ impl Builder {
     pub fn build(self) -> io::Result<Runtime> {
         let (settings, complaints) = Settings::read();
         complaints.iter().for_each(|line| complain(line));
-        let trace = Trace {
-            period_ms: self.schedtrace_ms.or(settings.schedtrace_ms).filter(|ms| *ms > 0),
-            format: settings.format,
-        };
         process::prepare()?;
+        if settings.dumps_on_signal {
+            count_quits()?;
+        }
+        let period_ms = self.schedtrace_ms.or(settings.schedtrace_ms).filter(|ms| *ms > 0);
+        let trace = period_ms.map(|period_ms| Trace { period_ms, printer: printer(&settings) });
         let setup = self.setup(&settings)?;
         let shared = Shared::new(setup);
         shared.start_first()?;
@@ -177,6 +192,10 @@ impl Builder {
             class: stack_class(self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES))?,
             locals: if self.shared_thread_locals { Locals::Shared } else { Locals::own()? },
             max_threads,
+            deadlock: self.deadlock,
+            dumps_on_exit: settings.dumps_on_exit,
+            dumps_on_signal: settings.dumps_on_signal,
+            names_blockers: settings.names_blockers,
             retakes_eagerly: self.retakes_eagerly,
             name: self.name.unwrap_or_else(|| "pirn".to_owned()),
             thread_name: self.thread_name,
@@ -184,6 +203,16 @@ impl Builder {
             on_stop: self.on_stop,
         })
     }
+}
+
+/// Prints where the environment wants it, or to standard error if that can not be.
+fn printer(settings: &Settings) -> Printer {
+    let Settings { format, detail, out, .. } = settings;
+    Printer::new(*format, *detail, out.as_deref()).unwrap_or_else(|error| {
+        let path = out.as_deref().unwrap_or(Path::new("")).display();
+        complain(&format!("pirn: PIRN_DEBUG: schedout={path}: {error}; the lines go to stderr"));
+        Printer::new(*format, *detail, None).expect("there is nothing to be opened")
+    })
 }
 
 impl fmt::Debug for Builder {

@@ -4,7 +4,9 @@
 //! and what would be right. Printing the complaints is for whoever builds the runtime.
 
 use crate::config::{MAX_PROCS, STACK_BYTES_MAX, STACK_BYTES_MIN};
+use crate::observe::Format;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The longest period of schedtrace, as in Go: about 24 days.
 const SCHEDTRACE_MS_MAX: u64 = i32::MAX as u64;
@@ -37,7 +39,7 @@ const VARIABLES: [Setting; 2] = [
 ];
 
 /// The keys of `PIRN_DEBUG`, each of which has a value.
-const KEYS: [Setting; 2] = [
+const KEYS: [Setting; 7] = [
     Setting {
         name: "schedtrace",
         accepted: "MILLISECONDS",
@@ -47,29 +49,43 @@ const KEYS: [Setting; 2] = [
             understood
         },
     },
+    Setting { name: "scheddetail", accepted: "0|1", set: |settings, value| set_flag(&mut settings.detail, value) },
     Setting {
         name: "schedfmt",
-        accepted: "go|compact",
+        accepted: "go|compact|json",
         set: |settings, value| {
             settings.format = match value {
                 "go" => Format::Go,
                 "compact" => Format::Compact,
+                "json" => Format::Json,
                 _ => return false,
             };
             true
         },
     },
+    Setting {
+        name: "schedout",
+        accepted: "PATH",
+        set: |settings, value| {
+            if value.is_empty() {
+                return false;
+            }
+            settings.out = Some(value.into());
+            true
+        },
+    },
+    Setting {
+        name: "dumponexit",
+        accepted: "0|1",
+        set: |settings, value| set_flag(&mut settings.dumps_on_exit, if value.is_empty() { "1" } else { value }),
+    },
+    Setting {
+        name: "dumponsignal",
+        accepted: "0|1",
+        set: |settings, value| set_flag(&mut settings.dumps_on_signal, value),
+    },
+    Setting { name: "blockers", accepted: "0|1", set: |settings, value| set_flag(&mut settings.names_blockers, value) },
 ];
-
-/// The shape of a schedtrace line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// As Go 1.27 prints it.
-    #[default]
-    Go,
-    /// With queue lengths as Go printed them before 1.25, and without schedticks.
-    Compact,
-}
 
 /// What the environment asks for; `None` where it asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,8 +96,18 @@ pub(crate) struct Settings {
     pub(crate) stack_bytes: Option<usize>,
     /// `PIRN_DEBUG=schedtrace=X`: the milliseconds between two lines, at least 1.
     pub(crate) schedtrace_ms: Option<u64>,
+    /// `PIRN_DEBUG=scheddetail=1`: every P, M and G too.
+    pub(crate) detail: bool,
     /// `PIRN_DEBUG=schedfmt=X`: the shape of those lines.
     pub(crate) format: Format,
+    /// `PIRN_DEBUG=schedout=X`: the file that they go to, instead of standard error.
+    pub(crate) out: Option<PathBuf>,
+    /// `PIRN_DEBUG=dumponexit`: the Gs that are left when the runtime ends are dumped.
+    pub(crate) dumps_on_exit: bool,
+    /// `PIRN_DEBUG=dumponsignal=1`: SIGQUIT dumps all Gs.
+    pub(crate) dumps_on_signal: bool,
+    /// `PIRN_DEBUG=blockers=1`: Gs that block their threads for long are reported.
+    pub(crate) names_blockers: bool,
 }
 
 impl Settings {
@@ -139,6 +165,17 @@ fn set_within<N: PartialOrd + Copy>(target: &mut Option<N>, value: Option<N>, mi
     value.is_some()
 }
 
+/// Sets `target` if the value says yes or no; says whether it did.
+fn set_flag(target: &mut bool, value: &str) -> bool {
+    let flag = match value {
+        "0" => false,
+        "1" => true,
+        _ => return false,
+    };
+    *target = flag;
+    true
+}
+
 /// Understands decimal digits and nothing else: no sign, no space.
 fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
@@ -187,16 +224,36 @@ mod tests {
 
     #[test]
     fn an_empty_environment_asks_for_nothing() {
-        let nothing = Settings { procs: None, stack_bytes: None, schedtrace_ms: None, format: Format::Go };
+        let nothing = Settings {
+            procs: None,
+            stack_bytes: None,
+            schedtrace_ms: None,
+            detail: false,
+            format: Format::Go,
+            out: None,
+            dumps_on_exit: false,
+            dumps_on_signal: false,
+            names_blockers: false,
+        };
         assert_eq!(good(&[]), nothing);
     }
 
     #[test]
     fn all_variables_at_once() {
-        let settings =
-            good(&[("PIRN_MAXPROCS", "3"), ("PIRN_STACK", "2M"), ("PIRN_DEBUG", "schedfmt=compact,schedtrace=100")]);
-        let expected =
-            Settings { procs: Some(3), stack_bytes: Some(2 << 20), schedtrace_ms: Some(100), format: Format::Compact };
+        let debug =
+            "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1";
+        let settings = good(&[("PIRN_MAXPROCS", "3"), ("PIRN_STACK", "2M"), ("PIRN_DEBUG", debug)]);
+        let expected = Settings {
+            procs: Some(3),
+            stack_bytes: Some(2 << 20),
+            schedtrace_ms: Some(100),
+            detail: true,
+            format: Format::Compact,
+            out: Some("a b/c=d".into()),
+            dumps_on_exit: true,
+            dumps_on_signal: true,
+            names_blockers: true,
+        };
         assert_eq!(settings, expected);
     }
 
@@ -205,16 +262,19 @@ mod tests {
         let (settings, complaints) = parse(&[
             ("PIRN_MAXPROCS", "many"),
             ("PIRN_STACK", "2T"),
-            ("PIRN_DEBUG", "foo=1,schedtrace=7,schedfmt=json"),
+            ("PIRN_DEBUG", "foo=1,schedtrace=7,schedfmt=xml"),
         ]);
         assert_eq!(settings, Settings { schedtrace_ms: Some(7), ..Settings::default() });
+        let keys = accepted_keys();
+        assert!(keys.starts_with("schedtrace=MILLISECONDS, scheddetail=0|1, schedfmt=go|compact|json, "), "{keys}");
         assert_eq!(
             complaints,
             [
-                r#"pirn: PIRN_MAXPROCS: bad value "many"; accepted: 1..=1024"#,
-                r#"pirn: PIRN_STACK: bad value "2T"; accepted: 64K..1G, in bytes or with K, M, G, KiB, MiB, GiB"#,
-                r#"pirn: PIRN_DEBUG: unknown key "foo"; accepted: schedtrace=MILLISECONDS, schedfmt=go|compact"#,
-                r#"pirn: PIRN_DEBUG: bad value "schedfmt=json"; accepted: schedtrace=MILLISECONDS, schedfmt=go|compact"#,
+                r#"pirn: PIRN_MAXPROCS: bad value "many"; accepted: 1..=1024"#.to_owned(),
+                r#"pirn: PIRN_STACK: bad value "2T"; accepted: 64K..1G, in bytes or with K, M, G, KiB, MiB, GiB"#
+                    .to_owned(),
+                format!(r#"pirn: PIRN_DEBUG: unknown key "foo"; accepted: {keys}"#),
+                format!(r#"pirn: PIRN_DEBUG: bad value "schedfmt=xml"; accepted: {keys}"#),
             ]
         );
     }
@@ -235,9 +295,23 @@ mod tests {
         assert_eq!(VARIABLES[0].accepted, format!("1..={MAX_PROCS}"));
         assert!(VARIABLES[1].accepted.starts_with("64K..1G,"));
         assert_eq!((bytes("64K"), bytes("1G")), (Some(STACK_BYTES_MIN), Some(STACK_BYTES_MAX)));
-        for value in KEYS[1].accepted.split('|') {
-            good(&[("PIRN_DEBUG", &format!("{}={value}", KEYS[1].name))]);
+        let choices = KEYS.iter().filter(|key| key.accepted.contains('|'));
+        for (key, value) in choices.flat_map(|key| key.accepted.split('|').map(|value| (key.name, value))) {
+            good(&[("PIRN_DEBUG", &format!("{key}={value}"))]);
         }
+    }
+
+    #[test]
+    fn flags_are_yes_or_no() {
+        for key in ["scheddetail", "dumponexit", "dumponsignal", "blockers"] {
+            for text in ["2", "yes", "true", "-1", "01"] {
+                let item = format!("{key}={text}");
+                assert!(bad("PIRN_DEBUG", &item).contains(&format!("bad value {item:?}")), "{item}");
+            }
+        }
+        assert!(good(&[("PIRN_DEBUG", "dumponexit")]).dumps_on_exit);
+        assert!(!good(&[("PIRN_DEBUG", "dumponexit,dumponexit=0")]).dumps_on_exit);
+        assert!(bad("PIRN_DEBUG", "schedout=").contains("bad value"));
     }
 
     #[test]
@@ -292,21 +366,21 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_go_and_compact() {
+    fn formats_are_go_compact_and_json() {
         assert_eq!(good(&[("PIRN_DEBUG", "schedfmt=go")]).format, Format::Go);
         assert_eq!(good(&[("PIRN_DEBUG", "schedfmt=compact")]).format, Format::Compact);
-        for text in ["json", "Go", "GO", "compact2", "go|compact"] {
+        assert_eq!(good(&[("PIRN_DEBUG", "schedfmt=json")]).format, Format::Json);
+        for text in ["Json", "Go", "GO", "compact2", "go|compact"] {
             assert!(bad("PIRN_DEBUG", &format!("schedfmt={text}")).contains("bad value"), "{text}");
         }
     }
 
     #[test]
-    fn keys_that_are_not_there_yet_or_written_otherwise_are_unknown() {
+    fn keys_that_are_written_otherwise_are_unknown() {
         let items = ["foo", "foo=1", "=1", "=", "Schedtrace=1", "SCHEDTRACE=1", "schedtrace:1", "schedtrace;1"];
-        let later = ["scheddetail=1", "schedout=x", "dumponexit", "dumponexit=1", "dumponsignal=1", "blockers=1"];
-        for item in items.iter().chain(&later) {
+        for item in items {
             let name = item.split('=').next().unwrap_or_default();
-            let expected = format!("unknown key {name:?}; accepted: schedtrace=MILLISECONDS, schedfmt=go|compact");
+            let expected = format!("unknown key {name:?}; accepted: {}", accepted_keys());
             assert!(bad("PIRN_DEBUG", item).ends_with(&expected), "{item}");
         }
     }

@@ -4,13 +4,14 @@ use super::builder::Builder;
 use crate::config::DROP_TIMEOUT_NS;
 use crate::go::{GoBuilder, Unscoped, expect_started, start};
 use crate::join::JoinHandle;
-use crate::observe::{Goroutine, goroutines};
+use crate::observe::{Goroutine, Metrics, dump, goroutines, metrics};
 use crate::sched::{Entered, Shared};
 use crate::sysmon::Sysmon;
 use std::fmt;
 use std::io;
 use std::panic::{Location, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Starts a runtime from the environment, runs `f` as its first G, shuts it down, and returns the result.
@@ -90,13 +91,39 @@ impl Runtime {
 
     /// A handle, by which other threads and async code start Gs.
     pub fn handle(&self) -> Handle {
-        Handle(self.shared.clone())
+        Handle::new(self.shared.clone())
     }
 
     /// Every G that has been started and has not ended, with what it does. Nobody is stopped for it, so a G that ends or
     /// starts meanwhile may be there or not.
     pub fn goroutines(&self) -> Vec<Goroutine> {
         goroutines(&self.shared)
+    }
+
+    /// Every G that has been started and has not ended, with what it does and its stack, in the shape of Go's tracebacks.
+    ///
+    /// Of a G that waits the whole stack is shown, of one that runs the M and the P, and for how long it has run as far as
+    /// that is known; of who calls this, both. Each G that waits is held for some microseconds while its stack is walked.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # // SAFETY: nothing here keeps a thread-local over a suspension.
+    /// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
+    /// let g = pirn_runtime::GoBuilder::new().name("idler");
+    /// rt.handle().try_go_with(g, || loop { pirn_runtime::park() })?;
+    /// # rt.run(|| pirn_runtime::sleep(std::time::Duration::from_millis(10)));
+    /// assert!(rt.dump().contains("[park, \"idler\""));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dump(&self) -> String {
+        dump(&self.shared)
+    }
+
+    /// The state of the runtime as plain numbers, and what has happened in it so far. It takes some microseconds, and for
+    /// [`Metrics::stack_bytes`] one more for each MiB of stacks: cheap enough for once a second.
+    pub fn metrics(&self) -> Metrics {
+        metrics(&self.shared)
     }
 
     /// Shuts down, and waits until every G has ended.
@@ -172,13 +199,30 @@ where
 /// Starts Gs on a runtime from any thread, also from async code. Cheap to clone.
 ///
 /// It does not keep the runtime running: after the shutdown, `go` fails.
-#[derive(Clone)]
 pub struct Handle(Arc<Shared>);
 
+impl Clone for Handle {
+    fn clone(&self) -> Handle {
+        Handle::new(self.0.clone())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.handles.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Handle {
+    /// One more: whoever has it may start Gs.
+    fn new(shared: Arc<Shared>) -> Handle {
+        shared.handles.fetch_add(1, Ordering::SeqCst);
+        Handle(shared)
+    }
+
     /// The runtime that the caller runs on.
     pub fn current() -> Option<Handle> {
-        Some(Handle(Entered::new()?.shared().arc()))
+        Some(Handle::new(Entered::new()?.shared().arc()))
     }
 
     /// Starts a G. Dropping what it returns detaches it.
@@ -192,6 +236,16 @@ impl Handle {
         T: Send + 'static,
     {
         expect_started(try_go_on(&self.0, GoBuilder::new(), f, Location::caller()))
+    }
+
+    /// As [`Runtime::dump`].
+    pub fn dump(&self) -> String {
+        dump(&self.0)
+    }
+
+    /// As [`Runtime::metrics`].
+    pub fn metrics(&self) -> Metrics {
+        metrics(&self.0)
     }
 
     /// As [`Runtime::goroutines`].

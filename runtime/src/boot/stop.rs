@@ -2,7 +2,8 @@
 
 use crate::g::for_each;
 use crate::m::M;
-use crate::os::now_ns;
+use crate::observe::dump;
+use crate::os::{now_ns, write_stderr};
 use crate::park::unpark_g;
 use crate::sched::Shared;
 use crate::stack::scavenge_all;
@@ -36,6 +37,7 @@ impl Shared {
 
     /// Ends all Gs, or leaves them whole at the timeout, and then the threads. True if all Gs have ended.
     pub(super) fn shut_down(&self, sysmon: Sysmon, timeout_ns: u64) -> bool {
+        self.dump_on_exit();
         self.begin_closing();
         let ended = self.end_gs(now_ns().saturating_add(timeout_ns));
         sysmon.stop();
@@ -50,6 +52,21 @@ impl Shared {
         }
         scavenge_all();
         ended
+    }
+
+    /// Says what the Gs do that the runtime ends with: they may have been forgotten.
+    fn dump_on_exit(&self) {
+        if !self.setup.dumps_on_exit || self.live_gs() == 0 || self.is_closing() {
+            return;
+        }
+        let left = dump(self);
+        let count = left.lines().filter(|line| line.starts_with("goroutine ")).count();
+        if count > 0 {
+            let name = &self.setup.name;
+            write_stderr(
+                format!("pirn: {count} goroutines are left as the runtime {name:?} ends\n\n{left}").as_bytes(),
+            );
+        }
     }
 
     /// Unparks every G, again and again, until none is left: each finds that the runtime closes.

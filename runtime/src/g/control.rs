@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::ptr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The number of a goroutine, unique in the process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,9 +119,15 @@ pub(crate) struct G {
     status: AtomicU8,
     reason: AtomicU8,
     since_ms: AtomicU32,
+    /// What it waits on, if there is more to say than the reason: an address, or a number.
+    waits_on: AtomicUsize,
 
     pub(crate) storage: Storage,
     birthplace: AtomicPtr<Location<'static>>,
+    /// The number of the G that started it, 0 if none did.
+    parent: AtomicU64,
+    /// It has been reported to block its thread.
+    pub(crate) is_reported: AtomicBool,
     name: AtomicPtr<String>,
     /// How often it has locked its thread to itself.
     pub(crate) locks: Cell<u32>,
@@ -155,8 +161,11 @@ impl G {
             status: AtomicU8::new(Status::Dead as u8),
             reason: AtomicU8::new(0),
             since_ms: AtomicU32::new(0),
+            waits_on: AtomicUsize::new(0),
             storage: Storage::new(),
             birthplace: AtomicPtr::new(ptr::null_mut()),
+            parent: AtomicU64::new(0),
+            is_reported: AtomicBool::new(false),
             name: AtomicPtr::new(ptr::null_mut()),
             locks: Cell::new(0),
             ending: Cell::new(false),
@@ -173,12 +182,14 @@ impl G {
         body: Body,
         class: Class,
         birthplace: &'static Location<'static>,
+        parent: u64,
     ) {
         self.word.assign(id);
         self.shared.store(shared.cast_mut(), Ordering::Relaxed);
         self.body.set(Some(body));
         self.class.set(class);
         self.birthplace.store(ptr::from_ref(birthplace).cast_mut(), Ordering::Relaxed);
+        self.parent.store(parent, Ordering::Relaxed);
         self.status.store(Status::Runnable as u8, Ordering::Release);
     }
 
@@ -195,6 +206,7 @@ impl G {
         self.way_out.set(None);
         self.ending.set(false);
         self.locks.set(0);
+        self.is_reported.store(false, Ordering::Relaxed);
         if !self.name.load(Ordering::Relaxed).is_null() {
             self.drop_name();
         }
@@ -237,6 +249,22 @@ impl G {
     pub(crate) fn birthplace(&self) -> Option<&'static Location<'static>> {
         // SAFETY: only `begin` writes it, from a reference to a static.
         unsafe { self.birthplace.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// The number of the G that started it; none if a thread did.
+    pub(crate) fn parent(&self) -> Option<u64> {
+        Some(self.parent.load(Ordering::Relaxed)).filter(|id| *id != 0)
+    }
+
+    /// Notes what it is about to wait on: an address, or a number.
+    #[inline(always)]
+    pub(crate) fn waits_on(&self, what: usize) {
+        self.waits_on.store(what, Ordering::Relaxed);
+    }
+
+    /// What it waits on, if it does and there is more to say than the reason.
+    pub(crate) fn waiting_on(&self) -> usize {
+        self.waits_on.load(Ordering::Relaxed)
     }
 
     /// Its runtime, as an address to compare with.

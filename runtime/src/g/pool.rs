@@ -2,6 +2,8 @@
 
 use super::control::G;
 use crate::config::FREE_GS_MAX;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// So many records are made at a time.
@@ -31,36 +33,70 @@ impl Pool {
     }
 }
 
-/// The free records of one P, or of nobody.
-#[derive(Debug, Default)]
-pub(crate) struct FreeGs(Vec<&'static G>);
+/// The free records of one P. Used by its owner alone; how many there are, anybody may ask.
+#[derive(Debug)]
+pub(crate) struct FreeGs {
+    len: AtomicU32,
+    gs: [Cell<Option<&'static G>>; FREE_GS_MAX],
+}
 
 impl FreeGs {
+    /// None.
+    pub(crate) fn new() -> FreeGs {
+        FreeGs { len: AtomicU32::new(0), gs: [const { Cell::new(None) }; FREE_GS_MAX] }
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed) as usize
+    }
+
+    #[inline(always)]
+    fn set_len(&self, len: usize) {
+        self.len.store(len as u32, Ordering::Relaxed);
+    }
+
     /// A free record, the one that was used last if possible.
     #[inline]
-    pub(crate) fn take(&mut self) -> &'static G {
+    pub(crate) fn take(&self) -> &'static G {
         loop {
-            if let Some(g) = self.0.pop() {
+            let len = self.len();
+            if let Some(at) = len.checked_sub(1)
+                && let Some(g) = self.gs[at % FREE_GS_MAX].get()
+            {
+                self.set_len(at);
                 return g;
             }
-            pool().take(&mut self.0, SLAB);
+            self.refill();
         }
+    }
+
+    #[cold]
+    fn refill(&self) {
+        let mut batch = Vec::with_capacity(SLAB);
+        pool().take(&mut batch, SLAB);
+        self.set_len(batch.len());
+        batch.into_iter().zip(&self.gs).for_each(|(g, place)| place.set(Some(g)));
     }
 
     /// Gives a free record back.
     #[inline]
-    pub(crate) fn give(&mut self, g: &'static G) {
-        self.0.push(g);
-        if self.0.len() >= FREE_GS_MAX {
+    pub(crate) fn give(&self, g: &'static G) {
+        let len = self.len();
+        self.gs[len % FREE_GS_MAX].set(Some(g));
+        self.set_len(len + 1);
+        if len + 1 >= FREE_GS_MAX {
             self.spill(FREE_GS_MAX / 2);
         }
     }
 
     /// Leaves `keep` records and gives the rest to everybody.
     #[cold]
-    pub(crate) fn spill(&mut self, keep: usize) {
-        let keep = keep.min(self.0.len());
-        pool().free.extend(self.0.drain(keep..));
+    fn spill(&self, keep: usize) {
+        let spilled = self.gs[keep..self.len()].iter().filter_map(Cell::take);
+        pool().free.extend(spilled);
+        self.set_len(keep);
     }
 }
 

@@ -57,6 +57,12 @@ impl ParkWord {
         self.0.load(Ordering::Relaxed) >> STATE_BITS
     }
 
+    /// Whether the G `id` is parked: a hint for observers.
+    #[cfg_attr(loom, allow(dead_code, reason = "the models do not ask"))]
+    pub(crate) fn is_parked(&self, id: u64) -> bool {
+        self.0.load(Ordering::Relaxed) == id << STATE_BITS | PARKED
+    }
+
     /// Takes the token if there is one. Only for the G itself, while it runs.
     #[inline]
     pub(crate) fn take_token(&self) -> bool {

@@ -32,8 +32,8 @@ pub(crate) struct M {
     pub(crate) locked_g: AtomicPtr<G>,
     /// It waits for the G that is locked to it.
     pub(crate) waits_for_locked: AtomicBool,
-    /// Its G has asked to have the thread to itself.
-    pub(crate) is_locked: AtomicBool,
+    /// The number of the G that has asked to have the thread to itself, or 0.
+    pub(crate) locked_to: AtomicU64,
     /// Its G is asked to let others run, at its next call that may: it has run for long, or it has no P.
     asked: AtomicBool,
     /// The P that its G has lost while it ran, as the number plus one, and when. For observers.
@@ -82,7 +82,7 @@ impl M {
             searching: AtomicBool::new(false),
             locked_g: AtomicPtr::new(ptr::null_mut()),
             waits_for_locked: AtomicBool::new(false),
-            is_locked: AtomicBool::new(false),
+            locked_to: AtomicU64::new(0),
             asked: AtomicBool::new(false),
             lost_p: AtomicU32::new(0),
             lost_ns: AtomicU64::new(0),

@@ -1,12 +1,13 @@
 //! What every G does, and how much stack the caller uses.
 
-use crate::g::{Gid, for_each};
+use crate::g::{G, Gid, for_each};
 use crate::os::{Residency, Span};
 use crate::park::current_g;
-use crate::probe::Status;
+use crate::probe::{Status, WaitReason};
 use crate::sched::Shared;
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Where a G is.
@@ -35,28 +36,74 @@ pub struct Goroutine {
     pub wait_reason: Option<&'static str>,
     /// How long it has waited, by a clock that may be some milliseconds old.
     pub waiting_for: Option<Duration>,
+    /// What it waits on, where the reason does not say all.
+    pub waits_on: Option<WaitsOn>,
+    /// Whether it keeps its thread to itself ([`lock_os_thread`](crate::lock_os_thread)).
+    pub is_locked: bool,
     /// Where the call stands that started it.
     pub birthplace: Option<&'static Location<'static>>,
+    /// The G that started it; none if a thread did.
+    pub parent: Option<Gid>,
 }
 
-/// As Go heads a goroutine in a dump: `goroutine 18 [sleep, 2 minutes]:`.
-impl fmt::Display for Goroutine {
+/// What a G waits on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitsOn {
+    /// The channel at this address: the same for all who wait on it.
+    Channel(usize),
+    /// The end of this G.
+    Goroutine(Gid),
+}
+
+impl fmt::Display for WaitsOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitsOn::Channel(address) => write!(f, "chan {address:#x}"),
+            WaitsOn::Goroutine(id) => write!(f, "goroutine {}", id.as_u64()),
+        }
+    }
+}
+
+impl Goroutine {
+    /// As Go heads a goroutine, so that what reads Go's tracebacks reads these: Go's items come first. `what` is its state
+    /// if not empty, `extra` comes last.
+    pub(super) fn head(&self, what: &str, extra: &str) -> String {
         let what = match self.state {
+            _ if !what.is_empty() => what,
             State::Runnable => "runnable",
             State::Running => "running",
             State::Waiting => self.wait_reason.unwrap_or("waiting"),
         };
-        write!(f, "goroutine {}", self.id.as_u64())?;
+        let mut head = format!("goroutine {} [{what}", self.id.as_u64());
+        let mut item = |item: fmt::Arguments<'_>| head.push_str(&format!(", {item}"));
+        let waits = self.waiting_for.unwrap_or_default();
+        match waits.as_secs() / 60 {
+            0 => {}
+            minutes => item(format_args!("{minutes} minutes")),
+        }
+        if self.is_locked {
+            item(format_args!("locked to thread"));
+        }
         if let Some(name) = &self.name {
-            write!(f, " {name:?}")?;
+            item(format_args!("{name:?}"));
         }
-        write!(f, " [{what}")?;
-        let minutes = self.waiting_for.map_or(0, |d| d.as_secs() / 60);
-        if minutes > 0 {
-            write!(f, ", {minutes} minutes")?;
+        if let Some(what) = self.waits_on {
+            item(format_args!("on {what}"));
         }
-        f.write_str("]:")?;
+        if self.waiting_for.is_some() {
+            item(format_args!("for {:?}", Duration::from_millis(waits.as_millis() as u64)));
+        }
+        head.push_str(extra);
+        head.push(']');
+        head
+    }
+}
+
+/// As Go heads a goroutine in a dump: `goroutine 18 [sleep, 2 minutes, "worker", for 134.2s]:`, and where it was created.
+impl fmt::Display for Goroutine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.head("", ""))?;
         match self.birthplace {
             Some(place) => write!(f, "\ncreated at {}:{}", place.file(), place.line()),
             None => Ok(()),
@@ -64,37 +111,63 @@ impl fmt::Display for Goroutine {
     }
 }
 
-/// All Gs of a runtime.
+/// A G, with its record.
+pub(super) struct Seen {
+    pub(super) g: &'static G,
+    pub(super) public: Goroutine,
+    pub(super) status: Status,
+}
+
+/// All Gs of a runtime, by number.
 pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
+    look(shared).into_iter().map(|seen| seen.public).collect()
+}
+
+/// All Gs of a runtime, by number, with their records.
+pub(super) fn look(shared: &Shared) -> Vec<Seen> {
     let now_ms = (shared.refresh_clock().saturating_sub(shared.began_ns) / 1_000_000) as u32;
+    let locked: Vec<u64> = shared.lock().ms.iter().map(|(m, _)| m.locked_to.load(Ordering::Relaxed)).collect();
     let mut all = Vec::new();
     for_each(|g| {
         let id = g.id();
         if id == 0 || !std::ptr::eq(g.shared_ptr(), shared) {
             return;
         }
-        let (state, waits) = match g.status() {
+        let status = g.status();
+        let (state, waits) = match status {
             Status::Runnable => (State::Runnable, None),
             Status::Running => (State::Running, None),
             Status::Waiting => (State::Waiting, Some(g.waiting())),
             Status::Dead => return,
         };
-        let seen = Goroutine {
+        let public = Goroutine {
             id: Gid(id),
             name: g.name(),
             state,
             wait_reason: waits.map(|(reason, _)| reason.name()),
             waiting_for: waits
                 .map(|(_, since_ms)| Duration::from_millis(u64::from(now_ms.wrapping_sub(since_ms).min(now_ms)))),
+            waits_on: waits.and_then(|(reason, _)| waits_on(reason, g.waiting_on())),
+            is_locked: locked.contains(&id),
             birthplace: g.birthplace(),
+            parent: g.parent().map(Gid),
         };
         // The record may have changed hands while it was read.
         if g.id() == id {
-            all.push(seen);
+            all.push(Seen { g, public, status });
         }
     });
-    all.sort_unstable_by_key(|g| g.id);
+    all.sort_unstable_by_key(|seen| seen.public.id);
     all
+}
+
+fn waits_on(reason: WaitReason, what: usize) -> Option<WaitsOn> {
+    match reason {
+        _ if what == 0 => None,
+        WaitReason::ChanReceive | WaitReason::ChanSend => Some(WaitsOn::Channel(what)),
+        WaitReason::Join => Some(WaitsOn::Goroutine(Gid(what as u64))),
+        _ => None,
+    }
 }
 
 /// How much of its stack the calling G uses: see [`stack_use`].

@@ -1,50 +1,24 @@
 //! # What lives here
-//! Readers: they look at everything and change nothing.
+//! Readers: they look at everything and change nothing. The list of Gs (`goroutines`), schedtrace (`schedtrace` makes text
+//! of numbers, `snapshot` takes the numbers, `printer` writes the text), dumps with stacks (`dump`, `trace`), plain numbers
+//! (`metrics`).
 //!
 //! # Invariants
 //! 1. Nobody waits for an observer: the numbers are read one after the other, without stopping anybody, so they may be
-//!    of slightly different moments.
+//!    of slightly different moments. A G whose stack is traced is claimed meanwhile (`trace`), for some microseconds; a
+//!    wake-up that comes then is carried out after.
 
+mod dump;
 mod goroutines;
-#[allow(dead_code, unused_imports, reason = "wired by sysmon next")]
-pub(crate) mod schedtrace;
+mod metrics;
+mod printer;
+mod schedtrace;
+mod snapshot;
+mod trace;
 
+pub(crate) use dump::{describe_blocked, dump};
 pub(crate) use goroutines::goroutines;
-pub use goroutines::{Goroutine, StackUse, State, stack_use};
-
-use crate::boot::env::Format;
-use crate::os::write_stderr;
-use crate::p::P;
-use crate::sched::Shared;
-use schedtrace::Line;
-use std::sync::atomic::Ordering;
-
-/// Prints one line of schedtrace.
-pub(crate) fn print_schedtrace(shared: &Shared, now_ns: u64, format: Format) {
-    let queues = shared.lock();
-    // The Ms, and sysmon, which Go counts too.
-    let threads = queues.ms.len() + 1;
-    let idlethreads = queues.idle_ms.len() + usize::from(queues.keeper.is_some());
-    drop(queues);
-    let line = Line {
-        ms: now_ns.saturating_sub(shared.began_ns) / 1_000_000,
-        gomaxprocs: shared.ps.len(),
-        idleprocs: shared.idle.idle_ps() as usize,
-        threads,
-        spinningthreads: shared.idle.searching() as usize,
-        // Go's way of handing a search on, which is not needed here.
-        needspinning: false,
-        idlethreads,
-        runqueue: shared.global_len.load(Ordering::Relaxed),
-        local: shared.ps.iter().map(P::queue_len).collect(),
-        schedticks: shared.ps.iter().map(P::schedtick).collect(),
-        // These two are printed only with detail.
-        nmidlelocked: 0,
-        sysmonwait: false,
-    };
-    let text = match format {
-        Format::Go => schedtrace::go(&line),
-        Format::Compact => schedtrace::compact(&line),
-    };
-    write_stderr(text.as_bytes());
-}
+pub use goroutines::{Goroutine, StackUse, State, WaitsOn, stack_use};
+pub use metrics::Metrics;
+pub(crate) use metrics::metrics;
+pub(crate) use printer::{Format, Printer};

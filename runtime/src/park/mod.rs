@@ -75,7 +75,7 @@ pub fn park() {
 /// # }
 /// ```
 pub fn park_timeout(timeout: Duration) {
-    park_until(WaitReason::Park, deadline(timeout));
+    park_until(WaitReason::Park, 0, deadline(timeout));
 }
 
 /// The clock plus a duration, without overflow.
@@ -86,19 +86,29 @@ pub(crate) fn deadline(after: Duration) -> u64 {
 /// Parks the caller, who says why.
 #[inline(always)]
 pub(crate) fn park_for(reason: WaitReason) {
+    park_on(reason, 0);
+}
+
+/// Parks the caller, who says why, and on what: an address or a number, for observers.
+#[inline(always)]
+pub(crate) fn park_on(reason: WaitReason, what: usize) {
     match current_g() {
-        Some(g) => on_g::park(g, reason),
+        Some(g) => {
+            g.waits_on(what);
+            on_g::park(g, reason);
+        }
         None => std::thread::park(),
     }
 }
 
-/// Parks the caller, who says why, until a deadline.
-pub(crate) fn park_until(reason: WaitReason, deadline_ns: u64) {
+/// Parks the caller, who says why, and on what, until a deadline.
+pub(crate) fn park_until(reason: WaitReason, what: usize, deadline_ns: u64) {
     let Some(g) = current_g() else {
         return std::thread::park_timeout(Duration::from_nanos(deadline_ns.saturating_sub(now_ns())));
     };
     // SAFETY: `g` is the caller, so it lives, and so does its runtime.
     let shared = unsafe { g.shared() };
+    g.waits_on(what);
     let key = shared.add_timer(deadline_ns, Action::Wake(g, g.id()));
     let _cancel = defer(|| {
         shared.cancel_timer(key);
@@ -107,9 +117,12 @@ pub(crate) fn park_until(reason: WaitReason, deadline_ns: u64) {
 }
 
 /// Parks the caller for something that must be waited for even when the runtime closes: others borrow from its stack.
-pub(crate) fn park_uninterruptibly(reason: WaitReason) {
+pub(crate) fn park_uninterruptibly(reason: WaitReason, what: usize) {
     match current_g() {
-        Some(g) => on_g::park_uninterruptibly(g, reason),
+        Some(g) => {
+            g.waits_on(what);
+            on_g::park_uninterruptibly(g, reason);
+        }
         None => std::thread::park(),
     }
 }

@@ -1,6 +1,6 @@
 //! A waiter on the waiting stack: told once, by one.
 
-use super::{Unparker, park_for, park_uninterruptibly};
+use super::{Unparker, park_on, park_uninterruptibly};
 use crate::probe::WaitReason;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,10 +32,10 @@ impl Waiter {
         unparker.unpark();
     }
 
-    /// Waits until it is told, come what may.
-    pub(crate) fn wait_uninterruptibly(&self, reason: WaitReason) {
+    /// Waits on `what` until it is told, come what may.
+    pub(crate) fn wait_uninterruptibly(&self, reason: WaitReason, what: usize) {
         while !self.is_told() {
-            park_uninterruptibly(reason);
+            park_uninterruptibly(reason, what);
         }
     }
 
@@ -43,16 +43,16 @@ impl Waiter {
         self.told.load(Ordering::Acquire)
     }
 
-    /// Waits until it is told. If the G is unwound meanwhile, `give_up` says whether the teller has been called off;
+    /// Waits on `what` until it is told. If the G is unwound meanwhile, `give_up` says whether the teller has been called off;
     /// if it has not, it is on its way, and is waited for.
-    pub(crate) fn wait(&self, reason: WaitReason, give_up: impl Fn() -> bool) {
+    pub(crate) fn wait(&self, reason: WaitReason, what: usize, give_up: impl Fn() -> bool) {
         let done = super::defer(|| {
             if !self.is_told() && !give_up() {
-                self.wait_uninterruptibly(reason);
+                self.wait_uninterruptibly(reason, what);
             }
         });
         while !self.is_told() {
-            park_for(reason);
+            park_on(reason, what);
         }
         drop(done);
     }

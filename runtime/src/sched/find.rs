@@ -324,6 +324,7 @@ impl Shared {
     /// The M ends before its runtime does.
     #[cold]
     pub(super) fn depart(&self, m: &M) {
+        self.m_stops.fetch_add(1, Ordering::Relaxed);
         let mut queues = self.lock();
         queues.departed.retain(|(_, thread)| thread.as_ref().is_some_and(|thread| !thread.is_finished()));
         let at = queues.ms.iter().position(|(other, thread)| std::ptr::eq(&**other, m) && thread.is_some());

@@ -17,7 +17,7 @@ impl Shared {
     #[cold]
     pub(super) fn wait_for_locked(&self, m: &Arc<M>) -> Runnable {
         m.waits_for_locked.store(true, Ordering::Relaxed);
-        let panics = usize::from(!m.is_locked.load(Ordering::Relaxed));
+        let panics = usize::from(m.locked_to.load(Ordering::Relaxed) == 0);
         let mut queues = self.lock();
         queues.locked_ms += 1;
         queues.panicking_ms += panics;

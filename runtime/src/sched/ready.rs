@@ -18,6 +18,7 @@ pub(crate) fn ready(g: Runnable) {
     drop(entered);
     // Once it is in the queue the G may run and end, and its runtime with it, before this is through.
     let kept = shared.arc();
+    kept.foreign_readies.fetch_add(1, Ordering::Relaxed);
     kept.inject_foreign(g);
 }
 
@@ -26,6 +27,7 @@ impl Shared {
     #[inline]
     pub(crate) fn ready_on(&self, p: OwnedP<'_>, g: Runnable) {
         g.g().set_status(Status::Runnable);
+        p.count_ready();
         if p.is_coarse() && self.ps.len() > 1 {
             self.queue(p, g);
         } else if let Some(driven_out) = p.put_next(g) {

@@ -103,6 +103,7 @@ impl Shared {
             let locked = !g.locked_m.get().is_null();
             m.set_g(None);
             if g.word.commit_park(id) {
+                self.count_park(m);
                 // From here on `g` is somebody else's.
                 return locked.then(|| self.wait_for_locked(m));
             }
@@ -111,6 +112,16 @@ impl Shared {
             }
             m.set_g(Some(g));
             g.set_status(Status::Running);
+        }
+    }
+
+    /// A G has parked.
+    #[inline(always)]
+    fn count_park(&self, m: &M) {
+        // SAFETY: this is the M itself, in its section.
+        match unsafe { m.p() } {
+            Some(p) => p.count_park(),
+            None => _ = self.foreign_parks.fetch_add(1, Ordering::Relaxed),
         }
     }
 

@@ -6,11 +6,12 @@ use crate::g::Runnable;
 use crate::locals::Locals;
 use crate::m::{M, current};
 use crate::p::{OwnedP, P};
+use crate::probe::DeadlockReport;
 use crate::stack::Class;
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::thread::{JoinHandle, Thread};
 
@@ -23,6 +24,12 @@ pub(crate) struct Setup {
     pub(crate) class: Class,
     pub(crate) locals: Locals,
     pub(crate) max_threads: usize,
+    pub(crate) deadlock: DeadlockReport,
+    /// Gs are dumped when the runtime ends, and when there is a SIGQUIT.
+    pub(crate) dumps_on_exit: bool,
+    pub(crate) dumps_on_signal: bool,
+    /// Gs that block their threads for long are reported.
+    pub(crate) names_blockers: bool,
     /// Every P is taken from its M all the time: for tests.
     pub(crate) retakes_eagerly: bool,
     pub(crate) name: String,
@@ -56,9 +63,21 @@ pub(crate) struct Shared {
     /// sysmon sleeps for long, though there are Ps that are held.
     pub(crate) sysmon_drowsy: AtomicBool,
     pub(crate) sysmon: OnceLock<Thread>,
+    /// sysmon's number among the Ms, and the kernel's number of its thread.
+    pub(crate) sysmon_id: u32,
+    pub(crate) sysmon_tid: AtomicI32,
     /// Gs started and ended by who holds no P of this runtime.
     pub(crate) foreign_spawned: AtomicU64,
     pub(crate) foreign_retired: AtomicU64,
+    /// Gs parked and made ready by who holds no P.
+    pub(crate) foreign_parks: AtomicU64,
+    pub(crate) foreign_readies: AtomicU64,
+    /// Ms that were woken or started with a P; that have begun; that have ended before the runtime.
+    pub(crate) wakes: AtomicU64,
+    pub(crate) m_starts: AtomicU64,
+    pub(crate) m_stops: AtomicU64,
+    /// How many [`Handle`](crate::Handle)s there are.
+    pub(crate) handles: AtomicUsize,
     pub(crate) next_m: AtomicU32,
     pub(crate) began_ns: u64,
     /// Somebody is in `Queues::stalled`.
@@ -133,8 +152,17 @@ impl Shared {
             sysmon_asleep: AtomicBool::new(false),
             sysmon_drowsy: AtomicBool::new(false),
             sysmon: OnceLock::new(),
+            // The first M is 0.
+            sysmon_id: 1,
+            sysmon_tid: AtomicI32::new(0),
             foreign_spawned: AtomicU64::new(0),
             foreign_retired: AtomicU64::new(0),
+            foreign_parks: AtomicU64::new(0),
+            foreign_readies: AtomicU64::new(0),
+            wakes: AtomicU64::new(0),
+            m_starts: AtomicU64::new(0),
+            m_stops: AtomicU64::new(0),
+            handles: AtomicUsize::new(0),
             next_m: AtomicU32::new(0),
             began_ns: now,
             has_stalled: AtomicBool::new(false),
@@ -194,9 +222,14 @@ impl Shared {
     pub(crate) fn live_gs(&self) -> u64 {
         // The ended ones first: each of them was counted as started before, so the difference is never too small to
         // be true at some moment in between, and 0 means 0 once no G can be started any more.
-        let retired: u64 = self.foreign_retired.load(Ordering::Acquire) + self.ps.iter().map(P::retired).sum::<u64>();
+        let retired = self.ended_gs();
         let spawned: u64 = self.foreign_spawned.load(Ordering::SeqCst) + self.ps.iter().map(P::spawned).sum::<u64>();
         spawned.saturating_sub(retired)
+    }
+
+    /// How many Gs have ended.
+    pub(crate) fn ended_gs(&self) -> u64 {
+        self.foreign_retired.load(Ordering::Acquire) + self.ps.iter().map(P::retired).sum::<u64>()
     }
 
     /// Says once that the system gave no thread.

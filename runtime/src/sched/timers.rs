@@ -84,6 +84,7 @@ impl Shared {
             return false;
         }
         g.set_status(Status::Runnable);
+        p.count_ready();
         // SAFETY: it has just been claimed.
         let g = unsafe { Runnable::own(g) };
         if let Err(g) = p.push(g) {

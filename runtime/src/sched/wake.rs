@@ -53,6 +53,7 @@ impl Shared {
             // Under the lock: an M that is to stop looks there whether it has been handed a P.
             m.hand(p);
             drop(queues);
+            self.wakes.fetch_add(1, Ordering::Relaxed);
             m.wake();
             return true;
         }
@@ -101,7 +102,9 @@ impl Shared {
     pub(crate) fn spawn_m(&self, p: &P, searching: bool) -> io::Result<()> {
         // The Ms keep the runtime; `boot` keeps it while it starts the first one.
         let shared = self.arc();
-        let id = self.next_m.fetch_add(1, Ordering::Relaxed);
+        let nth = self.next_m.fetch_add(1, Ordering::Relaxed);
+        // One number is sysmon's.
+        let id = nth + u32::from(nth >= self.sysmon_id);
         let m = Arc::new(M::new(id, Arc::as_ptr(&shared)));
         m.searching.store(searching, Ordering::Relaxed);
         m.hand(p);
@@ -112,6 +115,8 @@ impl Shared {
         }
         queues.ms.push((m.clone(), None));
         drop(queues);
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+        self.m_starts.fetch_add(1, Ordering::Relaxed);
         let started = std::thread::Builder::new().name(name).spawn({
             let m = m.clone();
             move || machine_main(&shared, &m)

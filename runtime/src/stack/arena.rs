@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::class::{BATCH_SLOTS, Class};
 use super::error::StackError;
-use crate::os::{self, Advice, Guard, Span};
+use crate::os::{self, Advice, Guard, Residency, Span};
 
 /// One page-table page maps this much; slots that do not straddle the boundaries share as many as can be.
 const ALIGN_BYTES: usize = 2 << 20;
@@ -364,6 +364,34 @@ pub(crate) fn owner_of(address: usize) -> Option<Owner> {
         owner: arena.record(index).owner.load(Ordering::Acquire),
         is_guard: offset_bytes < arena.class().guard_bytes(),
     })
+}
+
+impl Arena {
+    /// The part that is readable and writable, if there is one.
+    fn opened_span(&self) -> Option<Span> {
+        let bytes = self.lock().opened_bytes;
+        (bytes > 0).then(|| Span { start: self.slot_start(0), bytes })
+    }
+}
+
+/// The usable part of the slot that `address` lies in, from the lowest address to the highest.
+pub(crate) fn slot_of(address: usize) -> Option<(usize, usize)> {
+    let arena = Arena::find(address)?;
+    let (index, _) = arena.place_of(address)?;
+    let start = arena.slot_start(index);
+    Some((start + arena.class().guard_bytes(), start + arena.class().size_bytes()))
+}
+
+/// How many slots are in use, or in some P's cache, in all classes.
+pub(crate) fn slots_out() -> usize {
+    Class::ALL.iter().map(|class| Arena::of(*class)).map(|arena| arena.out(&arena.lock())).sum()
+}
+
+/// How much memory all stacks have, those that are free too. It asks the system: a microsecond for each MiB.
+pub(crate) fn resident_bytes() -> usize {
+    let residency = Residency::open();
+    let opened = Class::ALL.iter().filter_map(|class| Arena::of(*class).opened_span());
+    opened.map(|span| residency.bytes(span)).sum()
 }
 
 /// The figures of one class at one moment.

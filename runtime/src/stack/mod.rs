@@ -76,6 +76,7 @@ mod slot;
 
 #[cfg(test)]
 pub(crate) use arena::{owner_of, stats};
+pub(crate) use arena::{resident_bytes, slot_of, slots_out};
 pub(crate) use cache::Cache;
 pub(crate) use class::Class;
 pub(crate) use error::StackError;

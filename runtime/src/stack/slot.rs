@@ -71,6 +71,11 @@ impl Slot {
         self.arena().slot_start(self.index) + self.class.guard_bytes()
     }
 
+    /// The usable part, from the lowest address to the highest.
+    pub(crate) fn range(&self) -> (usize, usize) {
+        (self.limit(), self.base())
+    }
+
     /// Says whose stack this is now: what a fault on it is described by. Giving the slot back takes the name
     /// away, so `owner` must stay valid until then (`Describe` reads it in a fault handler).
     #[inline]

@@ -14,18 +14,19 @@
 //! 2. sysmon sleeps without a limit only while every P is idle; it says so under the scheduler's lock, and whoever takes
 //!    a P after that wakes it (`sched/find.rs`, `took_p`).
 
+mod deadlock;
 mod watch;
 
-use crate::boot::env::Format;
 use crate::config::{SCAVENGE_NS, SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
 use crate::m::M;
-use crate::observe;
-use crate::os::set_timer_slack_ns;
+use crate::observe::{self, Printer};
+use crate::os::{quits, set_timer_slack_ns, thread_id, write_stderr};
 use crate::p::{OwnedP, P};
 use crate::probe::fatal;
 use crate::sched::Shared;
 use crate::stack::scavenge;
 use crate::timers::NEVER;
+use deadlock::Deadlock;
 use std::io;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -34,11 +35,11 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 use watch::{Looked, Watch};
 
-/// What to print.
-#[derive(Clone, Copy, Debug)]
+/// What to print, and how often.
+#[derive(Debug)]
 pub(crate) struct Trace {
-    pub(crate) period_ms: Option<u64>,
-    pub(crate) format: Format,
+    pub(crate) period_ms: u64,
+    pub(crate) printer: Printer,
 }
 
 /// The running thread.
@@ -52,18 +53,20 @@ pub(crate) struct Sysmon {
 ///
 /// # Errors
 /// What the system says when it has no thread.
-pub(crate) fn start(shared: &Arc<Shared>, trace: Trace) -> io::Result<Sysmon> {
-    if trace.period_ms.is_some() {
+pub(crate) fn start(shared: &Arc<Shared>, mut trace: Option<Trace>) -> io::Result<Sysmon> {
+    if let Some(trace) = &mut trace {
         // The first line is not left to a thread that may start late.
-        observe::print_schedtrace(shared, shared.began_ns, trace.format);
+        trace.printer.print(shared, shared.began_ns);
     }
     let stop = Arc::new(AtomicBool::new(false));
     let watch = Watchman {
-        watch: Watch::new(shared.ps.len(), shared.setup.retakes_eagerly),
+        watch: Watch::new(&shared.setup),
         shared: shared.clone(),
         stop: stop.clone(),
+        trace_due_ns: trace.as_ref().map_or(NEVER, |trace| shared.began_ns + trace.period_ms * 1_000_000),
         trace,
-        trace_due_ns: trace.period_ms.map_or(NEVER, |ms| shared.began_ns + ms * 1_000_000),
+        deadlock: Deadlock::new(),
+        quits: quits(),
         scavenge_due_ns: NEVER,
         delay_ns: SYSMON_MIN_NS,
         idle_rounds: 0,
@@ -93,11 +96,14 @@ const IDLE_ROUNDS: u32 = 3;
 const STALLED_MAX_NS: u64 = 1_000_000_000;
 const STALLS_MAX: u64 = 20;
 
+/// SIGQUITs are looked for so often, if they are to be answered: a signal handler may not wake a thread.
+const ANSWER_NS: u64 = 100_000_000;
+
 struct Watchman {
     shared: Arc<Shared>,
     watch: Watch,
     stop: Arc<AtomicBool>,
-    trace: Trace,
+    trace: Option<Trace>,
     trace_due_ns: u64,
     scavenge_due_ns: u64,
     delay_ns: u64,
@@ -105,17 +111,22 @@ struct Watchman {
     /// Since when all Gs that live wait for stacks, and how often one had found none until then.
     stalled_since_ns: u64,
     stalls_before: u64,
+    deadlock: Deadlock,
+    /// How many SIGQUITs have been answered.
+    quits: u32,
 }
 
 impl Watchman {
     fn run(mut self) {
         // It is set once: this is the only sysmon of that runtime.
         let _ = self.shared.sysmon.set(thread::current());
+        self.shared.sysmon_tid.store(thread_id(), Ordering::Relaxed);
         // Else every pause is 50 us too long.
         set_timer_slack_ns(1);
         while !self.stop.load(Ordering::Acquire) {
             let now = self.shared.refresh_clock();
             self.print(now);
+            self.answer_quit();
             self.give_back(now);
             self.warn();
             let busy = (self.shared.idle.idle_ps() as usize) < self.shared.ps.len();
@@ -126,16 +137,24 @@ impl Watchman {
     }
 
     fn print(&mut self, now: u64) {
-        let Some(period_ms) = self.trace.period_ms else {
-            return;
-        };
+        let Some(trace) = &mut self.trace else { return };
         if now < self.trace_due_ns {
             return;
         }
-        observe::print_schedtrace(&self.shared, now, self.trace.format);
-        let period = period_ms * 1_000_000;
+        trace.printer.print(&self.shared, now);
+        let period = trace.period_ms * 1_000_000;
         // Lines that could not be printed in time are left out.
         self.trace_due_ns += period * ((now - self.trace_due_ns) / period + 1);
+    }
+
+    /// There was a SIGQUIT, of which the handler can do no more than count it.
+    fn answer_quit(&mut self) {
+        let quits = quits();
+        if self.shared.setup.dumps_on_signal && std::mem::replace(&mut self.quits, quits) != quits {
+            let Shared { setup, .. } = &*self.shared;
+            let text = format!("SIGQUIT: runtime {:?}\n\n{}", setup.name, observe::dump(&self.shared));
+            write_stderr(text.as_bytes());
+        }
     }
 
     /// Now and then idle stacks give memory back; while all is idle only as long as there is something to give.
@@ -199,11 +218,15 @@ impl Watchman {
 
     /// Sleeps: see the head of this file.
     fn pause(&mut self, now: u64, busy: bool, looked: &Looked) {
-        let due = self.trace_due_ns.min(self.scavenge_due_ns);
+        let mut due = self.trace_due_ns.min(self.scavenge_due_ns).min(self.watch.due_ns(now));
+        if self.shared.setup.dumps_on_signal {
+            due = due.min(now + ANSWER_NS);
+        }
         let shared = &*self.shared;
         let stalled = shared.has_stalled.load(Ordering::SeqCst);
         if busy || stalled || self.watch.has_computing() {
             self.idle_rounds = 0;
+            self.deadlock.is_none();
             let pending = || shared.has_visible_work() || shared.ps.iter().any(|p| p.has_hidden());
             let most = if stalled || looked.is_lively || pending() { SYSMON_BUSY_NS } else { SYSMON_MAX_NS };
             self.delay_ns =
@@ -223,6 +246,7 @@ impl Watchman {
         if self.idle_rounds < IDLE_ROUNDS {
             return sleep_until(now, due.min(now + self.delay_ns));
         }
+        due = due.min(self.deadlock.look(&self.shared, now));
         // I2: it is said under the lock, and only while every P is idle.
         let queues = self.shared.lock();
         let all_idle = queues.idle_ps.len() == self.shared.ps.len() && !self.shared.has_visible_work();

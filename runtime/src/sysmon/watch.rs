@@ -5,12 +5,15 @@
 //! run, which calls of the runtime heed, and at the look after that the P is taken. Either way the G goes on, without a
 //! P. Those that compute without one are adrift: they are asked too, until they come to a call and queue for a P.
 
-use crate::config::{ADRIFT_PER_P, SLICE_NS};
+use crate::config::{ADRIFT_PER_P, BLOCKER_NS, SLICE_NS};
 use crate::m::{M, count_asking};
-use crate::os::{thread_cpu_ns, thread_sleeps};
+use crate::observe::describe_blocked;
+use crate::os::{thread_cpu_ns, thread_sleeps, write_stderr};
 use crate::p::P;
-use crate::sched::Shared;
+use crate::sched::{Setup, Shared};
+use crate::timers::NEVER;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Those adrift are looked at so often at most; many of them less often.
 const ADRIFT_EVERY_NS: u64 = 1_000_000;
@@ -63,6 +66,8 @@ impl CpuClock {
 struct Adrift {
     m: Arc<M>,
     g: u64,
+    /// When it was first seen in that code.
+    since_ns: u64,
     cpu: CpuClock,
 }
 
@@ -86,12 +91,14 @@ pub(super) struct Watch {
     computing: usize,
     /// This runtime is counted among those that ask.
     is_asking: bool,
+    /// Gs that block for long are reported.
+    names_blockers: bool,
     /// Takes every P that it can, always: for tests.
     is_eager: bool,
 }
 
 impl Watch {
-    pub(super) fn new(procs: usize, is_eager: bool) -> Watch {
+    pub(super) fn new(setup: &Setup) -> Watch {
         let unseen = || Slice {
             picks: 0,
             holder: u32::MAX,
@@ -102,12 +109,13 @@ impl Watch {
             asked: false,
         };
         Watch {
-            slices: (0..procs).map(|_| unseen()).collect(),
+            slices: (0..setup.procs).map(|_| unseen()).collect(),
             adrift: Vec::new(),
             adrift_due_ns: 0,
             computing: 0,
             is_asking: false,
-            is_eager,
+            names_blockers: setup.names_blockers,
+            is_eager: setup.retakes_eagerly,
         }
     }
 
@@ -117,15 +125,10 @@ impl Watch {
         for p in &shared.ps {
             self.look_at(shared, p, now_ns, &mut looked);
         }
-        self.look_adrift(now_ns);
+        self.look_adrift(shared, now_ns);
         self.set_asking(self.computing > 0 || self.slices.iter().any(|slice| slice.asked));
         looked.is_lively |= self.is_asking;
         looked
-    }
-
-    /// Since when the M of each P has been in the same G's code.
-    pub(super) fn since_ns(&self, p: usize) -> u64 {
-        self.slices[p].since_ns
     }
 
     /// Nobody is asked any more.
@@ -141,6 +144,7 @@ impl Watch {
             *slice =
                 Slice { picks, holder, m, since_ns: now_ns, cpu: CpuClock::default(), was_asleep: false, asked: false };
             looked.is_lively = true;
+            p.note_seen(picks, now_ns);
             if !self.is_eager {
                 return;
             }
@@ -187,14 +191,15 @@ impl Watch {
             return false;
         }
         self.slices[p.id].asked = false;
+        let since_ns = self.slices[p.id].since_ns;
         // It may be listed already, for an earlier P.
         self.adrift.retain(|adrift| !Arc::ptr_eq(&adrift.m, m));
-        self.adrift.push(Adrift { m: m.clone(), g, cpu: CpuClock::default() });
+        self.adrift.push(Adrift { m: m.clone(), g, since_ns, cpu: CpuClock::default() });
         true
     }
 
     /// Asks those that compute without a P. One that blocks will come by itself when it has a P, or computes.
-    fn look_adrift(&mut self, now_ns: u64) {
+    fn look_adrift(&mut self, shared: &Shared, now_ns: u64) {
         if self.adrift.is_empty() || now_ns < self.adrift_due_ns {
             return;
         }
@@ -208,10 +213,19 @@ impl Watch {
             if computes {
                 m.ask();
                 self.computing += 1;
+            } else if self.names_blockers && now_ns - adrift.since_ns >= BLOCKER_NS {
+                name_blocker(shared, adrift);
             }
             true
         });
         self.adrift_due_ns = now_ns + ADRIFT_EVERY_NS.max(ADRIFT_EACH_NS * self.adrift.len() as u64);
+    }
+
+    /// When it wants to look again, however idle all is: somebody may have to be reported.
+    pub(super) fn due_ns(&self, now_ns: u64) -> u64 {
+        let unreported = |adrift: &Adrift| adrift.m.g().is_some_and(|g| !g.is_reported.load(Ordering::Relaxed));
+        let watches = self.names_blockers && self.adrift.iter().any(unreported);
+        if watches { now_ns + BLOCKER_NS / 5 } else { NEVER }
     }
 
     fn set_asking(&mut self, asking: bool) {
@@ -224,4 +238,15 @@ impl Watch {
     pub(super) fn has_computing(&self) -> bool {
         self.computing > 0
     }
+}
+
+/// Reports a G that blocks its thread, once.
+fn name_blocker(shared: &Shared, adrift: &Adrift) {
+    let is_reported = adrift.m.g().is_none_or(|g| g.is_reported.swap(true, Ordering::Relaxed));
+    if is_reported {
+        return;
+    }
+    let Some(text) = describe_blocked(shared, &adrift.m, adrift.g, adrift.since_ns) else { return };
+    write_stderr(format!("pirn: a goroutine blocks its thread\n\n{text}\n").as_bytes());
+    shared.warn(format!("a goroutine blocks its thread: {}", text.lines().next().unwrap_or_default()));
 }

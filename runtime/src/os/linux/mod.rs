@@ -5,6 +5,7 @@ mod modules;
 mod signal;
 mod thread;
 mod tls;
+mod unwind;
 
 #[cfg(test)]
 pub(crate) use memory::set_guard_backend;
@@ -14,7 +15,8 @@ pub(crate) use memory::{
 };
 pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler, write_stderr};
 pub(crate) use thread::{
-    heavy_fence, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns, thread_cpu_ns, thread_id,
-    thread_sleeps,
+    heavy_fence, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns, thread_count, thread_cpu_ns,
+    thread_id, thread_sleeps,
 };
 pub(crate) use tls::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};
+pub(crate) use unwind::{Frame, count_quits, frames_of, quits, unwind};

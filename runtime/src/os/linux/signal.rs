@@ -57,7 +57,7 @@ pub(crate) fn install_fault_handler(handler: FaultHandler) -> io::Result<()> {
 }
 
 /// The action now in force for `signal`.
-fn earlier_action(signal: libc::c_int) -> io::Result<libc::sigaction> {
+pub(super) fn earlier_action(signal: libc::c_int) -> io::Result<libc::sigaction> {
     let mut earlier = default_action();
     // SAFETY: without a new action, sigaction only writes the old one to `earlier`.
     let status = unsafe { libc::sigaction(signal, ptr::null(), &raw mut earlier) };
@@ -65,7 +65,7 @@ fn earlier_action(signal: libc::c_int) -> io::Result<libc::sigaction> {
 }
 
 /// Puts `action` in force for `signal`.
-fn set_action(signal: libc::c_int, action: &libc::sigaction) -> io::Result<()> {
+pub(super) fn set_action(signal: libc::c_int, action: &libc::sigaction) -> io::Result<()> {
     // SAFETY: `action` is initialised, and names a handler of ours, one that was installed before, or the
     // default.
     let status = unsafe { libc::sigaction(signal, action, ptr::null_mut()) };
@@ -107,7 +107,7 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
 /// # Safety
 ///
 /// `earlier` was in force for `signal`; `info` and `context` come from the kernel.
-unsafe fn pass_on(
+pub(super) unsafe fn pass_on(
     earlier: &libc::sigaction,
     signal: libc::c_int,
     is_fault: bool,

@@ -1,219 +1,15 @@
-//! # What lives here
-//! The processor, the right to run Gs: its queues, its free lists, its part of the timers.
-//!
-//! # Who may come in
-//! `sched`, by way of an [`OwnedP`]; thieves by the stealer; timers by their lock; observers by the atomics.
-//!
-//! # Invariants
-//! 1. The owner's side ([`OwnedP`]) is used by one thread at a time: the M that holds the P, inside its section, or
-//!    the one that has borrowed it (`m/section.rs`).
-//! 2. The local queue has two parts: the shown part, which thieves steal from, and the lane, which only the owner
-//!    touches. Every G in the shown part came before every G in the lane, so both together are first in, first out.
-//! 3. A G in runnext or in the lane is hidden: thieves can not take it. Its M comes to it, or shows it as soon as it
-//!    picks and sees an idle P; sysmon shows it by borrowing if the M does not pick.
-//! 4. The queue holds at most [`LOCAL_QUEUE_MAX`] Gs.
-//!
-//! The lane is what makes a switch cheap: a pop from the shown part is a read-modify-write (5 ns), a pop from the lane is
-//! not. It is used while slices are short, so that a hidden G does not wait long for its M's next pick.
+//! The owner's side of a P.
 
-use crate::config::{FAIRNESS_TICKS, ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX};
-use crate::g::{FreeGs, G, Runnable};
+use super::{LANE, LOOKAHEAD, LOOKAHEAD_MIN, NEXT_ID, P, STACK_LINES};
+use crate::config::{ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX};
+use crate::g::{FreeGs, Runnable};
 use crate::os::prefetch;
 use crate::stack::Cache;
-use crate::timers::Timers;
-use crossbeam_deque::{Steal, Stealer, Worker};
-use crossbeam_utils::CachePadded;
-use std::cell::{Cell, RefCell, RefMut};
-use std::fmt;
+use crossbeam_deque::Steal;
+use std::cell::RefMut;
 use std::ops::Deref;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-
-/// A processor.
-pub(crate) struct P {
-    /// Its number.
-    pub(crate) id: usize,
-    stealer: Stealer<Runnable>,
-    pub(crate) timers: CachePadded<Timers>,
-    /// The number of the M that took it last: where to look for who holds it.
-    holder: AtomicU32,
-    /// How often it was handed off: taken from an M whose G went on without it.
-    handed_off: AtomicU64,
-    local: CachePadded<Local>,
-}
-
-/// What only the owner touches (I1); the atomics are for observers too.
-struct Local {
-    runnext: AtomicPtr<G>,
-    /// Where the lane begins and ends; they only grow, and wrap.
-    lane_head: AtomicU32,
-    lane_tail: AtomicU32,
-    shown: Worker<Runnable>,
-    /// Picks of this P so far.
-    tick: AtomicU32,
-    /// How many picks in a row came from runnext.
-    streak: Cell<u32>,
-    /// Whether slices are long (see [`crate::config::COARSE_SLICE_NS`]).
-    coarse: Cell<bool>,
-    /// The clock when `tick` was last a multiple of the fairness ticks.
-    round_began_ns: Cell<u64>,
-    /// The tick at which the queue last overflowed.
-    overflow_tick: Cell<u32>,
-    /// When its free stacks were last looked through.
-    aged_ns: Cell<u64>,
-    ids: Cell<(u64, u64)>,
-    random: Cell<u64>,
-    free_gs: RefCell<FreeGs>,
-    stacks: RefCell<Cache>,
-    /// Picks that began a slice; a G from runnext inherits one.
-    schedtick: AtomicU64,
-    spawned: AtomicU64,
-    retired: AtomicU64,
-    lane: [Cell<*const G>; LANE],
-}
-
-/// How far ahead of the next G stacks are fetched; records twice as far.
-const LOOKAHEAD: u32 = 3;
-/// In a shorter lane everything is in the cache.
-const LOOKAHEAD_MIN: usize = 32;
-/// So many cache lines from the top of a stack: what a parked G's last frames touch.
-const STACK_LINES: usize = 5;
-
-/// Places of the lane: a power of two, no less than the queue may hold.
-const LANE: usize = LOCAL_QUEUE_MAX.next_power_of_two();
-
-// SAFETY: `Local` is used by one thread at a time (I1); the rest is made to be shared.
-unsafe impl Sync for P {}
-// SAFETY: nothing in a P belongs to a thread.
-unsafe impl Send for P {}
-
-/// The next process-wide id of a G; 0 is none.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-
-/// Ids for who has no P: one at a time.
-pub(crate) fn fresh_id() -> u64 {
-    NEXT_ID.fetch_add(1, Ordering::Relaxed)
-}
-
-impl P {
-    /// The processor `id`.
-    pub(crate) fn new(id: usize) -> P {
-        let shown = Worker::new_fifo();
-        P {
-            id,
-            stealer: shown.stealer(),
-            timers: CachePadded::new(Timers::new()),
-            holder: AtomicU32::new(u32::MAX),
-            handed_off: AtomicU64::new(0),
-            local: CachePadded::new(Local {
-                runnext: AtomicPtr::new(ptr::null_mut()),
-                lane_head: AtomicU32::new(0),
-                lane_tail: AtomicU32::new(0),
-                shown,
-                tick: AtomicU32::new(0),
-                streak: Cell::new(0),
-                coarse: Cell::new(true),
-                round_began_ns: Cell::new(0),
-                overflow_tick: Cell::new(u32::MAX),
-                aged_ns: Cell::new(0),
-                ids: Cell::new((0, 0)),
-                random: Cell::new(0x9E37_79B9_7F4A_7C15 ^ (id as u64 + 1)),
-                free_gs: RefCell::new(FreeGs::default()),
-                stacks: RefCell::new(Cache::new()),
-                schedtick: AtomicU64::new(0),
-                spawned: AtomicU64::new(0),
-                retired: AtomicU64::new(0),
-                lane: [const { Cell::new(ptr::null()) }; LANE],
-            }),
-        }
-    }
-
-    /// Whether there is something to steal.
-    #[inline]
-    pub(crate) fn has_queued(&self) -> bool {
-        !self.stealer.is_empty()
-    }
-
-    /// Whether a G waits where thieves do not see it; a hint for sysmon.
-    pub(crate) fn has_hidden(&self) -> bool {
-        !self.local.runnext.load(Ordering::Relaxed).is_null() || self.lane_len() > 0
-    }
-
-    /// The number of the M that took it last.
-    pub(crate) fn holder(&self) -> u32 {
-        self.holder.load(Ordering::Relaxed)
-    }
-
-    /// An M has taken it.
-    pub(crate) fn set_holder(&self, m: u32) {
-        self.holder.store(m, Ordering::Relaxed);
-    }
-
-    /// How often it was handed off.
-    pub(crate) fn handed_off(&self) -> u64 {
-        self.handed_off.load(Ordering::Relaxed)
-    }
-
-    /// Counts a hand-off.
-    pub(crate) fn count_hand_off(&self) {
-        self.handed_off.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The length of the queue, for observers.
-    pub(crate) fn queue_len(&self) -> usize {
-        self.stealer.len() + self.lane_len()
-    }
-
-    #[inline(always)]
-    fn lane_len(&self) -> usize {
-        let head = self.local.lane_head.load(Ordering::Relaxed);
-        // An observer may see the two at different moments.
-        (self.local.lane_tail.load(Ordering::Relaxed).wrapping_sub(head) as usize).min(LANE)
-    }
-
-    /// How many Gs it has picked, wrapping: whether it picks at all.
-    pub(crate) fn picks(&self) -> u32 {
-        self.local.tick.load(Ordering::Relaxed)
-    }
-
-    /// Whether nothing at all waits on this P. For its M, without entering the runtime: it only looks.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.local.runnext.load(Ordering::Relaxed).is_null() && self.lane_len() == 0 && self.local.shown.is_empty()
-    }
-
-    /// Counts a yield that needed no switch as a pick; false, and nothing is counted, if it is time to look round.
-    #[inline(always)]
-    pub(crate) fn count_idle_yield(&self) -> bool {
-        let tick = self.local.tick.load(Ordering::Relaxed).wrapping_add(1);
-        let goes_on = !tick.is_multiple_of(FAIRNESS_TICKS);
-        if goes_on {
-            self.local.tick.store(tick, Ordering::Relaxed);
-        }
-        goes_on
-    }
-
-    /// How many slices it has begun.
-    pub(crate) fn schedtick(&self) -> u64 {
-        self.local.schedtick.load(Ordering::Relaxed)
-    }
-
-    /// How many Gs were started on it.
-    pub(crate) fn spawned(&self) -> u64 {
-        self.local.spawned.load(Ordering::Acquire)
-    }
-
-    /// How many Gs ended on it.
-    pub(crate) fn retired(&self) -> u64 {
-        self.local.retired.load(Ordering::Acquire)
-    }
-}
-
-impl fmt::Debug for P {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("P").field("id", &self.id).field("queue_len", &self.queue_len()).finish_non_exhaustive()
-    }
-}
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The evidence that the caller may use a P's owner's side (I1).
 #[derive(Clone, Copy, Debug)]
@@ -398,6 +194,7 @@ impl<'a> OwnedP<'a> {
         for _ in 0..4 {
             match victim.stealer.steal_batch_with_limit_and_pop(&self.0.local.shown, LOCAL_QUEUE_MAX) {
                 Steal::Success(g) => {
+                    bump(&self.0.local.steals);
                     self.begin_slice();
                     return Some(g);
                 }
@@ -482,8 +279,8 @@ impl<'a> OwnedP<'a> {
 
     /// The free G records.
     #[inline]
-    pub(crate) fn free_gs(self) -> RefMut<'a, FreeGs> {
-        self.0.local.free_gs.borrow_mut()
+    pub(crate) fn free_gs(self) -> &'a FreeGs {
+        &self.0.local.free_gs
     }
 
     /// The free stacks.
@@ -505,6 +302,18 @@ impl<'a> OwnedP<'a> {
     #[inline]
     pub(crate) fn count_spawned(self) {
         bump(&self.0.local.spawned);
+    }
+
+    /// Counts a G that has parked.
+    #[inline(always)]
+    pub(crate) fn count_park(self) {
+        bump(&self.0.local.parks);
+    }
+
+    /// Counts a G that was made ready.
+    #[inline(always)]
+    pub(crate) fn count_ready(self) {
+        bump(&self.0.local.readies);
     }
 
     /// Counts an ended G.

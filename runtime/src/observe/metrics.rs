@@ -1,0 +1,105 @@
+//! The state of a runtime, as plain numbers.
+
+use crate::sched::Shared;
+use crate::stack::{resident_bytes, slots_out};
+use std::sync::atomic::Ordering;
+
+/// The state of a runtime, and what has happened in it so far: see [`Runtime::metrics`](crate::Runtime::metrics).
+///
+/// The counts of events have the names of the `tracing` events under `pirn::sched`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Ps.
+    pub procs: usize,
+    /// Ps that no M holds.
+    pub idle_procs: usize,
+    /// Ms: threads that run Gs, or wait for some to run. sysmon is not among them.
+    pub threads: usize,
+    /// Ms that sleep until there is something to do.
+    pub idle_threads: usize,
+    /// Ms that look for a G to run.
+    pub searching_threads: usize,
+    /// Ms that wait for the G that is locked to them.
+    pub locked_threads: usize,
+    /// Gs that have been started and have not ended.
+    pub goroutines: usize,
+    /// Gs that are on an M.
+    pub running: usize,
+    /// Gs that wait for their turn.
+    pub runnable: usize,
+    /// Gs that are parked.
+    pub waiting: usize,
+    /// Gs on the global queue.
+    pub global_queue: usize,
+    /// Gs on the local queue of each P; the one in runnext is counted in `runnable` only.
+    pub local_queues: Vec<usize>,
+    /// Timers that have not come yet.
+    pub timers: usize,
+    /// Stacks in use by Gs, or kept by Ps for the next ones; of all runtimes in the process.
+    pub stacks: usize,
+    /// Memory that stacks have, in bytes; of all runtimes in the process.
+    pub stack_bytes: usize,
+    /// Gs started.
+    pub spawns: u64,
+    /// Gs ended.
+    pub ends: u64,
+    /// How often a G has parked.
+    pub parks: u64,
+    /// How often a parked G was made ready.
+    pub readies: u64,
+    /// How often a P took from another's queue.
+    pub steals: u64,
+    /// How often a P was taken from, or given up by, an M whose G went on or waited without it.
+    pub hand_offs: u64,
+    /// How often an M was woken, or started, to look for work: the dearest thing there is.
+    pub wakes: u64,
+    /// Threads started.
+    pub m_starts: u64,
+    /// Threads that have ended because they were not needed.
+    pub m_stops: u64,
+}
+
+/// Reads them all.
+pub(crate) fn metrics(shared: &Shared) -> Metrics {
+    let queues = shared.lock();
+    let running = queues.ms.iter().filter(|(m, _)| m.g().is_some()).count();
+    let (threads, locked_threads) = (queues.ms.len(), queues.locked_ms);
+    let idle_threads = queues.idle_ms.len() + usize::from(queues.keeper.is_some());
+    let (global_queue, stalled) = (queues.global.len(), queues.stalled.len());
+    drop(queues);
+    let ps = &shared.ps;
+    let local_queues: Vec<usize> = ps.iter().map(|p| p.queue_len()).collect();
+    let next = ps.iter().filter(|p| p.next_id().is_some()).count();
+    let runnable = global_queue + stalled + local_queues.iter().sum::<usize>() + next;
+    let goroutines = shared.live_gs() as usize;
+    let counts = || ps.iter().map(|p| p.counts());
+    let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    let ends = shared.ended_gs();
+    Metrics {
+        procs: ps.len(),
+        idle_procs: shared.idle.idle_ps() as usize,
+        threads,
+        idle_threads,
+        searching_threads: shared.idle.searching() as usize,
+        locked_threads,
+        goroutines,
+        running,
+        runnable,
+        waiting: goroutines.saturating_sub(running + runnable),
+        global_queue,
+        local_queues,
+        timers: ps.iter().map(|p| p.timers.len()).sum(),
+        stacks: slots_out(),
+        stack_bytes: resident_bytes(),
+        spawns: ends + goroutines as u64,
+        ends,
+        parks: read(&shared.foreign_parks) + counts().map(|c| c.parks).sum::<u64>(),
+        readies: read(&shared.foreign_readies) + counts().map(|c| c.readies).sum::<u64>(),
+        steals: counts().map(|c| c.steals).sum(),
+        hand_offs: counts().map(|c| c.hand_offs).sum(),
+        wakes: read(&shared.wakes),
+        m_starts: read(&shared.m_starts),
+        m_stops: read(&shared.m_stops),
+    }
+}

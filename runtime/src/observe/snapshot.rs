@@ -1,0 +1,144 @@
+//! One look at the scheduler, as schedtrace shows it.
+//!
+//! Nobody is stopped for it, so what is read moves meanwhile. Still every G is in one place, and the parts add up: a G is
+//! read once, and whatever can be derived is derived from what was read, and not read a second time. An M's G is the one
+//! that says it runs there; if two do, because the M went from one to the other, the one that has left is asked again.
+
+use super::goroutines::{Seen, look};
+use super::schedtrace::{Detail, GLine, Line, MLine, PLine};
+use crate::m::M;
+use crate::os::thread_sleeps;
+use crate::p::P;
+use crate::probe::{Status, WaitReason};
+use crate::sched::Shared;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Go's number for a G that is in a system call.
+const IN_SYSCALL: u8 = 3;
+
+/// Takes a look, in detail or not.
+pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<Detail>) {
+    let queues = shared.lock();
+    let sleeping: Vec<Arc<M>> = queues.idle_ms.iter().chain(&queues.keeper).cloned().collect();
+    let all: Vec<Arc<M>> = if detail { queues.ms.iter().map(|(m, _)| m.clone()).collect() } else { Vec::new() };
+    let mut line = Line {
+        ms: now_ns.saturating_sub(shared.began_ns) / 1_000_000,
+        gomaxprocs: shared.ps.len(),
+        idleprocs: shared.idle.idle_ps() as usize,
+        // The Ms, and sysmon, which Go counts too.
+        threads: queues.ms.len() + 1,
+        spinningthreads: shared.idle.searching() as usize,
+        // Go's way of handing a search on, which is not needed here.
+        needspinning: false,
+        idlethreads: sleeping.len(),
+        runqueue: queues.global.len(),
+        local: shared.ps.iter().map(P::queue_len).collect(),
+        schedticks: shared.ps.iter().map(P::schedtick).collect(),
+        nmidlelocked: queues.locked_ms,
+        // It is sysmon that prints.
+        sysmonwait: false,
+    };
+    drop(queues);
+    if !detail {
+        return (line, None);
+    }
+    let detail = look_closer(shared, all, &sleeping);
+    line.idleprocs = detail.ps.iter().filter(|p| p.m.is_none()).count();
+    line.spinningthreads = detail.ms.iter().filter(|m| m.spinning).count();
+    line.local = detail.ps.iter().map(|p| p.runqsize).collect();
+    line.schedticks = detail.ps.iter().map(|p| p.schedtick).collect();
+    (line, Some(detail))
+}
+
+fn look_closer(shared: &Shared, mut all: Vec<Arc<M>>, sleeping: &[Arc<M>]) -> Detail {
+    // Go lists the youngest first.
+    all.sort_unstable_by_key(|m| std::cmp::Reverse(m.id));
+    let mut holders: Vec<Option<u32>> = vec![None; shared.ps.len()];
+    let mut ms: Vec<MLine> = all.iter().map(|m| m_line(m, &mut holders, sleeping)).collect();
+    let mut gs: Vec<GLine> = look(shared).iter().map(|seen| g_line(seen, &all)).collect();
+    for m in &all {
+        settle(&mut gs, m);
+    }
+    for line in &mut ms {
+        line.curg = gs.iter().find(|g| g.m == Some(line.id)).map(|g| g.id);
+    }
+    for g in gs.iter_mut().filter(|g| g.m.is_some()) {
+        let m = all.iter().find(|m| Some(m.id) == g.m);
+        if m.is_some_and(|m| m.p_ptr().is_null() && thread_sleeps(m.tid()) == Some(true)) {
+            g.status = IN_SYSCALL;
+        }
+    }
+    let tid = shared.sysmon_tid.load(Ordering::Relaxed);
+    ms.push(MLine { id: shared.sysmon_id, p: None, curg: None, spinning: false, blocked: false, lockedg: None, tid });
+    ms.sort_unstable_by_key(|m| std::cmp::Reverse(m.id));
+    let ps = shared.ps.iter().zip(holders).map(|(p, m)| p_line(p, m)).collect();
+    Detail { ps, ms, gs }
+}
+
+fn p_line(p: &P, m: Option<u32>) -> PLine {
+    PLine {
+        id: p.id,
+        status: u8::from(m.is_some()),
+        schedtick: p.schedtick(),
+        syscalltick: p.counts().hand_offs,
+        m,
+        runqsize: p.queue_len(),
+        gfreecnt: p.free_gs_len(),
+        timerslen: p.timers.len(),
+        runnext: p.next_id(),
+    }
+}
+
+/// An M, and which P is its. A P that went from one to another meanwhile is the first one's.
+fn m_line(m: &Arc<M>, holders: &mut [Option<u32>], sleeping: &[Arc<M>]) -> MLine {
+    let p = m.p_hint().map(|p| p.id).filter(|p| holders[*p].is_none());
+    if let Some(p) = p {
+        holders[p] = Some(m.id);
+    }
+    let lockedg = Some(m.locked_to.load(Ordering::Relaxed)).filter(|id| *id != 0);
+    MLine {
+        id: m.id,
+        p,
+        curg: None,
+        spinning: m.searching.load(Ordering::Relaxed),
+        blocked: m.waits_for_locked.load(Ordering::Relaxed) || sleeping.iter().any(|other| Arc::ptr_eq(other, m)),
+        lockedg,
+        tid: m.tid(),
+    }
+}
+
+fn g_line(seen: &Seen, all: &[Arc<M>]) -> GLine {
+    let Seen { g, public, status } = seen;
+    let id = public.id.as_u64();
+    let runs = *status == Status::Running;
+    // One that has been listed since the Ms were is on its way to somewhere.
+    let m = all.iter().find(|m| runs && m.id == g.last_m.load(Ordering::Relaxed)).map(|m| m.id);
+    GLine {
+        id,
+        status: if runs && m.is_none() { Status::Runnable as u8 } else { *status as u8 },
+        wait_reason: public.wait_reason.unwrap_or(WaitReason::None.name()),
+        m,
+        lockedm: all.iter().find(|m| m.locked_to.load(Ordering::Relaxed) == id).map(|m| m.id),
+        name: public.name.clone(),
+        wait_ms: public.waiting_for.map(|time| time.as_millis() as u64),
+        birthplace: public.birthplace,
+    }
+}
+
+/// Of several Gs that seemed to run on `m`, the others were seen before they left.
+fn settle(gs: &mut [GLine], m: &M) {
+    let on_m = |g: &GLine| g.m == Some(m.id);
+    if gs.iter().filter(|g| on_m(g)).count() < 2 {
+        return;
+    }
+    let now = m.g().map(|g| g.id());
+    let stays = gs.iter().rposition(|g| on_m(g) && Some(g.id) == now).or_else(|| gs.iter().rposition(on_m));
+    for (at, g) in gs.iter_mut().enumerate() {
+        if g.m == Some(m.id) && Some(at) != stays {
+            // It was running a moment ago, and waits for its turn or for something else by now.
+            g.m = None;
+            g.status = Status::Runnable as u8;
+        }
+    }
+}

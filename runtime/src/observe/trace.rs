@@ -1,0 +1,154 @@
+//! Stack traces: of the calling G, of one that is parked, of one that blocks its thread; and what they are called.
+//!
+//! # How a parked G is traced
+//! It is claimed by its park word, as by an unpark, so nobody else resumes it; it is resumed with a tracer, on the stack
+//! of whoever asks, walks up its own frames, and suspends again (`coro.rs`); then the park word is committed again, as an
+//! M does it. An unpark that comes meanwhile leaves a token, and the G is made ready. To the G nothing has happened.
+
+use crate::coro::Tracer;
+use crate::g::{G, Runnable, Unparked};
+use crate::locals;
+use crate::os::{Frame, frames_of, unwind};
+use crate::sched::Shared;
+use crate::stack::{Cache, Class, GStack, Slot, slot_of};
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// So many frames at most; the outermost are left out.
+const FRAMES_MAX: usize = 100;
+
+/// Takes and names stack traces; what it has looked up it remembers.
+pub(super) struct Traces {
+    tracer: Option<(Tracer, Slot)>,
+    names: HashMap<usize, Vec<Symbol>>,
+}
+
+/// A function, or one that was inlined.
+#[derive(Clone)]
+struct Symbol {
+    name: String,
+    place: Option<(PathBuf, u32)>,
+}
+
+impl Traces {
+    pub(super) fn new() -> Traces {
+        // Without memory for a stack to work on, parked Gs have no traces.
+        let tracer = Cache::new().take(Class::DEFAULT).ok().map(|slot| {
+            // SAFETY: the tracer is the only user of the slot until it is dropped, and uses it only while it traces.
+            let stack = unsafe { GStack::on(&slot, 0) };
+            (Tracer::new(stack, FRAMES_MAX), slot)
+        });
+        Traces { tracer, names: HashMap::new() }
+    }
+
+    /// The trace of the G `id`, if it is parked.
+    pub(super) fn of_parked(&mut self, shared: &Shared, g: &'static G, id: u64) -> Option<Vec<Frame>> {
+        let (tracer, _) = self.tracer.as_mut()?;
+        if !g.word.is_parked(id) || g.word.unpark(id) != Unparked::Claimed {
+            return None;
+        }
+        // SAFETY: it has just been claimed (g I2).
+        let runnable = unsafe { Runnable::own(g) };
+        // SAFETY: the Runnable says that this is the owner of the G.
+        let coro = unsafe { &mut *g.coro.get() }.as_mut().expect("a G that is parked has run");
+        match g.block.get() {
+            None => coro.trace(tracer),
+            // SAFETY: the G is owned, so the block is loaded nowhere else; tracing uses no thread-local of the caller's.
+            Some(block) => unsafe { locals::with_block(block, || coro.trace(tracer)) },
+        }
+        // SAFETY: as above.
+        let on_its_stack = unsafe { &*g.slot.get() }.as_ref().map(|slot| within(slot.range(), &tracer.frames));
+        if !g.word.commit_park(id) {
+            shared.inject_foreign(runnable);
+        }
+        on_its_stack
+    }
+
+    /// The trace of the G that calls.
+    pub(super) fn of_caller(g: &'static G) -> Option<Vec<Frame>> {
+        let mut frames = Vec::with_capacity(FRAMES_MAX);
+        unwind(|frame| {
+            frames.push(frame);
+            frames.len() < FRAMES_MAX
+        });
+        // SAFETY: it is the caller's own, which runs.
+        unsafe { &*g.slot.get() }.as_ref().map(|slot| within(slot.range(), &frames))
+    }
+
+    /// The trace of the G that blocks the thread `tid`. Its stack is the one that the innermost frame is on.
+    pub(super) fn of_thread(tid: i32) -> Option<Vec<Frame>> {
+        let frames = frames_of(tid)?;
+        // Before it come those of the signal handler, on a stack that is no G's.
+        let slot = frames.iter().find_map(|frame| slot_of(frame.sp))?;
+        Some(within(slot, &frames))
+    }
+
+    /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, but for the
+    /// one that was called.
+    pub(super) fn write(&mut self, frames: &[Frame], text: &mut String) {
+        let symbols: Vec<Symbol> = frames.iter().flat_map(|frame| self.look_up(frame.ip)).collect();
+        for Symbol { name, place } in own_part(&symbols) {
+            // Writing to a string can not fail.
+            let _ = match place {
+                Some((file, line)) => writeln!(text, "{name}(...)\n\t{}:{line}", file.display()),
+                None => writeln!(text, "{name}(...)"),
+            };
+        }
+    }
+
+    fn look_up(&mut self, ip: usize) -> Vec<Symbol> {
+        let found = self.names.entry(ip).or_insert_with(|| {
+            let mut symbols = Vec::new();
+            backtrace::resolve(std::ptr::without_provenance_mut(ip), |symbol| {
+                symbols.push(Symbol {
+                    // Without the hash at its end.
+                    name: symbol.name().map_or_else(|| format!("{ip:#x}"), |name| format!("{name:#}")),
+                    place: symbol.filename().map(|file| (file.to_owned(), symbol.lineno().unwrap_or(0))),
+                });
+            });
+            symbols
+        });
+        found.clone()
+    }
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Some((_, slot)) = self.tracer.take() {
+            Cache::new().give(slot);
+        }
+    }
+}
+
+/// Those frames that lie on one G's stack: not those of who resumed it, nor of who looks.
+fn within((low, high): (usize, usize), frames: &[Frame]) -> Vec<Frame> {
+    frames.iter().filter(|frame| (low..high).contains(&frame.sp)).copied().collect()
+}
+
+/// Without what is around the user's own functions: inside, how pirn waits, but for the function that was called; outside,
+/// how a G begins.
+fn own_part(symbols: &[Symbol]) -> &[Symbol] {
+    let is_around = |symbol: &Symbol| symbol.place.as_ref().is_none_or(|(file, _)| is_ours(file) || is_std(file));
+    let begin = symbols.iter().take_while(|symbol| is_around(symbol)).count();
+    let end = symbols.iter().rposition(|symbol| !is_around(symbol)).map_or(symbols.len(), |last| last + 1);
+    // The last of ours among the innermost: the one that was called. In a lock of std, or a system call, it is all of it.
+    let called =
+        symbols[..begin].iter().rposition(|symbol| symbol.place.as_ref().is_some_and(|(file, _)| is_ours(file)));
+    &symbols[called.unwrap_or(0).min(end)..end]
+}
+
+/// Whether a file is one of pirn's crates, or of the stack switch.
+fn is_ours(file: &Path) -> bool {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let beside = here.parent().unwrap_or(here);
+    let is_crate = |name: &str| name.starts_with("pirn-") || name.starts_with("corosensei-");
+    let in_src = file.iter().any(|part| part == "src");
+    ["runtime", "channels"].iter().any(|krate| file.starts_with(beside.join(krate).join("src")))
+        || in_src && file.iter().any(|part| part.to_str().is_some_and(is_crate))
+}
+
+/// Whether a file is one of the standard library.
+fn is_std(file: &Path) -> bool {
+    file.starts_with("/rustc") || file.to_string_lossy().contains("/library/")
+}

@@ -1,0 +1,156 @@
+//! Stack traces: of the calling code, and of a thread that does not answer.
+
+use super::signal::{earlier_action, pass_on, set_action};
+use super::thread::thread_id;
+use std::io;
+use std::mem;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+/// A place in the code, and the stack pointer there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) ip: usize,
+    pub(crate) sp: usize,
+}
+
+/// Shows `each` the frames of the caller, the innermost first, until it has had enough. It allocates nothing, takes no
+/// lock of its own, and needs 4 KiB of stack.
+pub(crate) fn unwind(mut each: impl FnMut(Frame) -> bool) {
+    // SAFETY: what has to be synchronised, on platforms other than this one, is the search for symbols.
+    unsafe { backtrace::trace_unsynchronized(|frame| each(Frame { ip: frame.ip().addr(), sp: frame.sp().addr() })) };
+}
+
+/// The signal by which a thread is asked where it is. As in Go: it is ignored unless somebody asks for it, and debuggers
+/// and the C library pass it by.
+const SIGNAL: libc::c_int = libc::SIGURG;
+
+const FRAMES_MAX: usize = 64;
+/// How long a thread may take to answer. One that is deep in the kernel, or blocks the signal, does not.
+const ANSWER_MAX: Duration = Duration::from_millis(20);
+
+const IDLE: u32 = 0;
+const ASKED: u32 = 1;
+const ANSWERING: u32 = 2;
+const ANSWERED: u32 = 3;
+
+/// The one question that is open: the asker waits until it is answered, or takes it back.
+struct Question {
+    state: AtomicU32,
+    tid: AtomicI32,
+    len: AtomicUsize,
+    frames: [[AtomicUsize; 2]; FRAMES_MAX],
+}
+
+static QUESTION: Question = Question {
+    state: AtomicU32::new(IDLE),
+    tid: AtomicI32::new(0),
+    len: AtomicUsize::new(0),
+    frames: [const { [AtomicUsize::new(0), AtomicUsize::new(0)] }; FRAMES_MAX],
+};
+
+/// The action that was in force for the signal before ours.
+static EARLIER: OnceLock<libc::sigaction> = OnceLock::new();
+
+/// Asks the thread `tid` of this process where it is, by a signal: a system call that it is in may fail with EINTR. None:
+/// it has not answered.
+pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
+    static ASKERS: Mutex<()> = Mutex::new(());
+    let _alone = ASKERS.lock().unwrap_or_else(|e| e.into_inner());
+    install().ok()?;
+    QUESTION.tid.store(tid, Ordering::Relaxed);
+    QUESTION.state.store(ASKED, Ordering::Release);
+    let process = std::process::id();
+    // SAFETY: a signal with a handler, to a thread of this process; if there is none it fails.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, tid, SIGNAL) } == 0;
+    let pause = Duration::from_micros(100);
+    for _ in 0..ANSWER_MAX.as_micros() / pause.as_micros() {
+        if !sent || QUESTION.state.load(Ordering::Acquire) == ANSWERED {
+            break;
+        }
+        std::thread::sleep(pause);
+    }
+    let taken_back = QUESTION.state.compare_exchange(ASKED, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok();
+    if taken_back {
+        return None;
+    }
+    // It has begun, and it waits for nothing.
+    while QUESTION.state.load(Ordering::Acquire) != ANSWERED {
+        std::thread::sleep(pause);
+    }
+    let len = QUESTION.len.load(Ordering::Relaxed);
+    let frame = |[ip, sp]: &[AtomicUsize; 2]| Frame { ip: ip.load(Ordering::Relaxed), sp: sp.load(Ordering::Relaxed) };
+    let frames = QUESTION.frames[..len].iter().map(frame).collect();
+    QUESTION.state.store(IDLE, Ordering::Relaxed);
+    Some(frames)
+}
+
+fn install() -> io::Result<()> {
+    if EARLIER.get().is_some() {
+        return Ok(());
+    }
+    let earlier = earlier_action(SIGNAL)?;
+    if EARLIER.set(earlier).is_err() {
+        return Ok(());
+    }
+    // SAFETY: all zeros is no flags and an empty mask.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    action.sa_sigaction = on_question as extern "C" fn(_, _, _) as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+    set_action(SIGNAL, &action)
+}
+
+/// The handler: on the alternate stack of the M that was asked.
+extern "C" fn on_question(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let is_for_us = QUESTION.tid.load(Ordering::Relaxed) == thread_id()
+        && QUESTION.state.compare_exchange(ASKED, ANSWERING, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    if !is_for_us {
+        if let Some(earlier) = EARLIER.get()
+            && !matches!(earlier.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
+        {
+            // SAFETY: the arguments are the kernel's own, and the action was in force for this signal.
+            unsafe { pass_on(earlier, signal, false, info, context) };
+        }
+        return;
+    }
+    let errno = io::Error::last_os_error().raw_os_error();
+    let mut len = 0;
+    unwind(|Frame { ip, sp }| {
+        QUESTION.frames[len][0].store(ip, Ordering::Relaxed);
+        QUESTION.frames[len][1].store(sp, Ordering::Relaxed);
+        len += 1;
+        len < FRAMES_MAX
+    });
+    QUESTION.len.store(len, Ordering::Relaxed);
+    QUESTION.state.store(ANSWERED, Ordering::Release);
+    if let Some(errno) = errno {
+        // SAFETY: it has no preconditions.
+        let place = unsafe { libc::__errno_location() };
+        // SAFETY: it is the calling thread's own.
+        unsafe { *place = errno };
+    }
+}
+
+/// How many SIGQUITs there were since [`count_quits`].
+static QUITS: AtomicU32 = AtomicU32::new(0);
+
+/// From now on SIGQUIT is counted, instead of what happened before.
+///
+/// # Errors
+/// What the kernel answers.
+pub(crate) fn count_quits() -> io::Result<()> {
+    extern "C" fn on_quit(_: libc::c_int) {
+        QUITS.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: all zeros is no flags and an empty mask.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    action.sa_sigaction = on_quit as extern "C" fn(_) as usize;
+    action.sa_flags = libc::SA_ONSTACK | libc::SA_RESTART;
+    set_action(libc::SIGQUIT, &action)
+}
+
+/// How many SIGQUITs have been counted.
+pub(crate) fn quits() -> u32 {
+    QUITS.load(Ordering::Relaxed)
+}

@@ -1,0 +1,84 @@
+//! Whether all Gs wait for ever.
+//!
+//! # The argument
+//! Under the scheduler's lock: every P is on the idle list, every M is in the idle list, the keeper's place, or waits for
+//! a G that is locked to it, so none of them runs anything of the user's, and none has been handed a P. No timer is
+//! pending, no G is queued. What could make a G ready then is outside: a thread of the process that is no M, nor sysmon,
+//! nor waits in a `join` or `run` for one of these very Gs that has not ended; or whoever holds a
+//! [`Handle`](crate::Handle). If there is none of these, no code runs any more in this process but sysmon's, and never
+//! will. Where one of these is there nothing is said, and it is looked at again from time to time.
+
+use crate::join::threads_waiting_in;
+use crate::observe::dump;
+use crate::os::{exit, thread_count, write_stderr};
+use crate::probe::DeadlockReport;
+use crate::sched::Shared;
+use crate::timers::NEVER;
+use std::sync::atomic::Ordering;
+
+/// How long until the next look, at first and at most.
+const AGAIN_MIN_NS: u64 = 100_000_000;
+const AGAIN_MAX_NS: u64 = 5_000_000_000;
+
+/// When to look, and whether it has been said.
+#[derive(Debug)]
+pub(super) struct Deadlock {
+    due_ns: u64,
+    again_ns: u64,
+    said: bool,
+}
+
+impl Deadlock {
+    pub(super) fn new() -> Deadlock {
+        Deadlock { due_ns: 0, again_ns: AGAIN_MIN_NS, said: false }
+    }
+
+    /// Something runs.
+    pub(super) fn is_none(&mut self) {
+        *self = Deadlock::new();
+    }
+
+    /// Every P is idle. Returns when to look again.
+    pub(super) fn look(&mut self, shared: &Shared, now_ns: u64) -> u64 {
+        let waits = shared.live_gs() > 0 && shared.earliest_ns() == NEVER;
+        if self.said || !waits || shared.setup.deadlock == DeadlockReport::Off {
+            return NEVER;
+        }
+        if now_ns >= self.due_ns {
+            if is_deadlock(shared) == Some(true) {
+                self.said = true;
+                report(shared);
+                return NEVER;
+            }
+            self.due_ns = now_ns + self.again_ns;
+            self.again_ns = (self.again_ns * 2).min(AGAIN_MAX_NS);
+        }
+        self.due_ns
+    }
+}
+
+/// See the head of this file. None: the system does not say how many threads there are.
+fn is_deadlock(shared: &Shared) -> Option<bool> {
+    let queues = shared.lock();
+    let asleep = queues.idle_ms.len() + usize::from(queues.keeper.is_some()) + queues.locked_ms;
+    let all_sleep = queues.idle_ps.len() == shared.ps.len() && asleep == queues.ms.len();
+    let nothing_queued = queues.global.is_empty() && queues.stalled.is_empty() && !shared.has_visible_work();
+    let nobody_else = shared.handles.load(Ordering::SeqCst) == 0 && !shared.is_closing();
+    if !all_sleep || !nothing_queued || !nobody_else || shared.earliest_ns() != NEVER || shared.live_gs() == 0 {
+        return Some(false);
+    }
+    // Those that wait for a G that has its result go on at once.
+    let Some(waiting) = threads_waiting_in(shared) else { return Some(false) };
+    Some(thread_count()? == queues.ms.len() + 1 + waiting)
+}
+
+fn report(shared: &Shared) {
+    let what = "all goroutines are asleep - deadlock!";
+    let gs = dump(shared);
+    if shared.setup.deadlock == DeadlockReport::Abort {
+        write_stderr(format!("fatal error: {what}\n\n{gs}").as_bytes());
+        exit(2);
+    }
+    write_stderr(format!("pirn: {what} (runtime {:?})\n\n{gs}", shared.setup.name).as_bytes());
+    tracing::warn!(target: "pirn::sched", runtime = shared.setup.name, "{what}");
+}

@@ -1,0 +1,220 @@
+//! What is said of Gs that wait for ever, were forgotten, or block their threads: who, where, and on what.
+
+mod common;
+
+use common::{builder, child_case, eventually, runtime, scale, subprocess, wait_until_waiting};
+use pirn_runtime::{GoBuilder, State, Unparker, blocking, go, lock_os_thread, park, scope, sleep, yield_now};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// The part of a dump that is about the G with that name.
+#[track_caller]
+fn about<'a>(dump: &'a str, name: &str) -> &'a str {
+    let quoted = format!("{name:?}");
+    let of_it =
+        |part: &&str| part.lines().next().is_some_and(|head| head.starts_with("goroutine ") && head.contains(&quoted));
+    dump.split("\n\n").find(of_it).unwrap_or_else(|| panic!("nothing about {name} in {dump}"))
+}
+
+#[inline(never)]
+fn wait_deep(depth: u32) {
+    if depth == 0 {
+        park();
+    } else {
+        wait_deep(depth - 1);
+    }
+    // No tail call.
+    std::hint::black_box(depth);
+}
+
+#[test]
+fn a_dump_shows_every_g_with_its_stack() {
+    let rt = runtime(2);
+    let (idler, born) = (GoBuilder::new().name("idler"), line!() + 1);
+    let idle = rt.handle().try_go_with(idler, || wait_deep(3)).expect("it starts");
+    let sleeper = rt.run(|| GoBuilder::new().name("sleeper").go(|| sleep(Duration::from_secs(1000))));
+    let over = Arc::new(AtomicBool::new(false));
+    let stop = over.clone();
+    let hog = GoBuilder::new().name("hog");
+    let hog = rt.handle().try_go_with(hog, move || while !stop.load(Ordering::Relaxed) {}).expect("it starts");
+    let stop = over.clone();
+    let blocker = GoBuilder::new().name("blocker");
+    let blocker = rt.handle().try_go_with(blocker, move || {
+        blocking(|| {
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+    });
+    let locked = GoBuilder::new().name("locked");
+    let locked = rt.handle().try_go_with(locked, || {
+        let _mine = lock_os_thread();
+        park();
+    });
+    let (blocker, locked) = (blocker.expect("it starts"), locked.expect("it starts"));
+    for id in [idle.id(), sleeper.id(), locked.id()] {
+        wait_until_waiting(&rt.handle(), id);
+    }
+    let runs = |id| rt.goroutines().iter().any(|g| g.id == id && g.state == State::Running);
+    eventually("both run", || runs(hog.id()) && runs(blocker.id()));
+    let (dump, asked) = rt.run(|| (rt.dump(), line!()));
+    let idler = about(&dump, "idler");
+    assert!(idler.starts_with(&format!("goroutine {} [park, \"idler\", for ", idle.id().as_u64())), "{idler}");
+    assert!(idler.contains(&format!("created by go from a thread\n\t{}:{born}", file!())), "{idler}");
+    // Whole, the innermost first, and without what is pirn's own.
+    let depths = idler.matches("wait_deep").count();
+    assert!(depths >= 4, "{depths} of 4 frames in {idler}");
+    assert!(idler.contains("park") && !idler.contains("on_g.rs") && !idler.contains("corosensei"), "{idler}");
+    let sleeps = about(&dump, "sleeper");
+    assert!(sleeps.contains("[sleep, ") && sleeps.contains("created by go in goroutine "), "{sleeps}");
+    assert!(about(&dump, "hog").contains("[running, \"hog\", on M"), "{dump}");
+    let blocked = about(&dump, "blocker");
+    assert!(blocked.contains("[syscall, \"blocker\", on M") && blocked.contains("without a P since "), "{blocked}");
+    assert!(about(&dump, "locked").contains("[park, locked to thread, \"locked\""), "{dump}");
+    // Who asks is shown where it asks.
+    assert!(about(&dump, "main").contains(&format!("{}:{asked}", file!())), "{dump}");
+    // They have noticed nothing.
+    over.store(true, Ordering::Relaxed);
+    hog.join().expect("no panic");
+    blocker.join().expect("no panic");
+    assert!(!idle.is_finished() && !sleeper.is_finished() && !locked.is_finished());
+}
+
+/// Two Gs that wake each other in turns, and wait for nothing else.
+#[derive(Default)]
+struct Turns {
+    taken: AtomicUsize,
+    players: Mutex<[Option<Unparker>; 2]>,
+}
+
+impl Turns {
+    fn play(&self, me: usize, turns: usize) {
+        self.players.lock().expect("no panic")[me] = Some(Unparker::current());
+        let other = loop {
+            if let Some(other) = &self.players.lock().expect("no panic")[1 - me] {
+                break other.clone();
+            }
+            yield_now();
+        };
+        loop {
+            let taken = self.taken.load(Ordering::Acquire);
+            if taken >= turns {
+                return other.unpark();
+            }
+            if taken % 2 == me {
+                self.taken.store(taken + 1, Ordering::Release);
+                other.unpark();
+            } else {
+                park();
+            }
+        }
+    }
+}
+
+/// Gs that are traced all the time are woken as if they were not.
+#[test]
+fn dumps_lose_no_wake_up() {
+    let rt = runtime(3);
+    let over = Arc::new(AtomicBool::new(false));
+    let dumper = {
+        let (handle, over) = (rt.handle(), over.clone());
+        std::thread::spawn(move || {
+            let mut dumps = 0;
+            while !over.load(Ordering::Relaxed) {
+                dumps += handle.dump().matches("\ngoroutine ").count();
+            }
+            dumps
+        })
+    };
+    let turns = scale(5_000, 50_000);
+    let pairs: Vec<Turns> = (0..8).map(|_| Turns::default()).collect();
+    rt.run(|| {
+        scope(|s| {
+            for pair in &pairs {
+                s.go(move || pair.play(0, turns));
+                s.go(move || pair.play(1, turns));
+            }
+        });
+    });
+    over.store(true, Ordering::Relaxed);
+    let dumps = dumper.join().expect("no panic");
+    eprintln!("{dumps} Gs dumped during {} wake-ups", pairs.len() * turns);
+    assert!(dumps > 0);
+}
+
+/// What is left when a runtime ends is named, with the line where it waits; and what blocks its thread for long.
+#[test]
+fn what_is_left_and_what_blocks_is_named() {
+    const TEST: &str = "what_is_left_and_what_blocks_is_named";
+    match child_case(TEST).as_deref() {
+        Some("leak") => {
+            let rt = builder().procs(2).name("leaky").build().expect("a runtime");
+            rt.run(|| {
+                drop(GoBuilder::new().name("forgotten").go(|| wait_deep(2)));
+                GoBuilder::new().name("not forgotten").go(|| sleep(MOMENT)).join().expect("no panic");
+            });
+        }
+        Some("no leak") => {
+            let rt = builder().procs(2).build().expect("a runtime");
+            rt.run(|| go(|| sleep(MOMENT)).join().expect("no panic"));
+        }
+        Some("blocker") => {
+            let rt = builder().procs(2).name("blocked").build().expect("a runtime");
+            let guard = Arc::new(Mutex::new(()));
+            let held = guard.lock().expect("no panic");
+            let wanted = guard.clone();
+            let g = rt.handle().try_go_with(GoBuilder::new().name("waits for std"), move || lock_deep(&wanted));
+            let quick = rt.go(|| std::thread::sleep(MOMENT));
+            std::thread::sleep(Duration::from_millis(600));
+            drop(held);
+            g.expect("it starts").join().expect("no panic");
+            quick.join().expect("no panic");
+        }
+        Some("quit") => {
+            let rt = builder().procs(2).name("asked").build().expect("a runtime");
+            let g = rt.handle().try_go_with(GoBuilder::new().name("patient"), || wait_deep(1)).expect("it starts");
+            wait_until_waiting(&rt.handle(), g.id());
+            for _ in 0..2 {
+                // SAFETY: a signal to this very process, which has a handler for it.
+                unsafe { libc::raise(libc::SIGQUIT) };
+                std::thread::sleep(Duration::from_millis(300));
+            }
+        }
+        Some(other) => panic!("no such case: {other}"),
+        None => {
+            let leak = subprocess(TEST, "leak", &[("PIRN_DEBUG", "dumponexit")]);
+            leak.expect_success()
+                .expect_says("pirn: 1 goroutines are left as the runtime \"leaky\" ends\n\ngoroutine ");
+            let forgotten = about(&leak.stderr, "forgotten");
+            assert!(forgotten.contains("[park, ") && forgotten.matches("wait_deep").count() >= 3, "{forgotten}");
+            assert!(forgotten.contains("created by go in goroutine "), "{forgotten}");
+            let quiet = subprocess(TEST, "no leak", &[("PIRN_DEBUG", "dumponexit=1")]);
+            assert!(!quiet.expect_success().stderr.contains("left"), "{quiet:?}");
+            let off = subprocess(TEST, "leak", &[("PIRN_DEBUG", "dumponexit=0")]);
+            assert!(!off.expect_success().stderr.contains("left"), "{off:?}");
+
+            let blocker = subprocess(TEST, "blocker", &[("PIRN_DEBUG", "blockers=1")]);
+            blocker.expect_success().expect_says("pirn: a goroutine blocks its thread\n\ngoroutine ");
+            assert_eq!(blocker.stderr.matches("blocks its thread").count(), 1, "{blocker:?}");
+            let waits = about(&blocker.stderr, "waits for std");
+            assert!(waits.contains("[syscall, ") && waits.contains("lock_deep"), "{waits}");
+            assert!(waits.contains(file!()), "{waits}");
+            let off = subprocess(TEST, "blocker", &[]);
+            assert!(!off.expect_success().stderr.contains("blocks"), "{off:?}");
+
+            let quit = subprocess(TEST, "quit", &[("PIRN_DEBUG", "dumponsignal=1")]);
+            assert_eq!(quit.expect_success().stderr.matches("SIGQUIT: runtime \"asked\"").count(), 2, "{quit:?}");
+            assert!(about(&quit.stderr, "patient").contains("wait_deep"), "{quit:?}");
+            // As ever without.
+            assert_eq!(subprocess(TEST, "quit", &[]).signal(), Some(libc::SIGQUIT));
+        }
+    }
+}
+
+#[inline(never)]
+fn lock_deep(guard: &Mutex<()>) {
+    drop(guard.lock().expect("no panic"));
+}
