@@ -7,7 +7,7 @@ use crate::locals::Locals;
 use crate::m::current;
 use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g, give_way, yield_on_g};
-use crate::probe::fatal;
+use crate::probe::{event, fatal};
 use crate::sched::{Entered, Shared};
 use crate::shut_down::ShutDown;
 use crate::stack::Class;
@@ -246,6 +246,7 @@ where
     let crowded = shared.start_on(p, unsafe { Runnable::own(g) });
     drop(entered);
     let handle = Handle::new(g);
+    event!("spawn", g = handle.id().as_u64());
     if crowded {
         let_others_run();
     }
@@ -291,6 +292,7 @@ where
     let handle = Handle::new(g);
     // SAFETY: this is the G's first and only Runnable.
     shared.inject_foreign(unsafe { Runnable::own(g) });
+    event!("spawn", g = handle.id().as_u64());
     Ok(handle)
 }
 

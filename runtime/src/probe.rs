@@ -1,4 +1,4 @@
-//! Names of what can happen: wait reasons, statuses, and the one way to die.
+//! Names of what can happen: wait reasons, statuses, events, and the ways to die.
 
 /// Why a G waits. Where Go has the same thing, the word is Go's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,18 @@ pub enum DeadlockReport {
     #[default]
     Abort,
 }
+
+/// Tells whoever listens that something has happened, by a `tracing` event under `pirn::sched`; compiled to nothing without
+/// the feature `tracing`, and a load and a branch without a subscriber. For code that runs on no M's own stack and in no
+/// section: the subscriber is the user's, and may do what it likes.
+macro_rules! event {
+    ($name:literal $(, $field:ident = $value:expr)* $(,)?) => {
+        #[cfg(feature = "tracing")]
+        tracing::trace!(name: $name, target: "pirn::sched", $($field = $value,)* $name);
+    };
+}
+
+pub(crate) use event;
 
 /// One line to the user's terminal that is not the program's own output.
 pub(crate) fn complain(line: &str) {

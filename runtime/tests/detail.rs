@@ -192,8 +192,8 @@ fn queues_add_up() {
         let gs = line["g"].as_array().expect("Gs");
         (queued + next, gs.iter().filter(|g| g["status"] == 1).count() as u64, gs.len())
     };
-    let full: Vec<_> = lines.iter().map(sum).filter(|(queued, ..)| *queued >= 40).collect();
-    assert!(full.len() >= 5, "{ended:?}");
+    let full: Vec<_> = lines.iter().map(sum).filter(|(queued, ..)| *queued >= 5).collect();
+    assert!(full.len() >= 5, "{full:?}");
     // While a P changes hands a line may be taken in the middle of it.
     let odd = full.iter().filter(|(queued, runnable, _)| queued != runnable).count();
     assert!(odd * 5 <= full.len(), "{full:?}");
@@ -206,10 +206,10 @@ fn metrics_count_what_happens() {
     assert_eq!((before.procs, before.goroutines, before.timers), (2, 0, 0));
     let n = 200;
     let parked: Vec<_> = (0..n).map(|_| rt.go(park)).collect();
-    eventually("all are parked", || rt.metrics().waiting == n as usize);
+    eventually("all are parked", || rt.metrics().parks - before.parks >= n && rt.metrics().waiting == n as usize);
     let then = rt.metrics();
     assert_eq!(then.spawns - before.spawns, n);
-    assert!(then.parks - before.parks >= n && then.stacks >= n as usize && then.stack_bytes >= 4096 * n as usize);
+    assert!(then.stacks >= n as usize && then.stack_bytes >= 4096 * n as usize);
     assert_eq!((then.goroutines, then.running, then.runnable), (n as usize, 0, 0));
     rt.run(|| {
         let sleeper = go(|| sleep(Duration::from_secs(1000)));

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 const MANY: usize = 1_000_000;
 
@@ -261,16 +261,12 @@ fn destructors_run_once_small_large_and_aligned() {
 #[test]
 fn a_closure_that_never_runs_is_dropped_once() {
     let census = Census::default();
-    let mut house = runtime(1);
-    let rt = house.take();
+    // The only P is with a thread that does not begin until the shutdown has, so none of the Gs ever begins.
     let (stop, stopped) = mpsc::channel::<()>();
-    let (began, begun) = mpsc::channel::<()>();
-    // The only P is busy until the shutdown has begun, so none of the others ever begins.
-    let busy = rt.go(move || {
-        began.send(()).expect("the test listens");
-        stopped.recv().expect("the test tells");
-    });
-    begun.recv().expect("it begins");
+    let stopped = Mutex::new(stopped);
+    let waits = move || assert!(stopped.lock().expect("no panic").recv().is_err(), "nothing is sent");
+    let mut house = common::house(common::builder().procs(1).on_thread_start(waits));
+    let rt = house.take();
     let ran = Arc::new(AtomicUsize::new(0));
     let handles: Vec<_> = (0..1000)
         .map(|i| {
@@ -284,9 +280,8 @@ fn a_closure_that_never_runs_is_dropped_once() {
     let handle = rt.handle();
     let stopping = std::thread::spawn(move || rt.shutdown());
     common::eventually("the shutdown has begun", || handle.try_go_with(GoBuilder::new(), || ()).is_err());
-    stop.send(()).expect("it waits");
+    drop(stop);
     stopping.join().expect("the shutdown did not panic");
-    busy.join().expect("it ended by itself");
     for handle in handles {
         let payload = handle.join().expect_err("it never began");
         assert!(payload.is::<pirn_runtime::ShutDown>());

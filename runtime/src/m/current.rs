@@ -44,3 +44,18 @@ pub(crate) fn off_duty<R>(callback: impl FnOnce() -> R) -> R {
     }
     result
 }
+
+/// As [`event`](crate::probe::event), for code of the scheduler itself, which is in the middle of something: the subscriber's panics end here, and
+/// what would park it blocks the thread.
+macro_rules! inner_event {
+    ($name:literal $(, $field:ident = $value:expr)* $(,)?) => {
+        #[cfg(feature = "tracing")]
+        if tracing::enabled!(target: "pirn::sched", tracing::Level::TRACE) {
+            let tell = || tracing::trace!(name: $name, target: "pirn::sched", $($field = $value,)* $name);
+            // What a subscriber panics with has been printed.
+            $crate::m::current::off_duty(|| drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell))));
+        }
+    };
+}
+
+pub(crate) use inner_event;

@@ -1,7 +1,6 @@
 //! What every G does, and how much stack the caller uses.
 
 use crate::g::{G, Gid, for_each};
-use crate::os::{Residency, Span};
 use crate::park::current_g;
 use crate::probe::{Status, WaitReason};
 use crate::sched::Shared;
@@ -192,19 +191,10 @@ pub fn stack_use() -> Option<StackUse> {
     let slot = unsafe { &*g.slot.get() }.as_ref()?;
     let here = 0u8;
     let pointer = (&raw const here).addr();
-    let whole = Span { start: slot.limit(), bytes: slot.base() - slot.limit() };
     Some(StackUse {
         pointer,
         used_bytes: slot.base().saturating_sub(pointer),
-        committed_bytes: Residency::open().bytes(page_span(whole)),
-        limit_bytes: whole.bytes,
+        committed_bytes: slot.committed_bytes(),
+        limit_bytes: slot.base() - slot.limit(),
     })
-}
-
-/// The whole pages that a range lies in.
-fn page_span(span: Span) -> Span {
-    let page = crate::os::page_bytes();
-    let start = span.start & !(page - 1);
-    let end = (span.start + span.bytes).next_multiple_of(page);
-    Span { start, bytes: end - start }
 }

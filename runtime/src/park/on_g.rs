@@ -3,7 +3,7 @@
 use crate::coro::Suspend;
 use crate::g::G;
 use crate::m::{M, current, is_any_asked};
-use crate::probe::WaitReason;
+use crate::probe::{WaitReason, event};
 use crate::sched::Shared;
 use crate::shut_down::ShutDown;
 use std::sync::atomic::Ordering;
@@ -27,6 +27,7 @@ pub(super) fn park_uninterruptibly(g: &'static G, reason: WaitReason) {
     if g.word.take_token() {
         return;
     }
+    event!("park", g = g.id(), reason = reason.name());
     if stays(g) {
         return suspend_locked(g, Suspend::Park(reason));
     }

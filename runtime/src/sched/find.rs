@@ -4,6 +4,7 @@ use super::shared::{Queues, Shared};
 use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, M_KEPT_NS, SEARCH_NS};
 use crate::g::Runnable;
 use crate::m::M;
+use crate::m::current::inner_event;
 use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
 use std::sync::Arc;
@@ -122,10 +123,13 @@ impl Shared {
             return None;
         }
         let first = p.random_below(n);
-        (0..n)
-            .map(|i| &self.ps[(first + i) % n])
-            .filter(|victim| victim.id != p.id && victim.has_queued())
-            .find_map(|victim| p.steal_from(victim))
+        (0..n).map(|i| &self.ps[(first + i) % n]).filter(|victim| victim.id != p.id && victim.has_queued()).find_map(
+            |victim| {
+                let stolen = p.steal_from(victim)?;
+                inner_event!("steal", p = p.id, from = victim.id);
+                Some(stolen)
+            },
+        )
     }
 
     /// A fair share of the global queue, but at most `most`: one G to run, the rest into the local queue.

@@ -4,6 +4,7 @@ use super::shared::Shared;
 use crate::coro::{Coro, Outcome, Suspend, WayOut};
 use crate::g::{G, Runnable, give_free};
 use crate::locals;
+use crate::m::current::inner_event;
 use crate::m::{M, current};
 use crate::os;
 use crate::p::OwnedP;
@@ -23,9 +24,11 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
         complain(&format!("pirn: no alternate stack for signals: {e}; stack overflows will not be named"))
     });
     run_hook(shared.setup.on_start.as_deref());
+    inner_event!("m_start", m = m.id);
     if catch_unwind(AssertUnwindSafe(|| shared.run(m))).is_err() {
         fatal("an M of the scheduler panicked");
     }
+    inner_event!("m_stop", m = m.id);
     run_hook(shared.setup.on_stop.as_deref());
     drop(alt_stack);
     current::set_machine(ptr::null());
@@ -301,8 +304,47 @@ fn begin(g: &'static G, way_out: WayOut) {
     // SAFETY: this is the G itself.
     let locals = unsafe { g.shared() }.setup.locals;
     locals.begin();
+    let growth = Growth::begin(g);
     let body = g.body().expect("go has set it");
     // SAFETY: `go` has put what the body takes into the record, and this is its only run.
     unsafe { body(g) };
+    growth.end(g);
     locals.destroy();
+}
+
+/// How much memory the stack of a G has got while it ran. Nobody is there when a page is added, so it is looked at when
+/// the G begins and when it ends, if somebody listens.
+struct Growth {
+    #[cfg(feature = "tracing")]
+    before: Option<usize>,
+}
+
+impl Growth {
+    #[inline(always)]
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody can listen"))]
+    fn begin(g: &'static G) -> Growth {
+        Growth {
+            #[cfg(feature = "tracing")]
+            before: tracing::enabled!(target: "pirn::sched", tracing::Level::TRACE).then(|| committed(g)),
+        }
+    }
+
+    #[inline(always)]
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody can listen"))]
+    fn end(self, g: &'static G) {
+        #[cfg(feature = "tracing")]
+        if let Some(before) = self.before {
+            let bytes = committed(g);
+            if bytes > before {
+                inner_event!("stack_growth", g = g.id(), from_bytes = before, to_bytes = bytes);
+            }
+        }
+    }
+}
+
+/// The memory of the caller's stack, in bytes.
+#[cfg(feature = "tracing")]
+fn committed(g: &'static G) -> usize {
+    // SAFETY: `g` is the caller, whose slot is there as long as it runs.
+    unsafe { &*g.slot.get() }.as_ref().map_or(0, Slot::committed_bytes)
 }

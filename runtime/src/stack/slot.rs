@@ -8,6 +8,7 @@ use corosensei::stack::{STACK_ALIGNMENT, Stack, StackPointer};
 
 use super::arena::{Arena, Record};
 use super::class::{COLOUR_BYTES, COLOUR_STEP, COLOURS, COLOURS_OF_TOP, Class};
+use crate::os::{self, Residency, Span};
 
 /// One stack, free for whoever holds the handle. There is no `Drop`: forgetting a slot keeps it out of use
 /// for ever, which is how a stack that still holds frames is left whole. Give it to a `Cache` to have it used
@@ -74,6 +75,13 @@ impl Slot {
     /// The usable part, from the lowest address to the highest.
     pub(crate) fn range(&self) -> (usize, usize) {
         (self.limit(), self.base())
+    }
+
+    /// How much memory it has, in bytes. It asks the system, which takes about a microsecond.
+    pub(crate) fn committed_bytes(&self) -> usize {
+        let page = os::page_bytes();
+        let start = self.limit() & !(page - 1);
+        Residency::open().bytes(Span { start, bytes: self.base().next_multiple_of(page) - start })
     }
 
     /// Says whose stack this is now: what a fault on it is described by. Giving the slot back takes the name
