@@ -61,19 +61,23 @@ pub fn lock_os_thread() -> OsThreadLock {
         g.locks.set(g.locks.get() + 1);
         mark(g, true);
     }
-    OsThreadLock { g, not_send: PhantomData }
+    OsThreadLock { g: g.map(|g| (g, g.id())), not_send: PhantomData }
 }
 
 /// Keeps a G on its thread: see [`lock_os_thread`].
 pub struct OsThreadLock {
-    g: Option<&'static G>,
+    g: Option<(&'static G, u64)>,
     /// It belongs to the G that made it.
     not_send: PhantomData<*mut ()>,
 }
 
 impl Drop for OsThreadLock {
     fn drop(&mut self) {
-        let Some(g) = self.g else { return };
+        let Some((g, id)) = self.g else { return };
+        // In a thread-local of the thread it may outlive its G.
+        if g.id() != id || !current_g().is_some_and(|me| ptr::eq(me, g)) {
+            return;
+        }
         let left = g.locks.get() - 1;
         g.locks.set(left);
         if left == 0 {

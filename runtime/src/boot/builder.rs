@@ -125,8 +125,8 @@ impl Builder {
     /// switch, half the memory of a parked G, and it works where the other mode does not.
     ///
     /// # Safety
-    /// A G that parks, yields, sleeps, joins, waits, starts others or uses a channel, if only to try, may go on on another
-    /// thread. The caller promises that nothing that runs on this runtime, in its own code or in what that calls, keeps
+    /// A G that parks, yields, sleeps, joins, waits, starts others, uses a channel, if only to try, asks whether something
+    /// has come (`is_finished`, `try_wait`), or returns from [`blocking`](crate::blocking), may go on on another thread. The caller promises that nothing that runs on this runtime, in its own code or in what that calls, keeps
     /// over such a point
     ///
     /// 1. a reference to a thread-local, or its address: the old thread's is used by other Gs now, or gone. Two Gs that

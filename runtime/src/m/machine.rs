@@ -41,6 +41,8 @@ pub(crate) struct M {
     lost_ns: AtomicU64,
     /// It is to end when its G has: something leaked that was to unlock its thread.
     pub(crate) is_tainted: AtomicBool,
+    /// It has ended, or is about to. Written under the scheduler's lock.
+    pub(crate) has_departed: AtomicBool,
     /// The kernel's number of its thread; 0 before it has begun.
     tid: AtomicI32,
     thread: OnceLock<Thread>,
@@ -87,6 +89,7 @@ impl M {
             lost_p: AtomicU32::new(0),
             lost_ns: AtomicU64::new(0),
             is_tainted: AtomicBool::new(false),
+            has_departed: AtomicBool::new(false),
             tid: AtomicI32::new(0),
             thread: OnceLock::new(),
         }

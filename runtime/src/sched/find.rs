@@ -9,6 +9,7 @@ use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 impl Shared {
@@ -210,6 +211,16 @@ impl Shared {
         if queues.stopping {
             return false;
         }
+        if std::mem::take(&mut queues.starved)
+            && let Some(p) = self.take_idle_p(&mut queues)
+        {
+            // While this M was on its way here somebody looked for one, and found none.
+            drop(queues);
+            m.searching.store(true, Ordering::Relaxed);
+            self.idle.begin_search();
+            self.took_p(m, p);
+            return true;
+        }
         if queues.keeper.is_none() {
             let until = self.keeper.take_up(|| self.earliest_ns());
             queues.keeper = Some(m.clone());
@@ -330,13 +341,17 @@ impl Shared {
     pub(super) fn depart(&self, m: &M) {
         self.m_stops.fetch_add(1, Ordering::Relaxed);
         let mut queues = self.lock();
-        queues.departed.retain(|(_, thread)| thread.as_ref().is_some_and(|thread| !thread.is_finished()));
-        let at = queues.ms.iter().position(|(other, thread)| std::ptr::eq(&**other, m) && thread.is_some());
-        // Whoever is just starting it looks for it in the list: then it stays there to the end.
-        if let Some(at) = at {
-            let gone = queues.ms.swap_remove(at);
-            queues.departed.push(gone);
+        m.has_departed.store(true, Ordering::Relaxed);
+        let ended = |thread: &Option<JoinHandle<()>>| thread.as_ref().is_none_or(JoinHandle::is_finished);
+        let gone: Vec<_> = queues.departed.extract_if(.., |(_, thread)| ended(thread)).collect();
+        // Whoever is just starting it looks for it in the list, and does this then.
+        if let Some(at) = queues.ms.iter().position(|(other, thread)| std::ptr::eq(&**other, m) && thread.is_some()) {
+            let departs = queues.ms.swap_remove(at);
+            queues.departed.push(departs);
         }
+        drop(queues);
+        // Not under the lock: it is a system call for each.
+        drop(gone);
     }
 
     /// The runtime stops, and nobody has handed this M a P: it leaves the lists.
@@ -362,12 +377,7 @@ impl Shared {
             p.set_holder(m.id);
             p.restart_clock(self.refresh_clock());
         }
-        if self.sysmon_asleep.load(Ordering::Acquire)
-            && self.sysmon_asleep.swap(false, Ordering::AcqRel)
-            && let Some(sysmon) = self.sysmon.get()
-        {
-            sysmon.unpark();
-        }
+        self.wake_sysmon();
     }
 
     /// The earliest deadline of all Ps.

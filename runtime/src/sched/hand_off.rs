@@ -85,15 +85,18 @@ impl Shared {
         true
     }
 
-    /// Whether a P that was taken could go to an M: one that sleeps, or one more thread.
+    /// Whether a P that is taken from a G that computes could go to an M: one that sleeps, or one more thread. Some threads
+    /// are left for Gs that block: else the next one that does would find none.
     pub(crate) fn has_m_to_spare(&self) -> bool {
         let queues = self.lock();
-        !queues.idle_ms.is_empty() || queues.keeper.is_some() || self.may_start_m(&queues)
+        let sleeps = !queues.idle_ms.is_empty() || queues.keeper.is_some();
+        sleeps || queues.ms.len() + self.ps.len() < self.setup.max_threads
     }
 
     /// Whether one more thread is allowed.
     pub(super) fn may_start_m(&self, queues: &Queues) -> bool {
-        queues.ms.len() - queues.panicking_ms < self.setup.max_threads
+        // Those of a runtime that was shut down with Gs left are not in the list any more.
+        queues.ms.len().saturating_sub(queues.panicking_ms) < self.setup.max_threads
     }
 }
 

@@ -51,8 +51,8 @@ impl Shared {
                 g = next;
             }
             if m.is_tainted.load(Ordering::Relaxed) {
-                self.give_up(m);
-                return self.depart(m);
+                self.depart(m);
+                return self.give_up(m);
             }
         }
     }
@@ -196,6 +196,10 @@ impl Shared {
     #[cold]
     fn put_away_locked(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
         if let Outcome::Suspended(_) = outcome {
+            if self.lock().stopping {
+                // It was left behind: nobody else is there who could pick it.
+                return Some(runnable);
+            }
             self.inject(runnable);
             return Some(self.wait_for_locked(m));
         }

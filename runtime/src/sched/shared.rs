@@ -109,6 +109,8 @@ pub(crate) struct Queues {
     pub(crate) stalled: Vec<Runnable>,
     /// Every M ends as soon as it has nothing to run.
     pub(crate) stopping: bool,
+    /// There was work and an idle P, but no M to be had. The next M that is free takes a P; sysmon tries again.
+    pub(crate) starved: bool,
 }
 
 /// A global queue that has been longer than this gives its memory back when it is empty.
@@ -146,6 +148,7 @@ impl Shared {
                 departed: Vec::new(),
                 stalled: Vec::new(),
                 stopping: false,
+                starved: false,
             })),
             coarse_ns: CachePadded::new(AtomicU64::new(now)),
             closing: AtomicBool::new(false),
@@ -252,6 +255,16 @@ impl Shared {
     pub(crate) fn poke_sysmon(&self) {
         if self.sysmon_drowsy.load(Ordering::Relaxed)
             && self.sysmon_drowsy.swap(false, Ordering::Relaxed)
+            && let Some(sysmon) = self.sysmon.get()
+        {
+            sysmon.unpark();
+        }
+    }
+
+    /// Wakes sysmon, if it sleeps because every P is idle: there is something that it has to try again.
+    pub(crate) fn wake_sysmon(&self) {
+        if self.sysmon_asleep.load(Ordering::Acquire)
+            && self.sysmon_asleep.swap(false, Ordering::AcqRel)
             && let Some(sysmon) = self.sysmon.get()
         {
             sysmon.unpark();

@@ -3,6 +3,7 @@
 use super::run::machine_main;
 use super::shared::{Queues, Setup, Shared};
 use crate::m::{M, current};
+use crate::os::thread_sleeps;
 use crate::p::P;
 use crate::probe::{fatal, give_up};
 use std::io;
@@ -49,6 +50,7 @@ impl Shared {
             Some(keeper)
         });
         if let Some(m) = m {
+            queues.starved = false;
             m.searching.store(true, Ordering::Relaxed);
             // Under the lock: an M that is to stop looks there whether it has been handed a P.
             m.hand(p);
@@ -58,25 +60,54 @@ impl Shared {
             return true;
         }
         if !self.may_start_m(&queues) {
-            self.exhausted(queues);
+            return self.starve(queues, p);
         }
         drop(queues);
-        let Err(error) = self.spawn_m(p, true) else { return true };
-        let mut queues = self.lock();
+        match self.spawn_m(p, true) {
+            Ok(()) => true,
+            Err(error) => {
+                let queues = self.lock();
+                let stopping = queues.stopping;
+                self.starve(queues, p);
+                if !stopping {
+                    self.warn_no_thread(&error);
+                }
+                false
+            }
+        }
+    }
+
+    /// There is no M for `p`: it becomes idle. An M may be on its way to the idle list, and takes it; else sysmon sees to
+    /// it, and whether that is for ever.
+    #[cold]
+    fn starve(&self, mut queues: MutexGuard<'_, Queues>, p: &P) -> bool {
+        queues.starved = true;
         self.put_idle_p(&mut queues, p);
         self.idle.end_search();
-        let stopping = queues.stopping;
         drop(queues);
-        if !stopping {
-            self.warn_no_thread(&error);
-        }
+        self.wake_sysmon();
         false
     }
 
-    /// Every thread that may be is there, none of them is free, and there is work: as in Go the program ends, as it would
-    /// hang, and nobody would know why.
+    /// Whether work waits for an M, but all that may be are there, and each is blocked in a G.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        let queues = self.lock();
+        if !queues.starved || queues.stopping || self.is_closing() || self.may_start_m(&queues) {
+            return false;
+        }
+        let ms: Vec<Arc<M>> = queues.ms.iter().map(|(m, _)| m.clone()).collect();
+        drop(queues);
+        // One that is in the runtime goes on; one that computes will come to an end, or to a call.
+        ms.iter().all(|m| {
+            m.has_g() && !m.section.is_inside() && thread_sleeps(m.tid()) == Some(true)
+                || m.waits_for_locked.load(Ordering::Relaxed)
+        })
+    }
+
+    /// Ends the program, as Go does: it would hang, and nobody would know why.
     #[cold]
-    fn exhausted(&self, queues: MutexGuard<'_, Queues>) -> ! {
+    pub(crate) fn exhausted(&self) -> ! {
+        let queues = self.lock();
         let (all, locked) = (queues.ms.len(), queues.locked_ms);
         drop(queues);
         let Setup { name, max_threads, .. } = &self.setup;
@@ -126,6 +157,10 @@ impl Shared {
         match (started, at) {
             (Ok(thread), Some(at)) => {
                 queues.ms[at].1 = Some(thread);
+                if m.has_departed.load(Ordering::Relaxed) {
+                    let departed = queues.ms.swap_remove(at);
+                    queues.departed.push(departed);
+                }
                 Ok(())
             }
             // `stop_machines` takes only those that have their thread.

@@ -72,6 +72,7 @@ pub(crate) fn start(shared: &Arc<Shared>, mut trace: Option<Trace>) -> io::Resul
         idle_rounds: 0,
         stalled_since_ns: NEVER,
         stalls_before: 0,
+        exhausted_since_ns: NEVER,
     };
     let thread = thread::Builder::new().name(format!("{}-sysmon", shared.setup.name)).spawn(|| watch.run())?;
     Ok(Sysmon { thread, stop })
@@ -99,6 +100,9 @@ const STALLS_MAX: u64 = 20;
 /// SIGQUITs are looked for so often, if they are to be answered: a signal handler may not wake a thread.
 const ANSWER_NS: u64 = 100_000_000;
 
+/// How long work may wait for an M when there can be none.
+const EXHAUSTED_MAX_NS: u64 = 100_000_000;
+
 struct Watchman {
     shared: Arc<Shared>,
     watch: Watch,
@@ -111,6 +115,8 @@ struct Watchman {
     /// Since when all Gs that live wait for stacks, and how often one had found none until then.
     stalled_since_ns: u64,
     stalls_before: u64,
+    /// Since when work waits for an M and there can be none.
+    exhausted_since_ns: u64,
     deadlock: Deadlock,
     /// How many SIGQUITs have been answered.
     quits: u32,
@@ -190,7 +196,21 @@ impl Watchman {
                 looked.helped |= shared.wake_p();
             }
         }
+        self.see_whether_exhausted(now);
         looked
+    }
+
+    /// Work waits for an M, and all that there may be are blocked in Gs: if it stays so, that is the end.
+    fn see_whether_exhausted(&mut self, now: u64) {
+        let shared = &*self.shared;
+        let waits = shared.idle.idle_ps() > 0 && (shared.has_visible_work() || shared.earliest_ns() <= now);
+        if !waits || !shared.is_exhausted() {
+            self.exhausted_since_ns = NEVER;
+        } else if self.exhausted_since_ns == NEVER {
+            self.exhausted_since_ns = now;
+        } else if now - self.exhausted_since_ns > EXHAUSTED_MAX_NS {
+            self.shared.exhausted();
+        }
     }
 
     /// Gs wait for stacks: those that Ps keep are for all, and one G tries again. If for a second no other G has a stack
@@ -224,14 +244,16 @@ impl Watchman {
         }
         let shared = &*self.shared;
         let stalled = shared.has_stalled.load(Ordering::SeqCst);
-        if busy || stalled || self.watch.has_computing() {
+        // Without a thread to be had, work may wait though every P is idle.
+        let late = shared.earliest_ns() <= now && self.idle_rounds > 0;
+        if busy || stalled || late || self.watch.has_computing() || shared.has_visible_work() {
             self.idle_rounds = 0;
             self.deadlock.is_none();
             let pending = || shared.has_visible_work() || shared.ps.iter().any(|p| p.has_hidden());
             let most = if stalled || looked.is_lively || pending() { SYSMON_BUSY_NS } else { SYSMON_MAX_NS };
             self.delay_ns =
                 if looked.helped || looked.suspects { SYSMON_MIN_NS } else { (self.delay_ns * 2).min(most) };
-            let timers = shared.earliest_ns().max(now + SYSMON_MIN_NS);
+            let timers = Some(shared.earliest_ns()).filter(|ns| *ns > now).unwrap_or(NEVER).max(now + SYSMON_MIN_NS);
             let until = due.min(now + self.delay_ns).min(timers);
             shared.sysmon_drowsy.store(until > now + SYSMON_DROWSY_NS, Ordering::Relaxed);
             sleep_until(now, until);

@@ -176,6 +176,7 @@ impl Watch {
         let slice_ns = SLICE_NS + SLICE_NS * self.computing as u64 / (ADRIFT_PER_P * shared.ps.len()) as u64;
         let others_wait = || shared.has_visible_work() || p.has_hidden() || shared.earliest_ns() <= now_ns;
         if now_ns - slice.since_ns < slice_ns || shared.idle.idle_ps() > 0 || !others_wait() {
+            slice.asked = false;
             return false;
         }
         if !std::mem::replace(&mut slice.asked, true) {
@@ -206,7 +207,9 @@ impl Watch {
         self.computing = 0;
         self.adrift.retain_mut(|adrift| {
             let m = &adrift.m;
-            if !m.p_ptr().is_null() || m.g().is_none_or(|g| g.id() != adrift.g) {
+            // With a callback of the user's under way an M seems to have no G.
+            let is_off_duty = m.g().is_none() && m.section.is_inside();
+            if !m.p_ptr().is_null() || !is_off_duty && m.g().is_none_or(|g| g.id() != adrift.g) {
                 return false;
             }
             let computes = adrift.cpu.read(m.tid(), now_ns).is_some_and(|(cpu_ns, _)| cpu_ns > 0);

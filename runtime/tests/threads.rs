@@ -1,0 +1,232 @@
+//! Threads are counted right: as many as are allowed are enough whenever they are enough, and who asks for one more than
+//! there can be gets it as soon as it is to be had. A review found all of these wrong.
+
+mod common;
+
+use common::{Census, builder, child_case, eventually, house, shares_thread_locals, subprocess, threads};
+use pirn_runtime::{Unparker, blocking, go, lock_os_thread, park, yield_now};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// How long each of them tries.
+const TIME: Duration = Duration::from_millis(1500);
+
+fn spin(time: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// One of two threads is blocked, and the other goes to sleep and is woken all the time.
+#[test]
+fn an_m_on_its_way_to_sleep_counts() {
+    let rt = house(builder().procs(1).max_threads(2));
+    let over = Arc::new(AtomicBool::new(false));
+    let until_over = over.clone();
+    let blocked = rt.go(move || {
+        blocking(|| {
+            while !until_over.load(Ordering::Relaxed) {
+                std::thread::sleep(MOMENT);
+            }
+        });
+    });
+    let (send, receive) = mpsc::channel();
+    let (until_over, wakes) = (over.clone(), Arc::new(AtomicUsize::new(0)));
+    let counts = wakes.clone();
+    let sleeper = rt.go(move || {
+        send.send(Unparker::current()).expect("it listens");
+        while !until_over.load(Ordering::Relaxed) {
+            park();
+            counts.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let unparker = receive.recv().expect("it sends");
+    let began = Instant::now();
+    for n in 0.. {
+        if began.elapsed() > TIME {
+            break;
+        }
+        let before = wakes.load(Ordering::Relaxed);
+        unparker.unpark();
+        let waits = Instant::now();
+        while wakes.load(Ordering::Relaxed) == before && waits.elapsed() < Duration::from_micros(200) {}
+        // About as long as an M searches before it sleeps.
+        spin(Duration::from_nanos(5_000 + n * 37 % 5_000));
+    }
+    over.store(true, Ordering::Relaxed);
+    unparker.unpark();
+    sleeper.join().expect("no panic");
+    blocked.join().expect("no panic");
+}
+
+/// The M that hands its P to a locked G's is free a moment later.
+#[test]
+fn an_m_that_has_handed_its_p_over_counts() {
+    let rt = house(builder().procs(1).max_threads(2));
+    let yields = |locks: bool| {
+        move || {
+            let _mine = locks.then(lock_os_thread);
+            let began = Instant::now();
+            while began.elapsed() < TIME {
+                yield_now();
+            }
+        }
+    };
+    let gs = [rt.go(yields(true)), rt.go(yields(false))];
+    gs.into_iter().for_each(|g| g.join().expect("no panic"));
+}
+
+/// Threads that end with their Gs make room for others, however early they end.
+#[test]
+fn threads_that_end_with_their_gs_count_no_more() {
+    let rt = house(builder().procs(2).max_threads(30));
+    let began = Instant::now();
+    std::thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                while began.elapsed() < TIME {
+                    rt.go(|| std::mem::forget(lock_os_thread())).join().expect("no panic");
+                }
+            });
+        }
+    });
+    let from_a_g = house(builder().procs(1).max_threads(4));
+    from_a_g.run(|| {
+        let began = Instant::now();
+        while began.elapsed() < TIME / 3 {
+            go(|| std::mem::forget(lock_os_thread())).join().expect("no panic");
+        }
+    });
+}
+
+/// Those that compute leave threads to those that block.
+#[test]
+fn computing_takes_not_the_last_thread() {
+    let rt = house(builder().procs(2).max_threads(6));
+    let gs: Vec<_> = (0..12)
+        .map(|i| {
+            rt.go(move || {
+                spin(Duration::from_millis(150 + i));
+                std::thread::sleep(MOMENT / 2);
+            })
+        })
+        .collect();
+    gs.into_iter().for_each(|g| g.join().expect("no panic"));
+}
+
+/// A shutdown that is not in time says so, also when there is no thread to unwind a G on.
+#[test]
+fn a_shutdown_without_a_free_thread_gives_up() {
+    let rt = builder().procs(1).max_threads(2).name("busy").build().expect("a runtime");
+    let parked = rt.go(park);
+    std::thread::sleep(MOMENT);
+    let gs: Vec<_> = (0..2).map(|_| rt.go(|| std::thread::sleep(Duration::from_millis(800)))).collect();
+    std::thread::sleep(MOMENT);
+    assert!(!rt.shutdown_timeout(Duration::from_millis(300)));
+    std::mem::forget((gs, parked));
+    eventually("the threads have ended", || threads("busy-") == 0);
+}
+
+/// A G that is left by a shutdown in the middle of a panic may be woken later; and one that has locked its thread goes on.
+#[test]
+fn what_a_shutdown_leaves_may_go_on() {
+    struct Waits(Arc<AtomicBool>, mpsc::Sender<Unparker>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            self.1.send(Unparker::current()).expect("it listens");
+            while !self.0.load(Ordering::Acquire) {
+                park();
+            }
+        }
+    }
+    let rt = builder().procs(2).name("left").build().expect("a runtime");
+    let (flag, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (send, receive) = mpsc::channel();
+    let waits = Waits(flag.clone(), send);
+    let panics = rt.go(move || {
+        let _waits = waits;
+        std::panic::resume_unwind(Box::new(1));
+    });
+    let until_over = over.clone();
+    let census = Census::default();
+    let counted = census.count();
+    let locked = rt.go(move || {
+        let _counted = counted;
+        let _mine = lock_os_thread();
+        while !until_over.load(Ordering::Relaxed) {
+            // It is unwound here, if the runtime closes while it is looked at; so it computes.
+            spin(MOMENT);
+        }
+        // It is alone by now, and goes on.
+        drop(std::panic::catch_unwind(yield_now));
+    });
+    let unparker = receive.recv().expect("it sends");
+    assert!(!rt.shutdown_timeout(Duration::from_millis(100)));
+    over.store(true, Ordering::Relaxed);
+    eventually("the locked one has ended", || census.living() == 0);
+    flag.store(true, Ordering::Release);
+    unparker.unpark();
+    std::thread::sleep(MOMENT);
+    // In shared mode it stays with a thread that waits for it; whatever, nothing breaks.
+    let _ = shares_thread_locals();
+    std::mem::forget((panics, locked));
+}
+
+/// Lets the process have `more` bytes of address space than it has, or any number.
+fn limit_address_space(more: Option<u64>) {
+    let pages: u64 = std::fs::read_to_string("/proc/self/statm")
+        .expect("Linux")
+        .split(' ')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it writes only to `limit`.
+    unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) };
+    limit.rlim_cur = more.map_or(limit.rlim_max, |more| pages * 4096 + more);
+    // SAFETY: it only reads `limit`.
+    unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+}
+
+/// All threads are blocked, every P is idle, sysmon sleeps, and there is no thread to be had for what comes from outside:
+/// when there is one again the work is done, the second time too, when nobody warns any more.
+#[test]
+fn work_that_found_no_thread_is_not_forgotten() {
+    const TEST: &str = "work_that_found_no_thread_is_not_forgotten";
+    if child_case(TEST).is_none() {
+        subprocess(TEST, "limited", &[]).expect_success();
+        return;
+    }
+    let rt = builder().procs(1).name("none").build().expect("a runtime");
+    let over = Arc::new(AtomicBool::new(false));
+    for round in 0..2 {
+        let blocked = || rt.metrics().running;
+        // Every M there is: whichever comes back is blocked too.
+        while rt.metrics().threads > blocked() {
+            let until_over = over.clone();
+            drop(rt.go(move || {
+                while !until_over.load(Ordering::Relaxed) {
+                    std::thread::sleep(MOMENT);
+                }
+            }));
+            std::thread::sleep(MOMENT * 5);
+        }
+        // sysmon goes to sleep.
+        std::thread::sleep(Duration::from_millis(1500));
+        limit_address_space(Some(1 << 20));
+        let refused = std::thread::Builder::new().spawn(|| ()).is_err();
+        let ran = Arc::new(AtomicBool::new(false));
+        let runs = ran.clone();
+        drop(rt.go(move || runs.store(true, Ordering::Release)));
+        std::thread::sleep(MOMENT * 5);
+        limit_address_space(None);
+        eprintln!("round {round}: threads were refused: {refused}");
+        eventually("it is done", || ran.load(Ordering::Acquire));
+    }
+    over.store(true, Ordering::Relaxed);
+    rt.shutdown();
+}
