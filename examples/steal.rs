@@ -21,7 +21,7 @@ fn main() {
         println!("{} Ps", pirn::maxprocs());
         // One G starts all of them, on the P that it runs on.
         let jobs: Vec<_> = (0..JOBS).map(|n| pirn::go(move || job(n))).collect();
-        let sum = jobs.into_iter().fold(0_u64, |sum, job| sum ^ job.join().expect("a job does not panic"));
+        let sum = jobs.into_iter().fold(0_u64, |sum, job| sum.wrapping_add(job.join().expect("a job does not panic")));
         let metrics = pirn::Handle::current().expect("this is a goroutine").metrics();
         println!("{JOBS} jobs done, result {sum:016x}");
         println!("the Ps have stolen from each other: {}", metrics.steals > 0);

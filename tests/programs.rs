@@ -211,6 +211,80 @@ fn a_bad_setting_is_named_and_does_no_harm() {
     assert!(complaints[1].starts_with("pirn: PIRN_DEBUG: unknown key \"schedtrac\""), "{complaints:?}");
 }
 
+/// The lines of schedtrace that a program has printed, and the others.
+fn traced(name: &str, procs: usize, debug: &str) -> (Vec<Line>, Vec<String>) {
+    let lines = run_together(program(name).env("PIRN_MAXPROCS", procs.to_string()).env("PIRN_DEBUG", debug));
+    let (trace, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.starts_with("SCHED "));
+    (trace.iter().map(|line| Line::parse(line)).collect(), others)
+}
+
+#[test]
+fn steal() {
+    let (trace, others) = traced("steal", 4, "schedtrace=5");
+    assert_eq!((others[0].as_str(), others[2].as_str()), ("4 Ps", "the Ps have stolen from each other: true"));
+    assert!(others[1].starts_with("200 jobs done, result "), "{others:?}");
+    let last = trace.last().and_then(|line| line.schedticks.clone()).expect("there were lines");
+    assert!(last.iter().filter(|ticks| **ticks > 10).count() >= 2, "{last:?}");
+}
+
+#[test]
+fn preempt() {
+    let (trace, others) = traced("preempt", 2, "schedtrace=50");
+    assert!(others[0].starts_with("2 loops on 2 Ps, and "), "{others:?}");
+    assert!(others[1].starts_with("late: half of them ") && others[2] == "every loop has got on: true", "{others:?}");
+    // Two threads for the loops, one for the ticker, and sysmon.
+    assert!(trace.iter().any(|line| line.threads >= 4), "{trace:?}");
+}
+
+#[test]
+fn blocking() {
+    let (trace, others) = traced("blocking", 2, "schedtrace=100");
+    let ms = |line: &Line| line.ms;
+    assert_eq!(others.len(), 4, "{others:?}");
+    assert_eq!(others[2], "now there is a thread for nearly every one: true");
+    let most = trace.iter().map(|line| line.threads).max();
+    let last = trace.last().expect("there were lines");
+    assert!(most > Some(55) && last.threads < 10, "{most:?} threads, {} at {} ms", last.threads, ms(last));
+}
+
+#[test]
+fn detail() {
+    let lines =
+        run_together(program("detail").env("PIRN_MAXPROCS", "2").env("PIRN_DEBUG", "schedtrace=100,scheddetail=1"));
+    let all = lines.join("\n");
+    assert_eq!(lines.last().map(String::as_str), Some("all have ended"), "{all}");
+    let of = |name: &str| format!("name={name:?}");
+    let shows = |status: &str, name: &str| lines.iter().any(|line| line.contains(status) && line.contains(&of(name)));
+    assert!(shows(": status=2() m=", "computes") && shows(": status=4(sleep) m=nil", "sleeps"), "{all}");
+    assert!(
+        shows(": status=4(chan receive) m=nil", "receives") && shows(": status=4(select) m=nil", "selects"),
+        "{all}"
+    );
+    assert!(
+        shows(": status=3() m=", "blocks") && shows(": status=4(sleep) m=nil lockedm=", "keeps its thread"),
+        "{all}"
+    );
+}
+
+#[test]
+fn deadlock() {
+    let mut child = program("deadlock");
+    let output = child.stdin(Stdio::null()).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(
+        said.starts_with("fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [join, \"main\""),
+        "{said}"
+    );
+    for name in ["Plato", "Hypatia", "Laozi"] {
+        let part = said.split("\n\n").find(|part| part.contains(name)).unwrap_or_else(|| panic!("no {name} in {said}"));
+        assert!(part.starts_with("goroutine ") && part.contains(" [chan receive, "), "{part}");
+        // The line that waits, and the one that called it.
+        assert!(part.contains("pick_up(...)") && part.contains("dine(...)") && part.contains("deadlock.rs:"), "{part}");
+    }
+    assert!(output.stdout.is_empty(), "{}", text(&output));
+}
+
 #[test]
 fn a_stack_gets_memory_as_it_is_used() {
     let (out, trace) = run(&mut program("stack_growth"));

@@ -121,7 +121,7 @@ impl Runtime {
     }
 
     /// The state of the runtime as plain numbers, and what has happened in it so far. It takes some microseconds, and for
-    /// [`Metrics::stack_bytes`] one more for each MiB of stacks: cheap enough for once a second.
+    /// [`Metrics::stack_bytes`] some 30 more for each MiB of stacks: cheap enough for once a second.
     pub fn metrics(&self) -> Metrics {
         metrics(&self.shared)
     }

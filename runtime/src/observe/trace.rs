@@ -12,8 +12,7 @@ use crate::os::{Frame, frames_of, unwind};
 use crate::sched::Shared;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};
 use std::collections::HashMap;
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// So many frames at most; the outermost are left out.
 const FRAMES_MAX: usize = 100;
@@ -25,10 +24,13 @@ pub(super) struct Traces {
 }
 
 /// A function, or one that was inlined.
-#[derive(Clone)]
 struct Symbol {
-    name: String,
-    place: Option<(PathBuf, u32)>,
+    /// Its two lines.
+    text: String,
+    /// It is one of pirn's own, or of the stack switch.
+    is_ours: bool,
+    /// That, or the standard library's, or nobody knows whose.
+    is_around: bool,
 }
 
 impl Traces {
@@ -87,30 +89,31 @@ impl Traces {
     /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, but for the
     /// one that was called.
     pub(super) fn write(&mut self, frames: &[Frame], text: &mut String) {
-        let symbols: Vec<Symbol> = frames.iter().flat_map(|frame| self.look_up(frame.ip)).collect();
-        for Symbol { name, place } in own_part(&symbols) {
-            // Writing to a string can not fail.
-            let _ = match place {
-                Some((file, line)) => writeln!(text, "{name}(...)\n\t{}:{line}", file.display()),
-                None => writeln!(text, "{name}(...)"),
-            };
+        for frame in frames {
+            self.names.entry(frame.ip).or_insert_with(|| look_up(frame.ip));
         }
+        let symbols: Vec<&Symbol> = frames.iter().flat_map(|frame| &self.names[&frame.ip]).collect();
+        own_part(&symbols).iter().for_each(|symbol| text.push_str(&symbol.text));
     }
+}
 
-    fn look_up(&mut self, ip: usize) -> Vec<Symbol> {
-        let found = self.names.entry(ip).or_insert_with(|| {
-            let mut symbols = Vec::new();
-            backtrace::resolve(std::ptr::without_provenance_mut(ip), |symbol| {
-                symbols.push(Symbol {
-                    // Without the hash at its end.
-                    name: symbol.name().map_or_else(|| format!("{ip:#x}"), |name| format!("{name:#}")),
-                    place: symbol.filename().map(|file| (file.to_owned(), symbol.lineno().unwrap_or(0))),
-                });
-            });
-            symbols
+/// The functions at an address: those that were inlined, and the one that they were inlined into.
+fn look_up(ip: usize) -> Vec<Symbol> {
+    let mut symbols = Vec::new();
+    backtrace::resolve(std::ptr::without_provenance_mut(ip), |symbol| {
+        // Without the hash at its end.
+        let name = symbol.name().map_or_else(|| format!("{ip:#x}"), |name| format!("{name:#}"));
+        let line = symbol.lineno().unwrap_or(0);
+        symbols.push(match symbol.filename() {
+            None => Symbol { text: format!("{name}(...)\n"), is_ours: false, is_around: true },
+            Some(file) => {
+                let is_ours = is_ours(file);
+                let text = format!("{name}(...)\n\t{}:{line}\n", file.display());
+                Symbol { text, is_ours, is_around: is_ours || is_std(file) }
+            }
         });
-        found.clone()
-    }
+    });
+    symbols
 }
 
 impl Drop for Traces {
@@ -128,13 +131,11 @@ fn within((low, high): (usize, usize), frames: &[Frame]) -> Vec<Frame> {
 
 /// Without what is around the user's own functions: inside, how pirn waits, but for the function that was called; outside,
 /// how a G begins.
-fn own_part(symbols: &[Symbol]) -> &[Symbol] {
-    let is_around = |symbol: &Symbol| symbol.place.as_ref().is_none_or(|(file, _)| is_ours(file) || is_std(file));
-    let begin = symbols.iter().take_while(|symbol| is_around(symbol)).count();
-    let end = symbols.iter().rposition(|symbol| !is_around(symbol)).map_or(symbols.len(), |last| last + 1);
+fn own_part<'a, 's>(symbols: &'a [&'s Symbol]) -> &'a [&'s Symbol] {
+    let begin = symbols.iter().take_while(|symbol| symbol.is_around).count();
+    let end = symbols.iter().rposition(|symbol| !symbol.is_around).map_or(symbols.len(), |last| last + 1);
     // The last of ours among the innermost: the one that was called. In a lock of std, or a system call, it is all of it.
-    let called =
-        symbols[..begin].iter().rposition(|symbol| symbol.place.as_ref().is_some_and(|(file, _)| is_ours(file)));
+    let called = symbols[..begin].iter().rposition(|symbol| symbol.is_ours);
     &symbols[called.unwrap_or(0).min(end)..end]
 }
 

@@ -387,7 +387,7 @@ pub(crate) fn slots_out() -> usize {
     Class::ALL.iter().map(|class| Arena::of(*class)).map(|arena| arena.out(&arena.lock())).sum()
 }
 
-/// How much memory all stacks have, those that are free too. It asks the system: a microsecond for each MiB.
+/// How much memory all stacks have, those that are free too. It asks the system: 30 us for each MiB.
 pub(crate) fn resident_bytes() -> usize {
     let residency = Residency::open();
     let opened = Class::ALL.iter().filter_map(|class| Arena::of(*class).opened_span());
