@@ -26,7 +26,7 @@ fn main() {
                 while began.elapsed() < TIME {}
             }),
             named("sleeps").go(|| pirn::sleep(TIME)),
-            named("receives").go(move || drop(recv.recv())),
+            named("receives").go(move || assert!(recv.recv().is_err(), "nothing is sent")),
             named("selects").go(move || {
                 pirn::select! {
                     recv(other) -> _ => {}
