@@ -12,15 +12,18 @@ use std::time::{Duration, Instant};
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+/// Building is an error that says all of this.
+#[track_caller]
+fn refused(builder: Builder, says: &[&str]) {
+    let error = builder.build().map(drop).expect_err("it is absurd");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    for word in says {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+}
+
 #[test]
 fn absurd_numbers_are_refused_by_name() {
-    let refused = |builder: Builder, says: &[&str]| {
-        let error = builder.build().map(drop).expect_err("it is absurd");
-        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
-        for word in says {
-            assert!(error.to_string().contains(word), "{error}");
-        }
-    };
     for procs in [0, 1025, 5000, usize::MAX] {
         refused(builder().procs(procs), &[&procs.to_string(), "procs", "1 to 1024"]);
     }
@@ -30,6 +33,16 @@ fn absurd_numbers_are_refused_by_name() {
     for (procs, threads) in [(1, 0), (1, 1), (4, 4), (4, 3)] {
         refused(builder().procs(procs).max_threads(threads), &["max_threads", &threads.to_string()]);
     }
+}
+
+/// What a program asks for is not left out, as the environment's is, but refused.
+#[test]
+fn a_wrong_list_of_keys_is_refused() {
+    refused(
+        builder().debug("schedtrac=1"),
+        &["Builder::debug", "unknown key \"schedtrac\"", "schedtrace=MILLISECONDS"],
+    );
+    refused(builder().debug("schedtrace=1,blockers=yes"), &["bad value \"blockers=yes\""]);
 }
 
 #[test]
@@ -185,7 +198,7 @@ fn schedtrace_has_gos_shape() {
     const TEST: &str = "schedtrace_has_gos_shape";
     if let Some(case) = child_case(TEST) {
         let rt = match &*case {
-            "builder" => house(builder().procs(3).schedtrace_ms(10)),
+            "builder" => house(builder().procs(3).debug("schedtrace=10")),
             _ => house(builder()),
         };
         rt.run(|| {
@@ -227,6 +240,34 @@ fn schedtrace_has_gos_shape() {
 }
 
 // ------------------------------------------------------------------------------------------- a system that refuses
+
+/// Where the lines go: to a file, at its end; and where they can not be written, that is said once, and nothing else breaks.
+#[test]
+fn schedtrace_into_a_file() {
+    const TEST: &str = "schedtrace_into_a_file";
+    if child_case(TEST).is_some() {
+        return builder().build().expect("a runtime").run(|| sleep(Duration::from_millis(300)));
+    }
+    let out = std::env::temp_dir().join(format!("pirn-schedout-{}", std::process::id()));
+    let debug = |path: &str| format!("schedtrace=20,schedout={path}");
+    for _ in 0..2 {
+        let ended = subprocess(TEST, "file", &[("PIRN_DEBUG", &debug(&out.to_string_lossy()))]);
+        assert!(!ended.expect_success().stderr.contains("SCHED"), "{ended:?}");
+    }
+    let text = std::fs::read_to_string(&out).expect("it was written");
+    std::fs::remove_file(&out).expect("it is there");
+    assert!(text.lines().all(|line| line.starts_with("SCHED ")), "{text}");
+    let begins = text.lines().filter(|line| line.starts_with("SCHED 0ms: ")).count();
+    assert_eq!((begins, text.lines().count() >= 10), (2, true), "{text}");
+
+    let full = subprocess(TEST, "full", &[("PIRN_DEBUG", &debug("/dev/full"))]);
+    full.expect_success().expect_says("pirn: schedout: can not write to /dev/full: No space left on device");
+    assert_eq!(full.stderr.matches("/dev/full").count(), 1, "{full:?}");
+
+    let nowhere = subprocess(TEST, "nowhere", &[("PIRN_DEBUG", &debug("/nowhere/at/all"))]);
+    nowhere.expect_success().expect_says("schedout=/nowhere/at/all: No such file or directory");
+    nowhere.expect_says("the lines go to stderr").expect_says("SCHED 0ms: ");
+}
 
 fn limit(resource: libc::__rlimit_resource_t, soft: u64) {
     let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -40,7 +40,7 @@ pub struct Builder {
     thread_name: Option<Arc<dyn Fn(usize) -> String + Send + Sync>>,
     on_start: Option<Arc<dyn Fn() + Send + Sync>>,
     on_stop: Option<Arc<dyn Fn() + Send + Sync>>,
-    schedtrace_ms: Option<u64>,
+    debug: Option<String>,
     deadlock: DeadlockReport,
     shared_thread_locals: bool,
     retakes_eagerly: bool,
@@ -98,9 +98,10 @@ impl Builder {
         self
     }
 
-    /// Prints a line of schedtrace so often, as `PIRN_DEBUG=schedtrace=X` does; 0 is never.
-    pub fn schedtrace_ms(mut self, period_ms: u64) -> Builder {
-        self.schedtrace_ms = Some(period_ms);
+    /// What `PIRN_DEBUG` may ask for, from the program: the same list, `schedtrace=1000,dumponexit` for example, applied
+    /// after that of the environment. SCHEDTRACE.md has the keys.
+    pub fn debug(mut self, list: impl Into<String>) -> Builder {
+        self.debug = Some(list.into());
         self
     }
 
@@ -146,19 +147,23 @@ impl Builder {
     /// Starts the runtime.
     ///
     /// # Errors
-    /// `InvalidInput` for a number that is out of range, which the message names; `Unsupported` if Gs can not have
+    /// `InvalidInput` for a number that is out of range, or a key of [`debug`](Self::debug) that is none, which the message
+    /// names; `Unsupported` if Gs can not have
     /// thread-locals of their own here, which the message explains
     /// ([`shared_thread_locals`](Self::shared_thread_locals) does without); what the system says when it has no memory
     /// or no thread.
     pub fn build(self) -> io::Result<Runtime> {
-        let (settings, complaints) = Settings::read();
+        let (mut settings, complaints) = Settings::read();
         complaints.iter().for_each(|line| complain(line));
+        let wrong = settings.apply_list(self.debug.as_deref().unwrap_or_default());
+        if !wrong.is_empty() {
+            return invalid(format!("Builder::debug: {}", wrong.join("; ")));
+        }
         process::prepare()?;
         if settings.dumps_on_signal {
             count_quits()?;
         }
-        let period_ms = self.schedtrace_ms.or(settings.schedtrace_ms).filter(|ms| *ms > 0);
-        let trace = period_ms.map(|period_ms| Trace { period_ms, printer: printer(&settings) });
+        let trace = settings.schedtrace_ms.map(|period_ms| Trace { period_ms, printer: printer(&settings) });
         let setup = self.setup(&settings)?;
         let shared = Shared::new(setup);
         shared.start_first()?;
@@ -172,7 +177,6 @@ impl Builder {
     }
 
     fn setup(self, settings: &Settings) -> io::Result<Setup> {
-        let invalid = |what: String| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         let procs = match self.procs.or(settings.procs) {
             Some(procs) => procs,
             None => available_parallelism().map_or(1, |n| n.get()).min(MAX_PROCS),
@@ -203,6 +207,10 @@ impl Builder {
             on_stop: self.on_stop,
         })
     }
+}
+
+fn invalid<T>(what: String) -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
 /// Prints where the environment wants it, or to standard error if that can not be.

@@ -131,12 +131,15 @@ impl Settings {
             }
         }
         let list = get(DEBUG_VARIABLE).unwrap_or_default();
-        for item in list.to_string_lossy().split(',') {
-            if let Err(complaint) = settings.apply(item) {
-                complaints.push(format!("pirn: {DEBUG_VARIABLE}: {complaint}; accepted: {}", accepted_keys()));
-            }
-        }
+        let wrong = settings.apply_list(&list.to_string_lossy());
+        complaints.extend(wrong.iter().map(|what| format!("pirn: {DEBUG_VARIABLE}: {what}")));
         (settings, complaints)
+    }
+
+    /// Applies a list of keys with their values. Returns what was wrong, and what would be right.
+    pub(crate) fn apply_list(&mut self, list: &str) -> Vec<String> {
+        let wrong = list.split(',').filter_map(|item| self.apply(item).err());
+        wrong.map(|complaint| format!("{complaint}; accepted: {}", accepted_keys())).collect()
     }
 
     /// Applies one item of the list. Later items win, as in Go. An empty one says nothing, so that a list may be
