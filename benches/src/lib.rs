@@ -5,18 +5,57 @@
 //! `workload peer procs metric value unit`. A tag at a metric's end, `ns_per_hop[park]`, says
 //! how it departs from the workload's definition.
 
+pub mod peers;
+
+mod cpus;
+mod figures;
+mod yields;
+
+pub use yields::{Crowd, Turns};
+
+use std::fmt;
 use std::fs;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
+use std::num::NonZeroUsize;
+use std::process;
 use std::time::{Duration, Instant};
 
-/// Which thread-locals the Gs have.
+/// Who runs the workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Those of the M that runs them.
-    Shared,
-    /// Their own.
-    Isolated,
+pub enum Peer {
+    /// pirn, whose Gs use the thread-locals of the M that runs them.
+    Pirn,
+    /// pirn, whose Gs have thread-locals of their own.
+    PirnIsolated,
+    /// OS threads, and crossbeam-channel.
+    Threads,
+    /// may: coroutines on stacks.
+    May,
+    /// tokio: async tasks.
+    Tokio,
+}
+
+impl Peer {
+    /// All of them.
+    pub const ALL: [Peer; 5] = [Peer::Pirn, Peer::PirnIsolated, Peer::Threads, Peer::May, Peer::Tokio];
+
+    /// The name under which the figures stand.
+    pub fn name(self) -> &'static str {
+        match self {
+            Peer::Pirn => "pirn",
+            Peer::PirnIsolated => "pirn-isolated",
+            Peer::Threads => "threads",
+            Peer::May => "may",
+            Peer::Tokio => "tokio",
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// One run of a program: what was asked for, and where its figures go.
@@ -24,57 +63,74 @@ pub enum Mode {
 pub struct Bench {
     /// Name of the workload.
     pub workload: String,
-    /// Number of Ps.
+    /// Who runs it.
+    pub peer: Peer,
+    /// Number of Ps, worker threads, or CPUs that threads may use. Only tokio may have none, which is its runtime of
+    /// the current thread.
     pub procs: usize,
-    /// Which thread-locals the Gs have.
-    pub mode: Mode,
-    n: Option<usize>,
+    n: Option<NonZeroUsize>,
 }
 
 impl Bench {
-    /// Reads `WORKLOAD [--procs P] [--n N] [--mode shared|isolated]`, in any order.
+    /// Reads `WORKLOAD [--procs P] [--n N] [--peer PEER] [--mode shared|isolated]`, in any order.
     ///
     /// # Errors
     ///
     /// Says which argument is wrong.
     pub fn from_args(mut args: impl Iterator<Item = String>) -> Result<Bench, String> {
-        let mut bench = Bench { workload: String::new(), procs: 2, mode: Mode::Shared, n: None };
+        let mut bench = Bench { workload: String::new(), peer: Peer::Pirn, procs: 2, n: None };
         while let Some(arg) = args.next() {
             if !arg.starts_with('-') {
                 bench.workload = arg;
                 continue;
             }
             let value = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
-            let number = || value.parse().map_err(|_| format!("{arg}: {value}?"));
+            let wrong = || format!("{arg}: {value}?");
             match (arg.as_str(), value.as_str()) {
-                ("--procs", _) => bench.procs = number()?,
-                ("--n", _) => bench.n = Some(number()?),
-                ("--mode", "shared") => bench.mode = Mode::Shared,
-                ("--mode", "isolated") => bench.mode = Mode::Isolated,
+                ("--procs", _) => bench.procs = value.parse().map_err(|_| wrong())?,
+                ("--n", _) => bench.n = Some(value.parse().map_err(|_| wrong())?),
+                ("--peer", name) => {
+                    bench.peer = Peer::ALL.into_iter().find(|peer| peer.name() == name).ok_or_else(wrong)?;
+                }
+                ("--mode", "shared") => bench.peer = Peer::Pirn,
+                ("--mode", "isolated") => bench.peer = Peer::PirnIsolated,
                 // Only the network workloads have a use for these.
                 ("--conns" | "--secs", _) => {}
                 _ => return Err(format!("unknown: {arg} {value}")),
             }
         }
-        Ok(bench)
-    }
-
-    /// The name under which the figures stand.
-    pub fn peer(&self) -> &'static str {
-        match self.mode {
-            Mode::Shared => "pirn",
-            Mode::Isolated => "pirn-isolated",
+        if bench.workload.is_empty() {
+            return Err("which workload?".into());
         }
+        if bench.procs == 0 && bench.peer != Peer::Tokio {
+            return Err(format!("{} needs a proc", bench.peer));
+        }
+        Ok(bench)
     }
 
     /// The size that was asked for, or else the workload's own.
     pub fn size(&self, default: usize) -> usize {
-        self.n.unwrap_or(default)
+        self.n.map_or(default, NonZeroUsize::get)
+    }
+
+    /// As [`size`](Self::size), and ends the process if that is more than the peer can do.
+    pub fn size_up_to(&self, most: usize, default: usize) -> usize {
+        let size = self.size(default);
+        if size > most {
+            eprintln!("peers: {} has {} with --n {most} at most", self.peer, self.workload);
+            process::exit(2);
+        }
+        size
+    }
+
+    /// A part of a tag that says the size, where it is this peer's own and not that of the definition.
+    pub fn size_tag(&self, own: usize, defined: usize) -> String {
+        if self.n.is_some() || own == defined { String::new() } else { format!("n={own}") }
     }
 
     /// Prints one figure, to four digits.
     pub fn figure(&self, metric: &str, value: f64, unit: &str) {
-        let (workload, peer, procs) = (&self.workload, self.peer(), self.procs);
+        let (workload, peer, procs) = (&self.workload, self.peer, self.procs);
         let magnitude = if value == 0.0 { 3.0 } else { value.abs().log10().floor() };
         let digits = (3.0 - magnitude).max(0.0) as usize;
         println!("{workload} {peer} {procs} {metric} {value:.digits$} {unit}");
@@ -104,12 +160,28 @@ pub struct Cost {
 
 /// Does `work` and says what it cost.
 pub fn measure<R>(work: impl FnOnce() -> R) -> (R, Cost) {
-    let cpu = cpu_time();
-    let start = Instant::now();
+    let clocks = Clocks::start();
     let result = work();
-    let wall = start.elapsed();
-    let cpu = cpu_time() - cpu;
-    (result, Cost { wall, cpu })
+    (result, clocks.stop())
+}
+
+/// Both clocks as they were.
+struct Clocks {
+    wall: Instant,
+    cpu: Duration,
+}
+
+impl Clocks {
+    fn start() -> Clocks {
+        let cpu = cpu_time();
+        Clocks { wall: Instant::now(), cpu }
+    }
+
+    /// What has passed on them.
+    fn stop(&self) -> Cost {
+        let wall = self.wall.elapsed();
+        Cost { wall, cpu: cpu_time() - self.cpu }
+    }
 }
 
 fn cpu_time() -> Duration {
@@ -130,6 +202,17 @@ pub fn ns(time: Duration) -> f64 {
 /// `time` in milliseconds.
 pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
+}
+
+/// `metric` with a tag of these parts, but for those that are empty.
+pub fn tagged(metric: &str, parts: &[&str]) -> String {
+    let parts: Vec<_> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() { metric.to_owned() } else { format!("{metric}[{}]", parts.join(",")) }
+}
+
+/// By how many nanoseconds a sleep of `asked` that began at `start` ends too late, now.
+pub fn late(start: Instant, asked: Duration) -> i64 {
+    start.elapsed().as_nanos() as i64 - asked.as_nanos() as i64
 }
 
 /// The value below which a share of `q` of the values lies.

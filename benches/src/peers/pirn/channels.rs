@@ -1,13 +1,13 @@
 //! The workloads over channels, as the other peers have them: unbuffered where nothing else is said.
 
 use super::joined;
+use crate::{Bench, Cost, job, measure, sum_below};
 use pirn::channel::{Receiver, Sender, after, bounded, never};
 use pirn::{JoinHandle, go, select};
-use pirn_benches::{Bench, Cost, measure, ns, sum_below};
 use std::hint::black_box;
 use std::time::Duration;
 
-pub(crate) fn pingpong(bench: &Bench) {
+pub(super) fn pingpong(bench: &Bench) {
     let n = bench.size(1_000_000);
     let run = |n: usize| {
         let (ping_in, pings) = bounded(0);
@@ -26,7 +26,7 @@ pub(crate) fn pingpong(bench: &Bench) {
     bench.each("roundtrip", n, measure(|| run(n)).1);
 }
 
-pub(crate) fn ring(bench: &Bench) {
+pub(super) fn ring(bench: &Bench) {
     const SIZE: usize = 503;
     let n = bench.size(2_000_000);
     let run = |n: usize| {
@@ -56,7 +56,7 @@ pub(crate) fn ring(bench: &Bench) {
 }
 
 /// From so many to so many, over one channel.
-pub(crate) fn stream(bench: &Bench, cap: usize, producers: usize, consumers: usize, default: usize) {
+pub(super) fn stream(bench: &Bench, cap: usize, producers: usize, consumers: usize, default: usize) {
     let n = bench.size(default);
     let run = |n: usize| {
         let (sender, receiver) = bounded(cap);
@@ -80,7 +80,7 @@ pub(crate) fn stream(bench: &Bench, cap: usize, producers: usize, consumers: usi
     bench.each("msg", n, measure(|| run(n)).1);
 }
 
-pub(crate) fn select4(bench: &Bench) {
+pub(super) fn select4(bench: &Bench) {
     let n = bench.size(1_000_000);
     let run = |n: usize| {
         let each = n / 4;
@@ -115,7 +115,7 @@ pub(crate) fn select4(bench: &Bench) {
     bench.each("msg", n, measure(|| run(n)).1);
 }
 
-pub(crate) fn select_nb(bench: &Bench) {
+pub(super) fn select_nb(bench: &Bench) {
     let n = bench.size(50_000_000);
     let (_one, first) = bounded::<u64>(0);
     let (_two, second) = bounded::<u64>(0);
@@ -147,7 +147,7 @@ pub(crate) fn select_nb(bench: &Bench) {
     bench.each("op_2ch", n, measure(|| two(n)).1);
 }
 
-pub(crate) fn select_timeout(bench: &Bench) {
+pub(super) fn select_timeout(bench: &Bench) {
     const LIMIT: Duration = Duration::from_secs(60);
     type Receive = fn(&Receiver<u64>) -> u64;
     let cases: [(&str, Receive); 3] = [
@@ -178,7 +178,7 @@ pub(crate) fn select_timeout(bench: &Bench) {
     }
 }
 
-pub(crate) fn sieve(bench: &Bench) {
+pub(super) fn sieve(bench: &Bench) {
     let primes = |count: usize| {
         let (sender, mut numbers) = bounded(0);
         go(move || (2_u64..).try_for_each(|n| sender.send(n)).ok());
@@ -196,11 +196,10 @@ pub(crate) fn sieve(bench: &Bench) {
     primes(100);
     let (last, cost) = measure(|| primes(n));
     assert!(n != 2500 || last == 22307, "{last}");
-    bench.figure("seconds", cost.wall.as_secs_f64(), "s");
-    bench.figure("cpu_seconds", cost.cpu.as_secs_f64(), "s");
+    bench.primes("", cost);
 }
 
-pub(crate) fn skynet(bench: &Bench) {
+pub(super) fn skynet(bench: &Bench) {
     fn node(parent: &Sender<u64>, number: u64, size: u64) {
         let sum = if size == 1 {
             number
@@ -224,14 +223,11 @@ pub(crate) fn skynet(bench: &Bench) {
         assert_eq!(sum, sum_below(n));
         cost
     };
-    bench.millis("ms_first", 1, run());
-    let cost = run();
-    bench.millis("ms", 1, cost);
-    bench.figure("ns_per_leaf", ns(cost.wall) / n as f64, "ns");
+    bench.tree(&[], n, [run(), run()]);
 }
 
 /// `job` of each number, by a pool of eight that is fed by a channel.
-pub(crate) fn pool(n: usize, job: fn(u64) -> u64) -> u64 {
+pub(super) fn pool(n: usize) -> u64 {
     let (jobs_in, jobs) = bounded(128);
     let workers: Vec<JoinHandle<u64>> = (0..8)
         .map(|_| {

@@ -1,0 +1,68 @@
+//! The peers: pirn, and what else one could use, each with every workload that it can do.
+//!
+//! # What lives here
+//!
+//! A folder for each peer, with the same workloads under the same names; `go/`, beside `src/`, is one more, and
+//! `PEERS.md` has the definitions. They share no code that runs a task, for each is to be written as its users would
+//! write it, but all that is not about tasks. `probe` is about none of them but about the machine; they all have it.
+//!
+//! # Invariants
+//!
+//! - A workload sets up its peer's runtime, and runs in a task of it. Where the main thread feeds or measures the
+//!   tasks, the workload says why.
+//! - It checks its results, so no work can be dropped or lost unseen.
+//! - What does not follow the definition has a tag that says how.
+
+mod may;
+mod pirn;
+mod probe;
+mod threads;
+mod tokio;
+
+use crate::{Bench, Peer};
+use std::panic;
+use std::process::{self, ExitCode};
+
+/// A workload's name, and what it does.
+pub type Workload = (&'static str, fn(&Bench));
+
+/// The workloads of a peer. Each is to be called once in a process, and by the main thread.
+pub fn workloads(peer: Peer) -> &'static [Workload] {
+    match peer {
+        Peer::Pirn | Peer::PirnIsolated => pirn::WORKLOADS,
+        Peer::Threads => threads::WORKLOADS,
+        Peer::May => may::WORKLOADS,
+        Peer::Tokio => tokio::WORKLOADS,
+    }
+}
+
+/// Runs what the command line asks for, and prints the figures. The exit code is 2 if the arguments are wrong, 3 if the
+/// peer has no such workload, 101 if something went wrong on the way.
+pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
+    let bench = match Bench::from_args(args) {
+        Ok(bench) => bench,
+        Err(text) => {
+            let peers = Peer::ALL.map(Peer::name).join("|");
+            eprintln!("peers: {text}\nusage: peers WORKLOAD [--procs P] [--n N] [--peer {peers}]");
+            return ExitCode::from(2);
+        }
+    };
+    let workloads = workloads(bench.peer);
+    let Some((_, workload)) = workloads.iter().find(|(name, _)| *name == bench.workload) else {
+        let names: Vec<_> = workloads.iter().map(|(name, _)| *name).collect();
+        eprintln!("peers: {} has no workload '{}', but {}", bench.peer, bench.workload, names.join(" "));
+        return ExitCode::from(3);
+    };
+    end_at_first_panic();
+    workload(&bench);
+    ExitCode::SUCCESS
+}
+
+/// A task that panics would leave those that wait for it waiting for ever.
+fn end_at_first_panic() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        print(info);
+        process::exit(101);
+    }));
+}

@@ -1,0 +1,154 @@
+//! pirn, in a G on `--procs` Ps.
+//!
+//! `pingpong` and `ring` are done twice: over channels, and by park and unpark (tag `[park]`), which is what channels
+//! are made of. `parked_mem` and `deepstack` park.
+
+mod channels;
+mod park;
+mod tasks;
+
+use super::Workload;
+use super::probe::probe;
+use crate::{Bench, Cost, Peer, measure};
+use pirn::{JoinHandle, Unparker, go};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+use std::sync::{Arc, OnceLock};
+
+pub(super) const WORKLOADS: &[Workload] = &[
+    ("probe", probe),
+    ("spawn_join", |bench| in_g(bench, tasks::spawn_join)),
+    ("spawn_join_handle", |bench| in_g(bench, tasks::spawn_join_handle)),
+    ("parked_mem", |bench| in_g(bench, tasks::parked_mem)),
+    ("yield1", |bench| in_g(bench, |bench| tasks::yields(bench, 2, 1_000_000))),
+    ("yield_many", |bench| in_g(bench, |bench| tasks::yields(bench, 1000, 5000))),
+    ("yield_n", |bench| in_g(bench, tasks::yield_n)),
+    ("pingpong", |bench| {
+        in_g(bench, |bench| {
+            channels::pingpong(bench);
+            park::pingpong(bench);
+        });
+    }),
+    ("ring", |bench| {
+        in_g(bench, |bench| {
+            channels::ring(bench);
+            park::ring(bench);
+        });
+    }),
+    ("spsc0", |bench| in_g(bench, |bench| channels::stream(bench, 0, 1, 1, 2_000_000))),
+    ("spsc128", |bench| in_g(bench, |bench| channels::stream(bench, 128, 1, 1, 4_000_000))),
+    ("mpsc128", |bench| in_g(bench, |bench| channels::stream(bench, 128, 4, 1, 4_000_000))),
+    ("mpmc128", |bench| in_g(bench, |bench| channels::stream(bench, 128, 4, 4, 4_000_000))),
+    ("select4", |bench| in_g(bench, channels::select4)),
+    ("select_nb", |bench| in_g(bench, channels::select_nb)),
+    ("select_timeout", |bench| in_g(bench, channels::select_timeout)),
+    ("sieve", |bench| in_g(bench, channels::sieve)),
+    ("skynet", |bench| in_g(bench, channels::skynet)),
+    ("timers", |bench| in_g(bench, |bench| tasks::timers(bench, 100_000))),
+    ("timers_10k", |bench| in_g(bench, |bench| tasks::timers(bench, 10_000))),
+    ("fib", |bench| in_g(bench, tasks::fib)),
+    ("cpu_map", |bench| in_g(bench, |bench| bench.jobs(bench.size(10_000), channels::pool))),
+    ("hog", |bench| in_g(bench, tasks::hog)),
+    ("blocking", |bench| in_g(bench, tasks::blocking)),
+    ("deepstack", |bench| in_g(bench, tasks::deepstack)),
+];
+
+/// Runs a workload in a G of the runtime that was asked for.
+fn in_g(bench: &Bench, workload: fn(&Bench)) {
+    let builder = pirn::Builder::new().procs(bench.procs);
+    let runtime = match bench.peer {
+        Peer::PirnIsolated => builder.build(),
+        // SAFETY: no workload has a thread-local's address or value over a call that may park.
+        _ => unsafe { builder.shared_thread_locals() }.build(),
+    };
+    match runtime {
+        Ok(runtime) => runtime.run(|| workload(bench)),
+        Err(error) => panic!("no runtime: {error}"),
+    }
+}
+
+/// A count that falls to nought, and the one G that waits for that.
+struct Countdown {
+    left: AtomicUsize,
+    waiter: Unparker,
+}
+
+impl Countdown {
+    /// Counts down from `n` for the G that calls.
+    fn new(n: usize) -> Self {
+        Countdown { left: AtomicUsize::new(n), waiter: Unparker::current() }
+    }
+
+    fn done(&self) {
+        if self.left.fetch_sub(1, AcqRel) == 1 {
+            self.waiter.unpark();
+        }
+    }
+
+    fn wait(&self) {
+        while self.left.load(Acquire) > 0 {
+            pirn::park();
+        }
+    }
+}
+
+/// A gate that `n` Gs wait at.
+struct Gate {
+    arrived: Countdown,
+    left: Countdown,
+    open: AtomicBool,
+    waiters: Vec<OnceLock<Unparker>>,
+}
+
+impl Gate {
+    /// A closed one. It is the caller who opens it.
+    fn new(n: usize) -> Arc<Self> {
+        Arc::new(Gate {
+            arrived: Countdown::new(n),
+            left: Countdown::new(n),
+            open: AtomicBool::new(false),
+            waiters: (0..n).map(|_| OnceLock::new()).collect(),
+        })
+    }
+
+    /// Starts a G for each place, which comes to it by `way`, and returns when all have arrived.
+    fn gather(self: &Arc<Self>, way: impl Fn(&Gate, usize) + Clone + Send + 'static) -> Cost {
+        let start_all = || {
+            for place in 0..self.waiters.len() {
+                let (gate, way) = (self.clone(), way.clone());
+                go(move || {
+                    way(&gate, place);
+                    gate.left.done();
+                });
+            }
+            self.arrived.wait();
+        };
+        measure(start_all).1
+    }
+
+    /// Waits at `place`, which nobody else uses.
+    fn pass(&self, place: usize) {
+        assert!(self.waiters[place].set(Unparker::current()).is_ok());
+        self.arrived.done();
+        while !self.open.load(Acquire) {
+            pirn::park();
+        }
+    }
+
+    /// Lets all go, once all have arrived.
+    fn open(&self) {
+        self.open.store(true, Release);
+        for waiter in &self.waiters {
+            waiter.get().expect("all have arrived").unpark();
+        }
+    }
+
+    /// Lets all go, and returns when all have left.
+    fn empty(&self) {
+        self.open();
+        self.left.wait();
+    }
+}
+
+fn joined<T>(handle: JoinHandle<T>) -> T {
+    handle.join().expect("no G panics")
+}

@@ -1,0 +1,76 @@
+//! OS threads, with crossbeam-channel, on the first `--procs` CPUs that the process may use.
+//!
+//! Sizes are smaller where a thread for each task makes those of the others senseless.
+
+mod channels;
+mod tasks;
+
+use super::Workload;
+use super::probe::probe;
+use crate::{Bench, cpus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::*};
+use std::thread::{self, JoinHandle, Thread};
+
+pub(super) const WORKLOADS: &[Workload] = &[
+    ("probe", probe),
+    ("spawn_join", |bench| on_cpus(bench, tasks::spawn_join)),
+    ("spawn_join_handle", |bench| on_cpus(bench, tasks::spawn_join_handle)),
+    ("parked_mem", |bench| on_cpus(bench, tasks::parked_mem)),
+    ("yield1", |bench| on_cpus(bench, |bench| tasks::yields(bench, 2, 500_000))),
+    ("yield_many", |bench| on_cpus(bench, |bench| tasks::yields(bench, 1000, 500))),
+    ("yield_n", |bench| on_cpus(bench, tasks::yield_n)),
+    ("pingpong", |bench| on_cpus(bench, channels::pingpong)),
+    ("ring", |bench| on_cpus(bench, channels::ring)),
+    ("spsc0", |bench| on_cpus(bench, |bench| channels::stream(bench, 0, 1, 1, 50_000))),
+    ("spsc128", |bench| on_cpus(bench, |bench| channels::stream(bench, 128, 1, 1, 4_000_000))),
+    ("mpsc128", |bench| on_cpus(bench, |bench| channels::stream(bench, 128, 4, 1, 4_000_000))),
+    ("mpmc128", |bench| on_cpus(bench, |bench| channels::stream(bench, 128, 4, 4, 4_000_000))),
+    ("select4", |bench| on_cpus(bench, channels::select4)),
+    ("select_nb", |bench| on_cpus(bench, channels::select_nb)),
+    ("select_timeout", |bench| on_cpus(bench, channels::select_timeout)),
+    ("sieve", |bench| on_cpus(bench, channels::sieve)),
+    ("timers", |bench| on_cpus(bench, |bench| tasks::timers(bench, &bench.size_tag(10_000, 100_000)))),
+    ("timers_10k", |bench| on_cpus(bench, |bench| tasks::timers(bench, ""))),
+    ("cpu_map", |bench| on_cpus(bench, |bench| bench.jobs(bench.size(10_000), channels::pool))),
+    ("hog", |bench| on_cpus(bench, tasks::hog)),
+    ("blocking", |bench| on_cpus(bench, tasks::blocking)),
+    ("deepstack", |bench| on_cpus(bench, tasks::deepstack)),
+];
+
+/// Runs a workload on so many CPUs.
+fn on_cpus(bench: &Bench, workload: fn(&Bench)) {
+    let mut cpus = cpus::allowed();
+    cpus.truncate(bench.procs);
+    cpus::confine(&cpus);
+    workload(bench);
+}
+
+/// A count that falls to nought, and the one thread that waits for that.
+struct Countdown {
+    left: AtomicUsize,
+    waiter: Thread,
+}
+
+impl Countdown {
+    /// Counts down from `n` for the thread that calls.
+    fn new(n: usize) -> Arc<Self> {
+        Arc::new(Countdown { left: AtomicUsize::new(n), waiter: thread::current() })
+    }
+
+    fn done(&self) {
+        if self.left.fetch_sub(1, AcqRel) == 1 {
+            self.waiter.unpark();
+        }
+    }
+
+    fn wait(&self) {
+        while self.left.load(Acquire) > 0 {
+            thread::park();
+        }
+    }
+}
+
+fn joined<T>(handle: JoinHandle<T>) -> T {
+    handle.join().expect("no thread panics")
+}

@@ -1,0 +1,166 @@
+//! Every workload of every Rust peer, as small as can be, as a program of its own: each has to print figures.
+
+use pirn_benches::Peer;
+use pirn_benches::peers::workloads;
+use std::collections::BTreeSet;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PEERS: &str = env!("CARGO_BIN_EXE_peers");
+const PEERS_PIRN: &str = env!("CARGO_BIN_EXE_peers-pirn");
+
+/// A size that takes some milliseconds.
+fn small(workload: &str) -> &'static str {
+    match workload {
+        "blocking" => "2",
+        "fib" => "6",
+        "probe" => "200",
+        "skynet" => "10",
+        "yield_n" => "100",
+        _ => "40",
+    }
+}
+
+/// Runs a program to its end, which has to come within half a minute.
+fn run(program: &str, args: &[&str]) -> Output {
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built with the tests");
+    let start = Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if start.elapsed() > Duration::from_secs(30) {
+            give_up(child, args);
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().expect("what it has printed")
+}
+
+fn give_up(mut child: Child, args: &[&str]) -> ! {
+    child.kill().expect("a child");
+    panic!("{args:?} hangs: {:?}", child.wait_with_output());
+}
+
+/// What is wrong with a line, which should be `workload peer procs metric value unit`; otherwise its value.
+fn value(line: &str, workload: &str, peer: &str, procs: &str) -> Result<f64, String> {
+    let words: Vec<_> = line.split(' ').collect();
+    let &[its_workload, its_peer, its_procs, metric, value, unit] = words.as_slice() else {
+        return Err(format!("not six words: {line}"));
+    };
+    if (its_workload, its_peer, its_procs) != (workload, peer, procs) {
+        return Err(format!("not of {workload} {peer} {procs}: {line}"));
+    }
+    let untagged = metric.split('[').next().unwrap_or_default();
+    if !untagged.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || metric.contains('[') != metric.ends_with(']')
+    {
+        return Err(format!("not a metric: {line}"));
+    }
+    if !["ns", "us", "ms", "s", "B", "count", "x"].contains(&unit) {
+        return Err(format!("not a unit: {line}"));
+    }
+    match value.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        _ => Err(format!("not a number: {line}")),
+    }
+}
+
+fn text(output: Output) -> String {
+    String::from_utf8(output.stdout).expect("figures are plain text")
+}
+
+fn check(peer: Peer, workload: &str, procs: &str) {
+    let args = ["--peer", peer.name(), workload, "--procs", procs, "--n", small(workload)];
+    let output = run(PEERS, &args);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    let text = text(output);
+    let values: Result<Vec<f64>, String> = text.lines().map(|line| value(line, workload, peer.name(), procs)).collect();
+    let values = values.unwrap_or_else(|wrong| panic!("{args:?}: {wrong}"));
+    assert!(values.iter().any(|value| *value > 0.0), "{args:?} prints nothing: {text}");
+}
+
+fn check_all(peer: Peer) {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    for (workload, _) in workloads(peer) {
+        // Nothing to hand a cache line to.
+        if *workload != "probe" || cpus > 1 {
+            check(peer, workload, "2");
+        }
+    }
+}
+
+#[test]
+fn pirn() {
+    check_all(Peer::Pirn);
+}
+
+#[test]
+fn pirn_isolated() {
+    check_all(Peer::PirnIsolated);
+}
+
+#[test]
+fn threads() {
+    check_all(Peer::Threads);
+}
+
+#[test]
+fn may() {
+    check_all(Peer::May);
+}
+
+#[test]
+fn tokio() {
+    check_all(Peer::Tokio);
+}
+
+#[test]
+fn one_proc_and_none() {
+    for peer in Peer::ALL {
+        check(peer, "yield_n", "1");
+        check(peer, "pingpong", "1");
+    }
+    check(Peer::Tokio, "yield_n", "0");
+    check(Peer::Tokio, "hog", "0");
+}
+
+#[test]
+fn what_is_not_there_is_3_and_what_is_wrong_is_2() {
+    for peer in Peer::ALL {
+        assert_eq!(run(PEERS, &["--peer", peer.name(), "knitting"]).status.code(), Some(3), "{peer}");
+    }
+    assert_eq!(run(PEERS, &["--peer", "threads", "skynet"]).status.code(), Some(3));
+    let wrong: [&[&str]; 6] = [
+        &[],
+        &["yield1", "--n"],
+        &["yield1", "--n", "0"],
+        &["yield1", "--peer", "erlang"],
+        &["yield1", "--procs", "0"],
+        &["yield_n", "--peer", "threads", "--n", "10001"],
+    ];
+    for args in wrong {
+        assert_eq!(run(PEERS, args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn peers_pirn_has_its_modes() {
+    for (mode, peer) in [("shared", "pirn"), ("isolated", "pirn-isolated")] {
+        let text = text(run(PEERS_PIRN, &["spawn_join_handle", "--mode", mode, "--n", "40"]));
+        assert!(text.starts_with(&format!("spawn_join_handle {peer} 2 ns_per_pair ")), "{text}");
+    }
+}
+
+#[test]
+fn go_has_what_pirn_has() {
+    let main = include_str!("../go/main.go");
+    let (_, table) = main.split_once("var workloads = ").expect("the table");
+    let (table, _) = table.split_once("\n}\n").expect("the end of it");
+    let of_go: BTreeSet<_> = table.split("{\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+    let of_pirn: BTreeSet<_> = workloads(Peer::Pirn).iter().map(|(name, _)| *name).collect();
+    assert_eq!(of_go, of_pirn);
+}
