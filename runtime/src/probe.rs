@@ -113,18 +113,6 @@ pub enum DeadlockReport {
     Abort,
 }
 
-/// Tells whoever listens that something has happened, by a `tracing` event under `pirn::sched`; compiled to nothing without
-/// the feature `tracing`, and a load and a branch without a subscriber. For code that runs on no M's own stack and in no
-/// section: the subscriber is the user's, and may do what it likes.
-macro_rules! event {
-    ($name:literal $(, $field:ident = $value:expr)* $(,)?) => {
-        #[cfg(feature = "tracing")]
-        tracing::trace!(name: $name, target: "pirn::sched", $($field = $value,)* $name);
-    };
-}
-
-pub(crate) use event;
-
 /// One line to the user's terminal that is not the program's own output.
 pub(crate) fn complain(line: &str) {
     crate::os::write_stderr(format!("{line}\n").as_bytes());

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{builder, child_case, eventually, runtime, scale, subprocess, wait_until_waiting};
+use common::{builder, child_case, eventually, runtime, scale, shares_thread_locals, subprocess, wait_until_waiting};
 use pirn_runtime::{GoBuilder, State, Unparker, blocking, go, lock_os_thread, park, scope, sleep, yield_now};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -143,6 +143,40 @@ fn dumps_lose_no_wake_up() {
     let dumps = dumper.join().expect("no panic");
     eprintln!("{dumps} Gs dumped during {} wake-ups", pairs.len() * turns);
     assert!(dumps > 0);
+}
+
+/// A dump borrows a free stack to work on. That of a G that has ended holds its thread-locals for the next one, at the top,
+/// and a dump wrote over them: a review found it.
+#[test]
+fn a_dump_spares_the_thread_locals_of_free_stacks() {
+    thread_local! {
+        static MINE: std::cell::RefCell<Vec<usize>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let rt = runtime(2);
+    let use_them = || {
+        let gs: Vec<_> = (0..300)
+            .map(|i| {
+                rt.go(move || {
+                    MINE.with_borrow_mut(|mine| mine.extend(0..i));
+                    yield_now();
+                    sleep(Duration::from_millis(1));
+                    shares_thread_locals() || MINE.with_borrow(|mine| mine.len() == i)
+                })
+            })
+            .collect();
+        assert!(gs.into_iter().all(|g| g.join().expect("no panic")));
+    };
+    for _ in 0..3 {
+        use_them();
+        let parked = rt.go(park);
+        wait_until_waiting(&rt.handle(), parked.id());
+        // The free stacks go from the Ps to where a dump finds them.
+        std::thread::sleep(Duration::from_millis(1200));
+        for _ in 0..50 {
+            assert!(rt.dump().contains("[park"));
+        }
+    }
+    use_them();
 }
 
 /// What is left when a runtime ends is named, with the line where it waits; and what blocks its thread for long.

@@ -160,11 +160,11 @@ impl Builder {
             return invalid(format!("Builder::debug: {}", wrong.join("; ")));
         }
         process::prepare()?;
+        let trace = settings.schedtrace_ms.map(|period_ms| Trace { period_ms, printer: printer(&settings) });
+        let setup = self.setup(&settings)?;
         if settings.dumps_on_signal {
             count_quits()?;
         }
-        let trace = settings.schedtrace_ms.map(|period_ms| Trace { period_ms, printer: printer(&settings) });
-        let setup = self.setup(&settings)?;
         let shared = Shared::new(setup);
         shared.start_first()?;
         match sysmon::start(&shared, trace) {

@@ -166,6 +166,7 @@ impl Drop for Runtime {
         // A G drops its own runtime: somebody else waits for the end.
         let Some(sysmon) = self.sysmon.take() else { return };
         let shared = self.shared.clone();
+        self.shared.dump_on_exit();
         self.shared.begin_closing();
         let name = format!("{}-shutdown", shared.setup.name);
         let waiting = std::thread::Builder::new().name(name).spawn(move || shared.shut_down(sysmon, DROP_TIMEOUT_NS));

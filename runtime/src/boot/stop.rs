@@ -55,7 +55,7 @@ impl Shared {
     }
 
     /// Says what the Gs do that the runtime ends with: they may have been forgotten.
-    fn dump_on_exit(&self) {
+    pub(super) fn dump_on_exit(&self) {
         if !self.setup.dumps_on_exit || self.live_gs() == 0 || self.is_closing() {
             return;
         }

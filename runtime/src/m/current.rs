@@ -45,12 +45,13 @@ pub(crate) fn off_duty<R>(callback: impl FnOnce() -> R) -> R {
     result
 }
 
-/// As [`event`](crate::probe::event), for code of the scheduler itself, which is in the middle of something: the subscriber's panics end here, and
-/// what would park it blocks the thread.
-macro_rules! inner_event {
+/// Tells whoever listens that something has happened, by a `tracing` event under `pirn::sched`; compiled to nothing without
+/// the feature `tracing`, and a load and a branch without a subscriber. The subscriber is the user's code in the middle of
+/// the runtime's: what would park it blocks the thread, and its panics end here, or what is half done would stay so.
+macro_rules! event {
     ($name:literal $(, $field:ident = $value:expr)* $(,)?) => {
         #[cfg(feature = "tracing")]
-        if tracing::enabled!(target: "pirn::sched", tracing::Level::TRACE) {
+        if tracing::level_enabled!(tracing::Level::TRACE) {
             let tell = || tracing::trace!(name: $name, target: "pirn::sched", $($field = $value,)* $name);
             // What a subscriber panics with has been printed.
             $crate::m::current::off_duty(|| drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell))));
@@ -58,4 +59,12 @@ macro_rules! inner_event {
     };
 }
 
-pub(crate) use inner_event;
+pub(crate) use event;
+
+/// Whether somebody listens to events.
+#[cfg(feature = "tracing")]
+pub(crate) fn is_heard() -> bool {
+    let asks = || tracing::enabled!(target: "pirn::sched", tracing::Level::TRACE);
+    tracing::level_enabled!(tracing::Level::TRACE)
+        && off_duty(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(asks)).unwrap_or(false))
+}

@@ -28,7 +28,7 @@ pub(crate) fn describe_blocked(shared: &Shared, m: &M, g: u64, since_ns: u64) ->
     let blocked_for = Duration::from_millis(now_ns().saturating_sub(since_ns) / 1_000_000);
     let mut text = seen.public.head("syscall", &format!(", on M{} for {blocked_for:?}", m.id));
     text.push_str(":\n");
-    match Traces::of_thread(m.tid()) {
+    match Traces::of_thread(m.tid(), seen.g) {
         Some(frames) => Traces::new().write(&frames, &mut text),
         None => text.push_str("(no stack: the thread does not answer)\n"),
     }

@@ -72,10 +72,12 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
     let local_queues: Vec<usize> = ps.iter().map(|p| p.queue_len()).collect();
     let next = ps.iter().filter(|p| p.next_id().is_some()).count();
     let runnable = global_queue + stalled + local_queues.iter().sum::<usize>() + next;
-    let goroutines = shared.live_gs() as usize;
+    // The ended ones first, so that both only grow.
+    let ends = shared.ended_gs();
+    let spawns = shared.spawned_gs();
+    let goroutines = spawns.saturating_sub(ends) as usize;
     let counts = || ps.iter().map(|p| p.counts());
     let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-    let ends = shared.ended_gs();
     Metrics {
         procs: ps.len(),
         idle_procs: shared.idle.idle_ps() as usize,
@@ -92,7 +94,7 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
         timers: ps.iter().map(|p| p.timers.len()).sum(),
         stacks: slots_out(),
         stack_bytes: resident_bytes(),
-        spawns: ends + goroutines as u64,
+        spawns,
         ends,
         parks: read(&shared.foreign_parks) + counts().map(|c| c.parks).sum::<u64>(),
         readies: read(&shared.foreign_readies) + counts().map(|c| c.readies).sum::<u64>(),

@@ -7,12 +7,13 @@
 
 use crate::coro::Tracer;
 use crate::g::{G, Runnable, Unparked};
-use crate::locals;
+use crate::locals::{Locals, with_block};
 use crate::os::{Frame, frames_of, unwind};
 use crate::sched::Shared;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// So many frames at most; the outermost are left out.
 const FRAMES_MAX: usize = 100;
@@ -36,10 +37,15 @@ struct Symbol {
 impl Traces {
     pub(super) fn new() -> Traces {
         // Without memory for a stack to work on, parked Gs have no traces.
-        let tracer = Cache::new().take(Class::DEFAULT).ok().map(|slot| {
+        let tracer = Cache::new().take(Class::DEFAULT).ok().and_then(|slot| {
+            // A slot that Gs have used may hold a block of thread-locals at its top, for the next one.
+            let Ok((room_bytes, _)) = Locals::Shared.room_for(&slot) else {
+                Cache::new().give(slot);
+                return None;
+            };
             // SAFETY: the tracer is the only user of the slot until it is dropped, and uses it only while it traces.
-            let stack = unsafe { GStack::on(&slot, 0) };
-            (Tracer::new(stack, FRAMES_MAX), slot)
+            let stack = unsafe { GStack::on(&slot, room_bytes) };
+            Some((Tracer::new(stack, FRAMES_MAX), slot))
         });
         Traces { tracer, names: HashMap::new() }
     }
@@ -57,11 +63,12 @@ impl Traces {
         match g.block.get() {
             None => coro.trace(tracer),
             // SAFETY: the G is owned, so the block is loaded nowhere else; tracing uses no thread-local of the caller's.
-            Some(block) => unsafe { locals::with_block(block, || coro.trace(tracer)) },
+            Some(block) => unsafe { with_block(block, || coro.trace(tracer)) },
         }
         // SAFETY: as above.
         let on_its_stack = unsafe { &*g.slot.get() }.as_ref().map(|slot| within(slot.range(), &tracer.frames));
         if !g.word.commit_park(id) {
+            shared.foreign_readies.fetch_add(1, Ordering::Relaxed);
             shared.inject_foreign(runnable);
         }
         on_its_stack
@@ -78,12 +85,12 @@ impl Traces {
         unsafe { &*g.slot.get() }.as_ref().map(|slot| within(slot.range(), &frames))
     }
 
-    /// The trace of the G that blocks the thread `tid`. Its stack is the one that the innermost frame is on.
-    pub(super) fn of_thread(tid: i32) -> Option<Vec<Frame>> {
+    /// The trace of `g`, which blocks the thread `tid`; none if the thread is somewhere else by now.
+    pub(super) fn of_thread(tid: i32, g: &'static G) -> Option<Vec<Frame>> {
         let frames = frames_of(tid)?;
         // Before it come those of the signal handler, on a stack that is no G's.
-        let slot = frames.iter().find_map(|frame| slot_of(frame.sp))?;
-        Some(within(slot, &frames))
+        let (range, owner) = frames.iter().find_map(|frame| slot_of(frame.sp))?;
+        std::ptr::eq(owner.cast(), g).then(|| within(range, &frames))
     }
 
     /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, but for the

@@ -14,7 +14,8 @@
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
 //! - clock and threads: [`now_ns`], [`set_timer_slack_ns`], [`prefetch`], [`thread_id`], [`thread_cpu_ns`],
 //!   [`thread_sleeps`], [`thread_count`];
-//! - stack traces: [`unwind`], [`frames_of`], [`Frame`]; SIGQUIT: [`count_quits`], [`quits`].
+//! - stack traces: [`unwind`], [`frames_of`], [`Frame`]; SIGQUIT: [`count_quits`], [`answer_quits`],
+//!   [`quits`].
 //!
 //! # Who may come in
 //!

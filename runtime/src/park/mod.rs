@@ -19,9 +19,9 @@ pub(crate) mod waiter;
 pub(crate) use on_g::{checkpoint, give_way, in_closing, yield_on_g};
 
 use crate::g::{G, Runnable, Unparked};
-use crate::m::current;
+use crate::m::current::{self, event};
 use crate::os::now_ns;
-use crate::probe::{WaitReason, event};
+use crate::probe::WaitReason;
 use crate::sched;
 use crate::timers::Action;
 use std::fmt;
@@ -199,9 +199,9 @@ impl Unparker {
 #[inline(never)]
 pub(crate) fn unpark_g(g: &'static G, id: u64) {
     if g.word.unpark(id) == Unparked::Claimed {
-        event!("ready", g = id);
         // SAFETY: it has just been claimed (g I2).
         sched::ready::ready(unsafe { Runnable::own(g) });
+        event!("ready", g = id);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::coro::Suspend;
 use crate::g::G;
+use crate::m::current::event;
 use crate::m::{M, current, is_any_asked};
-use crate::probe::{WaitReason, event};
+use crate::probe::WaitReason;
 use crate::sched::Shared;
 use crate::shut_down::ShutDown;
 use std::sync::atomic::Ordering;

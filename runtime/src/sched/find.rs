@@ -4,7 +4,7 @@ use super::shared::{Queues, Shared};
 use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, M_KEPT_NS, SEARCH_NS};
 use crate::g::Runnable;
 use crate::m::M;
-use crate::m::current::inner_event;
+use crate::m::current::event;
 use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ impl Shared {
         (0..n).map(|i| &self.ps[(first + i) % n]).filter(|victim| victim.id != p.id && victim.has_queued()).find_map(
             |victim| {
                 let stolen = p.steal_from(victim)?;
-                inner_event!("steal", p = p.id, from = victim.id);
+                event!("steal", p = p.id, from = victim.id);
                 Some(stolen)
             },
         )

@@ -10,7 +10,7 @@
 
 use super::shared::{Entered, Queues, Shared};
 use crate::m::M;
-use crate::m::current::inner_event;
+use crate::m::current::event;
 use crate::os::now_ns;
 use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
@@ -26,7 +26,7 @@ impl Shared {
         m.set_p(ptr::null());
         m.note_lost(p, now_ns());
         drop(borrowed);
-        inner_event!("hand_off", p = p.id, m = m.id, why = "retake");
+        event!("hand_off", p = p.id, m = m.id, why = "retake");
         // SAFETY: it has just been taken from its only holder.
         self.hand_on(unsafe { OwnedP::of(p) });
         true
@@ -38,7 +38,7 @@ impl Shared {
         let Some(p) = (unsafe { m.p() }) else { return };
         m.set_p(ptr::null());
         m.note_lost(&p, now_ns());
-        inner_event!("hand_off", p = p.id, m = m.id, why = "given up");
+        event!("hand_off", p = p.id, m = m.id, why = "given up");
         self.hand_on(p);
     }
 

@@ -4,7 +4,7 @@ use super::shared::Shared;
 use crate::coro::{Coro, Outcome, Suspend, WayOut};
 use crate::g::{G, Runnable, give_free};
 use crate::locals;
-use crate::m::current::inner_event;
+use crate::m::current::event;
 use crate::m::{M, current};
 use crate::os;
 use crate::p::OwnedP;
@@ -24,11 +24,11 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
         complain(&format!("pirn: no alternate stack for signals: {e}; stack overflows will not be named"))
     });
     run_hook(shared.setup.on_start.as_deref());
-    inner_event!("m_start", m = m.id);
+    event!("m_start", m = m.id);
     if catch_unwind(AssertUnwindSafe(|| shared.run(m))).is_err() {
         fatal("an M of the scheduler panicked");
     }
-    inner_event!("m_stop", m = m.id);
+    event!("m_stop", m = m.id);
     run_hook(shared.setup.on_stop.as_deref());
     drop(alt_stack);
     current::set_machine(ptr::null());
@@ -329,7 +329,7 @@ impl Growth {
     fn begin(g: &'static G) -> Growth {
         Growth {
             #[cfg(feature = "tracing")]
-            before: tracing::enabled!(target: "pirn::sched", tracing::Level::TRACE).then(|| committed(g)),
+            before: current::is_heard().then(|| committed(g)),
         }
     }
 
@@ -340,7 +340,7 @@ impl Growth {
         if let Some(before) = self.before {
             let bytes = committed(g);
             if bytes > before {
-                inner_event!("stack_growth", g = g.id(), from_bytes = before, to_bytes = bytes);
+                event!("stack_growth", g = g.id(), from_bytes = before, to_bytes = bytes);
             }
         }
     }

@@ -226,8 +226,12 @@ impl Shared {
         // The ended ones first: each of them was counted as started before, so the difference is never too small to
         // be true at some moment in between, and 0 means 0 once no G can be started any more.
         let retired = self.ended_gs();
-        let spawned: u64 = self.foreign_spawned.load(Ordering::SeqCst) + self.ps.iter().map(P::spawned).sum::<u64>();
-        spawned.saturating_sub(retired)
+        self.spawned_gs().saturating_sub(retired)
+    }
+
+    /// How many Gs have been started.
+    pub(crate) fn spawned_gs(&self) -> u64 {
+        self.foreign_spawned.load(Ordering::SeqCst) + self.ps.iter().map(P::spawned).sum::<u64>()
     }
 
     /// How many Gs have ended.

@@ -3,7 +3,7 @@
 use super::keeper::Tell;
 use super::shared::{Entered, Shared};
 use crate::g::{G, Runnable, Unparked};
-use crate::m::current::inner_event;
+use crate::m::current::event;
 use crate::p::{OwnedP, P};
 use crate::probe::Status;
 use crate::timers::{Action, TimerKey};
@@ -86,7 +86,7 @@ impl Shared {
         }
         g.set_status(Status::Runnable);
         p.count_ready();
-        inner_event!("ready", g = id);
+        event!("ready", g = id);
         // SAFETY: it has just been claimed.
         let g = unsafe { Runnable::own(g) };
         if let Err(g) = p.push(g) {

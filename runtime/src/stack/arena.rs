@@ -374,12 +374,13 @@ impl Arena {
     }
 }
 
-/// The usable part of the slot that `address` lies in, from the lowest address to the highest.
-pub(crate) fn slot_of(address: usize) -> Option<(usize, usize)> {
+/// The usable part of the slot that `address` lies in, from the lowest address to the highest, and whose it is.
+pub(crate) fn slot_of(address: usize) -> Option<((usize, usize), *const ())> {
     let arena = Arena::find(address)?;
     let (index, _) = arena.place_of(address)?;
     let start = arena.slot_start(index);
-    Some((start + arena.class().guard_bytes(), start + arena.class().size_bytes()))
+    let range = (start + arena.class().guard_bytes(), start + arena.class().size_bytes());
+    Some((range, arena.record(index).owner.load(Ordering::Acquire)))
 }
 
 /// How many slots are in use, or in some P's cache, in all classes.

@@ -20,7 +20,7 @@ mod watch;
 use crate::config::{SCAVENGE_NS, SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
 use crate::m::M;
 use crate::observe::{self, Printer};
-use crate::os::{quits, set_timer_slack_ns, thread_id, write_stderr};
+use crate::os::{answer_quits, quits, set_timer_slack_ns, thread_id, write_stderr};
 use crate::p::{OwnedP, P};
 use crate::probe::fatal;
 use crate::sched::Shared;
@@ -72,7 +72,7 @@ pub(crate) fn start(shared: &Arc<Shared>, mut trace: Option<Trace>) -> io::Resul
         idle_rounds: 0,
         stalled_since_ns: NEVER,
         stalls_before: 0,
-        exhausted_since_ns: NEVER,
+        exhausted: Exhausted { slices: 0, since_ns: shared.began_ns, looks: 0 },
     };
     let thread = thread::Builder::new().name(format!("{}-sysmon", shared.setup.name)).spawn(|| watch.run())?;
     Ok(Sysmon { thread, stop })
@@ -100,8 +100,17 @@ const STALLS_MAX: u64 = 20;
 /// SIGQUITs are looked for so often, if they are to be answered: a signal handler may not wake a thread.
 const ANSWER_NS: u64 = 100_000_000;
 
-/// How long work may wait for an M when there can be none.
+/// How long work may wait for an M when there can be none, and at how many looks that must have been so: on a busy machine
+/// much time may pass between two.
 const EXHAUSTED_MAX_NS: u64 = 100_000_000;
+const EXHAUSTED_LOOKS: u32 = 20;
+
+/// Since when work waits for an M, there can be none, and no slice has begun.
+struct Exhausted {
+    slices: u64,
+    since_ns: u64,
+    looks: u32,
+}
 
 struct Watchman {
     shared: Arc<Shared>,
@@ -115,8 +124,7 @@ struct Watchman {
     /// Since when all Gs that live wait for stacks, and how often one had found none until then.
     stalled_since_ns: u64,
     stalls_before: u64,
-    /// Since when work waits for an M and there can be none.
-    exhausted_since_ns: u64,
+    exhausted: Exhausted,
     deadlock: Deadlock,
     /// How many SIGQUITs have been answered.
     quits: u32,
@@ -127,6 +135,9 @@ impl Watchman {
         // It is set once: this is the only sysmon of that runtime.
         let _ = self.shared.sysmon.set(thread::current());
         self.shared.sysmon_tid.store(thread_id(), Ordering::Relaxed);
+        if self.shared.setup.dumps_on_signal {
+            answer_quits(true);
+        }
         // Else every pause is 50 us too long.
         set_timer_slack_ns(1);
         while !self.stop.load(Ordering::Acquire) {
@@ -140,6 +151,9 @@ impl Watchman {
             self.pause(now, busy, &looked);
         }
         self.watch.stop();
+        if self.shared.setup.dumps_on_signal {
+            answer_quits(false);
+        }
     }
 
     fn print(&mut self, now: u64) {
@@ -204,12 +218,14 @@ impl Watchman {
     fn see_whether_exhausted(&mut self, now: u64) {
         let shared = &*self.shared;
         let waits = shared.idle.idle_ps() > 0 && (shared.has_visible_work() || shared.earliest_ns() <= now);
-        if !waits || !shared.is_exhausted() {
-            self.exhausted_since_ns = NEVER;
-        } else if self.exhausted_since_ns == NEVER {
-            self.exhausted_since_ns = now;
-        } else if now - self.exhausted_since_ns > EXHAUSTED_MAX_NS {
-            self.shared.exhausted();
+        let slices = shared.ps.iter().map(P::schedtick).sum();
+        let goes_on = std::mem::replace(&mut self.exhausted.slices, slices) != slices;
+        if goes_on || !waits || !shared.is_exhausted() {
+            self.exhausted = Exhausted { slices, since_ns: now, looks: 0 };
+        }
+        self.exhausted.looks += 1;
+        if now - self.exhausted.since_ns > EXHAUSTED_MAX_NS && self.exhausted.looks > EXHAUSTED_LOOKS {
+            shared.exhausted();
         }
     }
 

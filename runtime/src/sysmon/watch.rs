@@ -207,8 +207,8 @@ impl Watch {
         self.computing = 0;
         self.adrift.retain_mut(|adrift| {
             let m = &adrift.m;
-            // With a callback of the user's under way an M seems to have no G.
-            let is_off_duty = m.g().is_none() && m.section.is_inside();
+            // While its subscriber is told of something an M seems to have no G; an idle one is in the runtime.
+            let is_off_duty = m.g().is_none() && !m.section.is_inside();
             if !m.p_ptr().is_null() || !is_off_duty && m.g().is_none_or(|g| g.id() != adrift.g) {
                 return false;
             }
@@ -245,8 +245,8 @@ impl Watch {
 
 /// Reports a G that blocks its thread, once.
 fn name_blocker(shared: &Shared, adrift: &Adrift) {
-    let is_reported = adrift.m.g().is_none_or(|g| g.is_reported.swap(true, Ordering::Relaxed));
-    if is_reported {
+    let Some(g) = adrift.m.g().filter(|g| g.id() == adrift.g) else { return };
+    if g.is_reported.swap(true, Ordering::Relaxed) {
         return;
     }
     let Some(text) = describe_blocked(shared, &adrift.m, adrift.g, adrift.since_ns) else { return };

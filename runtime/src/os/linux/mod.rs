@@ -19,4 +19,4 @@ pub(crate) use thread::{
     thread_id, thread_sleeps,
 };
 pub(crate) use tls::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};
-pub(crate) use unwind::{Frame, count_quits, frames_of, quits, unwind};
+pub(crate) use unwind::{Frame, answer_quits, count_quits, frames_of, quits, unwind};

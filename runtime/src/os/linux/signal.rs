@@ -73,7 +73,7 @@ pub(super) fn set_action(signal: libc::c_int, action: &libc::sigaction) -> io::R
 }
 
 /// `SIG_DFL` with no flags and an empty mask.
-fn default_action() -> libc::sigaction {
+pub(super) fn default_action() -> libc::sigaction {
     // SAFETY: sigaction is a plain C struct, and all zeros is SIG_DFL, no flags, empty mask.
     unsafe { mem::zeroed() }
 }

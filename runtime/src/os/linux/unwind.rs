@@ -1,12 +1,11 @@
 //! Stack traces: of the calling code, and of a thread that does not answer.
 
-use super::signal::{earlier_action, pass_on, set_action};
+use super::signal::{default_action, earlier_action, pass_on, set_action};
 use super::thread::thread_id;
 use std::io;
-use std::mem;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A place in the code, and the stack pointer there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,23 +28,27 @@ const SIGNAL: libc::c_int = libc::SIGURG;
 const FRAMES_MAX: usize = 64;
 /// How long a thread may take to answer. One that is deep in the kernel, or blocks the signal, does not.
 const ANSWER_MAX: Duration = Duration::from_millis(20);
+/// How long one that has begun to answer may take.
+const GIVE_UP: Duration = Duration::from_secs(1);
 
-const IDLE: u32 = 0;
-const ASKED: u32 = 1;
-const ANSWERING: u32 = 2;
-const ANSWERED: u32 = 3;
+const IDLE: u64 = 0;
+const ANSWERING: u64 = 1;
+const ANSWERED: u64 = 2;
+
+/// The thread `tid` is asked. In one word, so that a late handler does not answer the next question.
+fn asked(tid: i32) -> u64 {
+    u64::from(tid.unsigned_abs()) << 2 | 3
+}
 
 /// The one question that is open: the asker waits until it is answered, or takes it back.
 struct Question {
-    state: AtomicU32,
-    tid: AtomicI32,
+    state: AtomicU64,
     len: AtomicUsize,
     frames: [[AtomicUsize; 2]; FRAMES_MAX],
 }
 
 static QUESTION: Question = Question {
-    state: AtomicU32::new(IDLE),
-    tid: AtomicI32::new(0),
+    state: AtomicU64::new(IDLE),
     len: AtomicUsize::new(0),
     frames: [const { [AtomicUsize::new(0), AtomicUsize::new(0)] }; FRAMES_MAX],
 };
@@ -59,8 +62,10 @@ pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
     static ASKERS: Mutex<()> = Mutex::new(());
     let _alone = ASKERS.lock().unwrap_or_else(|e| e.into_inner());
     install().ok()?;
-    QUESTION.tid.store(tid, Ordering::Relaxed);
-    QUESTION.state.store(ASKED, Ordering::Release);
+    if QUESTION.state.compare_exchange(IDLE, asked(tid), Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        // Somebody has begun to answer and has never ended.
+        return None;
+    }
     let process = std::process::id();
     // SAFETY: a signal with a handler, to a thread of this process; if there is none it fails.
     let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, tid, SIGNAL) } == 0;
@@ -71,12 +76,16 @@ pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
         }
         std::thread::sleep(pause);
     }
-    let taken_back = QUESTION.state.compare_exchange(ASKED, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok();
+    let taken_back = QUESTION.state.compare_exchange(asked(tid), IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok();
     if taken_back {
         return None;
     }
-    // It has begun, and it waits for nothing.
+    // It has begun, so it does not take long, unless the loader is in its way: then nobody is asked any more.
+    let began = Instant::now();
     while QUESTION.state.load(Ordering::Acquire) != ANSWERED {
+        if began.elapsed() > GIVE_UP {
+            return None;
+        }
         std::thread::sleep(pause);
     }
     let len = QUESTION.len.load(Ordering::Relaxed);
@@ -94,8 +103,7 @@ fn install() -> io::Result<()> {
     if EARLIER.set(earlier).is_err() {
         return Ok(());
     }
-    // SAFETY: all zeros is no flags and an empty mask.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    let mut action = default_action();
     action.sa_sigaction = on_question as extern "C" fn(_, _, _) as usize;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
     set_action(SIGNAL, &action)
@@ -103,8 +111,8 @@ fn install() -> io::Result<()> {
 
 /// The handler: on the alternate stack of the M that was asked.
 extern "C" fn on_question(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let is_for_us = QUESTION.tid.load(Ordering::Relaxed) == thread_id()
-        && QUESTION.state.compare_exchange(ASKED, ANSWERING, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    let mine = asked(thread_id());
+    let is_for_us = QUESTION.state.compare_exchange(mine, ANSWERING, Ordering::Acquire, Ordering::Relaxed).is_ok();
     if !is_for_us {
         if let Some(earlier) = EARLIER.get()
             && !matches!(earlier.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
@@ -132,22 +140,41 @@ extern "C" fn on_question(signal: libc::c_int, info: *mut libc::siginfo_t, conte
     }
 }
 
-/// How many SIGQUITs there were since [`count_quits`].
+/// How many SIGQUITs there were, and how many answer them.
 static QUITS: AtomicU32 = AtomicU32::new(0);
+static ANSWERERS: AtomicU32 = AtomicU32::new(0);
 
-/// From now on SIGQUIT is counted, instead of what happened before.
+/// From now on SIGQUIT is counted, instead of what happened before; with nobody to answer it does what it does by default.
+/// Only the first call does something.
 ///
 /// # Errors
 /// What the kernel answers.
 pub(crate) fn count_quits() -> io::Result<()> {
-    extern "C" fn on_quit(_: libc::c_int) {
+    extern "C" fn on_quit(signal: libc::c_int) {
+        if ANSWERERS.load(Ordering::Relaxed) == 0 {
+            let _ = set_action(signal, &default_action());
+            // SAFETY: raise is signal-safe. It comes when this returns.
+            let _ = unsafe { libc::raise(signal) };
+        }
         QUITS.fetch_add(1, Ordering::Relaxed);
     }
-    // SAFETY: all zeros is no flags and an empty mask.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    if INSTALLED.set(()).is_err() {
+        return Ok(());
+    }
+    let mut action = default_action();
     action.sa_sigaction = on_quit as extern "C" fn(_) as usize;
     action.sa_flags = libc::SA_ONSTACK | libc::SA_RESTART;
     set_action(libc::SIGQUIT, &action)
+}
+
+/// Somebody begins to answer SIGQUITs, or ends.
+pub(crate) fn answer_quits(begins: bool) {
+    if begins {
+        ANSWERERS.fetch_add(1, Ordering::Relaxed);
+    } else {
+        ANSWERERS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How many SIGQUITs have been counted.
