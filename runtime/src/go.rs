@@ -391,7 +391,7 @@ pub(crate) fn drop_result<T>(result: Outcome<T>) -> bool {
 /// ```
 /// pirn_runtime::yield_now();
 /// ```
-#[inline]
+#[inline(always)]
 pub fn yield_now() {
     match current_g() {
         Some(g) => yield_on_g(g, Suspend::Yield),

@@ -72,7 +72,7 @@ fn unwind(g: &'static G) {
 }
 
 /// Lets others run; the caller goes to the end of the local queue, or of the global one.
-#[inline]
+#[inline(always)]
 pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
     // SAFETY: `g` is the caller, so its runtime is there.
     if !alone(unsafe { g.shared() }) {
@@ -84,7 +84,7 @@ pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
 }
 
 /// Lets others run. It does not unwind, whatever happens to the runtime.
-#[inline]
+#[inline(always)]
 pub(crate) fn give_way(g: &'static G, what: Suspend) {
     if stays(g) {
         return suspend_locked(g, what);

@@ -50,15 +50,16 @@ impl CpuClock {
         (before.looked_ns != 0).then(|| (cpu_ns.saturating_sub(before.cpu_ns), now_ns - before.looked_ns))
     }
 
-    /// Whether the thread sleeps in the kernel. One that has computed since the last look is not asked for: that is the
-    /// dear part.
-    fn says_asleep(&mut self, tid: i32, now_ns: u64) -> bool {
+    /// Whether the thread sleeps in the kernel, and has not computed since the last look. One that has computed nearly all
+    /// the time is not asked for: that is the dear part.
+    fn says_asleep(&mut self, tid: i32, now_ns: u64) -> (bool, bool) {
         let computed = self.read(tid, now_ns);
-        if computed.is_some_and(|(cpu_ns, _)| cpu_ns > 0) {
-            return false;
+        if computed.is_some_and(|(cpu_ns, ns)| cpu_ns > ns - ns / 8) {
+            return (false, false);
         }
+        let rested = computed.is_some_and(|(cpu_ns, _)| cpu_ns == 0);
         // Without procfs, what has not computed at all is taken to be asleep.
-        thread_sleeps(tid).unwrap_or(computed.is_some())
+        (thread_sleeps(tid).unwrap_or(rested), rested)
     }
 }
 
@@ -141,11 +142,12 @@ impl Watch {
         let (picks, holder) = (p.picks(), p.holder());
         if (picks, holder) != (slice.picks, slice.holder) {
             let m = slice.m.take().filter(|m| m.id == holder);
-            *slice =
-                Slice { picks, holder, m, since_ns: now_ns, cpu: CpuClock::default(), was_asleep: false, asked: false };
+            let cpu = if m.is_some() { std::mem::take(&mut slice.cpu) } else { CpuClock::default() };
+            *slice = Slice { picks, holder, m, since_ns: now_ns, cpu, was_asleep: false, asked: false };
             looked.is_lively = true;
             p.note_seen(picks, now_ns);
-            if !self.is_eager {
+            // One that has picked lately is looked at closer only if its P would be of use to others.
+            if !self.is_eager && !p.has_hidden() && !shared.has_visible_work() {
                 return;
             }
         }
@@ -158,9 +160,9 @@ impl Watch {
             return;
         }
         // Twice, and nothing in between: what sleeps for a moment, in a lock or a page fault, keeps its P.
-        let is_asleep = slice.cpu.says_asleep(m.tid(), now_ns);
+        let (is_asleep, rested) = slice.cpu.says_asleep(m.tid(), now_ns);
         let was_asleep = std::mem::replace(&mut slice.was_asleep, is_asleep);
-        let asleep = is_asleep && was_asleep;
+        let asleep = is_asleep && was_asleep && rested;
         looked.suspects |= is_asleep;
         looked.is_lively |= is_asleep || now_ns - slice.since_ns < SLICE_NS;
         if asleep || self.is_eager || self.is_overdue(shared, p, &m, now_ns) {
