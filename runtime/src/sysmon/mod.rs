@@ -74,8 +74,12 @@ pub(crate) fn start(shared: &Arc<Shared>, mut trace: Option<Trace>) -> io::Resul
         stalls_before: 0,
         exhausted: Exhausted { slices: 0, since_ns: shared.began_ns, looks: 0 },
     };
-    let thread = thread::Builder::new().name(format!("{}-sysmon", shared.setup.name)).spawn(|| watch.run())?;
-    Ok(Sysmon { thread, stop })
+    let thread = thread::Builder::new().name(format!("{}-sysmon", shared.setup.name)).spawn(|| watch.run());
+    // Not left to the thread either: a signal may come before it runs.
+    if thread.is_ok() && shared.setup.dumps_on_signal {
+        answer_quits(true);
+    }
+    Ok(Sysmon { thread: thread?, stop })
 }
 
 impl Sysmon {
@@ -135,9 +139,6 @@ impl Watchman {
         // It is set once: this is the only sysmon of that runtime.
         let _ = self.shared.sysmon.set(thread::current());
         self.shared.sysmon_tid.store(thread_id(), Ordering::Relaxed);
-        if self.shared.setup.dumps_on_signal {
-            answer_quits(true);
-        }
         // Else every pause is 50 us too long.
         set_timer_slack_ns(1);
         while !self.stop.load(Ordering::Acquire) {
