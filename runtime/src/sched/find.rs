@@ -7,8 +7,8 @@ use crate::m::M;
 use crate::m::current::event;
 use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -194,15 +194,17 @@ impl Shared {
 
     /// After the last look has found something: any idle P.
     fn try_take_p(&self, m: &M) -> bool {
-        let mut queues = self.lock();
-        let Some(p) = self.take_idle_p(&mut queues) else {
-            return false;
-        };
+        self.search_with_idle_p(m, self.lock()).is_ok()
+    }
+
+    /// Takes an idle P, to search for what made it worth while. The lock back if there is none.
+    fn search_with_idle_p<'a>(&self, m: &M, mut queues: MutexGuard<'a, Queues>) -> Result<(), MutexGuard<'a, Queues>> {
+        let Some(p) = self.take_idle_p(&mut queues) else { return Err(queues) };
         drop(queues);
         m.searching.store(true, Ordering::Relaxed);
         self.idle.begin_search();
         self.took_p(m, p);
-        true
+        Ok(())
     }
 
     /// Sleeps without a P: as the keeper if nobody else is, else until woken.
@@ -211,15 +213,12 @@ impl Shared {
         if queues.stopping {
             return false;
         }
-        if std::mem::take(&mut queues.starved)
-            && let Some(p) = self.take_idle_p(&mut queues)
-        {
+        if std::mem::take(&mut queues.starved) {
             // While this M was on its way here somebody looked for one, and found none.
-            drop(queues);
-            m.searching.store(true, Ordering::Relaxed);
-            self.idle.begin_search();
-            self.took_p(m, p);
-            return true;
+            queues = match self.search_with_idle_p(m, queues) {
+                Ok(()) => return true,
+                Err(queues) => queues,
+            };
         }
         if queues.keeper.is_none() {
             let until = self.keeper.take_up(|| self.earliest_ns());
@@ -282,15 +281,9 @@ impl Shared {
         }
         queues.keeper = None;
         self.keeper.lay_down();
-        match self.take_idle_p(&mut queues) {
-            Some(p) => {
-                drop(queues);
-                m.searching.store(true, Ordering::Relaxed);
-                self.idle.begin_search();
-                self.took_p(m, p);
-                true
-            }
-            None => {
+        match self.search_with_idle_p(m, queues) {
+            Ok(()) => true,
+            Err(mut queues) => {
                 queues.idle_ms.push(m.clone());
                 drop(queues);
                 self.wait_for_p(m)

@@ -257,18 +257,17 @@ impl Shared {
     /// Work was queued that nobody may come to, as all Ps are held, or by Ms that block. Has sysmon look, which is late
     /// without this, and not too late.
     pub(crate) fn poke_sysmon(&self) {
-        if self.sysmon_drowsy.load(Ordering::Relaxed)
-            && self.sysmon_drowsy.swap(false, Ordering::Relaxed)
-            && let Some(sysmon) = self.sysmon.get()
-        {
-            sysmon.unpark();
-        }
+        self.wake_sysmon_if(&self.sysmon_drowsy);
     }
 
     /// Wakes sysmon, if it sleeps because every P is idle: there is something that it has to try again.
     pub(crate) fn wake_sysmon(&self) {
-        if self.sysmon_asleep.load(Ordering::Acquire)
-            && self.sysmon_asleep.swap(false, Ordering::AcqRel)
+        self.wake_sysmon_if(&self.sysmon_asleep);
+    }
+
+    fn wake_sysmon_if(&self, sleeps: &AtomicBool) {
+        if sleeps.load(Ordering::Acquire)
+            && sleeps.swap(false, Ordering::AcqRel)
             && let Some(sysmon) = self.sysmon.get()
         {
             sysmon.unpark();

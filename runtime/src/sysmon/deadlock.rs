@@ -10,8 +10,8 @@
 
 use crate::join::threads_waiting_in;
 use crate::observe::dump;
-use crate::os::{exit, thread_count, write_stderr};
-use crate::probe::DeadlockReport;
+use crate::os::{thread_count, write_stderr};
+use crate::probe::{DeadlockReport, give_up};
 use crate::sched::Shared;
 use crate::timers::NEVER;
 use std::sync::atomic::Ordering;
@@ -78,8 +78,7 @@ fn report(shared: &Shared) {
     let what = "all goroutines are asleep - deadlock!";
     let gs = dump(shared);
     if shared.setup.deadlock == DeadlockReport::Abort {
-        write_stderr(format!("fatal error: {what}\n\n{gs}").as_bytes());
-        exit(2);
+        give_up(&format!("{what}\n\n{}", gs.strip_suffix('\n').unwrap_or(&gs)));
     }
     write_stderr(format!("pirn: {what} (runtime {:?})\n\n{gs}", shared.setup.name).as_bytes());
     tracing::warn!(target: "pirn::sched", runtime = shared.setup.name, "{what}");

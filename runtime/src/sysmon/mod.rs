@@ -205,20 +205,17 @@ impl Watchman {
         let shared = &*self.shared;
         let mut looked = self.watch.look(shared, now);
         // Work that nobody comes to, or timers of a P whose M does not look at them.
-        if shared.idle.idle_ps() > 0 {
-            let late = shared.earliest_ns() <= now;
-            if (late || shared.has_visible_work()) && shared.idle.announce() {
-                looked.helped |= shared.wake_p();
-            }
+        let waits = shared.idle.idle_ps() > 0 && (shared.earliest_ns() <= now || shared.has_visible_work());
+        if waits && shared.idle.announce() {
+            looked.helped |= shared.wake_p();
         }
-        self.see_whether_exhausted(now);
+        self.see_whether_exhausted(now, waits);
         looked
     }
 
     /// Work waits for an M, and all that there may be are blocked in Gs: if it stays so, that is the end.
-    fn see_whether_exhausted(&mut self, now: u64) {
+    fn see_whether_exhausted(&mut self, now: u64, waits: bool) {
         let shared = &*self.shared;
-        let waits = shared.idle.idle_ps() > 0 && (shared.has_visible_work() || shared.earliest_ns() <= now);
         let slices = shared.ps.iter().map(P::schedtick).sum();
         let goes_on = std::mem::replace(&mut self.exhausted.slices, slices) != slices;
         if goes_on || !waits || !shared.is_exhausted() {
@@ -277,7 +274,7 @@ impl Watchman {
             let poked = until > now + SYSMON_DROWSY_NS && !shared.sysmon_drowsy.swap(false, Ordering::Relaxed);
             if poked {
                 // A first look now, a second one soon.
-                self.delay_ns = self.delay_ns.min(SYSMON_MIN_NS);
+                self.delay_ns = SYSMON_MIN_NS;
             }
             return;
         }
