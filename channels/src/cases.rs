@@ -7,8 +7,7 @@
 //! wait for each other to make up their minds. Go's runtime does it so (`selectgo`).
 
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::{Choice, Locked};
-use crate::lock::Lock;
+use crate::core::{Choice, Head, Locked, Side};
 use crate::loom::{WaitReason, checkpoint, has_come, random};
 use crate::wait::{Until, wake};
 use crate::waiter::{Outcome, Ticket, Token, Waiter};
@@ -22,116 +21,119 @@ pub(crate) const CASES_INLINE: usize = 4;
 /// So often a select that does not wait looks without the locks of its channels.
 const ROUNDS_WITHOUT_LOCKS: usize = 4;
 
-/// One side of a channel, as a select sees it. Methods that say so want its lock, if it has one; the caller gives that
-/// back.
+/// What is behind a case, as far as its values matter. Each takes the lock, if there is one.
 pub(crate) trait Handle {
+    /// The channel, and the side of it. None: there is nothing that could be locked.
+    fn end(&self) -> Option<(&Head, Side)>;
+
     /// When it may become ready by itself.
     fn due(&self) -> Option<Instant>;
 
-    /// Whether it is ready: under the lock that is true, without it as far as one sees. And the number of this moment.
-    fn look(&self) -> (bool, usize);
-
-    /// Whether nothing has been done to the channel since that moment.
-    fn is_still(&self, moment: usize) -> bool;
-
-    /// Chooses the operation if it is ready. Takes the lock.
+    /// Chooses the operation if it is ready.
     fn choose(&self) -> Option<Token>;
 
-    /// Stands in the line.
+    /// Undoes what was chosen.
     ///
     /// # Safety
-    /// The caller has the lock; the waiter stays until it is out of the line.
-    unsafe fn queue(&self, waiter: *const Waiter);
-
-    /// Leaves the line. Takes the lock.
-    fn leave(&self, waiter: &Waiter);
-
-    /// Undoes what was chosen. Takes the lock.
-    fn release(&self, token: Token);
+    /// The token is of this handle, and is not used again.
+    unsafe fn release(&self, token: Token);
 }
 
 /// One of the operations that a select chooses from.
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     pub(crate) handle: &'a dyn Handle,
-    /// The lock of its channel, if that has one.
-    pub(crate) lock: Option<&'a Lock>,
+    end: Option<(&'a Head, Side)>,
     /// The number that the user knows it by.
     pub(crate) index: usize,
+    /// What the last look saw: whether it was ready, and the number of that moment.
+    seemed_ready: bool,
+    moment: usize,
 }
 
-impl Case<'_> {
-    /// Whether the operation could be done, once those have ended that are under way.
+impl<'a> Case<'a> {
+    #[inline]
+    pub(crate) fn new<H: Handle>(handle: &'a H, index: usize) -> Case<'a> {
+        Case { handle, end: handle.end(), index, seemed_ready: false, moment: 0 }
+    }
+
+    /// Whether it is ready: under the lock that is true, without it as far as one sees.
+    #[inline]
+    fn seems_ready(&self) -> bool {
+        match self.end {
+            Some((head, side)) => head.can(side),
+            None => self.handle.due().is_some_and(has_come),
+        }
+    }
+
+    /// Whether it is ready, once those have ended that are under way.
     fn is_ready(&self) -> bool {
-        self.lock.inspect(|lock| lock.lock());
-        let (ready, _) = self.handle.look();
-        self.lock.inspect(|lock| lock.unlock());
-        ready
+        let lock = self.end.map(|(head, _)| &head.lock);
+        lock.inspect(|lock| lock.lock());
+        let is_ready = self.seems_ready();
+        lock.inspect(|lock| lock.unlock());
+        is_ready
+    }
+
+    /// Looks, and keeps what it has seen.
+    #[inline]
+    fn look(&mut self) -> bool {
+        self.moment = self.end.map_or(0, |(head, _)| head.lock.moment());
+        self.seemed_ready = self.seems_ready();
+        self.seemed_ready
+    }
+
+    /// Whether nothing has been done to it since the last look.
+    fn is_still(&self) -> bool {
+        match self.end {
+            Some((head, _)) => head.lock.is_still(self.moment),
+            // What was not due then and is not now was not in between; or another has taken it, which is as good.
+            None => !self.seems_ready(),
+        }
+    }
+
+    /// Whether it has become ready since the last look, when it was not. Under the lock that is true, but that a line may
+    /// be full of selects that others have claimed already; choosing clears those away.
+    #[inline]
+    fn has_become_ready(&self) -> bool {
+        self.end.is_some_and(|(head, side)| head.lock.moment() != self.moment.wrapping_add(1) && head.can(side))
     }
 }
 
 impl<T> Handle for Sender<T> {
+    #[inline]
+    fn end(&self) -> Option<(&Head, Side)> {
+        Some((&self.channel, Side::Sends))
+    }
+
     fn due(&self) -> Option<Instant> {
         None
-    }
-
-    #[inline]
-    fn look(&self) -> (bool, usize) {
-        let moment = self.channel.lock.moment();
-        (self.channel.can_give(), moment)
-    }
-
-    fn is_still(&self, moment: usize) -> bool {
-        self.channel.lock.is_still(moment)
     }
 
     fn choose(&self) -> Option<Token> {
         self.channel.lock().choose_send()
     }
 
-    unsafe fn queue(&self, waiter: *const Waiter) {
-        // SAFETY: the caller has the lock.
-        let channel = unsafe { self.channel.locked() };
+    unsafe fn release(&self, token: Token) {
         // SAFETY: as the caller promises.
-        unsafe { channel.queue_sender(waiter) };
-        channel.keep();
-    }
-
-    fn leave(&self, waiter: &Waiter) {
-        self.channel.lock().leave_senders(waiter);
-    }
-
-    fn release(&self, token: Token) {
-        let told = self.channel.lock().release(token);
+        let told = unsafe { self.channel.lock().release(token) };
         wake(told);
     }
 }
 
 impl<T> Handle for Receiver<T> {
-    fn due(&self) -> Option<Instant> {
+    #[inline]
+    fn end(&self) -> Option<(&Head, Side)> {
         match &self.flavor {
-            Flavor::Clock(clock, _) => clock.due(),
+            Flavor::Channel(channel) => Some((channel, Side::Receives)),
             _ => None,
         }
     }
 
-    #[inline]
-    fn look(&self) -> (bool, usize) {
+    fn due(&self) -> Option<Instant> {
         match &self.flavor {
-            Flavor::Channel(channel) => {
-                let moment = channel.lock.moment();
-                (channel.can_take(), moment)
-            }
-            Flavor::Clock(clock, _) => (clock.due().is_some_and(has_come), 0),
-            Flavor::Never => (false, 0),
-        }
-    }
-
-    fn is_still(&self, moment: usize) -> bool {
-        match &self.flavor {
-            Flavor::Channel(channel) => channel.lock.is_still(moment),
-            // What was not due then and is not now was not in between; or another has taken it, which is as good.
-            _ => !self.look().0,
+            Flavor::Clock(clock, _) => clock.due(),
+            _ => None,
         }
     }
 
@@ -152,24 +154,10 @@ impl<T> Handle for Receiver<T> {
         }
     }
 
-    unsafe fn queue(&self, waiter: *const Waiter) {
-        let Flavor::Channel(channel) = &self.flavor else { return };
-        // SAFETY: the caller has the lock.
-        let channel = unsafe { channel.locked() };
-        // SAFETY: as the caller promises.
-        unsafe { channel.queue_receiver(waiter) };
-        channel.keep();
-    }
-
-    fn leave(&self, waiter: &Waiter) {
+    unsafe fn release(&self, token: Token) {
         if let Flavor::Channel(channel) = &self.flavor {
-            channel.lock().leave_receivers(waiter);
-        }
-    }
-
-    fn release(&self, token: Token) {
-        if let Flavor::Channel(channel) = &self.flavor {
-            let told = channel.lock().release(token);
+            // SAFETY: as the caller promises.
+            let told = unsafe { channel.lock().release(token) };
             wake(told);
         }
     }
@@ -201,15 +189,14 @@ pub(crate) struct Want {
 }
 
 /// Chooses a case that is ready now. None: there was a moment at which none was.
-pub(crate) fn try_cases(cases: &[Case<'_>], want: Want) -> Option<(usize, Token)> {
+pub(crate) fn try_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
     checkpoint();
     for _ in 0..ROUNDS_WITHOUT_LOCKS {
-        let mut moments: SmallVec<[usize; CASES_INLINE]> = SmallVec::new();
-        if let Some(chosen) = scan(cases, want, |moment| moments.push(moment)) {
+        if let Some(chosen) = scan(cases, want) {
             return Some(chosen);
         }
         // If nothing has changed since the first look it was true of all at once.
-        if cases.iter().zip(&moments).all(|(case, moment)| case.handle.is_still(*moment)) {
+        if cases.iter().all(Case::is_still) {
             return None;
         }
     }
@@ -218,16 +205,16 @@ pub(crate) fn try_cases(cases: &[Case<'_>], want: Want) -> Option<(usize, Token)
 
 /// The same, where others are so busy that one has to stop them.
 #[cold]
-fn try_busy_cases(cases: &[Case<'_>], want: Want) -> Option<(usize, Token)> {
+fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
     let locks = Locks::of(cases);
     loop {
         locks.lock();
-        let is_ready = cases.iter().any(|case| case.handle.look().0);
+        let is_ready = cases.iter().any(Case::seems_ready);
         locks.unlock();
         if !is_ready {
             return None;
         }
-        if let Some(chosen) = scan(cases, want, |_| {}) {
+        if let Some(chosen) = scan(cases, want) {
             return Some(chosen);
         }
     }
@@ -235,32 +222,51 @@ fn try_busy_cases(cases: &[Case<'_>], want: Want) -> Option<(usize, Token)> {
 
 /// Chooses one of the cases that seem ready. None: none is, or not any more.
 #[inline]
-fn scan(cases: &[Case<'_>], want: Want, mut seen_at: impl FnMut(usize)) -> Option<(usize, Token)> {
-    let mut ready: SmallVec<[usize; CASES_INLINE]> = SmallVec::new();
-    for (i, case) in cases.iter().enumerate() {
-        let (is_ready, moment) = case.handle.look();
-        seen_at(moment);
-        if is_ready {
-            ready.push(i);
+fn scan(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
+    let mut ready = 0;
+    for case in &mut *cases {
+        ready += usize::from(case.look());
+    }
+    if ready == 0 { None } else { choose(cases, ready, want) }
+}
+
+/// Chooses one of the `ready` cases that have seemed so: any of them, or else the next ones, once round.
+fn choose(cases: &[Case<'_>], ready: usize, want: Want) -> Option<(usize, Token)> {
+    let mut without = if want.biased || ready == 1 { 0 } else { any_below(ready) };
+    let mut left = ready;
+    for (i, case) in cases.iter().enumerate().chain(cases.iter().enumerate()) {
+        if !case.seemed_ready {
+            continue;
+        }
+        if without > 0 {
+            without -= 1;
+            continue;
+        }
+        let token = if want.watch { case.is_ready().then_some(Token::Watched) } else { case.handle.choose() };
+        if let Some(token) = token {
+            return Some((i, token));
+        }
+        left -= 1;
+        if left == 0 {
+            break;
         }
     }
-    // Beginning with any of them, once round.
-    let first = if want.biased || ready.len() < 2 { 0 } else { random() as usize % ready.len() };
-    let in_turn = ready[first..].iter().chain(&ready[..first]);
-    in_turn.copied().find_map(|i| {
-        let case = &cases[i];
-        let token = if want.watch { case.is_ready().then_some(Token::Watched) } else { case.handle.choose() };
-        token.map(|token| (i, token))
-    })
+    None
+}
+
+/// A number below `n`, each as likely as the others.
+#[inline]
+fn any_below(n: usize) -> usize {
+    // The upper half of the product: no division.
+    ((u128::from(random()) * n as u128) >> 64) as usize
 }
 
 /// Waits until a case is ready, and chooses it. None: the time is over.
-pub(crate) fn wait_cases(cases: &[Case<'_>], want: Want, until: Until) -> Option<(usize, Token)> {
+pub(crate) fn wait_cases(cases: &mut [Case<'_>], want: Want, until: Until) -> Option<(usize, Token)> {
     checkpoint();
     let mut deadline = None;
     loop {
-        let mut moments: SmallVec<[usize; CASES_INLINE]> = SmallVec::new();
-        if let Some(chosen) = scan(cases, want, |moment| moments.push(moment)) {
+        if let Some(chosen) = scan(cases, want) {
             return Some(chosen);
         }
         if deadline.is_none() {
@@ -270,37 +276,33 @@ pub(crate) fn wait_cases(cases: &[Case<'_>], want: Want, until: Until) -> Option
         if deadline.is_some_and(has_come) {
             return try_cases(cases, want);
         }
-        if let Some(Outcome::Selected(i, token)) = stand_in_lines(cases, &moments, want, deadline) {
+        if let Some(Outcome::Selected(i, token)) = stand_in_lines(cases, want, deadline) {
             return Some((i, token));
         }
     }
 }
 
-/// Stands in the lines of all cases, which were not ready at those `moments`, and waits. Anything but a choice: look
-/// again.
-fn stand_in_lines(cases: &[Case<'_>], moments: &[usize], want: Want, deadline: Option<Instant>) -> Option<Outcome> {
-    let ticket = Ticket::new(true);
-    let waiters: SmallVec<[Waiter; CASES_INLINE]> = (0..cases.len()).map(|i| Waiter::new(i, want.watch)).collect();
+/// Stands in the lines of all cases, which were not ready at the last look, and waits. Anything but a choice: look again.
+fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> Option<Outcome> {
     let locks = Locks::of(cases);
     locks.lock();
-    // Something may have changed since we looked. Under the lock a look is true, but that a line may be full of selects
-    // that others have claimed already; choosing clears those away.
-    let has_changed = |lock: &Lock, moment: usize| lock.moment() != moment.wrapping_add(1);
-    let is_ready = |(case, moment): (&Case<'_>, &usize)| {
-        case.lock.is_some_and(|lock| has_changed(lock, *moment)) && case.handle.look().0
-    };
-    if cases.iter().zip(moments).any(is_ready) {
+    if cases.iter().any(Case::has_become_ready) {
         locks.unlock();
         return None;
     }
+    let ticket = Ticket::new(true);
+    let mut waiters: SmallVec<[Waiter; CASES_INLINE]> = SmallVec::with_capacity(cases.len());
     // Several cases may stand in one line: which of them is the first there is chance too.
-    let first = if want.biased || cases.len() < 2 { 0 } else { random() as usize % cases.len() };
+    let first = if want.biased { 0 } else { any_below(cases.len()) };
     for i in (first..cases.len()).chain(0..first) {
-        let (case, waiter) = (&cases[i], &waiters[i]);
-        // SAFETY: the ticket and the waiters stay until `Lined` has taken them out of all lines.
+        // Nobody sends to those that have no line.
+        let Some((head, side)) = cases[i].end else { continue };
+        waiters.push(Waiter::new(i, want.watch));
+        let waiter = &waiters[waiters.len() - 1];
+        // SAFETY: the ticket and the waiters stay until `Lined` has taken them out of all lines: there is room for all.
         let waiter = unsafe { waiter.belongs_to(&raw const ticket, ptr::null_mut()) };
-        // SAFETY: the locks are held, and as above.
-        unsafe { case.handle.queue(waiter) };
+        // SAFETY: as above.
+        unsafe { head.queue(side, waiter) };
     }
     locks.unlock();
     let lined =
@@ -313,25 +315,29 @@ fn stand_in_lines(cases: &[Case<'_>], moments: &[usize], want: Want, deadline: O
     outcome
 }
 
-/// The locks of all cases, each once, in the order in which all selects take them.
-struct Locks<'a>(SmallVec<[&'a Lock; CASES_INLINE]>);
+/// The channels of all cases, each once, in the order in which all selects lock them.
+struct Locks<'a>(SmallVec<[&'a Head; CASES_INLINE]>);
 
 impl<'a> Locks<'a> {
     fn of(cases: &[Case<'a>]) -> Locks<'a> {
-        let mut locks: SmallVec<[&Lock; CASES_INLINE]> = cases.iter().filter_map(|case| case.lock).collect();
-        if locks.len() > 1 {
-            locks.sort_unstable_by_key(|lock| lock.order());
-            locks.dedup_by_key(|lock| lock.order());
+        let mut heads: SmallVec<[&Head; CASES_INLINE]> = SmallVec::with_capacity(cases.len());
+        for (head, _) in cases.iter().filter_map(|case| case.end) {
+            let order = head.lock.order();
+            if heads.last().is_none_or(|last| last.lock.order() < order) {
+                heads.push(head);
+            } else if let Err(at) = heads.binary_search_by_key(&order, |head| head.lock.order()) {
+                heads.insert(at, head);
+            }
         }
-        Locks(locks)
+        Locks(heads)
     }
 
     fn lock(&self) {
-        self.0.iter().for_each(|lock| lock.lock());
+        self.0.iter().for_each(|head| head.lock.lock());
     }
 
     fn unlock(&self) {
-        self.0.iter().for_each(|lock| lock.unlock());
+        self.0.iter().for_each(|head| head.unlock());
     }
 }
 
@@ -358,7 +364,8 @@ impl Drop for Lined<'_, '_> {
         if !self.is_over.get() {
             self.outcome.set(self.give_up());
             if let Some(Outcome::Selected(i, token)) = self.outcome.get() {
-                self.cases[i].handle.release(token);
+                // SAFETY: it was chosen for this case, and goes no further.
+                unsafe { self.cases[i].handle.release(token) };
             }
         }
         let chosen = match self.outcome.get() {
@@ -366,9 +373,9 @@ impl Drop for Lined<'_, '_> {
             Some(Outcome::Selected(i, _)) => Some(i),
             _ => None,
         };
-        for (i, (case, waiter)) in self.cases.iter().zip(self.waiters).enumerate() {
-            if Some(i) != chosen {
-                case.handle.leave(waiter);
+        for waiter in self.waiters.iter().filter(|waiter| Some(waiter.case) != chosen) {
+            if let Some((head, side)) = self.cases[waiter.case].end {
+                head.leave(side, waiter);
             }
         }
     }

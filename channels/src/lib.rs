@@ -45,6 +45,7 @@ mod futures;
 mod iter;
 mod lock;
 mod loom;
+mod parcel;
 mod place;
 mod select;
 mod select_macro;

@@ -3,7 +3,6 @@
 use crate::cases::{CASES_INLINE, Case, Handle, Want, try_cases, wait_cases};
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
-use crate::lock::Lock;
 use crate::wait::{Until, wake};
 use crate::waiter::Token;
 use smallvec::SmallVec;
@@ -69,22 +68,18 @@ impl<'a> Select<'a> {
 
     /// Adds a send, and returns its number.
     pub fn send<T>(&mut self, s: &'a Sender<T>) -> usize {
-        self.add(s, Some(&s.channel.lock))
+        self.add(s)
     }
 
     /// Adds a receive, and returns its number.
     pub fn recv<T>(&mut self, r: &'a Receiver<T>) -> usize {
-        let lock = match &r.flavor {
-            Flavor::Channel(channel) => Some(&channel.lock),
-            _ => None,
-        };
-        self.add(r, lock)
+        self.add(r)
     }
 
     #[inline]
-    fn add(&mut self, handle: &'a dyn Handle, lock: Option<&'a Lock>) -> usize {
+    fn add(&mut self, handle: &'a impl Handle) -> usize {
         let index = self.next_index;
-        self.cases.push(Case { handle, lock, index });
+        self.cases.push(Case::new(handle, index));
         self.next_index += 1;
         index
     }
@@ -106,17 +101,19 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If none is.
+    #[inline]
     pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
-        try_cases(&self.cases, self.want(false)).map(|chosen| self.selected(chosen)).ok_or(TrySelectError)
+        self.try_cases(false).map(|chosen| self.selected(chosen)).ok_or(TrySelectError)
     }
 
     /// Waits until an operation is ready, and selects it.
     ///
     /// # Panics
     /// If there are no operations.
+    #[inline]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         assert!(!self.cases.is_empty(), "no operations have been added to `Select`");
-        let chosen = wait_cases(&self.cases, self.want(false), Until::Ever);
+        let chosen = self.wait_cases(false, Until::Ever);
         self.selected(chosen.expect("who waits for ever has got something"))
     }
 
@@ -137,7 +134,7 @@ impl<'a> Select<'a> {
     }
 
     fn select_until(&mut self, until: Until) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
-        wait_cases(&self.cases, self.want(false), until).map(|chosen| self.selected(chosen)).ok_or(SelectTimeoutError)
+        self.wait_cases(false, until).map(|chosen| self.selected(chosen)).ok_or(SelectTimeoutError)
     }
 
     /// Looks for an operation that is ready now, and returns its number.
@@ -147,7 +144,7 @@ impl<'a> Select<'a> {
     /// # Errors
     /// If none is.
     pub fn try_ready(&mut self) -> Result<usize, TryReadyError> {
-        try_cases(&self.cases, self.want(true)).map(|(i, _)| self.cases[i].index).ok_or(TryReadyError)
+        self.try_cases(true).map(|(i, _)| self.cases[i].index).ok_or(TryReadyError)
     }
 
     /// Waits until an operation is ready, and returns its number. See [`try_ready`](Self::try_ready).
@@ -156,7 +153,7 @@ impl<'a> Select<'a> {
     /// If there are no operations.
     pub fn ready(&mut self) -> usize {
         assert!(!self.cases.is_empty(), "no operations have been added to `Select`");
-        let chosen = wait_cases(&self.cases, self.want(true), Until::Ever);
+        let chosen = self.wait_cases(true, Until::Ever);
         self.cases[chosen.expect("who waits for ever has got something").0].index
     }
 
@@ -179,14 +176,21 @@ impl<'a> Select<'a> {
     }
 
     fn ready_until(&mut self, until: Until) -> Result<usize, ReadyTimeoutError> {
-        let chosen = wait_cases(&self.cases, self.want(true), until);
+        let chosen = self.wait_cases(true, until);
         chosen.map(|(i, _)| self.cases[i].index).ok_or(ReadyTimeoutError)
     }
 
-    fn want(&self, watch: bool) -> Want {
-        Want { biased: self.biased, watch }
+    #[inline]
+    fn try_cases(&mut self, watch: bool) -> Option<(usize, Token)> {
+        try_cases(&mut self.cases, Want { biased: self.biased, watch })
     }
 
+    #[inline]
+    fn wait_cases(&mut self, watch: bool, until: Until) -> Option<(usize, Token)> {
+        wait_cases(&mut self.cases, Want { biased: self.biased, watch }, until)
+    }
+
+    #[inline]
     fn selected(&self, (i, token): (usize, Token)) -> SelectedOperation<'a> {
         let Case { handle, index, .. } = self.cases[i];
         SelectedOperation { handle, index, token }
@@ -243,8 +247,10 @@ impl SelectedOperation<'_> {
         assert!(self.is_of(r), "passed a receiver that wasn't selected");
         let token = self.complete();
         match (&r.flavor, token) {
-            (Flavor::Channel(channel), Token::Value | Token::Staged(_)) => {
-                let (value, told) = channel.lock().complete_receive(token).ok_or(RecvError)?;
+            // SAFETY: the token is of this very receiver (`is_of`), so a `T` was packed, and it is completed once.
+            (_, Token::Parcel(parcel)) => Ok(unsafe { parcel.unpack() }),
+            (Flavor::Channel(channel), Token::Value) => {
+                let (value, told) = channel.lock().complete_receive();
                 wake(told);
                 Ok(value)
             }
@@ -253,7 +259,9 @@ impl SelectedOperation<'_> {
         }
     }
 
-    fn is_of<H>(&self, handle: &H) -> bool {
+    /// Whether it is an operation on this very handle: of what else is there as long as this no part lies at the same
+    /// address, for handles are in no other handle.
+    fn is_of<H: Handle>(&self, handle: &H) -> bool {
         ptr::addr_eq(self.handle, handle)
     }
 
@@ -267,7 +275,8 @@ impl SelectedOperation<'_> {
 
 impl Drop for SelectedOperation<'_> {
     fn drop(&mut self) {
-        self.handle.release(self.token);
+        // SAFETY: it was chosen for this handle, and is not completed.
+        unsafe { self.handle.release(self.token) };
         if !panicking() {
             panic!("dropped `SelectedOperation` without completing the operation");
         }

@@ -1,6 +1,6 @@
 //! The blocking operations on one channel: what they do when they can not be done at once.
 
-use crate::core::{Channel, Given, Locked, Taken};
+use crate::core::{Channel, Given, Head, Locked, Taken};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::loom::{Unparker, WaitReason, checkpoint, has_come};
 use crate::place::Place;
@@ -50,7 +50,7 @@ impl<T> Channel<T> {
     #[inline]
     pub(crate) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         checkpoint();
-        if !self.may(Channel::can_give) {
+        if !self.may(Head::can_give) {
             return Err(TrySendError::Full(value));
         }
         let channel = self.lock();
@@ -116,7 +116,7 @@ impl<T> Channel<T> {
     #[inline]
     pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
         checkpoint();
-        if !self.may(Channel::can_take) {
+        if !self.may(Head::can_take) {
             return Err(TryRecvError::Empty);
         }
         loop {
@@ -147,7 +147,7 @@ impl<T> Channel<T> {
         told.unpark();
         let outcome = waits.wait(WaitReason::ChanReceive, None);
         // SAFETY: it was put there.
-        (outcome == Some(Outcome::Done)).then(|| unsafe { waits.place.value() })
+        matches!(outcome, Some(Outcome::Done)).then(|| unsafe { waits.place.value() })
     }
 
     #[inline(always)]

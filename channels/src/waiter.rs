@@ -5,6 +5,7 @@ use crate::loom::{
     AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, WaitReason, has_come, park_for, park_uninterruptibly,
     park_until,
 };
+use crate::parcel::Parcel;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -32,7 +33,7 @@ pub(crate) struct Ticket {
 }
 
 /// What became of a waiting operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Outcome {
     /// Its value has been taken, or one has been put into its slot.
     Done,
@@ -45,7 +46,7 @@ pub(crate) enum Outcome {
 }
 
 /// What a select has got hold of, until the operation is completed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Token {
     /// Room for a value.
     Room,
@@ -53,8 +54,8 @@ pub(crate) enum Token {
     Promise(usize),
     /// The first value in the buffer, when it is taken.
     Value,
-    /// A value that has been put aside, by number. One that was handed over in a rendezvous must not become another's.
-    Staged(usize),
+    /// A value. One that was handed over in a rendezvous must not become another's.
+    Parcel(Parcel),
     /// The moment that a channel of the clock has given.
     Moment(Instant),
     /// The end of the channel.
@@ -167,7 +168,7 @@ impl Drop for Ticket {
 pub(crate) struct Waiter {
     /// These two are set by whoever waits, once the waiter lies where it stays.
     ticket: Cell<*const Ticket>,
-    /// Where its value lies or is to be put. Null for a select, whose values go through the buffer.
+    /// Where its value lies or is to be put. Null for a select, whose values go as parcels.
     slot: Cell<*mut ()>,
     /// Which case of a select.
     pub(crate) case: usize,

@@ -29,7 +29,7 @@ pub fn checkpoint() {
     park::checkpoint();
 }
 
-/// A random number, good enough to be fair.
+/// A random number, of 64 bits, good enough to be fair.
 #[inline]
 pub fn random() -> u64 {
     if let Some(entered) = Entered::new()
@@ -37,9 +37,10 @@ pub fn random() -> u64 {
     {
         return p.random();
     }
-    // Off the Ms: the golden ratio spreads the seeds, two rounds of multiplying mix them (splitmix64).
+    // Off the Ms: the golden ratio spreads the seeds, multiplying mixes them (splitmix64).
     static SEED: AtomicU64 = AtomicU64::new(0);
     let seed = SEED.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
     let mixed = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb) >> 16
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
 }

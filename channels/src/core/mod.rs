@@ -11,7 +11,7 @@
 //!
 //! A select stands in several lines with one ticket, and whoever claims the ticket first has it (`cases.rs`). What it has
 //! chosen is completed later, by the user's call. Until then it has a token: room that is counted as taken, a value in
-//! the buffer that is counted as gone, a value put aside, or a receiver that waits for it and nobody else (a promise).
+//! the buffer that is counted as gone, a value in a parcel, or a receiver that waits for it and nobody else (a promise).
 //!
 //! # Why it holds
 //! 1. *Nobody who could go on waits.* Senders wait only when there is no room and no receiver, receivers only when there
@@ -42,8 +42,11 @@
 
 mod selects;
 
+pub(crate) use selects::Side;
+
 use crate::lock::Lock;
 use crate::loom::{AtomicBool, AtomicIsize, AtomicUsize, Ordering, Unparker, UnsafeCell};
+use crate::parcel::Parcel;
 use crate::waiter::{Line, Outcome, Ticket, Token, Waiter};
 use slab::Slab;
 use std::cell::Cell;
@@ -57,10 +60,31 @@ const KEPT_MAX: usize = 1024;
 /// Bounded channels up to this size have their room from the beginning.
 const PREPARED_MAX: usize = 1 << 16;
 
-/// A channel that is not one of the clock's. The first of its cache lines is all that a hand-over from one who waits to
-/// another needs.
+/// A channel that is not one of the clock's.
 #[repr(C, align(64))]
 pub(crate) struct Channel<T> {
+    head: Head,
+    buffer: UnsafeCell<VecDeque<T>>,
+    /// The receivers to whom selects have yet to give the value that they have chosen to send. Null: it has gone.
+    promises: UnsafeCell<Slab<*const Waiter>>,
+    /// How many handles there are.
+    pub(crate) senders_alive: AtomicUsize,
+    pub(crate) receivers_alive: AtomicUsize,
+}
+
+impl<T> Deref for Channel<T> {
+    type Target = Head;
+
+    #[inline]
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}
+
+/// What there is of a channel whatever its values are: all that a select looks at. The first of its cache lines is all
+/// that a hand-over from one who waits to another needs.
+#[repr(C)]
+pub(crate) struct Head {
     pub(crate) lock: Lock,
     /// Who waits to send, and to receive. Not both, but for those who have been told elsewhere, and for a select that
     /// would do either.
@@ -77,11 +101,9 @@ pub(crate) struct Channel<T> {
     is_watched: Cell<bool>,
     /// `usize::MAX` if there is no limit.
     capacity: usize,
-    buffer: UnsafeCell<VecDeque<T>>,
-    seldom: UnsafeCell<Option<Box<Seldom<T>>>>,
-    /// How many handles there are.
-    pub(crate) senders_alive: AtomicUsize,
-    pub(crate) receivers_alive: AtomicUsize,
+    /// Selects that want to know when one could send, or receive.
+    room_watchers: Line,
+    value_watchers: Line,
 }
 
 // SAFETY: what is not atomic is used under the lock, by one thread at a time. It moves values between threads, which is
@@ -89,17 +111,6 @@ pub(crate) struct Channel<T> {
 unsafe impl<T: Send> Send for Channel<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Channel<T> {}
-
-/// What few channels need.
-struct Seldom<T> {
-    /// Values that have been handed to selects, until they take them.
-    staged: Slab<T>,
-    /// The receivers to whom selects have yet to give the value that they have chosen to send. Null: it has gone.
-    promises: Slab<*const Waiter>,
-    /// Who wants to know when one could send, or receive.
-    room_watchers: Line,
-    value_watchers: Line,
-}
 
 /// A number that is written under the lock and may be read without it.
 struct Count(AtomicIsize);
@@ -175,47 +186,18 @@ impl<T> Deref for Locked<'_, T> {
 impl<T> Drop for Locked<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        self.unlock();
+    }
+}
+
+impl Head {
+    /// Gives the lock back. Only for who has taken it.
+    #[inline]
+    pub(crate) fn unlock(&self) {
         if self.is_watched.get() {
             self.tell_watchers();
         }
         self.lock.unlock();
-    }
-}
-
-impl<T> Channel<T> {
-    pub(crate) fn new(capacity: Option<usize>) -> Channel<T> {
-        let capacity = capacity.unwrap_or(usize::MAX);
-        let prepared = if capacity <= PREPARED_MAX { capacity } else { 0 };
-        Channel {
-            lock: Lock::new(),
-            senders: Line::new(),
-            receivers: Line::new(),
-            values: Count(AtomicIsize::new(0)),
-            room: Count(AtomicIsize::new(isize::try_from(capacity).unwrap_or(isize::MAX))),
-            is_closed: Flag(AtomicBool::new(false)),
-            is_watched: Cell::new(false),
-            capacity,
-            buffer: UnsafeCell::new(VecDeque::with_capacity(prepared)),
-            seldom: UnsafeCell::new(None),
-            senders_alive: AtomicUsize::new(1),
-            receivers_alive: AtomicUsize::new(1),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn lock(&self) -> Locked<'_, T> {
-        self.lock.lock();
-        Locked(self)
-    }
-
-    /// The channel, for who has the lock already. Dropping it gives the lock back; a select, which holds several and
-    /// gives them back by itself, keeps it from that with [`Locked::keep`].
-    ///
-    /// # Safety
-    /// The caller holds the lock.
-    #[inline]
-    pub(crate) unsafe fn locked(&self) -> Locked<'_, T> {
-        Locked(self)
     }
 
     /// Whether a receive could do something; without the lock, as far as one sees.
@@ -232,7 +214,7 @@ impl<T> Channel<T> {
 
     /// Whether it is worth while to take the lock for what `can` says.
     #[inline]
-    pub(crate) fn may(&self, can: impl FnOnce(&Channel<T>) -> bool) -> bool {
+    pub(crate) fn may(&self, can: impl FnOnce(&Head) -> bool) -> bool {
         let moment = self.lock.moment();
         can(self) || !self.lock.is_still(moment)
     }
@@ -245,6 +227,37 @@ impl<T> Channel<T> {
     /// None: there is no limit.
     pub(crate) fn capacity(&self) -> Option<usize> {
         (self.capacity != usize::MAX).then_some(self.capacity)
+    }
+}
+
+impl<T> Channel<T> {
+    pub(crate) fn new(capacity: Option<usize>) -> Channel<T> {
+        let capacity = capacity.unwrap_or(usize::MAX);
+        let prepared = if capacity <= PREPARED_MAX { capacity } else { 0 };
+        Channel {
+            head: Head {
+                lock: Lock::new(),
+                senders: Line::new(),
+                receivers: Line::new(),
+                values: Count(AtomicIsize::new(0)),
+                room: Count(AtomicIsize::new(isize::try_from(capacity).unwrap_or(isize::MAX))),
+                is_closed: Flag(AtomicBool::new(false)),
+                is_watched: Cell::new(false),
+                capacity,
+                room_watchers: Line::new(),
+                value_watchers: Line::new(),
+            },
+            buffer: UnsafeCell::new(VecDeque::with_capacity(prepared)),
+            promises: UnsafeCell::new(Slab::new()),
+            senders_alive: AtomicUsize::new(1),
+            receivers_alive: AtomicUsize::new(1),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> Locked<'_, T> {
+        self.lock.lock();
+        Locked(self)
     }
 
     /// Ends the channel for senders. Returns whether this call did.
@@ -292,15 +305,6 @@ impl<T> Channel<T> {
 }
 
 impl<T> Locked<'_, T> {
-    /// Does not give the lock back, for who still needs it.
-    #[inline]
-    pub(crate) fn keep(self) {
-        if self.is_watched.get() {
-            self.tell_watchers();
-        }
-        mem::forget(self);
-    }
-
     #[inline]
     fn with_buffer<R>(&self, f: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
         // SAFETY: the lock is held, and `f` is given nothing to get at the buffer otherwise.
@@ -308,17 +312,9 @@ impl<T> Locked<'_, T> {
     }
 
     #[inline]
-    fn with_seldom<R>(&self, f: impl FnOnce(&mut Seldom<T>) -> R) -> R {
+    fn with_promises<R>(&self, f: impl FnOnce(&mut Slab<*const Waiter>) -> R) -> R {
         // SAFETY: as above.
-        let seldom = self.seldom.with_mut(|seldom| unsafe { &mut *seldom });
-        f(seldom.get_or_insert_with(|| {
-            Box::new(Seldom {
-                staged: Slab::new(),
-                promises: Slab::new(),
-                room_watchers: Line::new(),
-                value_watchers: Line::new(),
-            })
-        }))
+        self.promises.with_mut(|promises| f(unsafe { &mut *promises }))
     }
 
     // ------------------------------------------------------------------------------------------- the buffer's books
@@ -361,16 +357,6 @@ impl<T> Locked<'_, T> {
             }
             value.expect("values are counted")
         })
-    }
-
-    /// A value is put aside for a select.
-    #[inline]
-    fn stage(&self, value: T) -> Token {
-        Token::Staged(self.with_seldom(|seldom| seldom.staged.insert(value)))
-    }
-
-    fn unstage(&self, number: usize) -> T {
-        self.with_seldom(|seldom| seldom.staged.remove(number))
     }
 
     // ------------------------------------------------------------------------------------------- send and receive
@@ -439,7 +425,7 @@ impl<T> Locked<'_, T> {
         let slot = unsafe { &*receiver }.slot().cast::<T>();
         let mut token = Token::Watched;
         if slot.is_null() {
-            token = self.stage(value);
+            token = Token::Parcel(Parcel::pack(value));
         } else {
             // SAFETY: a receiver's slot is room for a value.
             unsafe { slot.write(value) };

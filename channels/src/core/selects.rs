@@ -1,7 +1,8 @@
 //! What selects do to a channel: choose now, complete later; stand in its lines; watch.
 
-use super::{Choice, Locked, Seldom, Taken, tell};
+use super::{Choice, Head, Locked, Taken, tell};
 use crate::loom::Unparker;
+use crate::parcel::Parcel;
 use crate::waiter::{Line, Outcome, Ticket, Token, Waiter};
 use std::ptr;
 
@@ -27,7 +28,7 @@ impl<T> Locked<'_, T> {
             return Choice::Chosen(Token::Value, None);
         }
         match self.take() {
-            Taken::Value(value, told) => Choice::Chosen(self.stage(value), told),
+            Taken::Value(value, told) => Choice::Chosen(Token::Parcel(Parcel::pack(value)), told),
             Taken::Claimed(sender) => Choice::Claimed(sender),
             Taken::Closed => Choice::Chosen(Token::Closed, None),
             Taken::Empty => Choice::NotReady,
@@ -42,7 +43,7 @@ impl<T> Locked<'_, T> {
     }
 
     fn promise_to(&self, receiver: *const Waiter) -> Token {
-        let number = self.with_seldom(|seldom| seldom.promises.insert(receiver));
+        let number = self.with_promises(|promises| promises.insert(receiver));
         // SAFETY: it waits until it is told, or says that it has gone (`abandon`).
         unsafe { &*receiver }.promise.set(number + 1);
         Token::Promise(number)
@@ -51,7 +52,7 @@ impl<T> Locked<'_, T> {
     /// A receiver that was promised a value goes away without being told.
     pub(crate) fn abandon(&self, receiver: &Waiter) {
         let number = receiver.promise.get() - 1;
-        self.with_seldom(|seldom| seldom.promises[number] = ptr::null());
+        self.with_promises(|promises| promises[number] = ptr::null());
     }
 
     /// Sends the value that a select has chosen to send. It comes back if the channel is closed.
@@ -61,7 +62,7 @@ impl<T> Locked<'_, T> {
                 self.room.add(1);
                 ptr::null()
             }
-            Token::Promise(number) => self.with_seldom(|seldom| seldom.promises.remove(number)),
+            Token::Promise(number) => self.with_promises(|promises| promises.remove(number)),
             _ => return Err(value),
         };
         // It was claimed for this select, and waits until it is told.
@@ -81,32 +82,29 @@ impl<T> Locked<'_, T> {
         }
     }
 
-    /// Takes the value that a select has chosen to receive. None: the channel is closed.
-    pub(crate) fn complete_receive(&self, token: Token) -> Option<(T, Option<Unparker>)> {
-        match token {
-            Token::Staged(number) => Some((self.unstage(number), None)),
-            Token::Value => Some((self.pull_chosen(), self.refill())),
-            _ => None,
-        }
+    /// Takes the value out of the buffer that a select has chosen.
+    pub(crate) fn complete_receive(&self) -> (T, Option<Unparker>) {
+        (self.pull_chosen(), self.refill())
     }
 
     /// Undoes what a select has chosen and not completed.
-    pub(crate) fn release(&self, token: Token) -> Option<Unparker> {
+    ///
+    /// # Safety
+    /// The token is of this channel, and is not used again.
+    pub(crate) unsafe fn release(&self, token: Token) -> Option<Unparker> {
         match token {
             Token::Room => {
                 self.room.add(1);
                 self.refill()
             }
-            Token::Staged(number) => {
-                let value = self.unstage(number);
-                self.give_back(value)
-            }
+            // SAFETY: as this promises.
+            Token::Parcel(parcel) => self.give_back(unsafe { parcel.unpack() }),
             Token::Value => {
                 let value = self.pull_chosen();
                 self.give_back(value)
             }
             Token::Promise(number) => {
-                let receiver = self.with_seldom(|seldom| seldom.promises.remove(number));
+                let receiver = self.with_promises(|promises| promises.remove(number));
                 // SAFETY: it was claimed for this select, and waits until it is told, or is null.
                 let ticket = unsafe { receiver.as_ref() }?.ticket();
                 // SAFETY: this select is the only one that tells it.
@@ -115,70 +113,71 @@ impl<T> Locked<'_, T> {
             _ => None,
         }
     }
+}
 
-    /// A select stands in the line of senders, or in that of who watches for it.
+/// Which side of a channel a case of a select is on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    Sends,
+    Receives,
+}
+
+impl Head {
+    /// Whether that side could do something; without the lock, as far as one sees.
+    #[inline]
+    pub(crate) fn can(&self, side: Side) -> bool {
+        match side {
+            Side::Sends => self.can_give(),
+            Side::Receives => self.can_take(),
+        }
+    }
+
+    /// The line for such a waiter of that side.
+    #[inline]
+    fn line(&self, side: Side, watches: bool) -> &Line {
+        match (side, watches) {
+            (Side::Sends, false) => &self.senders,
+            (Side::Receives, false) => &self.receivers,
+            (Side::Sends, true) => &self.room_watchers,
+            (Side::Receives, true) => &self.value_watchers,
+        }
+    }
+
+    /// A select stands in line. Only under the lock.
     ///
     /// # Safety
     /// The waiter stays where it is until it is out of the line again.
-    pub(crate) unsafe fn queue_sender(&self, waiter: *const Waiter) {
+    #[inline]
+    pub(crate) unsafe fn queue(&self, side: Side, waiter: *const Waiter) {
         // SAFETY: as the caller promises.
-        unsafe { self.queue(waiter, &self.senders, |seldom| &seldom.room_watchers) };
-    }
-
-    /// A select stands in the line of receivers, or in that of who watches for it.
-    ///
-    /// # Safety
-    /// As above.
-    pub(crate) unsafe fn queue_receiver(&self, waiter: *const Waiter) {
-        // SAFETY: as the caller promises.
-        unsafe { self.queue(waiter, &self.receivers, |seldom| &seldom.value_watchers) };
-    }
-
-    /// # Safety
-    /// As above.
-    unsafe fn queue(&self, waiter: *const Waiter, takers: &Line, watchers: fn(&Seldom<T>) -> &Line) {
-        // SAFETY: as the caller promises.
-        if !unsafe { &*waiter }.watches {
-            // SAFETY: as above.
-            return unsafe { takers.push(waiter) };
+        let watches = unsafe { &*waiter }.watches;
+        if watches {
+            self.is_watched.set(true);
         }
-        self.is_watched.set(true);
         // SAFETY: as above.
-        self.with_seldom(|seldom| unsafe { watchers(seldom).push(waiter) });
+        unsafe { self.line(side, watches).push(waiter) };
     }
 
-    /// A select leaves the line of senders, or its watchers'.
-    pub(crate) fn leave_senders(&self, waiter: &Waiter) {
-        self.leave(waiter, &self.senders, |seldom| &seldom.room_watchers);
-    }
-
-    /// A select leaves the line of receivers, or its watchers'.
-    pub(crate) fn leave_receivers(&self, waiter: &Waiter) {
-        self.leave(waiter, &self.receivers, |seldom| &seldom.value_watchers);
-    }
-
-    fn leave(&self, waiter: &Waiter, takers: &Line, watchers: fn(&Seldom<T>) -> &Line) {
-        if waiter.watches {
-            self.with_seldom(|seldom| watchers(seldom).remove(waiter));
-        } else {
-            takers.remove(waiter);
-        }
+    /// A select leaves the line in which it stands, if it still does.
+    #[inline]
+    pub(crate) fn leave(&self, side: Side, waiter: &Waiter) {
+        self.lock.lock();
+        self.line(side, waiter.watches).remove(waiter);
+        self.unlock();
     }
 
     /// Tells those who watch for what can be done now. They are blocking operations of Gs and threads, so nothing of the
     /// user's runs when they are unparked.
     #[cold]
     pub(super) fn tell_watchers(&self) {
-        let (can_give, can_take) = (self.can_give(), self.can_take());
-        self.with_seldom(|seldom| {
-            let lines = [(can_give, &seldom.room_watchers), (can_take, &seldom.value_watchers)];
-            for (_, line) in lines.iter().filter(|(can, _)| *can) {
-                while let Some(waiter) = line.claim_first() {
-                    // SAFETY: it has just been claimed. It may be gone afterwards.
-                    unsafe { tell(waiter, Outcome::Done, Token::Watched) }.unpark();
-                }
+        for side in [Side::Sends, Side::Receives] {
+            while self.can(side)
+                && let Some(waiter) = self.line(side, true).claim_first()
+            {
+                // SAFETY: it has just been claimed. It may be gone afterwards.
+                unsafe { tell(waiter, Outcome::Done, Token::Watched) }.unpark();
             }
-            self.is_watched.set(lines.iter().any(|(_, line)| !line.is_empty()));
-        });
+        }
+        self.is_watched.set(!self.room_watchers.is_empty() || !self.value_watchers.is_empty());
     }
 }
