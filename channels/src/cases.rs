@@ -174,7 +174,7 @@ fn choose_promised<T>(channel: Locked<'_, T>, sender: *const Waiter) -> Option<T
     drop(channel);
     told.unpark();
     match ticket.wait_claimed(WaitReason::Select) {
-        Outcome::Selected(_, token) => Some(token),
+        Outcome::Selected(_) => Some(ticket.token()),
         _ => None,
     }
 }
@@ -276,14 +276,14 @@ pub(crate) fn wait_cases(cases: &mut [Case<'_>], want: Want, until: Until) -> Op
         if deadline.is_some_and(has_come) {
             return try_cases(cases, want);
         }
-        if let Some(Outcome::Selected(i, token)) = stand_in_lines(cases, want, deadline) {
-            return Some((i, token));
+        if let Some(chosen) = stand_in_lines(cases, want, deadline) {
+            return Some(chosen);
         }
     }
 }
 
-/// Stands in the lines of all cases, which were not ready at the last look, and waits. Anything but a choice: look again.
-fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> Option<Outcome> {
+/// Stands in the lines of all cases, which were not ready at the last look, and waits. None: look again.
+fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> Option<(usize, Token)> {
     let locks = Locks::of(cases);
     locks.lock();
     if cases.iter().any(Case::has_become_ready) {
@@ -312,7 +312,10 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
     lined.outcome.set(outcome);
     lined.is_over.set(true);
-    outcome
+    match outcome {
+        Some(Outcome::Selected(i)) => Some((i, ticket.token())),
+        _ => None,
+    }
 }
 
 /// The channels of all cases, each once, in the order in which all selects lock them.
@@ -363,14 +366,14 @@ impl Drop for Lined<'_, '_> {
     fn drop(&mut self) {
         if !self.is_over.get() {
             self.outcome.set(self.give_up());
-            if let Some(Outcome::Selected(i, token)) = self.outcome.get() {
+            if let Some(Outcome::Selected(i)) = self.outcome.get() {
                 // SAFETY: it was chosen for this case, and goes no further.
-                unsafe { self.cases[i].handle.release(token) };
+                unsafe { self.cases[i].handle.release(self.ticket.token()) };
             }
         }
         let chosen = match self.outcome.get() {
             // Whoever has told it has taken it out of that line.
-            Some(Outcome::Selected(i, _)) => Some(i),
+            Some(Outcome::Selected(i)) => Some(i),
             _ => None,
         };
         for waiter in self.waiters.iter().filter(|waiter| Some(waiter.case) != chosen) {

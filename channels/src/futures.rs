@@ -76,7 +76,7 @@ impl<T> Future for SendFuture<'_, T> {
         let channel = &*this.sender.channel;
         if let Some(place) = &this.place {
             let outcome = ready!(place.poll(channel, cx.waker()));
-            if !matches!(outcome, Outcome::Done) {
+            if outcome != Outcome::Done {
                 // SAFETY: a sender whose value was not taken has it.
                 this.value = Some(unsafe { place.value() });
             }
@@ -116,7 +116,7 @@ impl<T> Drop for SendFuture<'_, T> {
     fn drop(&mut self) {
         let Some(place) = &self.place else { return };
         let was_queued = self.sender.channel.lock().senders.remove(&place.waiter);
-        if was_queued || matches!(place.ticket.outcome(), Some(Outcome::Closed)) {
+        if was_queued || place.ticket.outcome() == Some(Outcome::Closed) {
             // SAFETY: a sender whose value was not taken has it.
             drop(unsafe { place.value() });
         }
@@ -185,7 +185,7 @@ impl<T> RecvFuture<'_, T> {
         if let Some(place) = &self.place {
             let outcome = ready!(place.poll(channel, cx.waker()));
             // SAFETY: it was put there.
-            let value = matches!(outcome, Outcome::Done).then(|| unsafe { place.value() });
+            let value = (outcome == Outcome::Done).then(|| unsafe { place.value() });
             self.place = None;
             match outcome {
                 Outcome::Retry => {}

@@ -147,7 +147,7 @@ impl<T> Channel<T> {
         told.unpark();
         let outcome = waits.wait(WaitReason::ChanReceive, None);
         // SAFETY: it was put there.
-        matches!(outcome, Some(Outcome::Done)).then(|| unsafe { waits.place.value() })
+        (outcome == Some(Outcome::Done)).then(|| unsafe { waits.place.value() })
     }
 
     #[inline(always)]

@@ -30,10 +30,12 @@ pub(crate) struct Ticket {
     /// of the one channel that it waits at; and after TOLD the operation's again. There is an unparker until TOLD.
     unparker: UnsafeCell<MaybeUninit<Unparker>>,
     outcome: Cell<Outcome>,
+    /// What a select has got hold of. Apart from the outcome, which would else be longer for everybody.
+    token: Cell<Token>,
 }
 
 /// What became of a waiting operation.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Its value has been taken, or one has been put into its slot.
     Done,
@@ -41,8 +43,8 @@ pub(crate) enum Outcome {
     Closed,
     /// Who had claimed it has gone back on it: begin again.
     Retry,
-    /// A select may go on with this case.
-    Selected(usize, Token),
+    /// A select may go on with this case, and has its token.
+    Selected(usize),
 }
 
 /// What a select has got hold of, until the operation is completed.
@@ -79,6 +81,7 @@ impl Ticket {
             is_select,
             unparker: UnsafeCell::new(MaybeUninit::new(unparker)),
             outcome: Cell::new(Outcome::Retry),
+            token: Cell::new(Token::Watched),
         }
     }
 
@@ -128,6 +131,22 @@ impl Ticket {
     #[inline]
     fn is_told(&self) -> bool {
         self.state.load(Ordering::Acquire) == TOLD
+    }
+
+    /// Gives a select that is about to be told the token of what it may go on with.
+    ///
+    /// # Safety
+    /// The caller has claimed it, and has not told it yet.
+    #[inline]
+    pub(crate) unsafe fn give(&self, token: Token) {
+        self.token.set(token);
+    }
+
+    /// What a select that was told has got hold of.
+    #[inline]
+    pub(crate) fn token(&self) -> Token {
+        debug_assert!(self.is_told());
+        self.token.get()
     }
 
     /// Waits until it is told; `what` is the address of the channel, for observers, or 0. False: the deadline has passed.

@@ -455,9 +455,16 @@ impl<T> Locked<'_, T> {
 unsafe fn tell(waiter: *const Waiter, plain: Outcome, selected: Token) -> Unparker {
     // SAFETY: it waits until it is told.
     let waiter = unsafe { &*waiter };
-    let outcome = if waiter.is_of_select() { Outcome::Selected(waiter.case, selected) } else { plain };
+    let ticket = waiter.ticket();
+    let outcome = if waiter.is_of_select() {
+        // SAFETY: as above, and its ticket lives as long as it.
+        unsafe { (*ticket).give(selected) };
+        Outcome::Selected(waiter.case)
+    } else {
+        plain
+    };
     // SAFETY: as the caller promises.
-    unsafe { Ticket::tell(waiter.ticket(), outcome) }
+    unsafe { Ticket::tell(ticket, outcome) }
 }
 
 /// Takes the value out of a sender's slot.
