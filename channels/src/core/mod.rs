@@ -457,8 +457,10 @@ unsafe fn tell(waiter: *const Waiter, plain: Outcome, selected: Token) -> Unpark
     let waiter = unsafe { &*waiter };
     let ticket = waiter.ticket();
     let outcome = if waiter.is_of_select() {
-        // SAFETY: as above, and its ticket lives as long as it.
-        unsafe { (*ticket).give(selected) };
+        // SAFETY: a waiter's ticket lives as long as it.
+        let ticket = unsafe { &*ticket };
+        // SAFETY: as the caller promises.
+        unsafe { ticket.give(selected) };
         Outcome::Selected(waiter.case)
     } else {
         plain

@@ -138,6 +138,8 @@ pub(crate) struct Run {
     pub(crate) before: Option<f64>,
     /// The same after it.
     pub(crate) after: Option<f64>,
+    /// How much of the CPU time that was wanted meanwhile the host gave to others; none if the system does not say.
+    pub(crate) stolen: Option<f64>,
     /// How long the program ran, start and end included.
     pub(crate) wall: Duration,
     /// How it ended.

@@ -24,6 +24,7 @@ fn raw(run: &Run) -> Value {
         "place": run.place().name(),
         "probe_before_ns": run.before,
         "probe_after_ns": run.after,
+        "stolen": run.stolen,
         "wall_s": run.wall.as_secs_f64(),
     });
     match &run.outcome {
@@ -72,6 +73,7 @@ fn line(line: &Line) -> Value {
         "metric": line.metric,
         "unit": line.unit,
         "place": line.place.name(),
+        "stolen": line.stolen,
         "peers": peers.collect::<serde_json::Map<_, _>>(),
         "pirn": standing(line.shared),
         "pirn_isolated": standing(line.isolated),

@@ -12,6 +12,7 @@ mod measure;
 mod progress;
 mod child;
 mod memory;
+mod stolen;
 mod figures;
 mod summary;
 mod table;

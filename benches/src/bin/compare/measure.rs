@@ -3,6 +3,7 @@
 use crate::figures::{Outcome, Place, Run};
 use crate::plan::{Row, depends_on_place};
 use crate::programs::PROBE;
+use crate::stolen::CpuTime;
 use std::time::Instant;
 
 /// One thing to run.
@@ -73,11 +74,11 @@ fn one(row: &Row, peer: &str, round: usize, ask: &mut impl FnMut(&Job<'_>) -> Ou
     let (workload, procs, n) = (row.workload, row.procs, row.n(peer));
     let job = Job { workload, procs, n, peer, need_mib: row.need_mib(peer), touch_mib: row.touch_mib() };
     let before = probe(procs, ask);
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), CpuTime::now());
     let outcome = ask(&job);
-    let wall = start.elapsed();
+    let (wall, stolen) = (start.elapsed(), CpuTime::now().zip(cpu).and_then(|(now, before)| now.stolen_since(before)));
     let after = probe(procs, ask);
-    Run { row: row.name.clone(), procs, peer: peer.to_owned(), round, before, after, wall, outcome }
+    Run { row: row.name.clone(), procs, peer: peer.to_owned(), round, before, after, stolen, wall, outcome }
 }
 
 /// What it takes to hand a cache line over, in ns; none where nothing is handed over.

@@ -5,6 +5,9 @@ use crate::plan::{ISOLATED, Row, SHARED, depends_on_place, more_is_better};
 use crate::targets::{Verdict, target};
 use std::collections::BTreeMap;
 
+/// A host that takes less than this is a quiet one.
+const STOLEN_MIN: f64 = 0.05;
+
 /// One way in which a peer did a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Variant {
@@ -59,6 +62,8 @@ pub(crate) struct Line {
     pub(crate) unit: String,
     /// Where the CPUs were.
     pub(crate) place: Place,
+    /// How much of the CPU time that was wanted the host gave to others, in the middle one of its runs.
+    pub(crate) stolen: Option<f64>,
     /// Who has what, in the order of the peers, with the size at which.
     pub(crate) cells: Vec<(&'static str, usize, Cell)>,
     /// pirn with the thread-locals of its threads.
@@ -70,15 +75,21 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// `spawn_join/2 near ns_per_task`.
+    /// `spawn_join/2 near`.
+    pub(crate) fn workload_and_place(&self) -> String {
+        format!("{} {}", self.label, self.place).trim_end().to_owned()
+    }
+
+    /// `38 % stolen`, if it is so much that it matters.
+    pub(crate) fn stolen(&self) -> Option<String> {
+        let share = self.stolen.filter(|share| *share >= STOLEN_MIN)?;
+        Some(format!("{:.0} % stolen", share * 100.0))
+    }
+
+    /// `spawn_join/2 near ns_per_task, 38 % stolen`.
     pub(crate) fn title(&self) -> String {
-        let place = self.place.name();
-        [self.label.as_str(), place, self.metric]
-            .iter()
-            .filter(|word| !word.is_empty())
-            .copied()
-            .collect::<Vec<_>>()
-            .join(" ")
+        let stolen = self.stolen().map_or_else(String::new, |stolen| format!(", {stolen}"));
+        format!("{} {}{stolen}", self.workload_and_place(), self.metric)
     }
 
     /// The two modes, by name.
@@ -147,10 +158,12 @@ fn line(row: &Row, metric: &'static str, place: Place, peers: &[&'static str], r
         };
         cells.push((*peer, row.size(peer), cell));
     }
+    let of_line = runs.iter().filter(|run| place_for(metric, run) == place);
+    let stolen = spread(of_line.filter_map(|run| run.stolen).collect()).map(|spread| spread.median);
     let has_target = target(&row.name, row.procs, metric).is_some();
     let (shared, isolated) = (Standing::default(), Standing::default());
     let (label, workload, procs) = (row.label(), row.workload, row.procs);
-    let mut line = Line { label, workload, procs, metric, unit, place, cells, shared, isolated, has_target };
+    let mut line = Line { label, workload, procs, metric, unit, place, stolen, cells, shared, isolated, has_target };
     line.shared = standing(row, &line, SHARED);
     line.isolated = standing(row, &line, ISOLATED);
     line
@@ -248,7 +261,7 @@ pub(crate) mod recorded {
         };
         let procs = rest[0].parse().unwrap();
         let (row, peer, wall) = ((*row).to_owned(), (*peer).to_owned(), Duration::from_millis(1500));
-        Run { row, procs, peer, round: 0, before, after, wall, outcome }
+        Run { row, procs, peer, round: 0, before, after, stolen: None, wall, outcome }
     }
 
     /// The table of those runs, over the whole plan and for everybody.
@@ -261,6 +274,8 @@ pub(crate) mod recorded {
 mod tests {
     use super::recorded::{lines, runs};
     use super::*;
+    use crate::plan::{PEERS, Wish, plan};
+    use regex::Regex;
 
     fn only(text: &str) -> Line {
         let mut lines = lines(text);
@@ -346,6 +361,19 @@ mod tests {
         );
         assert_eq!(late[0].shared.best, Some((1000.0 / 7000.0, "tokio")));
         assert!(late[0].shared.verdict.unwrap().reached());
+    }
+
+    #[test]
+    fn what_the_host_took_is_told() {
+        let plan = plan(&Wish { only: Some(Regex::new("^ring/").unwrap()), ..Wish::default() });
+        let mut runs = runs("ring - ring pirn 1 ns_per_hop 60 ns\nring - ring go 1 ns_per_hop 145 ns");
+        let title = |runs: &[Run]| summarize(&plan, &PEERS, runs)[0].title();
+        assert_eq!(title(&runs), "ring/1 ns_per_hop");
+        (runs[0].stolen, runs[1].stolen) = (Some(0.5), Some(0.26));
+        assert_eq!(title(&runs), "ring/1 ns_per_hop, 38 % stolen");
+        runs[0].stolen = Some(0.02);
+        runs[1].stolen = None;
+        assert_eq!(title(&runs), "ring/1 ns_per_hop");
     }
 
     #[test]

@@ -26,7 +26,8 @@ const LEGEND: &[&str] = &[
     "near, far: with two Ps it matters where the two CPUs are. Handing a cache line over took less than 100 ns before \
      and after the run, or more; mixed: that changed meanwhile, so the figure is like no other, is not judged, \
      and is left out where each who has it has another; where?: the probe did not say. Compare near with near and far \
-     with far.",
+     with far. Stolen: so much of the CPU time that was wanted the host gave to others, in the middle one of the runs of \
+     a line. It makes everything slower, and what looks at the clock late; below 5 % it is not told.",
     "The ratios are pirn to the best of the others in the same line: below 1 pirn is better. pirn has the thread-locals \
      of its threads, pirn-isolated gives each G its own. What has another size where it matters, or no bound where \
      there should be one, is not compared as long as there is something else.",
@@ -154,8 +155,9 @@ impl Report {
 
     /// The cells of one line, each of some lines.
     fn row(&self, line: &Line) -> Vec<Vec<String>> {
-        let name = format!("{} {}", line.label, line.place).trim_end().to_owned();
-        let mut row = vec![vec![name, format!("{} {}", line.metric, line.unit).trim_end().to_owned()]];
+        let metric = format!("{} {}", line.metric, line.unit).trim_end().to_owned();
+        let mut row = vec![vec![line.workload_and_place(), metric]];
+        row[0].extend(line.stolen());
         row.extend(line.cells.iter().map(|(_, _, cell)| match cell {
             Cell::Figures(variants) => variants.first().map_or_else(Vec::new, stacked),
             Cell::Failed => vec!["failed".to_owned()],
@@ -178,8 +180,8 @@ impl Report {
     }
 
     fn markdown_row(&self, line: &Line) -> Vec<String> {
-        let title = [line.label.as_str(), line.place.name()].join(" ").trim_end().to_owned();
-        let mut row = vec![format!("{title}<br>`{}` {}", line.metric, line.unit)];
+        let mut row = vec![format!("{}<br>`{}` {}", line.workload_and_place(), line.metric, line.unit)];
+        row[0].extend(line.stolen().map(|stolen| format!("<br>{stolen}")));
         row.extend(line.cells.iter().map(|(_, _, cell)| match cell {
             Cell::Figures(variants) => variants.iter().map(in_brackets).collect::<Vec<_>>().join("<br>"),
             Cell::Failed => "failed".to_owned(),

@@ -58,7 +58,7 @@ pub(super) fn pingpong(bench: &Bench) {
         joined(ping);
     };
     run(n / 10);
-    bench.each("roundtrip", n, measure(|| run(n)).1);
+    bench.each("roundtrip[spsc,unbounded]", n, measure(|| run(n)).1);
 }
 
 pub(super) fn ring(bench: &Bench) {
@@ -86,7 +86,7 @@ pub(super) fn ring(bench: &Bench) {
         over.wait();
     };
     run(n / 10);
-    bench.each("hop", n, measure(|| run(n)).1);
+    bench.each("hop[unbounded]", n, measure(|| run(n)).1);
 }
 
 /// From so many to so many, over one bounded channel.
