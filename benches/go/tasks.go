@@ -80,6 +80,9 @@ func parkedMem(b *bench) {
 	each("rss_bytes", parked.resident-before.resident, "B")
 	each("pte_bytes", parked.pageTables-before.pageTables, "B")
 	each("kstack_bytes", parked.kernelStacks-before.kernelStacks, "B")
+	time.Sleep(2 * time.Second)
+	after := memoryNow()
+	each("bytes_after2s", after.resident-before.resident+after.pageTables-before.pageTables, "B")
 	each("create_ns", ns(create.wall), "ns")
 	each("release_ns", ns(release.wall), "ns")
 }

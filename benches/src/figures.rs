@@ -4,15 +4,18 @@ use crate::{Bench, Cost, Memory, fibonacci, job, measure, ms, ns, quantile, tagg
 use std::time::Duration;
 
 impl Bench {
-    /// Those of parked_mem: memory before the tasks and while all wait, starting them, and letting them go.
-    pub(crate) fn parked(&self, tag: &str, n: usize, memory: [Memory; 2], create: Duration, release: Duration) {
-        let [before, parked] = memory;
+    /// Those of parked_mem: memory before the tasks, while all wait, and some time after they have ended; starting them,
+    /// and letting them go.
+    pub(crate) fn parked(&self, tag: &str, n: usize, memory: [Memory; 3], create: Duration, release: Duration) {
+        let [before, parked, after] = memory;
         let each = |metric: &str, value: f64, unit: &str| {
             self.figure(&tagged(&format!("{metric}_per_task"), &[tag]), value / n as f64, unit);
         };
         each("rss_bytes", parked.resident - before.resident, "B");
         each("pte_bytes", parked.page_tables - before.page_tables, "B");
         each("kstack_bytes", parked.kernel_stacks - before.kernel_stacks, "B");
+        let kept = after.resident - before.resident + after.page_tables - before.page_tables;
+        each("bytes_after2s", kept, "B");
         each("create_ns", ns(create), "ns");
         each("release_ns", ns(release), "ns");
     }

@@ -221,6 +221,9 @@ pub fn quantile(sorted: &[i64], q: f64) -> f64 {
     sorted.get(place).or(sorted.last()).map_or(0.0, |v| *v as f64)
 }
 
+/// How long after the last task has ended the memory is read that is left of a burst.
+pub const AFTER: Duration = Duration::from_secs(2);
+
 /// Memory in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {

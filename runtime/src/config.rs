@@ -62,6 +62,9 @@ pub(crate) const M_KEPT_NS: u64 = 2_000_000_000;
 
 /// How often idle stacks give memory back.
 pub(crate) const SCAVENGE_NS: u64 = 500_000_000;
+/// How long sysmon rests between two calls while much is to be given back: a million stacks take some five seconds, at a
+/// quarter of one CPU.
+pub(crate) const SCAVENGE_PAUSE_NS: u64 = 2_000_000;
 
 /// How long dropping a [`Runtime`](crate::Runtime) waits for Gs that do not park.
 pub(crate) const DROP_TIMEOUT_NS: u64 = 1_000_000_000;

@@ -88,6 +88,40 @@ fn deep_stacks_give_their_memory_back() {
     });
 }
 
+#[test]
+fn a_burst_of_many_gs_gives_its_memory_back() {
+    in_a_child("a_burst_of_many_gs_gives_its_memory_back", || {
+        const N: usize = 40_000;
+        let rt = runtime(2);
+        rt.run(|| park_many(10));
+        let before = rss_bytes();
+        let parked = rt.run(|| {
+            let ended = Countdown::new(N);
+            for _ in 0..N {
+                let ended = ended.clone();
+                go(move || {
+                    sleep(Duration::from_secs(1));
+                    ended.done();
+                });
+            }
+            sleep(Duration::from_millis(500));
+            let parked = rss_bytes();
+            ended.wait();
+            parked
+        });
+        let grown = parked - before;
+        assert!(grown >= N * 4 * KIB, "they had stacks: {grown} bytes");
+        // A G's own thread-locals stay with its stack's slot.
+        let kept = if common::shares_thread_locals() { N * KIB } else { N * 6 * KIB };
+        let began = Instant::now();
+        while rss_bytes().saturating_sub(before) > kept {
+            let left = rss_bytes() - before;
+            assert!(began.elapsed() < Duration::from_secs(4), "{left} of {grown} bytes are kept");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+}
+
 /// So many Gs that park once and end.
 fn park_many(n: usize) {
     let all = Countdown::new(n);

@@ -81,7 +81,7 @@ pub(crate) use cache::Cache;
 pub(crate) use class::Class;
 pub(crate) use error::StackError;
 pub(crate) use fault::{FaultWriter, install_overflow_report};
-pub(crate) use scavenge::{scavenge, scavenge_all};
+pub(crate) use scavenge::{More, scavenge, scavenge_all};
 pub(crate) use slot::{GStack, Slot};
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Slots that lay in WARM for a whole round of half a second lose all pages but the top one, as long as fewer
 //! than an eighth of the recent peak are kept that way, and all pages beyond that. An eighth is enough to
 //! start the next burst on while the kernel's 1.4 us per fresh page are paid for the rest, and it keeps the
-//! average after a burst of deep stacks near 1 KiB per G, page tables included.
+//! average after a burst of deep stacks near 1 KiB per G, page tables included. What is kept so halves with each round
+//! in which nothing has needed it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, TryLockError};
@@ -17,8 +18,8 @@ const ROUND_MS: u64 = 500;
 const TOP_MIN: usize = 64;
 /// Which part of the recent peak keeps its top page.
 const TOP_DIVISOR: usize = 8;
-/// How many slots one call of `scavenge` handles: 2 to 3 ms, so that sysmon stays on time.
-const CALL_SLOTS: usize = 2048;
+/// How many slots one call of `scavenge` handles: 0.6 ms, so that sysmon stays on time.
+const CALL_SLOTS: usize = 512;
 /// How many slots are off their lists at a time, and so out of reach for those who need one.
 const CHUNK_SLOTS: usize = 256;
 
@@ -28,8 +29,19 @@ const CHUNK_SLOTS: usize = 256;
 pub(crate) struct Scavenged {
     /// How many bytes went back to the system.
     pub(crate) bytes: usize,
-    /// Whether later calls will find more, even if nothing happens until then.
-    pub(crate) is_pending: bool,
+    /// Whether others will find more, even if nothing happens until then.
+    pub(crate) more: More,
+}
+
+/// What is left for later calls of [`scavenge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum More {
+    /// Nothing.
+    Never,
+    /// Some, in a later round.
+    Later,
+    /// Some now: the call had done as much as one may.
+    Now,
 }
 
 /// When the next round begins, in the callers' milliseconds. Whoever holds the lock is the scavenger (I4).
@@ -43,7 +55,7 @@ pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
         Ok(next_round_ms) => next_round_ms,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => {
-            return Scavenged { bytes: 0, is_pending: true };
+            return Scavenged { bytes: 0, more: More::Later };
         }
     };
     let begins_round = now_ms >= *next_round_ms;
@@ -52,7 +64,7 @@ pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
     }
     let mut trimmer = Trimmer::new();
     let mut slots_left = CALL_SLOTS;
-    let mut is_pending = false;
+    let mut more = More::Never;
     for arena in Arena::all() {
         if begins_round {
             begin_round(arena, &mut arena.lock());
@@ -67,9 +79,14 @@ pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
         }
         let lists = arena.lock();
         let top_max_later = TOP_MIN.max(arena.out(&lists) / TOP_DIVISOR);
-        is_pending |= !lists.warm.is_empty() || lists.top.len() > top_max_later;
+        if !lists.warm.is_empty() || lists.top.len() > top_max_later {
+            more = more.max(More::Later);
+        }
     }
-    Scavenged { bytes: trimmer.trimmed_bytes, is_pending }
+    if slots_left == 0 {
+        more = More::Now;
+    }
+    Scavenged { bytes: trimmer.trimmed_bytes, more }
 }
 
 /// Takes all pages of all free slots, at once and however many there are, and says how many bytes that was.

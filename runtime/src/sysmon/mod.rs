@@ -17,14 +17,14 @@
 mod deadlock;
 mod watch;
 
-use crate::config::{SCAVENGE_NS, SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
+use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS, SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
 use crate::m::M;
 use crate::observe::{self, Printer};
 use crate::os::{answer_quits, quits, set_timer_slack_ns, thread_id, write_stderr};
 use crate::p::{OwnedP, P};
 use crate::probe::fatal;
 use crate::sched::Shared;
-use crate::stack::scavenge;
+use crate::stack::{More, scavenge};
 use crate::timers::NEVER;
 use deadlock::Deadlock;
 use std::io;
@@ -68,6 +68,7 @@ pub(crate) fn start(shared: &Arc<Shared>, mut trace: Option<Trace>) -> io::Resul
         deadlock: Deadlock::new(),
         quits: quits(),
         scavenge_due_ns: NEVER,
+        scavenge_more: More::Never,
         delay_ns: SYSMON_MIN_NS,
         idle_rounds: 0,
         stalled_since_ns: NEVER,
@@ -123,6 +124,7 @@ struct Watchman {
     trace: Option<Trace>,
     trace_due_ns: u64,
     scavenge_due_ns: u64,
+    scavenge_more: More,
     delay_ns: u64,
     idle_rounds: u32,
     /// Since when all Gs that live wait for stacks, and how often one had found none until then.
@@ -183,9 +185,15 @@ impl Watchman {
         if now < self.scavenge_due_ns {
             return;
         }
-        self.shared.flush_idle_stacks();
-        let more = scavenge(now / 1_000_000).is_pending;
-        self.scavenge_due_ns = if more { now + SCAVENGE_NS } else { NEVER };
+        if self.scavenge_more != More::Now {
+            self.shared.flush_idle_stacks();
+        }
+        self.scavenge_more = scavenge(now / 1_000_000).more;
+        self.scavenge_due_ns = match self.scavenge_more {
+            More::Now => self.shared.refresh_clock() + SCAVENGE_PAUSE_NS,
+            More::Later => now + SCAVENGE_NS,
+            More::Never => NEVER,
+        };
     }
 
     /// Says what others have found, where a user's subscriber may do what it likes.

@@ -191,7 +191,7 @@ fn rows() -> Vec<Row> {
     const ONE_BY_ONE: &[(&str, usize)] = &[("may", 50_000), ("threads", 20_000)];
     const PARKED: &[(&str, usize)] = &[("may", 30_000), ("threads", 10_000)];
     const NEITHER: &[&str] = &["threads", "may"];
-    const PARKED_SHOWN: &[&str] = &[BYTES, "create_ns_per_task", "release_ns_per_task"];
+    const PARKED_SHOWN: &[&str] = &[BYTES, "bytes_after2s_per_task", "create_ns_per_task", "release_ns_per_task"];
     const SELECT_4: &[(&str, usize)] = &[("threads", 200_000)];
     const NO_THREADS: &[&str] = &["threads"];
     let spawn_join = |procs| {

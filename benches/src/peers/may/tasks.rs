@@ -1,7 +1,7 @@
 //! The workloads about coroutines, their stacks, their time and their switches.
 
 use super::{Countdown, joined, start};
-use crate::{Bench, Cost, Crowd, Memory, descend, fibonacci, late, measure, naps, spin_step, sum_below};
+use crate::{AFTER, Bench, Cost, Crowd, Memory, descend, fibonacci, late, measure, naps, spin_step, sum_below};
 use may::coroutine::{self, JoinHandle};
 use may::go;
 use may::sync::mpmc;
@@ -47,7 +47,9 @@ pub(super) fn spawn_join_handle(bench: &Bench) {
 pub(super) fn parked_mem(bench: &Bench) {
     let n = bench.size(30_000);
     parked(100);
-    let (memory, create, release) = parked(n);
+    let ([before, while_parked], create, release) = parked(n);
+    thread::sleep(AFTER);
+    let memory = [before, while_parked, Memory::now()];
     bench.parked("", n, memory, create.wall, release.wall);
 }
 
@@ -248,6 +250,6 @@ pub(super) fn deepstack(bench: &Bench) {
         drop(sender);
         left.wait();
     });
-    thread::sleep(Duration::from_secs(2));
+    thread::sleep(AFTER);
     bench.deep("", n, [before, peak, Memory::now()], create.wall, release.wall);
 }

@@ -1,7 +1,7 @@
 //! The workloads about Gs, their stacks, their time and their switches.
 
 use super::{Countdown, Gate, joined};
-use crate::{Bench, Cost, Crowd, Memory, descend, fibonacci, late, measure, naps, spin_step, sum_below};
+use crate::{AFTER, Bench, Cost, Crowd, Memory, descend, fibonacci, late, measure, naps, spin_step, sum_below};
 use pirn::{JoinHandle, go};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -43,7 +43,9 @@ pub(super) fn spawn_join_handle(bench: &Bench) {
 pub(super) fn parked_mem(bench: &Bench) {
     let n = bench.size(100_000);
     parked(100);
-    let (memory, create, release) = parked(n);
+    let ([before, while_parked], create, release) = parked(n);
+    pirn::sleep(AFTER);
+    let memory = [before, while_parked, Memory::now()];
     bench.parked("park", n, memory, create.wall, release.wall);
 }
 
@@ -200,6 +202,6 @@ pub(super) fn deepstack(bench: &Bench) {
     let peak = Memory::now();
     let (_, release) = measure(|| gate.empty());
     drop(gate); // or its unparkers would keep the Gs
-    pirn::sleep(Duration::from_secs(2));
+    pirn::sleep(AFTER);
     bench.deep("park", n, [before, peak, Memory::now()], create.wall, release.wall);
 }

@@ -1,7 +1,7 @@
 //! The workloads about tasks, their memory, their time and their switches.
 
 use super::{Countdown, all_joined, joined, measure, runtime};
-use crate::{Bench, Cost, Crowd, Memory, fibonacci, late, naps, spin_step, sum_below};
+use crate::{AFTER, Bench, Cost, Crowd, Memory, fibonacci, late, naps, spin_step, sum_below};
 use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,7 +49,9 @@ pub(super) async fn spawn_join_handle(bench: Bench) {
 pub(super) async fn parked_mem(bench: Bench) {
     let n = bench.size(100_000);
     parked(100).await;
-    let (memory, create, release) = parked(n).await;
+    let ([before, while_parked], create, release) = parked(n).await;
+    tokio::time::sleep(AFTER).await;
+    let memory = [before, while_parked, Memory::now()];
     bench.parked("", n, memory, create.wall, release.wall);
 }
 
@@ -270,6 +272,6 @@ pub(super) async fn deepstack(bench: Bench) {
         left.wait().await;
     };
     let ((), release) = measure(let_go).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(AFTER).await;
     bench.deep("", n, [before, peak, Memory::now()], create.wall, release.wall);
 }
