@@ -3,6 +3,7 @@
 //! `pingpong` and `ring` are done twice: over channels, and by park and unpark (tag `[park]`), which is what channels
 //! are made of. `parked_mem` and `deepstack` park.
 
+#[path = "../crossbeam.rs"]
 mod channels;
 mod park;
 mod tasks;
@@ -14,6 +15,13 @@ use pirn::{JoinHandle, Unparker, go};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::{Arc, OnceLock};
 
+/// What [`channels`] is written with.
+mod api {
+    pub(super) use super::joined;
+    pub(super) use pirn::channel::{Receiver, after, bounded, never, select};
+    pub(super) use pirn::{JoinHandle, go};
+}
+
 pub(super) const WORKLOADS: &[Workload] = &[
     ("probe", probe),
     ("spawn_join", |bench| in_g(bench, tasks::spawn_join)),
@@ -24,13 +32,13 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("yield_n", |bench| in_g(bench, tasks::yield_n)),
     ("pingpong", |bench| {
         in_g(bench, |bench| {
-            channels::pingpong(bench);
+            channels::pingpong(bench, 1_000_000);
             park::pingpong(bench);
         });
     }),
     ("ring", |bench| {
         in_g(bench, |bench| {
-            channels::ring(bench);
+            channels::ring(bench, 2_000_000);
             park::ring(bench);
         });
     }),
@@ -38,11 +46,11 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("spsc128", |bench| in_g(bench, |bench| channels::stream(bench, 128, 1, 1, 4_000_000))),
     ("mpsc128", |bench| in_g(bench, |bench| channels::stream(bench, 128, 4, 1, 4_000_000))),
     ("mpmc128", |bench| in_g(bench, |bench| channels::stream(bench, 128, 4, 4, 4_000_000))),
-    ("select4", |bench| in_g(bench, channels::select4)),
+    ("select4", |bench| in_g(bench, |bench| channels::select4(bench, 1_000_000))),
     ("select_nb", |bench| in_g(bench, channels::select_nb)),
     ("select_timeout", |bench| in_g(bench, channels::select_timeout)),
     ("sieve", |bench| in_g(bench, channels::sieve)),
-    ("skynet", |bench| in_g(bench, channels::skynet)),
+    ("skynet", |bench| in_g(bench, tasks::skynet)),
     ("timers", |bench| in_g(bench, |bench| tasks::timers(bench, 100_000))),
     ("timers_10k", |bench| in_g(bench, |bench| tasks::timers(bench, 10_000))),
     ("fib", |bench| in_g(bench, tasks::fib)),

@@ -2,6 +2,7 @@
 
 use super::{Countdown, Gate, joined};
 use crate::{AFTER, Bench, Cost, Crowd, Memory, descend, fibonacci, late, measure, naps, spin_step, sum_below};
+use pirn::channel::{Sender, bounded};
 use pirn::{JoinHandle, go};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -204,4 +205,31 @@ pub(super) fn deepstack(bench: &Bench) {
     drop(gate); // or its unparkers would keep the Gs
     pirn::sleep(AFTER);
     bench.deep("park", n, [before, peak, Memory::now()], create.wall, release.wall);
+}
+
+pub(super) fn skynet(bench: &Bench) {
+    fn node(parent: &Sender<u64>, number: u64, size: u64) {
+        let sum = if size == 1 {
+            number
+        } else {
+            let (sender, receiver) = bounded(0);
+            for child in 0..10 {
+                let (sender, size) = (sender.clone(), size / 10);
+                go(move || node(&sender, number + child * size, size));
+            }
+            (0..10).map(|_| receiver.recv().expect("each child has a sum")).sum()
+        };
+        parent.send(sum).expect("the parent waits");
+    }
+    let n = bench.size(1_000_000);
+    let run = || -> Cost {
+        let (sum, cost) = measure(|| {
+            let (sender, receiver) = bounded(0);
+            go(move || node(&sender, 0, n as u64));
+            receiver.recv().expect("the sum of all")
+        });
+        assert_eq!(sum, sum_below(n));
+        cost
+    };
+    bench.tree(&[], n, [run(), run()]);
 }

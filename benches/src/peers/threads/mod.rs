@@ -2,6 +2,8 @@
 //!
 //! Sizes are smaller where a thread for each task makes those of the others senseless.
 
+#[path = "../crossbeam.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same workloads, each over channels of its own")]
 mod channels;
 mod tasks;
 
@@ -12,6 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::thread::{self, JoinHandle, Thread};
 
+/// What [`channels`] is written with.
+mod api {
+    pub(super) use super::joined;
+    pub(super) use crossbeam_channel::{Receiver, after, bounded, never, select};
+    pub(super) use std::thread::{JoinHandle, spawn as go};
+}
+
 pub(super) const WORKLOADS: &[Workload] = &[
     ("probe", probe),
     ("spawn_join", |bench| on_cpus(bench, tasks::spawn_join)),
@@ -20,13 +29,13 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("yield1", |bench| on_cpus(bench, |bench| tasks::yields(bench, 2, 500_000))),
     ("yield_many", |bench| on_cpus(bench, |bench| tasks::yields(bench, 1000, 500))),
     ("yield_n", |bench| on_cpus(bench, tasks::yield_n)),
-    ("pingpong", |bench| on_cpus(bench, channels::pingpong)),
-    ("ring", |bench| on_cpus(bench, channels::ring)),
+    ("pingpong", |bench| on_cpus(bench, |bench| channels::pingpong(bench, 30_000))),
+    ("ring", |bench| on_cpus(bench, |bench| channels::ring(bench, 100_000))),
     ("spsc0", |bench| on_cpus(bench, |bench| channels::stream(bench, 0, 1, 1, 50_000))),
     ("spsc128", |bench| on_cpus(bench, |bench| channels::stream(bench, 128, 1, 1, 4_000_000))),
     ("mpsc128", |bench| on_cpus(bench, |bench| channels::stream(bench, 128, 4, 1, 4_000_000))),
     ("mpmc128", |bench| on_cpus(bench, |bench| channels::stream(bench, 128, 4, 4, 4_000_000))),
-    ("select4", |bench| on_cpus(bench, channels::select4)),
+    ("select4", |bench| on_cpus(bench, |bench| channels::select4(bench, 200_000))),
     ("select_nb", |bench| on_cpus(bench, channels::select_nb)),
     ("select_timeout", |bench| on_cpus(bench, channels::select_timeout)),
     ("sieve", |bench| on_cpus(bench, channels::sieve)),

@@ -1,14 +1,13 @@
-//! The workloads over channels, as the other peers have them: unbuffered where nothing else is said.
+//! The workloads over channels, for those whose channels have the API of crossbeam-channel: unbuffered where nothing else
+//! is said. It is a module of each of them, which says in `api` whose channels these are, and whose tasks.
 
-use super::joined;
-use crate::{Bench, Cost, job, measure, sum_below};
-use pirn::channel::{Receiver, Sender, after, bounded, never};
-use pirn::{JoinHandle, go, select};
+use super::api::{JoinHandle, Receiver, after, bounded, go, joined, never, select};
+use crate::{Bench, job, measure, sum_below};
 use std::hint::black_box;
 use std::time::Duration;
 
-pub(super) fn pingpong(bench: &Bench) {
-    let n = bench.size(1_000_000);
+pub(super) fn pingpong(bench: &Bench, default: usize) {
+    let n = bench.size(default);
     let run = |n: usize| {
         let (ping_in, pings) = bounded(0);
         let (pong_in, pongs) = bounded(0);
@@ -26,9 +25,9 @@ pub(super) fn pingpong(bench: &Bench) {
     bench.each("roundtrip", n, measure(|| run(n)).1);
 }
 
-pub(super) fn ring(bench: &Bench) {
+pub(super) fn ring(bench: &Bench, default: usize) {
     const SIZE: usize = 503;
-    let n = bench.size(2_000_000);
+    let n = bench.size(default);
     let run = |n: usize| {
         let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..SIZE).map(|_| bounded::<usize>(0)).unzip();
         let first = senders[0].clone();
@@ -80,8 +79,8 @@ pub(super) fn stream(bench: &Bench, cap: usize, producers: usize, consumers: usi
     bench.each("msg", n, measure(|| run(n)).1);
 }
 
-pub(super) fn select4(bench: &Bench) {
-    let n = bench.size(1_000_000);
+pub(super) fn select4(bench: &Bench, default: usize) {
+    let n = bench.size(default);
     let run = |n: usize| {
         let each = n / 4;
         let mut receivers = [0; 4].map(|_| {
@@ -193,37 +192,10 @@ pub(super) fn sieve(bench: &Bench) {
         last
     };
     let n = bench.size(2500);
-    primes(100);
+    primes(50);
     let (last, cost) = measure(|| primes(n));
     assert!(n != 2500 || last == 22307, "{last}");
     bench.primes("", cost);
-}
-
-pub(super) fn skynet(bench: &Bench) {
-    fn node(parent: &Sender<u64>, number: u64, size: u64) {
-        let sum = if size == 1 {
-            number
-        } else {
-            let (sender, receiver) = bounded(0);
-            for child in 0..10 {
-                let (sender, size) = (sender.clone(), size / 10);
-                go(move || node(&sender, number + child * size, size));
-            }
-            (0..10).map(|_| receiver.recv().expect("each child has a sum")).sum()
-        };
-        parent.send(sum).expect("the parent waits");
-    }
-    let n = bench.size(1_000_000);
-    let run = || -> Cost {
-        let (sum, cost) = measure(|| {
-            let (sender, receiver) = bounded(0);
-            go(move || node(&sender, 0, n as u64));
-            receiver.recv().expect("the sum of all")
-        });
-        assert_eq!(sum, sum_below(n));
-        cost
-    };
-    bench.tree(&[], n, [run(), run()]);
 }
 
 /// `job` of each number, by a pool of eight that is fed by a channel.
