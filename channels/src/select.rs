@@ -259,8 +259,8 @@ impl SelectedOperation<'_> {
         }
     }
 
-    /// Whether it is an operation on this very handle: of what else is there as long as this no part lies at the same
-    /// address, for handles are in no other handle.
+    /// Whether it is an operation on this very handle, and so on its type of values: the handle is borrowed as long as the
+    /// operation lives, handles have a size, and none lies in another, so no other one is at its address.
     fn is_of<H: Handle>(&self, handle: &H) -> bool {
         ptr::addr_eq(self.handle, handle)
     }

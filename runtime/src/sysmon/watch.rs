@@ -1,9 +1,10 @@
 //! Ms that keep their P from others: which of them block, which compute for long, and what becomes of their Ps.
 //!
-//! An M that has picked nothing since the last look is in one G's code. If its thread was asleep in the kernel at two looks
-//! and has not computed in between, its P is taken. If it computes, while others wait and no P is idle, its G is asked after a slice of 10 ms to let them
-//! run, which calls of the runtime heed, and at the look after that the P is taken. Either way the G goes on, without a
-//! P. Those that compute without one are adrift: they are asked too, until they come to a call and queue for a P.
+//! An M that has picked nothing since the last look is in one G's code. If its thread was asleep in the kernel at two
+//! looks and has not computed in between, its P is taken. If it computes, while others wait and no P is idle, its G is
+//! asked after a slice of 10 ms to let them run, which calls of the runtime heed, and at the look after that the P is
+//! taken. Either way the G goes on, without a P. Those that compute without one are adrift: they are asked too, until
+//! they come to a call and queue for a P.
 
 use crate::config::{ADRIFT_PER_P, BLOCKER_NS, SLICE_NS};
 use crate::m::{M, count_asking};

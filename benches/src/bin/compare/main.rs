@@ -117,7 +117,7 @@ fn programs(
     Ok((Programs { own, others }, peers))
 }
 
-/// The files to write, to be sure of before half an hour of measuring.
+/// The files to write, to be sure of before twenty minutes of measuring.
 fn check_writable(options: &Options) -> io::Result<()> {
     for file in [&options.json, &options.md].into_iter().flatten() {
         fs::write(file, "").map_err(|error| named(error, file))?;
