@@ -47,8 +47,13 @@ pub(crate) const SYSMON_BUSY_NS: u64 = 1_000_000;
 /// Out of a sleep that is longer than this sysmon may be poked.
 pub(crate) const SYSMON_DROWSY_NS: u64 = 200_000;
 
-/// A G that computes for so long while others wait is asked to let them run, and then loses its P: Go's slice.
+/// A G that holds its P for so long, by the clock on the wall, while others wait is asked to let them run, and then loses
+/// its P: Go's slice.
 pub(crate) const SLICE_NS: u64 = 10_000_000;
+
+/// A thread computes if it runs for so long between two sleeps or preemptions, on average. The kernel lets one that never
+/// sleeps run for some milliseconds at a time; what answers small requests runs for some ten microseconds.
+pub(crate) const STRETCH_NS: u64 = 250_000;
 
 /// Slices become longer with the number of Gs that compute without a P, twice as long at so many per P: else a load of
 /// long computations would be spread over ever more threads, of which none gets far.

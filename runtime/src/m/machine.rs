@@ -48,7 +48,7 @@ pub(crate) struct M {
     thread: OnceLock<Thread>,
 }
 
-/// In how many runtimes some G is asked to let others run: what a call looks at first, as it is no thread-local.
+/// Counted up and down, so never more than there are runtimes: in how many of them some G is asked to let others run: what a call looks at first, as it is no thread-local.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
 /// Whether some G of the process is asked to let others run.

@@ -13,7 +13,7 @@
 //! - last words: [`write_stderr`], [`abort`], [`exit`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
 //! - clock and threads: [`now_ns`], [`set_timer_slack_ns`], [`prefetch`], [`thread_id`], [`thread_cpu_ns`],
-//!   [`thread_sleeps`], [`thread_count`];
+//!   [`thread_sleeps`], [`thread_stretches`], [`thread_count`];
 //! - stack traces: [`unwind`], [`frames_of`], [`Frame`]; SIGQUIT: [`count_quits`], [`answer_quits`],
 //!   [`quits`].
 //!

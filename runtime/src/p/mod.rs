@@ -17,6 +17,8 @@
 //! not. It is used while slices are short, so that a hidden G does not wait long for its M's next pick.
 
 mod owned;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use owned::OwnedP;
 
@@ -39,6 +41,8 @@ pub(crate) struct P {
     pub(crate) timers: CachePadded<Timers>,
     /// The number of the M that took it last: where to look for who holds it.
     holder: AtomicU32,
+    /// When an M took it last.
+    taken_ns: AtomicU64,
     /// How often it was handed off: taken from an M whose G went on without it.
     handed_off: AtomicU64,
     /// What sysmon saw last: a number of picks, and when it first saw it.
@@ -54,9 +58,9 @@ struct Local {
     lane_head: AtomicU32,
     lane_tail: AtomicU32,
     shown: Worker<Runnable>,
-    /// Picks of this P so far.
+    /// Picks of this P so far. It wraps: it is compared for equality, and counted in rounds.
     tick: AtomicU32,
-    /// How many picks in a row came from runnext.
+    /// How many picks in a row came from runnext. It saturates.
     streak: Cell<u32>,
     /// Whether slices are long (see [`crate::config::COARSE_SLICE_NS`]).
     coarse: Cell<bool>,
@@ -70,7 +74,8 @@ struct Local {
     random: Cell<u64>,
     free_gs: FreeGs,
     stacks: RefCell<Cache>,
-    /// Picks that began a slice; a G from runnext inherits one.
+    /// Picks that began a slice; a G from runnext inherits one. This and the counts below wrap, in theory: 64 bits last for
+    /// centuries of one event a nanosecond.
     schedtick: AtomicU64,
     spawned: AtomicU64,
     retired: AtomicU64,
@@ -104,7 +109,8 @@ unsafe impl Sync for P {}
 // SAFETY: nothing in a P belongs to a thread.
 unsafe impl Send for P {}
 
-/// The next process-wide id of a G; 0 is none.
+/// The next process-wide id of a G; 0 is none. It never wraps: the park word has room for 62 bits of it, which is a century
+/// of one G a nanosecond.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// Ids for who has no P: one at a time.
@@ -121,6 +127,7 @@ impl P {
             stealer: shown.stealer(),
             timers: CachePadded::new(Timers::new()),
             holder: AtomicU32::new(u32::MAX),
+            taken_ns: AtomicU64::new(0),
             handed_off: AtomicU64::new(0),
             seen_picks: AtomicU32::new(0),
             seen_ns: AtomicU64::new(0),
@@ -167,8 +174,14 @@ impl P {
     }
 
     /// An M has taken it.
-    pub(crate) fn set_holder(&self, m: u32) {
+    pub(crate) fn set_holder(&self, m: u32, now_ns: u64) {
+        self.taken_ns.store(now_ns, Ordering::Relaxed);
         self.holder.store(m, Ordering::Relaxed);
+    }
+
+    /// When an M took it last.
+    pub(crate) fn taken_ns(&self) -> u64 {
+        self.taken_ns.load(Ordering::Relaxed)
     }
 
     /// How often it was handed off.

@@ -158,7 +158,8 @@ impl<'a> OwnedP<'a> {
     pub(crate) fn next(self) -> Option<Runnable> {
         let local = &*self.0.local;
         if let Some(g) = self.take_next() {
-            let streak = local.streak.get() + 1;
+            // Two Gs may wake each other for ever.
+            let streak = local.streak.get().saturating_add(1);
             local.streak.set(streak);
             if streak <= RUNNEXT_STREAK_MAX {
                 return Some(g);

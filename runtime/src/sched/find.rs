@@ -367,8 +367,9 @@ impl Shared {
         m.note_regained();
         // SAFETY: this is the M itself, in its section, and the P was taken off the idle list for it.
         if let Some(p) = unsafe { m.p() } {
-            p.set_holder(m.id);
-            p.restart_clock(self.refresh_clock());
+            let now = self.refresh_clock();
+            p.set_holder(m.id, now);
+            p.restart_clock(now);
         }
         self.wake_sysmon();
     }

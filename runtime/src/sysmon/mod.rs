@@ -15,25 +15,27 @@
 //!    a P after that wakes it (`sched/find.rs`, `took_p`).
 
 mod deadlock;
+mod slice;
 mod watch;
 
-use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS, SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
+use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS, SYSMON_DROWSY_NS, SYSMON_MIN_NS};
 use crate::m::M;
 use crate::observe::{self, Printer};
-use crate::os::{answer_quits, quits, set_timer_slack_ns, thread_id, write_stderr};
+use crate::os::{answer_quits, ask_for_short_slices, quits, set_timer_slack_ns, thread_id, write_stderr};
 use crate::p::{OwnedP, P};
 use crate::probe::fatal;
 use crate::sched::Shared;
 use crate::stack::{More, scavenge};
 use crate::timers::NEVER;
 use deadlock::Deadlock;
+use slice::Looked;
 use std::io;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
-use watch::{Looked, Watch};
+use watch::Watch;
 
 /// What to print, and how often.
 #[derive(Debug)]
@@ -143,6 +145,7 @@ impl Watchman {
         self.shared.sysmon_tid.store(thread_id(), Ordering::Relaxed);
         // Else every pause is 50 us too long.
         set_timer_slack_ns(1);
+        ask_for_short_slices();
         while !self.stop.load(Ordering::Acquire) {
             let now = self.shared.refresh_clock();
             self.print(now);
@@ -229,7 +232,7 @@ impl Watchman {
         if goes_on || !waits || !shared.is_exhausted() {
             self.exhausted = Exhausted { slices, since_ns: now, looks: 0 };
         }
-        self.exhausted.looks += 1;
+        self.exhausted.looks = self.exhausted.looks.saturating_add(1);
         if now - self.exhausted.since_ns > EXHAUSTED_MAX_NS && self.exhausted.looks > EXHAUSTED_LOOKS {
             shared.exhausted();
         }
@@ -271,10 +274,8 @@ impl Watchman {
         if busy || stalled || late || self.watch.has_computing() || shared.has_visible_work() {
             self.idle_rounds = 0;
             self.deadlock.is_none();
-            let pending = || shared.has_visible_work() || shared.ps.iter().any(|p| p.has_hidden());
-            let most = if stalled || looked.is_lively || pending() { SYSMON_BUSY_NS } else { SYSMON_MAX_NS };
-            self.delay_ns =
-                if looked.helped || looked.suspects { SYSMON_MIN_NS } else { (self.delay_ns * 2).min(most) };
+            let waits = stalled || shared.has_visible_work() || shared.ps.iter().any(|p| p.has_hidden());
+            self.delay_ns = looked.pause_ns(self.delay_ns, waits);
             let timers = Some(shared.earliest_ns()).filter(|ns| *ns > now).unwrap_or(NEVER).max(now + SYSMON_MIN_NS);
             let until = due.min(now + self.delay_ns).min(timers);
             shared.sysmon_drowsy.store(until > now + SYSMON_DROWSY_NS, Ordering::Relaxed);

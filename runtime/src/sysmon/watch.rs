@@ -1,39 +1,37 @@
 //! Ms that keep their P from others: which of them block, which compute for long, and what becomes of their Ps.
 //!
-//! An M that has picked nothing since the last look is in one G's code. If its thread was asleep in the kernel at two
-//! looks and has not computed in between, its P is taken. If it computes, while others wait and no P is idle, its G is
-//! asked after a slice of 10 ms to let them run, which calls of the runtime heed, and at the look after that the P is
-//! taken. Either way the G goes on, without a P. Those that compute without one are adrift: they are asked too, until
-//! they come to a call and queue for a P.
+//! An M that has picked nothing since the last look is in one G's code. What sysmon sees of it is judged by the rules of
+//! `slice`, which say whether its P is taken. Either way the G goes on, without a P. Those that compute without one are
+//! adrift: they are asked too, until they come to a call and queue for a P.
+//!
+//! An M that seems to be in the runtime while its G has not suspended is judged as well: its G calls the runtime again and
+//! again. It may be asked at any time; its P is taken at a look that finds it outside (`m/section.rs`).
 
-use crate::config::{ADRIFT_PER_P, BLOCKER_NS, SLICE_NS};
+use super::slice::{Looked, Scene, Sight, Slice, Verdict, computes, slice_ns};
+use crate::config::BLOCKER_NS;
 use crate::m::{M, count_asking};
 use crate::observe::describe_blocked;
-use crate::os::{thread_cpu_ns, thread_sleeps, write_stderr};
+use crate::os::{thread_cpu_ns, thread_sleeps, thread_stretches, write_stderr};
 use crate::p::P;
 use crate::sched::{Setup, Shared};
 use crate::timers::NEVER;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Those adrift are looked at so often at most; many of them less often.
+/// Of those adrift so many are looked at in a round, in turn, and at most so often: a look at one takes up to 5 us, and a
+/// watchman that takes more than its share of a busy machine is late everywhere else.
+const ADRIFT_AT_ONCE: usize = 4;
 const ADRIFT_EVERY_NS: u64 = 1_000_000;
-const ADRIFT_EACH_NS: u64 = 5_000;
 
 /// What has been seen of one P.
-struct Slice {
+struct Seen {
     /// How many Gs it had picked, and whose it was.
     picks: u32,
     holder: u32,
     /// The M with that number, once it has been looked for.
     m: Option<Arc<M>>,
-    /// When this pick was first seen.
-    since_ns: u64,
     cpu: CpuClock,
-    /// It was seen to be asleep at the last look.
-    was_asleep: bool,
-    /// It has been asked.
-    asked: bool,
+    slice: Slice,
 }
 
 /// How much a thread had computed when it was last looked at.
@@ -51,16 +49,15 @@ impl CpuClock {
         (before.looked_ns != 0).then(|| (cpu_ns.saturating_sub(before.cpu_ns), now_ns - before.looked_ns))
     }
 
-    /// Whether the thread sleeps in the kernel, and has not computed since the last look. One that has computed nearly all
-    /// the time is not asked for: that is the dear part.
-    fn says_asleep(&mut self, tid: i32, now_ns: u64) -> (bool, bool) {
+    /// What the thread does. One that has computed nearly all the time is not asked whether it sleeps: that is the dear part.
+    fn sight(&mut self, tid: i32, now_ns: u64) -> Sight {
         let computed = self.read(tid, now_ns);
         if computed.is_some_and(|(cpu_ns, ns)| cpu_ns > ns - ns / 8) {
-            return (false, false);
+            return Sight::default();
         }
         let rested = computed.is_some_and(|(cpu_ns, _)| cpu_ns == 0);
         // Without procfs, what has not computed at all is taken to be asleep.
-        (thread_sleeps(tid).unwrap_or(rested), rested)
+        Sight { is_asleep: thread_sleeps(tid).unwrap_or(rested), rested }
     }
 }
 
@@ -71,24 +68,43 @@ struct Adrift {
     /// When it was first seen in that code.
     since_ns: u64,
     cpu: CpuClock,
+    /// In how many stretches it had run at the last look.
+    stretches: u64,
+    /// It computed then.
+    computes: bool,
 }
 
-/// What a look has brought.
-#[derive(Default)]
-pub(super) struct Looked {
-    /// A P was taken, or freed of what it hid.
-    pub(super) helped: bool,
-    /// An M was seen to sleep, for the first time: look again at once.
-    pub(super) suspects: bool,
-    /// Some P has picked lately, or its M may block any moment: look again soon.
-    pub(super) is_lively: bool,
+impl Adrift {
+    /// Whether it is still in that code.
+    fn is_there(&self) -> bool {
+        let m = &self.m;
+        // While its subscriber is told of something an M seems to have no G; an idle one is in the runtime.
+        let is_off_duty = m.g().is_none() && !m.section.is_inside();
+        m.p_ptr().is_null() && (is_off_duty || m.g().is_some_and(|g| g.id() == self.g))
+    }
+
+    /// Whether it has run since the last look. Notes whether it did so for long stretches.
+    fn has_run(&mut self, now_ns: u64) -> bool {
+        let run_ns = self.cpu.read(self.m.tid(), now_ns).map_or(0, |(run_ns, _)| run_ns);
+        let before = self.stretches;
+        if run_ns > 0 {
+            // Of a kernel that does not count them nothing is known: then it computes.
+            self.stretches = thread_stretches(self.m.tid()).unwrap_or(before);
+        }
+        self.computes = computes(run_ns, self.stretches.saturating_sub(before));
+        run_ns > 0
+    }
 }
 
 /// See the head of this file.
 pub(super) struct Watch {
-    slices: Vec<Slice>,
+    seen: Vec<Seen>,
+    /// When it looked last.
+    looked_ns: u64,
     adrift: Vec<Adrift>,
     adrift_due_ns: u64,
+    /// Whose turn it is.
+    next_adrift: usize,
     /// How many of those adrift have computed lately.
     computing: usize,
     /// This runtime is counted among those that ask.
@@ -101,19 +117,13 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(setup: &Setup) -> Watch {
-        let unseen = || Slice {
-            picks: 0,
-            holder: u32::MAX,
-            m: None,
-            since_ns: 0,
-            cpu: CpuClock::default(),
-            was_asleep: false,
-            asked: false,
-        };
+        let unseen = || Seen { picks: 0, holder: u32::MAX, m: None, cpu: CpuClock::default(), slice: Slice::default() };
         Watch {
-            slices: (0..setup.procs).map(|_| unseen()).collect(),
+            seen: (0..setup.procs).map(|_| unseen()).collect(),
+            looked_ns: 0,
             adrift: Vec::new(),
             adrift_due_ns: 0,
+            next_adrift: 0,
             computing: 0,
             is_asking: false,
             names_blockers: setup.names_blockers,
@@ -127,8 +137,9 @@ impl Watch {
         for p in &shared.ps {
             self.look_at(shared, p, now_ns, &mut looked);
         }
+        self.looked_ns = now_ns;
         self.look_adrift(shared, now_ns);
-        self.set_asking(self.computing > 0 || self.slices.iter().any(|slice| slice.asked));
+        self.set_asking(self.computing > 0 || self.seen.iter().any(|seen| seen.slice.asked));
         looked.is_lively |= self.is_asking;
         looked
     }
@@ -139,12 +150,14 @@ impl Watch {
     }
 
     fn look_at(&mut self, shared: &Shared, p: &P, now_ns: u64, looked: &mut Looked) {
-        let slice = &mut self.slices[p.id];
+        let seen = &mut self.seen[p.id];
         let (picks, holder) = (p.picks(), p.holder());
-        if (picks, holder) != (slice.picks, slice.holder) {
-            let m = slice.m.take().filter(|m| m.id == holder);
-            let cpu = if m.is_some() { std::mem::take(&mut slice.cpu) } else { CpuClock::default() };
-            *slice = Slice { picks, holder, m, since_ns: now_ns, cpu, was_asleep: false, asked: false };
+        if (picks, holder) != (seen.picks, seen.holder) {
+            let m = seen.m.take().filter(|m| m.id == holder);
+            let cpu = if m.is_some() { std::mem::take(&mut seen.cpu) } else { CpuClock::default() };
+            // The first pick since the P was taken, after the last look, began then.
+            let taken_ns = Some(p.taken_ns()).filter(|ns| *ns > self.looked_ns && picks == seen.picks.wrapping_add(1));
+            *seen = Seen { picks, holder, m, cpu, slice: Slice::new(taken_ns.unwrap_or(now_ns).min(now_ns)) };
             looked.is_lively = true;
             p.note_seen(picks, now_ns);
             // One that has picked lately is looked at closer only if its P would be of use to others.
@@ -152,41 +165,38 @@ impl Watch {
                 return;
             }
         }
-        if slice.m.is_none() {
-            slice.m = shared.machine(holder);
+        if seen.m.is_none() {
+            seen.m = shared.machine(holder);
         }
-        let Some(m) = slice.m.clone() else { return };
-        if !std::ptr::eq(m.p_ptr(), p) || m.section.is_inside() {
-            slice.asked = false;
+        let Some(m) = seen.m.clone() else { return };
+        if !std::ptr::eq(m.p_ptr(), p) || m.g().is_none() {
+            // It looks for work, or its P is on its way to another.
+            seen.slice.asked = false;
             return;
         }
-        // Twice, and nothing in between: what sleeps for a moment, in a lock or a page fault, keeps its P.
-        let (is_asleep, rested) = slice.cpu.says_asleep(m.tid(), now_ns);
-        let was_asleep = std::mem::replace(&mut slice.was_asleep, is_asleep);
-        let asleep = is_asleep && was_asleep && rested;
-        looked.suspects |= is_asleep;
-        looked.is_lively |= is_asleep || now_ns - slice.since_ns < SLICE_NS;
-        if asleep || self.is_eager || self.is_overdue(shared, p, &m, now_ns) {
-            looked.helped |= self.take(shared, p, &m);
-        } else if p.has_hidden() && shared.idle.idle_ps() > 0 {
-            looked.helped |= shared.free_stuck(&m);
-        }
-    }
-
-    /// Whether an M that computes has been asked to let others run and has not done so. Asks it if it is time to.
-    fn is_overdue(&mut self, shared: &Shared, p: &P, m: &M, now_ns: u64) -> bool {
-        let slice = &mut self.slices[p.id];
-        let slice_ns = SLICE_NS + SLICE_NS * self.computing as u64 / (ADRIFT_PER_P * shared.ps.len()) as u64;
-        let others_wait = || shared.has_visible_work() || p.has_hidden() || shared.earliest_ns() <= now_ns;
-        if now_ns - slice.since_ns < slice_ns || shared.idle.idle_ps() > 0 || !others_wait() {
-            slice.asked = false;
-            return false;
-        }
-        if !std::mem::replace(&mut slice.asked, true) {
-            m.ask();
-            return false;
-        }
-        shared.has_m_to_spare()
+        let is_inside = m.section.is_inside();
+        let sight = if is_inside { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
+        let idle = shared.idle.idle_ps() > 0;
+        let waits = || shared.has_visible_work() || p.has_hidden() || shared.earliest_ns() <= now_ns;
+        let scene = Scene {
+            others_wait: !idle && waits(),
+            hides: idle && p.has_hidden(),
+            slice_ns: slice_ns(self.computing, shared.ps.len()),
+        };
+        let verdict = seen.slice.judge(now_ns, sight, &scene);
+        looked.suspects |= sight.is_asleep;
+        looked.is_lively |= seen.slice.is_lively(now_ns);
+        looked.helped |= match verdict {
+            _ if self.is_eager && !is_inside => self.take(shared, p, &m),
+            Verdict::Leave => false,
+            Verdict::Ask => {
+                m.ask();
+                false
+            }
+            Verdict::TakeFromSleeper => self.take(shared, p, &m),
+            Verdict::TakeFromOverdue => shared.has_m_to_spare() && self.take(shared, p, &m),
+            Verdict::Show => shared.free_stuck(&m),
+        };
     }
 
     fn take(&mut self, shared: &Shared, p: &P, m: &Arc<M>) -> bool {
@@ -194,37 +204,38 @@ impl Watch {
         if !shared.retake(m, p) {
             return false;
         }
-        self.slices[p.id].asked = false;
-        let since_ns = self.slices[p.id].since_ns;
+        let slice = &mut self.seen[p.id].slice;
+        slice.asked = false;
+        let since_ns = slice.since_ns;
         // It may be listed already, for an earlier P.
         self.adrift.retain(|adrift| !Arc::ptr_eq(&adrift.m, m));
-        self.adrift.push(Adrift { m: m.clone(), g, since_ns, cpu: CpuClock::default() });
+        self.adrift.push(Adrift { m: m.clone(), g, since_ns, cpu: CpuClock::default(), stretches: 0, computes: false });
         true
     }
 
-    /// Asks those that compute without a P. One that blocks will come by itself when it has a P, or computes.
+    /// Asks those that run without a P, some of them in each round. One that blocks will come by itself when it has a P, or
+    /// runs.
     fn look_adrift(&mut self, shared: &Shared, now_ns: u64) {
         if self.adrift.is_empty() || now_ns < self.adrift_due_ns {
             return;
         }
-        self.computing = 0;
-        self.adrift.retain_mut(|adrift| {
-            let m = &adrift.m;
-            // While its subscriber is told of something an M seems to have no G; an idle one is in the runtime.
-            let is_off_duty = m.g().is_none() && !m.section.is_inside();
-            if !m.p_ptr().is_null() || !is_off_duty && m.g().is_none_or(|g| g.id() != adrift.g) {
-                return false;
+        for _ in 0..ADRIFT_AT_ONCE.min(self.adrift.len()) {
+            // Where it was, another stands then, or those before it have their turn again.
+            self.next_adrift = if self.next_adrift < self.adrift.len() { self.next_adrift } else { 0 };
+            let Some(adrift) = self.adrift.get_mut(self.next_adrift) else { break };
+            if !adrift.is_there() {
+                self.adrift.swap_remove(self.next_adrift);
+                continue;
             }
-            let computes = adrift.cpu.read(m.tid(), now_ns).is_some_and(|(cpu_ns, _)| cpu_ns > 0);
-            if computes {
-                m.ask();
-                self.computing += 1;
+            if adrift.has_run(now_ns) {
+                adrift.m.ask();
             } else if self.names_blockers && now_ns - adrift.since_ns >= BLOCKER_NS {
                 name_blocker(shared, adrift);
             }
-            true
-        });
-        self.adrift_due_ns = now_ns + ADRIFT_EVERY_NS.max(ADRIFT_EACH_NS * self.adrift.len() as u64);
+            self.next_adrift += 1;
+        }
+        self.computing = self.adrift.iter().filter(|adrift| adrift.computes).count();
+        self.adrift_due_ns = now_ns + ADRIFT_EVERY_NS;
     }
 
     /// When it wants to look again, however idle all is: somebody may have to be reported.

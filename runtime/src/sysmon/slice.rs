@@ -1,0 +1,126 @@
+//! When an M loses its P: the rules, as plain decisions about what sysmon has seen. They read no clock and ask no kernel,
+//! so that each of them has a test.
+//!
+//! A **slice** is the wall time since sysmon first saw the pick of the G that an M runs. While others wait and no P is idle,
+//!
+//! 1. a G whose slice is over is asked to let the others run, and at the next look it loses its P: whether it computed,
+//!    slept shortly and often in the kernel, or both;
+//!    A G whose slice has been over for half of another one is not asked first: sysmon was late, as the machine is busy.
+//! 2. a G that is asleep in the kernel loses its P at once: it can not use it.
+//!
+//! A G that is asleep at two looks in a row and has not computed in between is blocked. It loses its P even if nobody
+//! waits, so that who comes next finds an idle one.
+//!
+//! A slice is 10 ms, and longer while many Gs compute without a P (those *adrift*): else a load of long computations would
+//! be spread over ever more threads, of which none gets far.
+
+use crate::config::{ADRIFT_PER_P, SLICE_NS, STRETCH_NS, SYSMON_BUSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
+
+/// How long an M has been in one G's code, as far as sysmon has seen it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Slice {
+    /// When this pick was first seen.
+    pub(super) since_ns: u64,
+    /// The thread was asleep at the last look.
+    was_asleep: bool,
+    /// The G has been asked to let others run.
+    pub(super) asked: bool,
+}
+
+/// What the M's thread does just now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sight {
+    /// It sleeps in the kernel.
+    pub(super) is_asleep: bool,
+    /// It has not computed since the last look.
+    pub(super) rested: bool,
+}
+
+/// Who could use the P.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scene {
+    /// Gs or due timers wait, and no P is idle.
+    pub(super) others_wait: bool,
+    /// The P hides Gs, and a P is idle that could run them.
+    pub(super) hides: bool,
+    pub(super) slice_ns: u64,
+}
+
+/// What is to be done about a P.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Verdict {
+    /// Nothing.
+    Leave,
+    /// Ask the G to let others run.
+    Ask,
+    /// Take the P: the M is blocked, or asleep while others wait.
+    TakeFromSleeper,
+    /// Take the P, if there is a thread that could use it: the G was asked and has not heeded.
+    TakeFromOverdue,
+    /// Show the Gs that the P hides.
+    Show,
+}
+
+impl Slice {
+    /// A pick that is seen for the first time.
+    pub(super) fn new(now_ns: u64) -> Slice {
+        Slice { since_ns: now_ns, ..Slice::default() }
+    }
+
+    /// Judges what is seen now.
+    pub(super) fn judge(&mut self, now_ns: u64, sight: Sight, scene: &Scene) -> Verdict {
+        let was_asleep = std::mem::replace(&mut self.was_asleep, sight.is_asleep);
+        let held_ns = now_ns - self.since_ns;
+        let is_blocked = was_asleep && sight.rested;
+        if sight.is_asleep && (is_blocked || scene.others_wait) {
+            return Verdict::TakeFromSleeper;
+        }
+        if scene.others_wait && held_ns >= scene.slice_ns {
+            let was_asked = std::mem::replace(&mut self.asked, true);
+            let is_late = held_ns >= scene.slice_ns + scene.slice_ns / 2;
+            return if was_asked || is_late { Verdict::TakeFromOverdue } else { Verdict::Ask };
+        }
+        self.asked = false;
+        if scene.hides { Verdict::Show } else { Verdict::Leave }
+    }
+
+    /// Whether something may change soon: the M may turn out to be blocked, or the slice is not over yet.
+    pub(super) fn is_lively(&self, now_ns: u64) -> bool {
+        self.was_asleep || now_ns - self.since_ns < SLICE_NS
+    }
+}
+
+/// How long a slice is while so many Gs compute without a P.
+pub(super) fn slice_ns(computing: usize, procs: usize) -> u64 {
+    SLICE_NS + SLICE_NS * computing as u64 / (ADRIFT_PER_P * procs) as u64
+}
+
+/// Whether a thread that ran for `run_ns`, in so many stretches between sleeps and preemptions, computes. One that sleeps
+/// shortly and often runs in many short stretches, however busy the machine is.
+pub(super) fn computes(run_ns: u64, stretches: u64) -> bool {
+    run_ns > 0 && run_ns >= STRETCH_NS * stretches
+}
+
+/// What a look has brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Looked {
+    /// A P was taken, or freed of what it hid.
+    pub(super) helped: bool,
+    /// An M was seen to sleep, for the first time: look again at once.
+    pub(super) suspects: bool,
+    /// Some P has picked lately, or its M may block any moment: look again soon.
+    pub(super) is_lively: bool,
+}
+
+impl Looked {
+    /// How long until the next look, after a pause of `last_ns`; `waits` says that work waits which a look may help.
+    pub(super) fn pause_ns(&self, last_ns: u64, waits: bool) -> u64 {
+        let most = if self.is_lively || waits { SYSMON_BUSY_NS } else { SYSMON_MAX_NS };
+        if self.helped || self.suspects { SYSMON_MIN_NS } else { (last_ns * 2).min(most) }
+    }
+}
+
+#[cfg(test)]
+#[path = "slice_tests.rs"]
+mod tests;

@@ -1,0 +1,149 @@
+//! Each rule by which a P is taken, with made-up times.
+
+use super::*;
+
+const MS: u64 = 1_000_000;
+/// When the pick was first seen.
+const T0: u64 = 1_000 * MS;
+
+const RUNS: Sight = Sight { is_asleep: false, rested: false };
+const SLEEPS: Sight = Sight { is_asleep: true, rested: true };
+/// It sleeps now, and has computed since the last look.
+const NAPS: Sight = Sight { is_asleep: true, rested: false };
+
+const BUSY: Scene = Scene { others_wait: true, hides: false, slice_ns: SLICE_NS };
+const QUIET: Scene = Scene { others_wait: false, hides: false, slice_ns: SLICE_NS };
+
+/// The verdicts at those milliseconds after the pick was first seen, with what is seen then.
+fn verdicts(scene: &Scene, looks: &[(u64, Sight)]) -> Vec<Verdict> {
+    let mut slice = Slice::new(T0);
+    looks.iter().map(|(ms, sight)| slice.judge(T0 + ms * MS, *sight, scene)).collect()
+}
+
+#[test]
+fn who_computes_is_asked_after_a_slice_and_loses_its_p_at_the_next_look() {
+    use Verdict::*;
+    let looks = [(0, RUNS), (5, RUNS), (9, RUNS), (10, RUNS), (11, RUNS), (12, RUNS)];
+    assert_eq!(verdicts(&BUSY, &looks), [Leave, Leave, Leave, Ask, TakeFromOverdue, TakeFromOverdue]);
+}
+
+#[test]
+fn a_slice_is_exactly_as_long_as_it_says() {
+    for (ns, expected) in [(SLICE_NS - 1, Verdict::Leave), (SLICE_NS, Verdict::Ask)] {
+        assert_eq!(Slice::new(T0).judge(T0 + ns, RUNS, &BUSY), expected, "{ns}");
+    }
+    let longer = Scene { slice_ns: 3 * SLICE_NS, ..BUSY };
+    for (ns, expected) in [(3 * SLICE_NS - 1, Verdict::Leave), (3 * SLICE_NS, Verdict::Ask)] {
+        assert_eq!(Slice::new(T0).judge(T0 + ns, RUNS, &longer), expected, "{ns}");
+    }
+}
+
+#[test]
+fn who_computes_keeps_its_p_while_nobody_waits() {
+    let looks = [(0, RUNS), (10, RUNS), (50, RUNS), (1000, RUNS)];
+    assert_eq!(verdicts(&QUIET, &looks), [Verdict::Leave; 4]);
+}
+
+/// It was asked, then nobody waited any more: if somebody does later it is asked anew.
+#[test]
+fn who_was_asked_in_vain_is_asked_anew() {
+    let mut slice = Slice::new(T0);
+    assert_eq!(slice.judge(T0 + 10 * MS, RUNS, &BUSY), Verdict::Ask);
+    assert!(slice.asked);
+    assert_eq!(slice.judge(T0 + 11 * MS, RUNS, &QUIET), Verdict::Leave);
+    assert!(!slice.asked);
+    assert_eq!(slice.judge(T0 + 12 * MS, RUNS, &BUSY), Verdict::Ask);
+    assert_eq!(slice.judge(T0 + 13 * MS, RUNS, &BUSY), Verdict::TakeFromOverdue);
+}
+
+#[test]
+fn a_late_watchman_does_not_ask_first() {
+    let late = SLICE_NS + SLICE_NS / 2;
+    assert_eq!(Slice::new(T0).judge(T0 + late - 1, RUNS, &BUSY), Verdict::Ask);
+    assert_eq!(Slice::new(T0).judge(T0 + late, RUNS, &BUSY), Verdict::TakeFromOverdue);
+    assert_eq!(Slice::new(T0).judge(T0 + late, RUNS, &QUIET), Verdict::Leave);
+}
+
+#[test]
+fn who_sleeps_loses_its_p_at_once_while_others_wait() {
+    assert_eq!(verdicts(&BUSY, &[(0, NAPS)]), [Verdict::TakeFromSleeper]);
+    assert_eq!(verdicts(&BUSY, &[(0, RUNS), (1, SLEEPS)]), [Verdict::Leave, Verdict::TakeFromSleeper]);
+}
+
+#[test]
+fn who_is_blocked_loses_its_p_even_if_nobody_waits() {
+    use Verdict::*;
+    assert_eq!(verdicts(&QUIET, &[(0, SLEEPS), (1, SLEEPS)]), [Leave, TakeFromSleeper]);
+    // Not at the first look, nor if it has computed in between, nor if it did not sleep at the last look.
+    assert_eq!(verdicts(&QUIET, &[(0, SLEEPS), (1, NAPS), (2, NAPS)]), [Leave; 3]);
+    assert_eq!(verdicts(&QUIET, &[(0, SLEEPS), (1, RUNS), (2, SLEEPS)]), [Leave; 3]);
+    // One that was put on no CPU is not asleep.
+    let queues = Sight { is_asleep: false, rested: true };
+    assert_eq!(verdicts(&QUIET, &[(0, queues), (1, queues), (2, queues)]), [Leave; 3]);
+}
+
+/// Short sleeps between short computations, never caught asleep: it is the wall time that counts.
+#[test]
+fn who_sleeps_shortly_and_often_has_no_longer_slice() {
+    use Verdict::*;
+    let wakes = Sight { is_asleep: false, rested: false };
+    let queues = Sight { is_asleep: false, rested: true };
+    let looks = [(0, wakes), (4, queues), (9, wakes), (10, queues), (11, wakes)];
+    assert_eq!(verdicts(&BUSY, &looks), [Leave, Leave, Leave, Ask, TakeFromOverdue]);
+}
+
+#[test]
+fn hidden_gs_are_shown_where_a_p_is_idle() {
+    let idle = Scene { hides: true, ..QUIET };
+    assert_eq!(verdicts(&idle, &[(0, RUNS), (100, RUNS)]), [Verdict::Show; 2]);
+    // One that is blocked loses its P, with all that it hides.
+    assert_eq!(verdicts(&idle, &[(0, SLEEPS), (1, SLEEPS)]), [Verdict::Show, Verdict::TakeFromSleeper]);
+}
+
+#[test]
+fn slices_grow_with_those_that_compute_without_a_p() {
+    assert_eq!(slice_ns(0, 1), SLICE_NS);
+    assert_eq!(slice_ns(ADRIFT_PER_P, 1), 2 * SLICE_NS);
+    assert_eq!(slice_ns(ADRIFT_PER_P, 2), SLICE_NS + SLICE_NS / 2);
+    assert_eq!(slice_ns(4 * ADRIFT_PER_P, 4), 2 * SLICE_NS);
+}
+
+#[test]
+fn only_long_stretches_are_computing() {
+    assert!(!computes(0, 0), "it has not run");
+    assert!(computes(MS, 0), "it was never taken off its CPU");
+    assert!(computes(3 * MS, 2), "it was taken off twice");
+    assert!(!computes(MS, 100), "it answers small requests");
+    assert!(computes(10 * STRETCH_NS, 10));
+    assert!(!computes(10 * STRETCH_NS - 1, 10));
+}
+
+#[test]
+fn a_slice_is_lively_while_it_may_turn_out_to_be_blocked_or_too_long() {
+    let mut slice = Slice::new(T0);
+    assert!(slice.is_lively(T0 + SLICE_NS - 1));
+    assert!(!slice.is_lively(T0 + SLICE_NS));
+    let _ = slice.judge(T0 + SLICE_NS, SLEEPS, &QUIET);
+    assert!(slice.is_lively(T0 + SLICE_NS), "one more look says whether it is blocked");
+}
+
+#[test]
+fn it_looks_again_at_once_after_it_has_helped_or_suspects_somebody() {
+    for looked in [Looked { helped: true, ..Looked::default() }, Looked { suspects: true, ..Looked::default() }] {
+        for waits in [false, true] {
+            assert_eq!(looked.pause_ns(MS, waits), SYSMON_MIN_NS, "{looked:?}");
+        }
+    }
+}
+
+#[test]
+fn pauses_double_up_to_a_limit() {
+    let quiet = Looked::default();
+    let lively = Looked { is_lively: true, ..quiet };
+    let after =
+        |looked: Looked, waits, looks: usize| (0..looks).fold(SYSMON_MIN_NS, |ns, _| looked.pause_ns(ns, waits));
+    assert_eq!(after(quiet, false, 3), 8 * SYSMON_MIN_NS);
+    assert_eq!(after(quiet, false, 30), SYSMON_MAX_NS);
+    assert_eq!(after(lively, false, 30), SYSMON_BUSY_NS);
+    assert_eq!(after(quiet, true, 30), SYSMON_BUSY_NS);
+}
