@@ -62,6 +62,9 @@ pub(crate) const ADRIFT_PER_P: usize = 8;
 /// A G that blocks its thread for so long is reported, if that is asked for.
 pub(crate) const BLOCKER_NS: u64 = 100_000_000;
 
+/// When the system has refused a thread, it is not asked for another for so long: it takes some 20 us to refuse.
+pub(crate) const NO_THREAD_NS: u64 = 10_000_000;
+
 /// An M that sleeps for so long ends, if as many others sleep as there are Ps.
 pub(crate) const M_KEPT_NS: u64 = 2_000_000_000;
 

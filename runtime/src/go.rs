@@ -413,6 +413,7 @@ pub struct Current {
 /// assert!(pirn_runtime::current().is_none());
 /// ```
 pub fn current() -> Option<Current> {
+    checkpoint();
     let g = current_g()?;
     Some(Current { id: Gid(g.id()), name: g.name(), birthplace: g.birthplace()? })
 }

@@ -3,7 +3,7 @@
 use crate::coro::Suspend;
 use crate::g::G;
 use crate::m::current;
-use crate::park::{current_g, defer, give_way};
+use crate::park::{checkpoint, current_g, defer, give_way};
 use crate::sched::hand_off::{ask_for_p, give_up_p};
 use std::fmt;
 use std::marker::PhantomData;
@@ -56,6 +56,8 @@ where
 /// ```
 #[must_use = "the thread is unlocked when the guard is dropped"]
 pub fn lock_os_thread() -> OsThreadLock {
+    // Before it is locked: who is locked can not go on elsewhere.
+    checkpoint();
     let g = current_g();
     if let Some(g) = g {
         g.locks.set(g.locks.get() + 1);

@@ -3,8 +3,8 @@
 mod common;
 
 use common::{builder, child_case, eventually, house, runtime, scale, subprocess, thread_number};
-use pirn_runtime::time::Ticker;
-use pirn_runtime::{Unparker, blocking, go, lock_os_thread, num_goroutines, park, scope, sleep, yield_now};
+use pirn_runtime::time::{Ticker, Timer, after_func};
+use pirn_runtime::{GoBuilder, Unparker, blocking, go, lock_os_thread, num_goroutines, park, scope, sleep, yield_now};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
@@ -74,8 +74,8 @@ fn threads_come_and_go() {
     gs.into_iter().for_each(|g| g.join().expect("no panic"));
     let most = common::threads(&prefix);
     assert!(most > 20, "{most} threads for 30 Gs that block");
-    // Two that sleep, one keeper, sysmon.
-    eventually("threads that are not needed have gone", || common::threads(&prefix) <= 4);
+    // Two that sleep, one keeper, sysmon, the template.
+    eventually("threads that are not needed have gone", || common::threads(&prefix) <= 5);
     // And those that are left are enough for it all again.
     let gs: Vec<_> = (0..30).map(|_| rt.go(|| block(2))).collect();
     gs.into_iter().for_each(|g| g.join().expect("no panic"));
@@ -105,6 +105,152 @@ fn calls_that_need_not_park_let_others_run() {
     rt.run(|| (0..20).for_each(|_| sleep(Duration::from_millis(1))));
     over.store(true, Ordering::Relaxed);
     assert!(starter.join().expect("no panic") > 0);
+}
+
+/// Whatever a G calls again and again without a pause, the others have their turn: with one P they need its.
+#[test]
+fn a_loop_over_any_call_lets_others_run() {
+    let rt = runtime(1);
+    for (name, call) in entering_calls(&rt).into_iter().chain(other_calls(&rt)) {
+        others_run_beside(&rt, name, call);
+    }
+}
+
+/// A call that goes into the runtime checks in: it lets others run even where no thread is to be had that a P could be
+/// handed to.
+#[test]
+fn a_loop_over_calls_into_the_runtime_needs_no_other_thread() {
+    let rt = house(builder().procs(1).max_threads(2));
+    let over = Arc::new(AtomicBool::new(false));
+    let until_over = over.clone();
+    let blocked = rt.go(move || {
+        while !until_over.load(Ordering::Relaxed) {
+            block(10);
+        }
+    });
+    // The other of the two threads.
+    rt.run(|| ());
+    for (name, call) in entering_calls(&rt) {
+        others_run_beside(&rt, name, call);
+    }
+    over.store(true, Ordering::Relaxed);
+    blocked.join().expect("no panic");
+}
+
+/// While a G makes a call again and again another one has its turn, several times.
+fn others_run_beside(rt: &common::House, name: &str, call: Call) {
+    let over = Arc::new(AtomicBool::new(false));
+    let until_over = over.clone();
+    let body = move || {
+        while !until_over.load(Ordering::Relaxed) {
+            call();
+        }
+    };
+    let caller = rt.handle().try_go_with(GoBuilder::new().name(name), body).expect("a G");
+    rt.run(|| (0..3).for_each(|_| sleep(Duration::from_millis(1))));
+    over.store(true, Ordering::Relaxed);
+    caller.join().unwrap_or_else(|_| panic!("{name}"));
+}
+
+type Call = Box<dyn Fn() + Send + Sync>;
+
+/// A call by its name.
+fn call(name: &'static str, call: impl Fn() + Send + Sync + 'static) -> (&'static str, Call) {
+    (name, Box::new(call))
+}
+
+/// A call on something that only a G can make.
+fn call_on<T: Send + Sync + 'static>(
+    rt: &common::House,
+    name: &'static str,
+    make: impl FnOnce() -> T + Send,
+    call: impl Fn(&T) + Send + Sync + 'static,
+) -> (&'static str, Call) {
+    let made = rt.run(make);
+    (name, Box::new(move || call(&made)))
+}
+
+/// Calls that go into the runtime.
+fn entering_calls(rt: &common::House) -> Vec<(&'static str, Call)> {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let [handle, metrics, goroutines, dump] = [(); 4].map(|()| rt.handle());
+    let ended = rt.go(|| ());
+    vec![
+        call("num_goroutines", || _ = num_goroutines()),
+        call("maxprocs", || _ = pirn_runtime::maxprocs()),
+        call("current", || _ = pirn_runtime::current()),
+        call("stack_use", || _ = pirn_runtime::stack_use()),
+        call("Handle::current", || drop(pirn_runtime::Handle::current())),
+        call("metrics", move || drop(metrics.metrics())),
+        call("goroutines", move || drop(goroutines.goroutines())),
+        call("dump", move || drop(dump.dump())),
+        call("is_finished", move || _ = ended.is_finished()),
+        call("go", || while_few(|| drop(go(|| ())))),
+        call("Handle::go", move || while_few(|| drop(handle.go(|| ())))),
+        call("yield_now", yield_now),
+        call("sleep", || sleep(Duration::ZERO)),
+        call("park_timeout", || pirn_runtime::park_timeout(Duration::ZERO)),
+        call("lock_os_thread", || drop(lock_os_thread())),
+        call("Timer", || drop(Timer::new(HOUR))),
+        call_on(rt, "Timer::try_wait", || Timer::new(HOUR), |timer| _ = timer.try_wait()),
+        call_on(rt, "Timer::reset", || Timer::new(HOUR), |timer| _ = timer.reset(HOUR)),
+        call_on(rt, "Timer::stop", || Timer::new(HOUR), |timer| _ = timer.stop()),
+        call_on(rt, "Ticker::try_wait", || Ticker::new(HOUR), |ticker| _ = ticker.try_wait()),
+        call_on(rt, "Ticker::reset", || Ticker::new(HOUR), |ticker| ticker.reset(HOUR)),
+        call("after_func", || _ = after_func(HOUR, || ()).stop()),
+    ]
+}
+
+/// Calls that do not, or give up their P.
+fn other_calls(rt: &common::House) -> Vec<(&'static str, Call)> {
+    let handle = rt.handle();
+    let ended = rt.go(|| ());
+    let me = std::thread::current();
+    vec![
+        call("Handle::clone", move || drop(handle.clone())),
+        call("JoinHandle::id", move || _ = ended.id()),
+        call("scope", || scope(|_| ())),
+        call("blocking", || blocking(|| ())),
+        call("block_on", || pirn_runtime::block_on(async {})),
+        call("Unparker::current", || drop(Unparker::current())),
+        call("unpark itself", || Unparker::current().unpark()),
+        call("unpark a thread", move || me.unpark()),
+    ]
+}
+
+/// Starts one more, unless there are very many.
+fn while_few(start: impl Fn()) {
+    if num_goroutines() < 1000 {
+        start();
+    }
+}
+
+/// Many Gs that answer small requests hold no P for longer than others do, and do not count as a load of computations,
+/// which is what makes slices longer. The first one's rounds are the clock: it takes the same machine as the others.
+#[test]
+fn gs_that_block_shortly_and_often_let_all_begin() {
+    let rt = runtime(1);
+    let over = Arc::new(AtomicBool::new(false));
+    let (begun, rounds) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let gs: Vec<_> = (0..100)
+        .map(|_| {
+            let (over, begun, rounds) = (over.clone(), begun.clone(), rounds.clone());
+            rt.go(move || {
+                let nth = begun.fetch_add(1, Ordering::Relaxed);
+                while !over.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_micros(50));
+                    if nth == 0 {
+                        rounds.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    eventually("all have begun", || begun.load(Ordering::Relaxed) == 100);
+    let rounds = rounds.load(Ordering::Relaxed);
+    over.store(true, Ordering::Relaxed);
+    gs.into_iter().for_each(|g| g.join().expect("no panic"));
+    assert!(rounds < 15_000, "{rounds} rounds of the first until the last had begun");
 }
 
 #[test]

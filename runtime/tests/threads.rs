@@ -230,3 +230,104 @@ fn work_that_found_no_thread_is_not_forgotten() {
     over.store(true, Ordering::Relaxed);
     rt.shutdown();
 }
+
+/// What the kernel keeps per thread: signal mask, affinity, priority.
+fn of_thread() -> (bool, libc::c_int, libc::c_int) {
+    // SAFETY: a set of signals is plain numbers.
+    let mut mask: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: it only writes to `mask`.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut mask) };
+    // SAFETY: it only reads `mask`.
+    let blocked = unsafe { libc::sigismember(&raw const mask, libc::SIGUSR1) } == 1;
+    // SAFETY: a set of CPUs is plain numbers.
+    let mut cpus: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: it only writes to `cpus`, for the calling thread.
+    unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut cpus) };
+    // SAFETY: asks about the calling thread.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    // SAFETY: it only reads `cpus`.
+    let cpus = unsafe { libc::CPU_COUNT(&cpus) };
+    (blocked, cpus, nice)
+}
+
+/// Blocks a signal, keeps to one CPU, and lowers the priority, all of the calling thread alone.
+fn change_thread() {
+    // SAFETY: as in `of_thread`.
+    let mut mask: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: it only writes to `mask`.
+    unsafe { libc::sigaddset(&raw mut mask, libc::SIGUSR1) };
+    // SAFETY: it only reads `mask`.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const mask, std::ptr::null_mut()) };
+    // SAFETY: as in `of_thread`.
+    let mut cpus: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: CPU 0 is within the set.
+    unsafe { libc::CPU_SET(0, &mut cpus) };
+    // It fails where CPU 0 is not the process's; then only the rest is tried.
+    // SAFETY: it only reads `cpus`, for the calling thread.
+    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const cpus) };
+    // SAFETY: a number for the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 5) };
+}
+
+/// A thread inherits from who starts it: so no M is started from a thread that a G has changed.
+#[test]
+fn what_is_done_to_a_locked_thread_reaches_no_other() {
+    let before = of_thread();
+    let rt = house(builder().procs(2));
+    for round in 0..4 {
+        let others = rt.run(move || {
+            let locked = lock_os_thread();
+            change_thread();
+            // So many that threads have to be started for them, some of them by this very G.
+            let others: Vec<_> = (0..10 * (round + 1))
+                .map(|_| {
+                    go(|| {
+                        std::thread::sleep(MOMENT);
+                        of_thread()
+                    })
+                })
+                .collect();
+            blocking(|| std::thread::sleep(MOMENT));
+            let others: Vec<_> = others.into_iter().map(|g| g.join().expect("no panic")).collect();
+            // The thread is not given back as it was: so it ends with its G.
+            std::mem::forget(locked);
+            others
+        });
+        assert!(others.iter().all(|other| *other == before), "{round}: {others:?}, not {before:?}");
+    }
+}
+
+/// The one M is locked to its G, and the system has no thread for another: still nothing that the G waits for is lost.
+#[test]
+fn a_locked_g_goes_on_without_other_threads() {
+    const TEST: &str = "a_locked_g_goes_on_without_other_threads";
+    if child_case(TEST).is_none() {
+        let ended = subprocess(TEST, "locked", &[]);
+        ended.expect_success();
+        return;
+    }
+    let rt = builder().procs(1).name("one").build().expect("a runtime");
+    rt.run(|| ());
+    let unparker = rt.run(|| {
+        limit_address_space(Some(1 << 20));
+        let _mine = lock_os_thread();
+        for _ in 0..20 {
+            pirn_runtime::sleep(Duration::from_millis(1));
+            yield_now();
+            blocking(|| std::thread::sleep(Duration::from_millis(1)));
+        }
+        Unparker::current()
+    });
+    unparker.unpark();
+    // From outside, and by a timer.
+    let (send, receive) = mpsc::channel();
+    let waits = rt.go(move || {
+        let _mine = lock_os_thread();
+        send.send(Unparker::current()).expect("it listens");
+        park();
+        pirn_runtime::time::Timer::new(Duration::from_millis(1)).wait();
+    });
+    receive.recv().expect("it sends").unpark();
+    waits.join().expect("no panic");
+    rt.shutdown();
+}

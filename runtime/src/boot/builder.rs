@@ -80,7 +80,8 @@ impl Builder {
         self
     }
 
-    /// How the thread of the M with that number is called.
+    /// How the thread of the M with that number is called. `name` is called on a thread of the runtime that runs no Gs, and
+    /// no M starts while it runs. If it panics the thread has the name that it would have without.
     pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Builder {
         self.thread_name = Some(Arc::new(name));
         self
@@ -166,8 +167,8 @@ impl Builder {
             count_quits()?;
         }
         let shared = Shared::new(setup);
-        shared.start_first()?;
-        match sysmon::start(&shared, trace) {
+        let started = shared.start_template().and_then(|()| shared.start_first());
+        match started.and_then(|()| sysmon::start(&shared, trace)) {
             Ok(sysmon) => Ok(Runtime::new(shared, sysmon)),
             Err(error) => {
                 shared.stop_machines(true);

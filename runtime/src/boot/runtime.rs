@@ -5,6 +5,7 @@ use crate::config::DROP_TIMEOUT_NS;
 use crate::go::{GoBuilder, Unscoped, expect_started, start};
 use crate::join::JoinHandle;
 use crate::observe::{Goroutine, Metrics, dump, goroutines, metrics};
+use crate::park::checkpoint;
 use crate::sched::{Entered, Shared};
 use crate::sysmon::Sysmon;
 use std::fmt;
@@ -97,6 +98,7 @@ impl Runtime {
     /// Every G that has been started and has not ended, with what it does. Nobody is stopped for it, so a G that ends or
     /// starts meanwhile may be there or not.
     pub fn goroutines(&self) -> Vec<Goroutine> {
+        checkpoint();
         goroutines(&self.shared)
     }
 
@@ -117,12 +119,14 @@ impl Runtime {
     /// # }
     /// ```
     pub fn dump(&self) -> String {
+        checkpoint();
         dump(&self.shared)
     }
 
     /// The state of the runtime as plain numbers, and what has happened in it so far. It takes some microseconds, and for
     /// [`Metrics::stack_bytes`] some 30 more for each MiB of stacks: cheap enough for once a second.
     pub fn metrics(&self) -> Metrics {
+        checkpoint();
         metrics(&self.shared)
     }
 
@@ -223,6 +227,7 @@ impl Handle {
 
     /// The runtime that the caller runs on.
     pub fn current() -> Option<Handle> {
+        checkpoint();
         Some(Handle::new(Entered::new()?.shared().arc()))
     }
 
@@ -241,16 +246,19 @@ impl Handle {
 
     /// As [`Runtime::dump`].
     pub fn dump(&self) -> String {
+        checkpoint();
         dump(&self.0)
     }
 
     /// As [`Runtime::metrics`].
     pub fn metrics(&self) -> Metrics {
+        checkpoint();
         metrics(&self.0)
     }
 
     /// As [`Runtime::goroutines`].
     pub fn goroutines(&self) -> Vec<Goroutine> {
+        checkpoint();
         goroutines(&self.0)
     }
 
@@ -276,6 +284,7 @@ impl fmt::Debug for Handle {
 
 /// The number of Ps of the runtime that the caller runs on; outside of any, how many CPUs the process may use.
 pub fn maxprocs() -> usize {
+    checkpoint();
     match Entered::new() {
         Some(entered) => entered.shared().ps.len(),
         None => std::thread::available_parallelism().map_or(1, |n| n.get()),
@@ -284,5 +293,6 @@ pub fn maxprocs() -> usize {
 
 /// How many Gs of the runtime that the caller runs on have been started and have not ended; outside of any, 0.
 pub fn num_goroutines() -> usize {
+    checkpoint();
     Entered::new().map_or(0, |entered| entered.shared().live_gs() as usize)
 }

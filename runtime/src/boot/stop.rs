@@ -27,7 +27,7 @@ impl Shared {
         queues.idle_ps.retain(|id| *id != p.id);
         self.idle.p_left_idle();
         drop(queues);
-        self.spawn_m(p, false)
+        self.start_first_m(p)
     }
 
     /// From now on there are no new Gs, and those that park are unwound.
@@ -112,6 +112,7 @@ impl Shared {
             }
             std::thread::sleep(PAUSE_MIN);
         }
+        self.stop_template();
         let mut queues = self.lock();
         queues.idle_ms.clear();
         queues.keeper = None;

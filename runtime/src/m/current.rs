@@ -31,6 +31,7 @@ pub(crate) fn set_machine(m: *const M) {
 
 /// Runs the user's callback in the middle of the runtime's own work. Meanwhile the caller is no G: what would park it
 /// blocks the thread.
+#[cfg(feature = "tracing")]
 pub(crate) fn off_duty<R>(callback: impl FnOnce() -> R) -> R {
     // SAFETY: an M lives as long as its thread runs (m I3).
     let m = unsafe { machine().as_ref() };

@@ -1,7 +1,7 @@
 //! What every G does, and how much stack the caller uses.
 
 use crate::g::{G, Gid, for_each};
-use crate::park::current_g;
+use crate::park::{checkpoint, current_g};
 use crate::probe::{Status, WaitReason};
 use crate::sched::Shared;
 use std::fmt;
@@ -186,6 +186,7 @@ pub struct StackUse {
 /// How much of its stack the calling G uses; none on a thread that runs no G. It asks the system, which takes about a
 /// microsecond.
 pub fn stack_use() -> Option<StackUse> {
+    checkpoint();
     let g = current_g()?;
     // SAFETY: `g` is the caller; its slot is set as long as it runs, and only its M changes it, when it has ended.
     let slot = unsafe { &*g.slot.get() }.as_ref()?;

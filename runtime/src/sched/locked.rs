@@ -3,11 +3,13 @@
 //! `lock_os_thread` locks one. And where Gs share the thread-locals of their Ms, a G that parks while it panics stays
 //! with its M, because the panic count is a thread-local of std: moved away, it would leave the old thread panicking for
 //! ever. Nor may that M run others meanwhile: they would seem to panic. So the M gives up its P and waits. Whoever picks
-//! the G out of a queue hands its own P to that M, and looks for another.
+//! the G out of a queue hands its own P to that M, and looks for another. Where no other M is to be had sysmon does that
+//! (`stand_in` in `wake.rs`).
 
 use super::shared::Shared;
 use crate::g::Runnable;
 use crate::m::M;
+use crate::p::P;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,11 +33,11 @@ impl Shared {
                 queues.panicking_ms -= panics;
                 drop(queues);
                 self.took_p(m, p);
-                // Acquire: partner is the Release in `hand_to_locked`.
+                // Acquire: partner is the Release in `hand_with_p`.
                 let g = m.locked_g.swap(ptr::null_mut(), Ordering::Acquire);
                 // SAFETY: records are never freed, and a P was handed over together with this G.
                 let g = unsafe { g.as_ref() }.expect("the P came with the G");
-                // SAFETY: `hand_to_locked` gave up its Runnable for this.
+                // SAFETY: `hand_with_p` gave up its Runnable for this.
                 return unsafe { Runnable::own(g) };
             }
             std::thread::park();
@@ -45,11 +47,16 @@ impl Shared {
     /// `m` has picked a G that is locked to another M: that one gets the G and the P.
     #[cold]
     pub(super) fn hand_to_locked(&self, m: &M, runnable: Runnable) {
+        let p = m.p_ptr();
+        m.set_p(ptr::null());
+        self.hand_with_p(runnable, p);
+    }
+
+    /// The M that a G is locked to gets the G, and a P that the caller owns.
+    pub(super) fn hand_with_p(&self, runnable: Runnable, p: *const P) {
         let g = runnable.g();
         // SAFETY: an M that a G is locked to waits for it.
         let target = unsafe { &*g.locked_m.get() };
-        let p = m.p_ptr();
-        m.set_p(ptr::null());
         target.locked_g.store(ptr::from_ref(g).cast_mut(), Ordering::Release);
         // As soon as it has the P, the G may end, and the M with it.
         let thread = target.thread();

@@ -1,7 +1,8 @@
 //! # What lives here
 //! The scheduler: what all Ms of a runtime share ([`Shared`]), and the verbs that move Gs through it. One knot, in one
 //! room: making a G ready (`ready`), waking Ms (`wake`), running Gs (`run`), finding the next one (`find`), Ps that
-//! change hands while a G runs (`hand_off`), Gs that stay with their M (`locked`), due timers (`timers`).
+//! change hands while a G runs (`hand_off`), Gs that stay with their M (`locked`), due timers (`timers`), and the thread that
+//! starts all others (`template`).
 //!
 //! # Who may come in
 //! `go` starts Gs, `park` makes them ready, `time` adds timers, `boot` starts and stops the Ms, `sysmon` helps out,
@@ -40,6 +41,8 @@ pub(crate) mod ready;
 mod run;
 #[cfg(not(loom))]
 mod shared;
+#[cfg(not(loom))]
+mod template;
 #[cfg(not(loom))]
 mod timers;
 #[cfg(not(loom))]

@@ -66,7 +66,7 @@ pub(crate) struct Shared {
     /// sysmon's number among the Ms, and the kernel's number of its thread.
     pub(crate) sysmon_id: u32,
     pub(crate) sysmon_tid: AtomicI32,
-    /// Gs started and ended by who holds no P of this runtime.
+    /// Gs started and ended by who holds no P of this runtime. This and the counts below are of 64 bits, which never wrap.
     pub(crate) foreign_spawned: AtomicU64,
     pub(crate) foreign_retired: AtomicU64,
     /// Gs parked and made ready by who holds no P.
@@ -78,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) m_stops: AtomicU64,
     /// How many [`Handle`](crate::Handle)s there are.
     pub(crate) handles: AtomicUsize,
+    /// The number of the next M. It wraps: after four billion threads two Ms may have the same, to observers.
     pub(crate) next_m: AtomicU32,
     pub(crate) began_ns: u64,
     /// Somebody is in `Queues::stalled`.
@@ -111,6 +112,11 @@ pub(crate) struct Queues {
     pub(crate) stopping: bool,
     /// There was work and an idle P, but no M to be had. The next M that is free takes a P; sysmon tries again.
     pub(crate) starved: bool,
+    /// The thread that starts the Ms' threads, and the Ms that wait for it to do so, with a P in their hands.
+    pub(super) template: Option<JoinHandle<()>>,
+    pub(super) to_start: VecDeque<Arc<M>>,
+    /// The system had no thread: nobody asks for one before then.
+    pub(super) no_thread_until_ns: u64,
 }
 
 /// A global queue that has been longer than this gives its memory back when it is empty.
@@ -149,6 +155,9 @@ impl Shared {
                 stalled: Vec::new(),
                 stopping: false,
                 starved: false,
+                template: None,
+                to_start: VecDeque::new(),
+                no_thread_until_ns: 0,
             })),
             coarse_ns: CachePadded::new(AtomicU64::new(now)),
             closing: AtomicBool::new(false),
@@ -209,7 +218,7 @@ impl Shared {
         now
     }
 
-    /// Milliseconds since the start, a little old.
+    /// Milliseconds since the start, a little old. They wrap after 49 days: who compares two of them takes the difference.
     #[inline]
     pub(crate) fn coarse_ms(&self) -> u32 {
         (self.coarse_ns.load(Ordering::Relaxed).saturating_sub(self.began_ns) / 1_000_000) as u32

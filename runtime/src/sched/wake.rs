@@ -1,13 +1,11 @@
-//! Wakes an M with an idle P, or starts one.
+//! Wakes an M with an idle P, or has one started; and what happens when there is none.
 
-use super::run::machine_main;
 use super::shared::{Queues, Setup, Shared};
-use crate::m::{M, current};
+use crate::g::Runnable;
+use crate::m::M;
 use crate::os::thread_sleeps;
-use crate::p::P;
-use crate::probe::{fatal, give_up};
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::p::{OwnedP, P};
+use crate::probe::give_up;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
@@ -59,34 +57,53 @@ impl Shared {
             m.wake();
             return true;
         }
-        if !self.may_start_m(&queues) {
+        if !self.may_start_m(&queues) || !self.may_ask_for_m(&queues) {
             return self.starve(queues, p);
         }
-        drop(queues);
-        match self.spawn_m(p, true) {
-            Ok(()) => true,
-            Err(error) => {
-                let queues = self.lock();
-                let stopping = queues.stopping;
-                self.starve(queues, p);
-                if !stopping {
-                    self.warn_no_thread(&error);
-                }
-                false
-            }
-        }
+        self.ask_for_m(queues, p);
+        true
     }
 
     /// There is no M for `p`: it becomes idle. An M may be on its way to the idle list, and takes it; else sysmon sees to
     /// it, and whether that is for ever.
     #[cold]
-    fn starve(&self, mut queues: MutexGuard<'_, Queues>, p: &P) -> bool {
+    pub(super) fn starve(&self, mut queues: MutexGuard<'_, Queues>, p: &P) -> bool {
         queues.starved = true;
         self.put_idle_p(&mut queues, p);
         self.idle.end_search();
         drop(queues);
         self.wake_sysmon();
         false
+    }
+
+    /// Work waits, a P is idle, and no M is to be had for it. sysmon does what needs none: due timers, and Gs that are locked
+    /// to an M, which waits for them. The others wait for an M that comes back, or a thread. Returns whether it could do
+    /// something.
+    pub(crate) fn stand_in(&self, now_ns: u64) -> bool {
+        let mut queues = self.lock();
+        if !queues.starved {
+            return false;
+        }
+        let Some(p) = self.take_idle_p(&mut queues) else { return false };
+        drop(queues);
+        // SAFETY: it was taken off the idle list, for the caller alone.
+        let owned = unsafe { OwnedP::of(p) };
+        self.run_all_due(owned, now_ns);
+        let mut queues = self.lock();
+        while let Some(g) = owned.take_next().or_else(|| owned.pop()) {
+            queues.global.push_back(g);
+        }
+        // Who has the lock owns what is queued, so it may look at it.
+        let is_locked = |g: &Runnable| !g.g().locked_m.get().is_null();
+        let locked = queues.global.iter().position(is_locked).and_then(|at| queues.global.remove(at));
+        self.publish_global(&queues);
+        let Some(locked) = locked else {
+            self.put_idle_p(&mut queues, p);
+            return false;
+        };
+        drop(queues);
+        self.hand_with_p(locked, p);
+        true
     }
 
     /// Whether work waits for an M, but all that may be are there, and each is blocked in a G.
@@ -117,60 +134,5 @@ impl Shared {
              are blocked in one: in a system call, a lock of std, or pirn::blocking. Let fewer goroutines block at the \
              same time, or allow more threads; PIRN_DEBUG=blockers=1 names those that block"
         ));
-    }
-
-    /// How the thread of the M `id` is called. The callback is the user's: while it runs the caller is no G, so it can
-    /// not suspend.
-    fn thread_name(&self, id: u32) -> String {
-        let own = || format!("{}-m{id}", self.setup.name);
-        let Some(callback) = &self.setup.thread_name else { return own() };
-        let named = current::off_duty(|| catch_unwind(AssertUnwindSafe(|| callback(id as usize))));
-        // A thread's name can not have a zero in it.
-        named.map_or_else(|_| own(), |name| name.replace('\0', "?"))
-    }
-
-    /// Starts an M that begins with `p`.
-    pub(crate) fn spawn_m(&self, p: &P, searching: bool) -> io::Result<()> {
-        // The Ms keep the runtime; `boot` keeps it while it starts the first one.
-        let shared = self.arc();
-        let nth = self.next_m.fetch_add(1, Ordering::Relaxed);
-        // One number is sysmon's.
-        let id = nth + u32::from(nth >= self.sysmon_id);
-        let m = Arc::new(M::new(id, Arc::as_ptr(&shared)));
-        m.searching.store(searching, Ordering::Relaxed);
-        m.hand(p);
-        let name = self.thread_name(id);
-        let mut queues = self.lock();
-        if queues.stopping {
-            return Err(io::Error::other("the runtime stops"));
-        }
-        queues.ms.push((m.clone(), None));
-        drop(queues);
-        self.wakes.fetch_add(1, Ordering::Relaxed);
-        self.m_starts.fetch_add(1, Ordering::Relaxed);
-        let started = std::thread::Builder::new().name(name).spawn({
-            let m = m.clone();
-            move || machine_main(&shared, &m)
-        });
-        let mut queues = self.lock();
-        let at = queues.ms.iter().position(|(other, _)| Arc::ptr_eq(other, &m));
-        match (started, at) {
-            (Ok(thread), Some(at)) => {
-                queues.ms[at].1 = Some(thread);
-                if m.has_departed.load(Ordering::Relaxed) {
-                    let departed = queues.ms.swap_remove(at);
-                    queues.departed.push(departed);
-                }
-                Ok(())
-            }
-            // `stop_machines` takes only those that have their thread.
-            (Ok(_), None) => fatal("an M has gone before it was started"),
-            (Err(error), at) => {
-                if let Some(at) = at {
-                    queues.ms.swap_remove(at);
-                }
-                Err(error)
-            }
-        }
     }
 }

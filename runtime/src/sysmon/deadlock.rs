@@ -3,7 +3,7 @@
 //! # The argument
 //! Under the scheduler's lock: every P is on the idle list, every M is in the idle list, the keeper's place, or waits for
 //! a G that is locked to it, so none of them runs anything of the user's, and none has been handed a P. No timer is
-//! pending, no G is queued. What could make a G ready then is outside: a thread of the process that is no M, nor sysmon,
+//! pending, no G is queued. What could make a G ready then is outside: a thread of the process that is no M, nor sysmon, nor the template,
 //! nor waits in a `join` or `run` for one of these very Gs that has not ended; or whoever holds a
 //! [`Handle`](crate::Handle). If there is none of these, no code runs any more in this process but sysmon's, and never
 //! will. Where one of these is there nothing is said, and it is looked at again from time to time.
@@ -69,7 +69,8 @@ fn is_deadlock(shared: &Shared) -> Option<bool> {
     }
     // Those that wait for a G that has its result go on at once.
     let Some(waiting) = threads_waiting_in(shared) else { return Some(false) };
-    let alone = thread_count()? == queues.ms.len() + 1 + waiting;
+    // Beside the Ms there are sysmon and the template.
+    let alone = thread_count()? == queues.ms.len() + 2 + waiting;
     // Last: a thread may have started a timer, which takes none of these locks, and gone.
     Some(alone && shared.earliest_ns() == NEVER)
 }

@@ -220,6 +220,7 @@ impl Watchman {
         if waits && shared.idle.announce() {
             looked.helped |= shared.wake_p();
         }
+        looked.helped |= waits && shared.stand_in(now);
         self.see_whether_exhausted(now, waits);
         looked
     }
