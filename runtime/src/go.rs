@@ -28,15 +28,10 @@ use std::thread::panicking;
 /// ([`try_go`] returns these as errors).
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # // SAFETY: nothing here keeps a thread-local over a suspension.
-/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-/// # rt.run(|| {
-/// let answer = pirn_runtime::go(|| 6 * 7);
+/// # pirn::run(|| {
+/// let answer = pirn::go(|| 6 * 7);
 /// assert_eq!(answer.join().unwrap(), 42);
 /// # });
-/// # Ok(())
-/// # }
 /// ```
 #[inline]
 #[track_caller]
@@ -84,17 +79,12 @@ fn not_started(error: &io::Error) -> ! {
 /// Starts a G that has a name or a stack limit of its own.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # // SAFETY: nothing here keeps a thread-local over a suspension.
-/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-/// # rt.run(|| {
-/// let g = pirn_runtime::GoBuilder::new().name("sieve").stack_size(16 << 20).go(|| {
-///     pirn_runtime::current().unwrap().name().unwrap().to_owned()
+/// # pirn::run(|| {
+/// let g = pirn::GoBuilder::new().name("sieve").stack_size(16 << 20).go(|| {
+///     pirn::current().unwrap().name().unwrap().to_owned()
 /// });
 /// assert_eq!(g.join().unwrap(), "sieve");
 /// # });
-/// # Ok(())
-/// # }
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder starts nothing until go() is called"]
@@ -389,7 +379,7 @@ pub(crate) fn drop_result<T>(result: Outcome<T>) -> bool {
 /// On an OS thread it is [`std::thread::yield_now`]. A G that computes for long need not call it.
 ///
 /// ```
-/// pirn_runtime::yield_now();
+/// pirn::yield_now();
 /// ```
 #[inline(always)]
 pub fn yield_now() {
@@ -410,7 +400,7 @@ pub struct Current {
 /// The G that calls, none on a thread that runs no G.
 ///
 /// ```
-/// assert!(pirn_runtime::current().is_none());
+/// assert!(pirn::current().is_none());
 /// ```
 pub fn current() -> Option<Current> {
     checkpoint();

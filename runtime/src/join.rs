@@ -167,15 +167,10 @@ fn let_go(g: &'static G) {
 /// Waits for the end of a G; made by [`go`](crate::go). Dropping it detaches the G.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # // SAFETY: nothing here keeps a thread-local over a suspension.
-/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-/// # rt.run(|| {
-/// let failed = pirn_runtime::go(|| panic!("no")).join().unwrap_err();
+/// # pirn::run(|| {
+/// let failed = pirn::go(|| panic!("no")).join().unwrap_err();
 /// assert_eq!(failed.downcast_ref::<&str>(), Some(&"no"));
 /// # });
-/// # Ok(())
-/// # }
 /// ```
 pub struct JoinHandle<T>(Handle<T>);
 

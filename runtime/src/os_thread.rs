@@ -18,8 +18,8 @@ use std::sync::atomic::Ordering;
 /// a G may wait, it may go on on another thread afterwards. Not on a G it only calls `f`.
 ///
 /// ```
-/// # pirn_runtime::run(|| {
-/// let text = pirn_runtime::blocking(|| std::fs::read_to_string("Cargo.toml"));
+/// # pirn::run(|| {
+/// let text = pirn::blocking(|| std::fs::read_to_string("Cargo.toml"));
 /// assert!(text.unwrap().contains("[package]"));
 /// # });
 /// ```
@@ -46,10 +46,10 @@ where
 /// `runtime.LockOSThread`.
 ///
 /// ```
-/// # pirn_runtime::run(|| {
-/// let locked = pirn_runtime::lock_os_thread();
+/// # pirn::run(|| {
+/// let locked = pirn::lock_os_thread();
 /// let thread = std::fs::read_link("/proc/thread-self").unwrap();
-/// pirn_runtime::sleep(std::time::Duration::from_millis(1));
+/// pirn::sleep(std::time::Duration::from_millis(1));
 /// assert_eq!(std::fs::read_link("/proc/thread-self").unwrap(), thread);
 /// drop(locked);
 /// # });

@@ -20,20 +20,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// If a G panicked whose handle was not joined.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # // SAFETY: nothing here keeps a thread-local over a suspension.
-/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-/// # rt.run(|| {
+/// # pirn::run(|| {
 /// let mut numbers = vec![1, 2, 3];
 /// let mut sum = 0;
-/// pirn_runtime::scope(|s| {
+/// pirn::scope(|s| {
 ///     s.go(|| sum = numbers.iter().sum());
 /// });
 /// numbers.push(sum);
 /// assert_eq!(numbers, [1, 2, 3, 6]);
 /// # });
-/// # Ok(())
-/// # }
 /// ```
 #[track_caller]
 pub fn scope<'env, F, T>(f: F) -> T

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 /// Drives a future to its end on the caller: a G parks while it is pending, an OS thread sleeps.
 ///
 /// ```
-/// let n = pirn_runtime::block_on(async { 1 + 2 });
+/// let n = pirn::block_on(async { 1 + 2 });
 /// assert_eq!(n, 3);
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {

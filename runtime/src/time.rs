@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 ///
 /// ```
 /// let began = std::time::Instant::now();
-/// pirn_runtime::sleep(std::time::Duration::from_millis(2));
+/// pirn::sleep(std::time::Duration::from_millis(2));
 /// assert!(began.elapsed().as_millis() >= 2);
 /// ```
 pub fn sleep(duration: Duration) {
@@ -163,11 +163,8 @@ impl Fire for Armed {
 /// Fires once, some time after it was made or reset.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # // SAFETY: nothing here keeps a thread-local over a suspension.
-/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-/// # rt.run(|| {
-/// use pirn_runtime::time::Timer;
+/// # pirn::run(|| {
+/// use pirn::time::Timer;
 /// use std::time::Duration;
 ///
 /// let timer = Timer::new(Duration::from_secs(3600));
@@ -175,8 +172,6 @@ impl Fire for Armed {
 /// timer.wait();
 /// assert!(!timer.stop());
 /// # });
-/// # Ok(())
-/// # }
 /// ```
 pub struct Timer(Arc<Armed>);
 
@@ -230,17 +225,12 @@ impl fmt::Debug for Timer {
 /// Fires again and again. If nobody takes a tick before the next one, it is left out.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # // SAFETY: nothing here keeps a thread-local over a suspension.
-/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-/// # rt.run(|| {
-/// let ticker = pirn_runtime::time::Ticker::new(std::time::Duration::from_millis(1));
+/// # pirn::run(|| {
+/// let ticker = pirn::time::Ticker::new(std::time::Duration::from_millis(1));
 /// for _ in 0..3 {
 ///     ticker.wait();
 /// }
 /// # });
-/// # Ok(())
-/// # }
 /// ```
 pub struct Ticker(Arc<Armed>);
 
@@ -305,16 +295,11 @@ impl fmt::Debug for Ticker {
 /// Starts `f` as a G after some time. Dropping what it returns changes nothing.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # // SAFETY: nothing here keeps a thread-local over a suspension.
-/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-/// # rt.run(|| {
-/// let me = pirn_runtime::Unparker::current();
-/// pirn_runtime::time::after_func(std::time::Duration::from_millis(1), move || me.unpark());
-/// pirn_runtime::park();
+/// # pirn::run(|| {
+/// let me = pirn::Unparker::current();
+/// pirn::time::after_func(std::time::Duration::from_millis(1), move || me.unpark());
+/// pirn::park();
 /// # });
-/// # Ok(())
-/// # }
 /// ```
 ///
 /// # Panics

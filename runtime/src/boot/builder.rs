@@ -24,9 +24,8 @@ use std::thread::available_parallelism;
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
-/// // SAFETY: nothing that runs on this runtime keeps a thread-local over a suspension.
-/// let rt = unsafe { pirn_runtime::Builder::new().procs(2).shared_thread_locals() }.build()?;
-/// assert_eq!(rt.run(|| pirn_runtime::maxprocs()), 2);
+/// let rt = pirn::Builder::new().procs(2).build()?;
+/// assert_eq!(rt.run(|| pirn::maxprocs()), 2);
 /// # Ok(())
 /// # }
 /// ```

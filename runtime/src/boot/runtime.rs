@@ -38,10 +38,9 @@ where
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
-/// // SAFETY: nothing that runs on this runtime keeps a thread-local over a suspension.
-/// let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
+/// let rt = pirn::Builder::new().build()?;
 /// let sum = rt.run(|| {
-///     let gs: Vec<_> = (0..10).map(|i| pirn_runtime::go(move || i * i)).collect();
+///     let gs: Vec<_> = (0..10).map(|i| pirn::go(move || i * i)).collect();
 ///     gs.into_iter().map(|g| g.join().unwrap()).sum::<u64>()
 /// });
 /// assert_eq!(sum, 285);
@@ -109,11 +108,10 @@ impl Runtime {
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
-    /// # // SAFETY: nothing here keeps a thread-local over a suspension.
-    /// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-    /// let g = pirn_runtime::GoBuilder::new().name("idler");
-    /// rt.handle().try_go_with(g, || loop { pirn_runtime::park() })?;
-    /// # rt.run(|| pirn_runtime::sleep(std::time::Duration::from_millis(10)));
+    /// # let rt = pirn::Builder::new().build()?;
+    /// let g = pirn::GoBuilder::new().name("idler");
+    /// rt.handle().try_go_with(g, || loop { pirn::park() })?;
+    /// # rt.run(|| pirn::sleep(std::time::Duration::from_millis(10)));
     /// assert!(rt.dump().contains("[park, \"idler\""));
     /// # Ok(())
     /// # }

@@ -37,25 +37,20 @@ use std::time::Duration;
 /// again at what you wait for.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # // SAFETY: nothing here keeps a thread-local over a suspension.
-/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-/// # rt.run(|| {
+/// # pirn::run(|| {
 /// use std::sync::atomic::{AtomicBool, Ordering};
 /// use std::sync::Arc;
 ///
 /// let done = Arc::new(AtomicBool::new(false));
-/// let (me, flag) = (pirn_runtime::Unparker::current(), done.clone());
-/// pirn_runtime::go(move || {
+/// let (me, flag) = (pirn::Unparker::current(), done.clone());
+/// pirn::go(move || {
 ///     flag.store(true, Ordering::Release);
 ///     me.unpark();
 /// });
 /// while !done.load(Ordering::Acquire) {
-///     pirn_runtime::park();
+///     pirn::park();
 /// }
 /// # });
-/// # Ok(())
-/// # }
 /// ```
 #[inline]
 pub fn park() {
@@ -65,14 +60,9 @@ pub fn park() {
 /// Parks the caller until it is unparked, or `timeout` has passed.
 ///
 /// ```
-/// # fn main() -> std::io::Result<()> {
-/// # // SAFETY: nothing here keeps a thread-local over a suspension.
-/// # let rt = unsafe { pirn_runtime::Builder::new().shared_thread_locals() }.build()?;
-/// # rt.run(|| {
-/// pirn_runtime::park_timeout(std::time::Duration::from_millis(1));
+/// # pirn::run(|| {
+/// pirn::park_timeout(std::time::Duration::from_millis(1));
 /// # });
-/// # Ok(())
-/// # }
 /// ```
 pub fn park_timeout(timeout: Duration) {
     park_until(WaitReason::Park, 0, deadline(timeout));
@@ -151,9 +141,9 @@ pub(crate) fn defer<F: FnMut()>(f: F) -> impl Drop {
 /// kept as long as one likes: to unpark a G that has ended does nothing.
 ///
 /// ```
-/// let me = pirn_runtime::Unparker::current();
+/// let me = pirn::Unparker::current();
 /// std::thread::spawn(move || me.unpark());
-/// pirn_runtime::park();
+/// pirn::park();
 /// ```
 #[derive(Clone)]
 pub struct Unparker(Target);
