@@ -288,6 +288,20 @@ fn a_file_begins_with_what_it_is() {
 }
 
 #[test]
+fn examples_are_written_as_users_write_them() {
+    let mut wrong = Vec::new();
+    for source in all_sources() {
+        for (nth, line) in source.text.lines().map(str::trim_start).enumerate() {
+            let inner = ["pirn_runtime::", "pirn_channels::"].iter().find(|name| line.contains(**name));
+            if let Some(inner) = inner.filter(|_| line.starts_with("///") || line.starts_with("//!")) {
+                wrong.push(format!("{}: users write `pirn::`, not `{inner}`", source.at(nth)));
+            }
+        }
+    }
+    report(wrong);
+}
+
+#[test]
 fn files_fit_in_a_head() {
     let mut wrong = Vec::new();
     for source in all_sources().iter().filter(|source| !source.is_test()) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// A send never waits. Memory is the limit: if the receivers may be slower than the senders for long, use [`bounded`].
 ///
 /// ```
-/// let (s, r) = pirn_channels::unbounded();
+/// let (s, r) = pirn::channel::unbounded();
 /// s.send("a value").unwrap();
 /// assert_eq!(r.recv(), Ok("a value"));
 /// ```
@@ -28,9 +28,9 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 /// back, if it is a future or a selected operation that is dropped; then it is the next one's.
 ///
 /// ```
-/// # pirn_runtime::run(|| {
-/// let (s, r) = pirn_channels::bounded(0);
-/// pirn_runtime::go(move || s.send("Hi!").unwrap());
+/// # pirn::run(|| {
+/// let (s, r) = pirn::channel::bounded(0);
+/// pirn::go(move || s.send("Hi!").unwrap());
 /// assert_eq!(r.recv(), Ok("Hi!"));
 /// # });
 /// ```
@@ -49,7 +49,7 @@ fn make<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
 /// use std::time::{Duration, Instant};
 ///
 /// let began = Instant::now();
-/// let timeout = pirn_channels::after(Duration::from_millis(5));
+/// let timeout = pirn::channel::after(Duration::from_millis(5));
 /// timeout.recv().unwrap();
 /// assert!(began.elapsed() >= Duration::from_millis(5));
 /// ```
@@ -64,7 +64,7 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 /// use std::time::{Duration, Instant};
 ///
 /// let when = Instant::now() + Duration::from_millis(5);
-/// assert_eq!(pirn_channels::at(when).recv(), Ok(when));
+/// assert_eq!(pirn::channel::at(when).recv(), Ok(when));
 /// ```
 pub fn at(when: Instant) -> Receiver<Instant> {
     Receiver { flavor: Flavor::Clock(std::sync::Arc::new(At::new(when)), |moment| moment) }
@@ -77,7 +77,7 @@ pub fn at(when: Instant) -> Receiver<Instant> {
 /// use std::time::{Duration, Instant};
 ///
 /// let began = Instant::now();
-/// let ticks = pirn_channels::tick(Duration::from_millis(2));
+/// let ticks = pirn::channel::tick(Duration::from_millis(2));
 /// for _ in 0..3 {
 ///     ticks.recv().unwrap();
 /// }
@@ -95,7 +95,7 @@ pub fn tick(duration: Duration) -> Receiver<Instant> {
 /// Makes a channel that never gives anything: Go's nil channel, which takes its case out of a select.
 ///
 /// ```
-/// use pirn_channels::{TryRecvError, never};
+/// use pirn::channel::{TryRecvError, never};
 ///
 /// assert_eq!(never::<i32>().try_recv(), Err(TryRecvError::Empty));
 /// ```
@@ -109,11 +109,11 @@ pub fn never<T>() -> Receiver<T> {
 /// Everything that waits parks a G, and blocks an OS thread.
 ///
 /// ```
-/// # pirn_runtime::run(|| {
-/// let (s1, r) = pirn_channels::unbounded();
+/// # pirn::run(|| {
+/// let (s1, r) = pirn::channel::unbounded();
 /// let s2 = s1.clone();
-/// pirn_runtime::go(move || s1.send(1).unwrap());
-/// pirn_runtime::go(move || s2.send(2).unwrap());
+/// pirn::go(move || s1.send(1).unwrap());
+/// pirn::go(move || s2.send(2).unwrap());
 /// assert_eq!(r.iter().sum::<i32>(), 3);
 /// # });
 /// ```
@@ -132,7 +132,7 @@ impl<T> Sender<T> {
     /// if no receiver is left. Both give the value back.
     ///
     /// ```
-    /// use pirn_channels::{TrySendError, bounded};
+    /// use pirn::channel::{TrySendError, bounded};
     ///
     /// let (s, r) = bounded(1);
     /// assert_eq!(s.try_send(1), Ok(()));
@@ -151,7 +151,7 @@ impl<T> Sender<T> {
     /// The value, if the channel is closed or no receiver is left, also when that happens meanwhile.
     ///
     /// ```
-    /// use pirn_channels::{SendError, bounded};
+    /// use pirn::channel::{SendError, bounded};
     ///
     /// let (s, r) = bounded(1);
     /// assert_eq!(s.send(1), Ok(()));
@@ -169,7 +169,7 @@ impl<T> Sender<T> {
     /// The value, with the reason.
     ///
     /// ```
-    /// use pirn_channels::{SendTimeoutError, bounded};
+    /// use pirn::channel::{SendTimeoutError, bounded};
     /// use std::time::Duration;
     ///
     /// let (s, _r) = bounded(0);
@@ -193,7 +193,7 @@ impl<T> Sender<T> {
     /// Returns whether this call closed it.
     ///
     /// ```
-    /// use pirn_channels::{RecvError, SendError, bounded};
+    /// use pirn::channel::{RecvError, SendError, bounded};
     ///
     /// let (s, r) = bounded(1);
     /// s.send(1).unwrap();
@@ -260,9 +260,9 @@ impl<T> fmt::Debug for Sender<T> {
 /// Everything that waits parks a G, and blocks an OS thread.
 ///
 /// ```
-/// # pirn_runtime::run(|| {
-/// let (s, r) = pirn_channels::bounded(1);
-/// pirn_runtime::go(move || {
+/// # pirn::run(|| {
+/// let (s, r) = pirn::channel::bounded(1);
+/// pirn::go(move || {
 ///     for i in 0..3 {
 ///         s.send(i).unwrap();
 ///     }
@@ -292,7 +292,7 @@ impl<T> Receiver<T> {
     /// `Empty` if nothing is there; `Disconnected` if nothing will ever be.
     ///
     /// ```
-    /// use pirn_channels::{TryRecvError, unbounded};
+    /// use pirn::channel::{TryRecvError, unbounded};
     ///
     /// let (s, r) = unbounded();
     /// assert_eq!(r.try_recv(), Err(TryRecvError::Empty));
@@ -322,7 +322,7 @@ impl<T> Receiver<T> {
     /// If the channel is empty and disconnected, also when that happens meanwhile.
     ///
     /// ```
-    /// use pirn_channels::{RecvError, unbounded};
+    /// use pirn::channel::{RecvError, unbounded};
     ///
     /// let (s, r) = unbounded();
     /// s.send(5).unwrap();
@@ -344,7 +344,7 @@ impl<T> Receiver<T> {
     /// `Timeout` or `Disconnected`.
     ///
     /// ```
-    /// use pirn_channels::{RecvTimeoutError, unbounded};
+    /// use pirn::channel::{RecvTimeoutError, unbounded};
     /// use std::time::Duration;
     ///
     /// let (_s, r) = unbounded::<i32>();

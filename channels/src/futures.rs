@@ -56,8 +56,8 @@ impl<T> Sender<T> {
     /// As [`send`](Self::send), for async tasks.
     ///
     /// ```
-    /// let (s, r) = pirn_channels::bounded(1);
-    /// pirn_runtime::block_on(async {
+    /// let (s, r) = pirn::channel::bounded(1);
+    /// pirn::block_on(async {
     ///     s.send_async(1).await.unwrap();
     ///     assert_eq!(r.recv_async().await, Ok(1));
     /// });
@@ -149,10 +149,10 @@ impl<T> Receiver<T> {
     /// lies in the channel until then, also in an unbuffered one.
     ///
     /// ```
-    /// # pirn_runtime::run(|| {
-    /// let (s, r) = pirn_channels::bounded(0);
-    /// pirn_runtime::go(move || s.send("from a goroutine").unwrap());
-    /// pirn_runtime::block_on(async { assert_eq!(r.recv_async().await, Ok("from a goroutine")) });
+    /// # pirn::run(|| {
+    /// let (s, r) = pirn::channel::bounded(0);
+    /// pirn::go(move || s.send("from a goroutine").unwrap());
+    /// pirn::block_on(async { assert_eq!(r.recv_async().await, Ok("from a goroutine")) });
     /// # });
     /// ```
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
@@ -166,11 +166,11 @@ impl<T> Receiver<T> {
     /// use std::future::poll_fn;
     /// use std::pin::pin;
     ///
-    /// let (s, r) = pirn_channels::unbounded();
+    /// let (s, r) = pirn::channel::unbounded();
     /// s.send(1).unwrap();
     /// drop(s);
     /// let mut values = pin!(r.stream());
-    /// pirn_runtime::block_on(async {
+    /// pirn::block_on(async {
     ///     assert_eq!(poll_fn(|cx| values.as_mut().poll_next(cx)).await, Some(1));
     ///     assert_eq!(poll_fn(|cx| values.as_mut().poll_next(cx)).await, None);
     /// });

@@ -17,7 +17,7 @@ impl<T> Receiver<T> {
     /// Receives until the channel is empty and disconnected, and waits for each value: Go's `for v := range ch`.
     ///
     /// ```
-    /// let (s, r) = pirn_channels::unbounded();
+    /// let (s, r) = pirn::channel::unbounded();
     /// (0..3).for_each(|i| s.send(i).unwrap());
     /// drop(s);
     /// assert_eq!(r.iter().collect::<Vec<_>>(), [0, 1, 2]);
@@ -29,7 +29,7 @@ impl<T> Receiver<T> {
     /// Receives what is there, and never waits.
     ///
     /// ```
-    /// let (s, r) = pirn_channels::unbounded();
+    /// let (s, r) = pirn::channel::unbounded();
     /// s.send(1).unwrap();
     /// assert_eq!(r.try_iter().collect::<Vec<_>>(), [1]);
     /// ```

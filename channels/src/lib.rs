@@ -5,18 +5,19 @@
 //! another `use`; its published tests pass on all three.
 //!
 //! ```
-//! use pirn_channels::{bounded, select, unbounded};
+//! use pirn::channel::{bounded, unbounded};
+//! use pirn::select;
 //! use std::time::Duration;
 //!
-//! pirn_runtime::run(|| {
+//! pirn::run(|| {
 //!     let (jobs_in, jobs) = bounded(2);
 //!     let (results_in, results) = unbounded();
 //!     for _ in 0..3 {
 //!         let (jobs, results_in) = (jobs.clone(), results_in.clone());
-//!         pirn_runtime::go(move || jobs.iter().for_each(|n: u64| results_in.send(n * n).unwrap()));
+//!         pirn::go(move || jobs.iter().for_each(|n: u64| results_in.send(n * n).unwrap()));
 //!     }
 //!     drop(results_in);
-//!     pirn_runtime::go(move || (1..=10).for_each(|n| jobs_in.send(n).unwrap()));
+//!     pirn::go(move || (1..=10).for_each(|n| jobs_in.send(n).unwrap()));
 //!
 //!     let mut sum = 0;
 //!     loop {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// [`SelectedOperation::send`] or [`SelectedOperation::recv`].
 ///
 /// ```
-/// use pirn_channels::{Select, unbounded};
+/// use pirn::channel::{Select, unbounded};
 ///
 /// let (s1, r1) = unbounded();
 /// let (_s2, r2) = unbounded::<i32>();

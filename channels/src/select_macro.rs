@@ -34,7 +34,8 @@ use std::time::Duration;
 /// [`never`](crate::never) is never chosen, which is what a nil channel is for in Go. `select! {}` waits for ever.
 ///
 /// ```
-/// use pirn_channels::{bounded, select, unbounded};
+/// use pirn::channel::{bounded, unbounded};
+/// use pirn::select;
 /// use std::time::Duration;
 ///
 /// let (numbers_in, numbers) = unbounded();
@@ -57,14 +58,16 @@ use std::time::Duration;
 /// A case that it does not understand is an error:
 ///
 /// ```compile_fail
-/// # use pirn_channels::{select, unbounded};
+/// # use pirn::channel::unbounded;
+/// # use pirn::select;
 /// # let (s, r) = unbounded::<i32>();
 /// select! {
 ///     recv(r) => {} // no result
 /// }
 /// ```
 /// ```compile_fail
-/// # use pirn_channels::{select, unbounded};
+/// # use pirn::channel::unbounded;
+/// # use pirn::select;
 /// # let (s, r) = unbounded::<i32>();
 /// select! {
 ///     recv(r) -> _ => {}
@@ -82,7 +85,8 @@ macro_rules! select {
 /// As [`select!`], but if several cases can go on, the first of them is chosen.
 ///
 /// ```
-/// use pirn_channels::{select_biased, unbounded};
+/// use pirn::channel::unbounded;
+/// use pirn::select_biased;
 ///
 /// let (urgent_in, urgent) = unbounded();
 /// let (other_in, other) = unbounded();
