@@ -70,3 +70,7 @@ pub use error::{
 pub use futures::{RecvFuture, RecvStream, SendFuture};
 pub use iter::{IntoIter, Iter, TryIter};
 pub use select::{Select, SelectedOperation};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! The scheduler of pirn: goroutines on a G-M-P scheduler, with growable stacks, park and unpark, timers, schedtrace.
+//! The scheduler of pirn: goroutines on a G-M-P scheduler, park and unpark, timers, schedtrace.
 //!
 //! Use it by way of the `pirn` crate. The modules are floors: each uses only those below it.
 
@@ -72,3 +72,7 @@ pub use shut_down::ShutDown;
 pub use task::block_on;
 #[cfg(not(loom))]
 pub use time::sleep;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
