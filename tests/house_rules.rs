@@ -412,6 +412,121 @@ fn the_manual_and_the_environment_agree() {
 }
 
 #[test]
+fn the_readme_and_the_environment_agree() {
+    let (mut known, keys, _) = settings();
+    // Its rows name the keys.
+    known.remove("PIRN_DEBUG");
+    known.extend(keys);
+    let readme = read("README.md");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows: BTreeSet<_> = rows
+        .filter(|cell| cell.starts_with("PIRN_"))
+        .map(|cell| cell.strip_prefix("PIRN_DEBUG=").map_or_else(|| word(cell), word).to_owned())
+        .collect();
+    assert_eq!(rows, known, "the rows of README.md that begin with a variable, against env.rs");
+}
+
+/// Every paper, by its path below the root.
+fn papers() -> Vec<String> {
+    let mut papers = Vec::new();
+    for dir in ["", "benches/", "runtime/", "channels/"] {
+        for entry in fs::read_dir(root().join(dir)).expect("a folder of the project") {
+            let name = entry.expect("a file of the project").file_name().into_string().expect("names are UTF-8");
+            if name.ends_with(".md") {
+                papers.push(format!("{dir}{name}"));
+            }
+        }
+    }
+    assert!(papers.len() >= 7, "the papers are not where they were: {papers:?}");
+    papers
+}
+
+/// Some lines of a paper with their numbers, from 1.
+type Lines<'a> = Vec<(usize, &'a str)>;
+
+/// The lines of a paper: those of its text, and those of its blocks of code, whose first
+/// line says in which language they are.
+fn prose_and_code(text: &str) -> (Lines<'_>, Lines<'_>) {
+    let mut fenced = false;
+    text.lines().enumerate().map(|(nth, line)| (nth + 1, line)).partition(|(_, line)| {
+        let is_fence = line.trim_start().starts_with("```");
+        fenced ^= is_fence;
+        !fenced && !is_fence
+    })
+}
+
+/// The number of cells of a row. As on GitHub a bar ends a cell, in a code span too, but with a backslash before it.
+fn cells(row: &str) -> usize {
+    let row = row.trim().replace("\\|", "");
+    row.strip_prefix('|').unwrap_or(&row).strip_suffix('|').unwrap_or(&row).split('|').count()
+}
+
+/// What is wrong with the tables of a paper.
+fn wrong_tables(text: &str) -> Vec<String> {
+    let (prose, _) = prose_and_code(text);
+    let is_row = |line: &str| line.trim_start().starts_with('|');
+    let mut wrong = Vec::new();
+    for table in prose.chunk_by(|(a, above), (b, below)| a + 1 == *b && is_row(above) == is_row(below)) {
+        let [(first, header), rows @ ..] = table else { continue };
+        if !is_row(header) {
+            continue;
+        }
+        let is_rule = |row: &str| row.contains('-') && row.chars().all(|c| "|-: ".contains(c));
+        if !rows.first().is_some_and(|(_, row)| is_rule(row)) {
+            wrong.push(format!("line {first}: a row without a header"));
+            continue;
+        }
+        for (nth, row) in rows {
+            if cells(row) != cells(header) {
+                wrong.push(format!("line {nth}: {} cells under a header of {}", cells(row), cells(header)));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn rows_have_as_many_cells_as_their_header() {
+    let mut wrong = Vec::new();
+    for paper in papers() {
+        wrong.extend(wrong_tables(&read(&paper)).iter().map(|what| format!("{paper}, {what}")));
+    }
+    report(wrong);
+}
+
+#[test]
+fn torn_tables_are_noticed() {
+    assert_eq!(wrong_tables("text\n\n| a | b |\n| --- | :-: |\n| 1 | `2 \\| 3` |\n| | - |\n\nmore"), [""; 0]);
+    // The beginning of one table and the end of another, with fewer columns or with more.
+    assert_eq!(
+        wrong_tables("| a | b |\n|---|---|\n| 1 |\n| 1 | 2 | 3 | 4 |\n"),
+        ["line 3: 1 cells under a header of 2", "line 4: 4 cells under a header of 2"]
+    );
+    assert_eq!(wrong_tables("| a |\n| --- |\n| `x|y` |"), ["line 3: 2 cells under a header of 1"]);
+    assert_eq!(wrong_tables("| a | b |\n| --- |\n"), ["line 2: 1 cells under a header of 2"]);
+    assert_eq!(wrong_tables("a paragraph\n| 1 | 2 |\n"), ["line 2: a row without a header"]);
+    // What is no table.
+    assert_eq!(wrong_tables("```text\n| 1 | 2 |\n| 3 |\n```\na | b\n"), [""; 0]);
+}
+
+#[test]
+fn papers_have_no_hidden_lines() {
+    let mut wrong = Vec::new();
+    for paper in papers() {
+        let text = read(&paper);
+        let mut is_rust = false;
+        for (nth, line) in prose_and_code(&text).1 {
+            if let Some(language) = line.trim_start().strip_prefix("```") {
+                is_rust = language.starts_with("rust");
+            } else if is_rust && (line.trim() == "#" || line.trim_start().starts_with("# ")) {
+                wrong.push(format!("{paper}, line {nth}: only rustdoc hides it: {line}"));
+            }
+        }
+    }
+    report(wrong);
+}
+
+#[test]
 fn other_papers_name_no_other_variables() {
     let (mut variables, _, _) = settings();
     // Of the tests, not of the library.
