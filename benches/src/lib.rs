@@ -24,10 +24,10 @@ use std::time::{Duration, Instant};
 /// Who runs the workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// pirn, whose Gs use the thread-locals of the M that runs them.
+    /// pirn as it is by default, whose Gs have thread-locals of their own.
     Pirn,
-    /// pirn, whose Gs have thread-locals of their own.
-    PirnIsolated,
+    /// pirn, whose Gs use the thread-locals of the M that runs them.
+    PirnShared,
     /// OS threads, and crossbeam-channel.
     Threads,
     /// may: coroutines on stacks.
@@ -38,13 +38,13 @@ pub enum Peer {
 
 impl Peer {
     /// All of them.
-    pub const ALL: [Peer; 5] = [Peer::Pirn, Peer::PirnIsolated, Peer::Threads, Peer::May, Peer::Tokio];
+    pub const ALL: [Peer; 5] = [Peer::Pirn, Peer::PirnShared, Peer::Threads, Peer::May, Peer::Tokio];
 
     /// The name under which the figures stand.
     pub fn name(self) -> &'static str {
         match self {
             Peer::Pirn => "pirn",
-            Peer::PirnIsolated => "pirn-isolated",
+            Peer::PirnShared => "pirn-shared",
             Peer::Threads => "threads",
             Peer::May => "may",
             Peer::Tokio => "tokio",
@@ -72,7 +72,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Reads `WORKLOAD [--procs P] [--n N] [--peer PEER] [--mode shared|isolated]`, in any order.
+    /// Reads `WORKLOAD [--procs P] [--n N] [--peer PEER] [--mode isolated|shared]`, in any order.
     ///
     /// # Errors
     ///
@@ -92,8 +92,8 @@ impl Bench {
                 ("--peer", name) => {
                     bench.peer = Peer::ALL.into_iter().find(|peer| peer.name() == name).ok_or_else(wrong)?;
                 }
-                ("--mode", "shared") => bench.peer = Peer::Pirn,
-                ("--mode", "isolated") => bench.peer = Peer::PirnIsolated,
+                ("--mode", "isolated") => bench.peer = Peer::Pirn,
+                ("--mode", "shared") => bench.peer = Peer::PirnShared,
                 // Only the network workloads have a use for these.
                 ("--conns" | "--secs", _) => {}
                 _ => return Err(format!("unknown: {arg} {value}")),

@@ -99,8 +99,8 @@ fn pirn() {
 }
 
 #[test]
-fn pirn_isolated() {
-    check_all(Peer::PirnIsolated);
+fn pirn_shared() {
+    check_all(Peer::PirnShared);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn what_is_not_there_is_3_and_what_is_wrong_is_2() {
 
 #[test]
 fn peers_pirn_has_its_modes() {
-    for (mode, peer) in [("shared", "pirn"), ("isolated", "pirn-isolated")] {
+    for (mode, peer) in [("isolated", "pirn"), ("shared", "pirn-shared")] {
         let text = text(run(PEERS_PIRN, &["spawn_join_handle", "--mode", mode, "--n", "40"]));
         assert!(text.starts_with(&format!("spawn_join_handle {peer} 2 ns_per_pair ")), "{text}");
     }

@@ -82,10 +82,10 @@ pub(crate) fn dump() {
 
 impl<const ISOLATED: bool, const PROCS: usize> Peer for Pirn<ISOLATED, PROCS> {
     const NAME: &'static str = match (ISOLATED, PROCS) {
-        (false, 1) => "pirn_1p",
-        (false, _) => "pirn",
-        (true, 1) => "isolated_1p",
-        (true, _) => "isolated",
+        (true, 1) => "pirn_1p",
+        (true, _) => "pirn",
+        (false, 1) => "pirn_shared_1p",
+        (false, _) => "pirn_shared",
     };
     type Handle<T: Send + 'static> = pirn::JoinHandle<T>;
     type Sender<T: Send + 'static> = channel::Sender<T>;

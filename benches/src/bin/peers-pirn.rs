@@ -1,4 +1,4 @@
-//! As `peers`, for who wants pirn's alone: `peers-pirn pingpong --procs 2 --mode isolated`.
+//! As `peers`, for who wants pirn's alone: `peers-pirn pingpong --procs 2 --mode shared`.
 
 use std::env;
 use std::process::ExitCode;

@@ -29,7 +29,7 @@ pub type Workload = (&'static str, fn(&Bench));
 /// The workloads of a peer. Each is to be called once in a process, and by the main thread.
 pub fn workloads(peer: Peer) -> &'static [Workload] {
     match peer {
-        Peer::Pirn | Peer::PirnIsolated => pirn::WORKLOADS,
+        Peer::Pirn | Peer::PirnShared => pirn::WORKLOADS,
         Peer::Threads => threads::WORKLOADS,
         Peer::May => may::WORKLOADS,
         Peer::Tokio => tokio::WORKLOADS,

@@ -269,7 +269,7 @@ mod tests {
         text += "ring near ring pirn 1 ns_per_hop 200 ns\nring near ring go 1 ns_per_hop 100 ns\n";
         text += "spsc128 mixed spsc128 pirn 2 ns_per_msg 15 ns\nspsc128 mixed spsc128 go 2 ns_per_msg 15 ns\n";
         let texts = texts(&ratios(&recorded::lines(&text)).unwrap());
-        for text in ["pirn", "pirn-isolated", "spawn_join/1", "0.333 of threads", "0.667 of threads", "2.00 of go"] {
+        for text in ["pirn", "pirn-shared", "spawn_join/1", "0.333 of threads", "0.667 of threads", "2.00 of go"] {
             assert!(texts.iter().any(|other| other == text), "{text}: {texts:?}");
         }
         assert!(!texts.iter().any(|text| text.contains("spsc128")), "a mixed figure is no ratio");

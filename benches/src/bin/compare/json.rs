@@ -75,8 +75,8 @@ fn line(line: &Line) -> Value {
         "place": line.place.name(),
         "stolen": line.stolen,
         "peers": peers.collect::<serde_json::Map<_, _>>(),
-        "pirn": standing(line.shared),
-        "pirn_isolated": standing(line.isolated),
+        "pirn": standing(line.isolated),
+        "pirn_shared": standing(line.shared),
     })
 }
 
@@ -108,6 +108,6 @@ mod tests {
         assert_eq!(line["peers"]["go"]["variants"][0]["median"], 80.0);
         assert_eq!(line["pirn"]["to_best"], json!({ "ratio": 0.05, "peer": "go" }));
         assert_eq!(line["pirn"]["target"]["reached"], true);
-        assert_eq!(line["pirn_isolated"]["target"], Value::Null);
+        assert_eq!(line["pirn_shared"]["target"], Value::Null);
     }
 }

@@ -5,16 +5,18 @@ use crate::targets::TARGETS;
 use regex::Regex;
 
 /// Everybody, in the order of the table.
-pub(crate) const PEERS: [&str; 6] = ["pirn", "pirn-isolated", "threads", "may", "tokio", "go"];
+pub(crate) const PEERS: [&str; 6] = ["pirn", "pirn-shared", "threads", "may", "tokio", "go"];
 
+/// pirn with thread-locals for each G, the default.
+pub(crate) const ISOLATED: &str = "pirn";
 /// pirn with the thread-locals of its threads.
-pub(crate) const SHARED: &str = "pirn";
-/// pirn with thread-locals for each G.
-pub(crate) const ISOLATED: &str = "pirn-isolated";
+pub(crate) const SHARED: &str = "pirn-shared";
+/// Both, in the order of the table.
+pub(crate) const MODES: [&str; 2] = [ISOLATED, SHARED];
 
 /// What the tasks of a row cost in memory at most, in bytes each, stacks included.
 const TASK_BYTES: [(&str, usize); 6] =
-    [("pirn", 6000), ("pirn-isolated", 12_000), ("threads", 32_000), ("may", 10_000), ("tokio", 1500), ("go", 4000)];
+    [("pirn", 12_000), ("pirn-shared", 6000), ("threads", 32_000), ("may", 10_000), ("tokio", 1500), ("go", 4000)];
 
 /// The most tasks at once that these can have: the kernel limits threads, and mappings, of which may has two a stack.
 const TASKS_MAX: [(&str, usize); 2] = [("threads", 10_000), ("may", 30_000)];
@@ -363,9 +365,9 @@ mod tests {
         let scaling = &Wish { scaling: true, ..Wish::default() };
         let who = |label: &str| PEERS.into_iter().filter(|peer| row(label, scaling).has(peer)).collect::<Vec<_>>();
         assert_eq!(who("parked_mem_10000/2"), PEERS);
-        assert_eq!(who("parked_mem_30000/2"), ["pirn", "pirn-isolated", "may", "tokio", "go"]);
-        assert_eq!(who("yield_n_1000000/1"), ["pirn", "pirn-isolated", "tokio", "go"]);
-        assert_eq!(row("yield_n_1000000/1", scaling).need_mib("pirn-isolated"), 11_444);
+        assert_eq!(who("parked_mem_30000/2"), ["pirn", "pirn-shared", "may", "tokio", "go"]);
+        assert_eq!(who("yield_n_1000000/1"), ["pirn", "pirn-shared", "tokio", "go"]);
+        assert_eq!(row("yield_n_1000000/1", scaling).need_mib("pirn"), 11_444);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The table as data: a line for each figure at each place, with its ratios and verdicts.
 
 use crate::figures::{Outcome, Place, Run, Spread, spread};
-use crate::plan::{ISOLATED, Row, SHARED, depends_on_place, more_is_better};
+use crate::plan::{ISOLATED, MODES, Row, SHARED, depends_on_place, more_is_better};
 use crate::targets::{Verdict, target};
 use std::collections::BTreeMap;
 
@@ -66,10 +66,10 @@ pub(crate) struct Line {
     pub(crate) stolen: Option<f64>,
     /// Who has what, in the order of the peers, with the size at which.
     pub(crate) cells: Vec<(&'static str, usize, Cell)>,
-    /// pirn with the thread-locals of its threads.
-    pub(crate) shared: Standing,
-    /// pirn with a G's own.
+    /// pirn with a G's own thread-locals.
     pub(crate) isolated: Standing,
+    /// pirn with those of its threads.
+    pub(crate) shared: Standing,
     /// Whether there is a target at all.
     pub(crate) has_target: bool,
 }
@@ -94,7 +94,7 @@ impl Line {
 
     /// The two modes, by name.
     pub(crate) fn modes(&self) -> [(&'static str, Standing); 2] {
-        [(SHARED, self.shared), (ISOLATED, self.isolated)]
+        [(ISOLATED, self.isolated), (SHARED, self.shared)]
     }
 
     /// What `peer` has.
@@ -161,11 +161,11 @@ fn line(row: &Row, metric: &'static str, place: Place, peers: &[&'static str], r
     let of_line = runs.iter().filter(|run| place_for(metric, run) == place);
     let stolen = spread(of_line.filter_map(|run| run.stolen).collect()).map(|spread| spread.median);
     let has_target = target(&row.name, row.procs, metric).is_some();
-    let (shared, isolated) = (Standing::default(), Standing::default());
+    let (isolated, shared) = (Standing::default(), Standing::default());
     let (label, workload, procs) = (row.label(), row.workload, row.procs);
-    let mut line = Line { label, workload, procs, metric, unit, place, stolen, cells, shared, isolated, has_target };
-    line.shared = standing(row, &line, SHARED);
+    let mut line = Line { label, workload, procs, metric, unit, place, stolen, cells, isolated, shared, has_target };
     line.isolated = standing(row, &line, ISOLATED);
+    line.shared = standing(row, &line, SHARED);
     line
 }
 
@@ -191,7 +191,7 @@ fn standing(row: &Row, line: &Line, mode: &str) -> Standing {
     let others = line.cells.iter().filter_map(|(peer, _, cell)| {
         let Cell::Figures(variants) = cell else { return None };
         let first = variants.first()?;
-        let counts = ![SHARED, ISOLATED].contains(peer) && row.alike(peer, &first.tag);
+        let counts = !MODES.contains(peer) && row.alike(peer, &first.tag);
         Some((ratio(line.metric, own, first.spread.median).filter(|_| counts)?, *peer))
     });
     let best = others.max_by(|a, b| a.0.total_cmp(&b.0));
@@ -286,8 +286,8 @@ mod tests {
     #[test]
     fn the_best_other_is_the_measure() {
         let line = only(
-            "yield1 - yield1 pirn 1 ns_per_yield 4 ns\n\
-             yield1 - yield1 pirn-isolated 1 ns_per_yield 40 ns\n\
+            "yield1 - yield1 pirn-shared 1 ns_per_yield 4 ns\n\
+             yield1 - yield1 pirn 1 ns_per_yield 40 ns\n\
              yield1 - yield1 go 1 ns_per_yield 80 ns\n\
              yield1 - yield1 may 1 ns_per_yield 20 ns",
         );
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn where_more_is_better_the_ratio_is_turned_round() {
         let line = only(
-            "cpu_map near cpu_map pirn 2 speedup 1.8 x\n\
+            "cpu_map near cpu_map pirn-shared 2 speedup 1.8 x\n\
              cpu_map near cpu_map go 2 speedup 1.5 x\n\
              cpu_map far cpu_map may 2 speedup 1.9 x",
         );
@@ -316,11 +316,11 @@ mod tests {
     fn near_and_far_are_lines_of_their_own() {
         let all = lines(
             "ring_is_not - x go 1 m 1 ns\n\
-             spsc128 near spsc128 pirn 2 ns_per_msg 15 ns\n\
+             spsc128 near spsc128 pirn-shared 2 ns_per_msg 15 ns\n\
              spsc128 near spsc128 go 2 ns_per_msg 42 ns\n\
-             spsc128 far spsc128 pirn 2 ns_per_msg 50 ns\n\
+             spsc128 far spsc128 pirn-shared 2 ns_per_msg 50 ns\n\
              spsc128 far spsc128 go 2 ns_per_msg 100 ns\n\
-             spsc128 mixed spsc128 pirn 2 ns_per_msg 33 ns\n\
+             spsc128 mixed spsc128 pirn-shared 2 ns_per_msg 33 ns\n\
              spsc128 mixed spsc128 tokio 2 ns_per_msg 33 ns",
         );
         assert_eq!(all.iter().map(|line| line.place).collect::<Vec<_>>(), [Place::Near, Place::Far, Place::Mixed]);
@@ -331,18 +331,19 @@ mod tests {
 
     #[test]
     fn mixed_figures_are_for_those_who_have_no_other() {
-        let near = "spsc128 near spsc128 pirn 2 ns_per_msg 15 ns\nspsc128 mixed spsc128 pirn 2 ns_per_msg 33 ns";
+        let near =
+            "spsc128 near spsc128 pirn-shared 2 ns_per_msg 15 ns\nspsc128 mixed spsc128 pirn-shared 2 ns_per_msg 33 ns";
         assert_eq!(only(near).place, Place::Near);
-        assert_eq!(only("spsc128 mixed spsc128 pirn 2 ns_per_msg 33 ns").place, Place::Mixed);
+        assert_eq!(only("spsc128 mixed spsc128 pirn-shared 2 ns_per_msg 33 ns").place, Place::Mixed);
     }
 
     #[test]
     fn what_keeps_to_the_definition_is_compared() {
         let line = only(
-            "spsc128 near spsc128 pirn 2 ns_per_msg 15 ns ns_per_msg[park] 3 ns\n\
+            "spsc128 near spsc128 pirn-shared 2 ns_per_msg 15 ns ns_per_msg[park] 3 ns\n\
              spsc128 near spsc128 may 2 ns_per_msg[unbounded] 11 ns ns_per_msg[sem128] 52 ns ns_per_msg[sem64] 60 ns",
         );
-        let Cell::Figures(pirn) = &line.cells[0].2 else { panic!() };
+        let Cell::Figures(pirn) = &line.cells[1].2 else { panic!() };
         assert_eq!(pirn.iter().map(|variant| variant.tag.as_str()).collect::<Vec<_>>(), ["", "park"]);
         let Cell::Figures(may) = &line.cells[3].2 else { panic!() };
         assert_eq!(
@@ -355,7 +356,7 @@ mod tests {
     #[test]
     fn another_size_is_no_measure_of_lateness() {
         let late = lines(
-            "timers near timers pirn 2 over_p99_us 1000 us\n\
+            "timers near timers pirn-shared 2 over_p99_us 1000 us\n\
              timers near timers tokio 2 over_p99_us 7000 us\n\
              timers near timers threads 2 over_p99_us[n=10000] 600 us",
         );
@@ -366,7 +367,7 @@ mod tests {
     #[test]
     fn what_the_host_took_is_told() {
         let plan = plan(&Wish { only: Some(Regex::new("^ring/").unwrap()), ..Wish::default() });
-        let mut runs = runs("ring - ring pirn 1 ns_per_hop 60 ns\nring - ring go 1 ns_per_hop 145 ns");
+        let mut runs = runs("ring - ring pirn-shared 1 ns_per_hop 60 ns\nring - ring go 1 ns_per_hop 145 ns");
         let title = |runs: &[Run]| summarize(&plan, &PEERS, runs)[0].title();
         assert_eq!(title(&runs), "ring/1 ns_per_hop");
         (runs[0].stolen, runs[1].stolen) = (Some(0.5), Some(0.26));
@@ -378,18 +379,18 @@ mod tests {
 
     #[test]
     fn who_failed_is_told() {
-        let text = "ring - ring pirn 1 FAILED exit code 101\n\
+        let text = "ring - ring pirn-shared 1 FAILED exit code 101\n\
                     ring - ring go 1 ns_per_hop 145 ns\n\
                     ring - ring go 1 FAILED signal 9\n\
-                    ring - ring pirn 1 FAILED exit code 101";
+                    ring - ring pirn-shared 1 FAILED exit code 101";
         let line = only(text);
-        assert_eq!(line.cells[0].2, Cell::Failed);
+        assert_eq!(line.cells[1].2, Cell::Failed);
         assert_eq!(line.cells[5].2.median(), Some(145.0));
         assert_eq!(line.cells[4].2, Cell::Nothing);
         assert_eq!(line.shared, Standing::default());
         let told = failures(&runs(text));
-        assert_eq!(told[0], ("ring/1, pirn: exit code 101: the last line".to_owned(), 2));
+        assert_eq!(told[0], ("ring/1, pirn-shared: exit code 101: the last line".to_owned(), 2));
         assert_eq!(told[1], ("ring/1, go: signal 9: the last line".to_owned(), 1));
-        assert_eq!(only("ring - ring pirn 1 FAILED exit code 101").cells[0].2, Cell::Failed);
+        assert_eq!(only("ring - ring pirn-shared 1 FAILED exit code 101").cells[1].2, Cell::Failed);
     }
 }

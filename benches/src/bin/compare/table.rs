@@ -1,7 +1,7 @@
 //! The table as text for a terminal, and as Markdown.
 
 use crate::figures::Place;
-use crate::plan::{ISOLATED, SHARED};
+use crate::plan::MODES;
 use crate::summary::{Cell, Line, Standing, Variant};
 use crate::targets::Verdict;
 
@@ -28,9 +28,9 @@ const LEGEND: &[&str] = &[
      and is left out where each who has it has another; where?: the probe did not say. Compare near with near and far \
      with far. Stolen: so much of the CPU time that was wanted the host gave to others, in the middle one of the runs of \
      a line. It makes everything slower, and what looks at the clock late; below 5 % it is not told.",
-    "The ratios are pirn to the best of the others in the same line: below 1 pirn is better. pirn has the thread-locals \
-     of its threads, pirn-isolated gives each G its own. What has another size where it matters, or no bound where \
-     there should be one, is not compared as long as there is something else.",
+    "The ratios are pirn to the best of the others in the same line: below 1 pirn is better. pirn gives each G \
+     thread-locals of its own, pirn-shared uses those of its threads. What has another size where it matters, or no bound \
+     where there should be one, is not compared as long as there is something else.",
     "The targets are figures of another day. A time is judged by way of Go: a target of 60 ns where Go needed 950 is \
      reached if pirn needs no more than 60/950 of what Go needs in this run; without Go it is judged by tokio, or by \
      threads, in the same way. Bytes, and times that are mostly sleep, are judged as they are. The second number is \
@@ -70,7 +70,7 @@ impl Report {
     /// Whether both modes of pirn are there, or which of them.
     fn modes(&self) -> Vec<&'static str> {
         let peers = self.peers();
-        [SHARED, ISOLATED].into_iter().filter(|mode| peers.contains(mode)).collect()
+        MODES.into_iter().filter(|mode| peers.contains(mode)).collect()
     }
 
     fn peers(&self) -> Vec<&'static str> {
@@ -340,7 +340,7 @@ mod tests {
             line.cells.retain(|(peer, ..)| ["pirn", "go"].contains(peer));
         }
         assert_eq!(report.header(), ["figure", "pirn", "go", "pirn to best", "pirn target"]);
-        assert!(!report.text().contains("isolated:"));
+        assert!(!report.text().contains("ns_per_msg, pirn-shared:"));
     }
 
     #[test]

@@ -64,9 +64,9 @@ pub(super) const WORKLOADS: &[Workload] = &[
 fn in_g(bench: &Bench, workload: fn(&Bench)) {
     let builder = pirn::Builder::new().procs(bench.procs);
     let runtime = match bench.peer {
-        Peer::PirnIsolated => builder.build(),
         // SAFETY: no workload has a thread-local's address or value over a call that may park.
-        _ => unsafe { builder.shared_thread_locals() }.build(),
+        Peer::PirnShared => unsafe { builder.shared_thread_locals() }.build(),
+        _ => builder.build(),
     };
     match runtime {
         Ok(runtime) => runtime.run(|| workload(bench)),
