@@ -1,3 +1,13 @@
+// On GitHub the README's links are relative. Of two definitions of a link the first counts.
+//! [SCHEDTRACE.md]: https://github.com/pirn-rs/pirn/blob/main/SCHEDTRACE.md
+//! [BENCHMARKS.md]: https://github.com/pirn-rs/pirn/blob/main/BENCHMARKS.md
+//! [benches/PEERS.md]: https://github.com/pirn-rs/pirn/blob/main/benches/PEERS.md
+//! [ARCHITECTURE.md]: https://github.com/pirn-rs/pirn/blob/main/ARCHITECTURE.md
+//! [HACKING.md]: https://github.com/pirn-rs/pirn/blob/main/HACKING.md
+//! [CHANGELOG.md]: https://github.com/pirn-rs/pirn/blob/main/CHANGELOG.md
+//! [LICENSE-MIT]: https://github.com/pirn-rs/pirn/blob/main/LICENSE-MIT
+//! [LICENSE-APACHE]: https://github.com/pirn-rs/pirn/blob/main/LICENSE-APACHE
+//!
 #![doc = include_str!("../README.md")]
 #![expect(clippy::needless_doctest_main, reason = "the README is read elsewhere too, where an example is a program")]
 
