@@ -1,17 +1,18 @@
 //! The front door: starting a G.
 
 use crate::coro::Suspend;
-use crate::g::{G, Gid, Runnable, Settled};
-use crate::join::{Handle, JoinHandle, Outcome};
+use crate::g::{G, Runnable, Settled};
+use crate::join::{Ended, Handle, JoinHandle, Outcome};
 use crate::locals::Locals;
 use crate::m::current::{self, event};
+use crate::observe::Growth;
 use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g, give_way, yield_on_g};
 use crate::probe::fatal;
 use crate::sched::{Entered, Shared};
 use crate::shut_down::ShutDown;
 use crate::stack::Class;
-use std::fmt;
+use crate::user_code::contain;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -23,9 +24,12 @@ use std::thread::panicking;
 /// it panics with, is in the handle. A G that starts very many others may be made to let them run in between: `go` is
 /// a point where the caller can move to another thread.
 ///
+/// While the runtime shuts down there are no new Gs: the closure is dropped, and [`JoinHandle::join`] returns
+/// [`ShutDown`]. So a destructor that starts one does not end the process.
+///
 /// # Panics
-/// If the caller is not on a runtime, if the runtime is shutting down, or if there is no memory for a stack
-/// ([`try_go`] returns these as errors).
+/// If the caller is not on a runtime, or if there is no memory for a stack ([`try_go`] returns these, and a shutdown, as
+/// errors).
 ///
 /// ```
 /// # pirn::run(|| {
@@ -40,7 +44,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    expect_started(try_go(f))
+    let place = Place::new(None, Location::caller());
+    // SAFETY: everything is 'static.
+    JoinHandle::new(expect_started(unsafe { start(place, f, Unscoped) }))
 }
 
 /// Starts a G, or says why it can not.
@@ -55,8 +61,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let place =
-        Place { shared: None, class: None, name: None, birthplace: Location::caller(), even_when_closing: false };
+    let place = Place { when_closing: WhenClosing::Refuse, ..Place::new(None, Location::caller()) };
     // SAFETY: everything is 'static.
     unsafe { start(place, f, Unscoped) }.map(JoinHandle::new)
 }
@@ -122,7 +127,9 @@ impl GoBuilder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        expect_started(self.try_go(f))
+        let place = expect_started(self.place(None, Location::caller()));
+        // SAFETY: everything is 'static.
+        JoinHandle::new(expect_started(unsafe { start(place, f, Unscoped) }))
     }
 
     /// Starts the G, or says why it can not.
@@ -135,7 +142,7 @@ impl GoBuilder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let place = self.place(None, Location::caller())?;
+        let place = Place { when_closing: WhenClosing::Refuse, ..self.place(None, Location::caller())? };
         // SAFETY: everything is 'static.
         unsafe { start(place, f, Unscoped) }.map(JoinHandle::new)
     }
@@ -146,7 +153,7 @@ impl GoBuilder {
         birthplace: &'static Location<'static>,
     ) -> io::Result<Place<'a>> {
         let class = self.stack_bytes.map(stack_class).transpose()?;
-        Ok(Place { shared, class, name: self.name, birthplace, even_when_closing: false })
+        Ok(Place { class, name: self.name, ..Place::new(shared, birthplace) })
     }
 }
 
@@ -169,14 +176,32 @@ pub(crate) struct Place<'a> {
     pub(crate) class: Option<Class>,
     pub(crate) name: Option<String>,
     pub(crate) birthplace: &'static Location<'static>,
-    /// It is started whatever happens: if the runtime closes, only to be dropped on a stack of its own.
-    pub(crate) even_when_closing: bool,
+    pub(crate) when_closing: WhenClosing,
+}
+
+/// What becomes of a G that is started while its runtime closes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenClosing {
+    /// Its closure is dropped at once, and its handle says so.
+    Bury,
+    /// The caller gets an error.
+    Refuse,
+    /// It is started all the same, only to drop its closure on a stack of its own.
+    Start,
+}
+
+impl<'a> Place<'a> {
+    /// A G with nothing special about it.
+    #[inline]
+    pub(crate) fn new(shared: Option<&'a Shared>, birthplace: &'static Location<'static>) -> Place<'a> {
+        Place { shared, class: None, name: None, birthplace, when_closing: WhenClosing::Bury }
+    }
 }
 
 /// What happens when the result of a G has been settled.
 pub(crate) trait After: Send {
-    /// The G has a result, or has panicked and nobody will hear of it.
-    fn after(self, unheard_panic: bool);
+    /// How the G ended, whoever will hear of that.
+    fn after(self, ended: Ended);
 }
 
 /// A G that nobody's stack waits for.
@@ -184,7 +209,7 @@ pub(crate) struct Unscoped;
 
 impl After for Unscoped {
     #[inline]
-    fn after(self, _: bool) {}
+    fn after(self, _: Ended) {}
 }
 
 /// Starts a G.
@@ -211,8 +236,9 @@ where
         },
     };
     let refuses = shared.is_closing() || shared.has_stalled.load(Ordering::Relaxed);
-    if refuses && !place.even_when_closing {
-        return Err(refusal(shared));
+    if refuses && place.when_closing != WhenClosing::Start {
+        drop(entered);
+        return refuse(shared, &place, f, after);
     }
     let parent = entered.as_ref().and_then(|e| e.m().g()).map_or(0, G::id);
     // An M that runs no G does not keep a runtime that shuts down from counting itself empty; a G that runs does.
@@ -266,9 +292,9 @@ where
     // Counted first, and then looked at `closing` once more; who shuts down sets `closing` and then looks at the count.
     // All sequentially consistent: one of the two sees the other.
     shared.foreign_spawned.fetch_add(1, Ordering::SeqCst);
-    if shared.closing.load(Ordering::SeqCst) && !place.even_when_closing {
+    if shared.closing.load(Ordering::SeqCst) && place.when_closing != WhenClosing::Start {
         shared.foreign_retired.fetch_add(1, Ordering::Release);
-        return Err(refusal(shared));
+        return refuse(shared, &place, f, after);
     }
     let g = crate::g::take_free();
     // SAFETY: the record is free, so nobody else looks at its storage.
@@ -294,15 +320,41 @@ fn outside() -> io::Error {
     )
 }
 
+/// Starts no G: the runtime closes, or there are no stacks.
 #[cold]
-fn refusal(shared: &Shared) -> io::Error {
-    if shared.is_closing() {
-        return io::Error::new(io::ErrorKind::BrokenPipe, "the runtime is shutting down");
+fn refuse<F, T, A>(shared: &Shared, place: &Place<'_>, f: F, after: A) -> io::Result<Handle<T>>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+    A: After,
+{
+    if !shared.is_closing() {
+        return Err(io::Error::new(
+            io::ErrorKind::OutOfMemory,
+            "goroutines wait for stacks already: memory or address space has run out",
+        ));
     }
-    io::Error::new(
-        io::ErrorKind::OutOfMemory,
-        "goroutines wait for stacks already: memory or address space has run out",
-    )
+    if place.when_closing == WhenClosing::Refuse {
+        return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the runtime is shutting down"));
+    }
+    let result = drop_unrun::<F, T>(f);
+    let ended = Ended::of(&result);
+    // A record as that of a G that has ended, for the handle alone: no runtime counts it or shows it.
+    let g = crate::g::take_free();
+    // SAFETY: the record is free, so nobody else looks at its storage.
+    unsafe { g.storage.put(result) };
+    g.join.begin_ended();
+    g.bury(crate::p::fresh_id());
+    after.after(ended);
+    Ok(Handle::new(g))
+}
+
+/// Drops the closure of a G that is never begun. Its destructors may do what they like.
+fn drop_unrun<F, T>(f: F) -> Outcome<T> {
+    match catch_unwind(AssertUnwindSafe(|| drop(f))) {
+        Ok(()) => Err(Box::new(ShutDown)),
+        Err(payload) => Err(payload),
+    }
 }
 
 /// What every G does: runs its closure, settles the result, says that it is done. Nothing unwinds out of it.
@@ -317,61 +369,90 @@ where
 {
     // SAFETY: as the caller promises.
     let (f, after) = unsafe { g.storage.take::<(F, A)>() };
+    let growth = Growth::begin(g);
     let result: Outcome<T> = if crate::park::in_closing(g) {
-        // It was never begun. Its closure's destructors may do what they like.
-        match catch_unwind(AssertUnwindSafe(|| drop(f))) {
-            Ok(()) => Err(Box::new(ShutDown)),
-            Err(payload) => Err(payload),
-        }
+        drop_unrun(f)
     } else {
-        catch_unwind(AssertUnwindSafe(f))
+        catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(f)))
     };
+    growth.end(g);
+    let ended = Ended::of(&result);
     g.ending.set(true);
     // SAFETY: this is the G itself.
     let locals = unsafe { g.shared() }.setup.locals;
-    let unheard_panic = if g.join.is_detached() {
-        let panicked = drop_result(result);
-        locals.destroy();
-        panicked
+    if g.join.is_detached() {
+        drop_result(result);
+        destroy_locals(g, locals);
     } else {
         // A joiner finds the thread-locals destroyed, as those of a thread.
-        locals.destroy();
-        settle(g, result, locals)
-    };
-    after.after(unheard_panic);
+        destroy_locals(g, locals);
+        settle(g, result, locals);
+    }
+    after.after(ended);
+    // Those that were used since. From here on nobody calls what could use more.
+    g.is_mute.set(true);
+    locals.destroy();
 }
 
-/// Leaves the result to the handle, or drops it if that has just gone. Returns whether a panic was dropped.
+/// Calls the closure of a G. By this name backtraces know where the user's frames begin.
+#[inline(never)]
+fn __rust_begin_short_backtrace<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    let result = f();
+    // Else the call could become a jump, and this frame would be gone.
+    std::hint::black_box(());
+    result
+}
+
+/// Destroys the thread-locals of the calling G. Who listens to events uses thread-locals: if somebody may, there are new
+/// ones for what is still to be told.
+fn destroy_locals(g: &'static G, locals: Locals) {
+    g.is_mute.set(true);
+    locals.destroy();
+    if current::may_be_heard() {
+        renew_locals(locals);
+        g.is_mute.set(false);
+    }
+}
+
+/// Gives the calling G new thread-locals in the place of those that have been destroyed.
+#[cold]
+fn renew_locals(locals: Locals) {
+    let m = current::machine();
+    locals.renew();
+    current::set_machine(m);
+}
+
+/// Leaves the result to the handle, or drops it if that has just gone.
 #[inline]
-fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) -> bool {
+fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
     // SAFETY: the storage is the G's until the result is settled, and the closure has left it.
     unsafe { g.storage.put(result) };
     match g.join.settle() {
-        Settled::Kept => false,
+        Settled::Kept => {}
         Settled::Detached => {
-            // Its destructor may use thread-locals; `begin` in `sched/run.rs` destroys those.
-            let m = current::machine();
-            locals.renew();
-            current::set_machine(m);
+            // Its destructor may use thread-locals; `body` destroys those.
+            if g.is_mute.replace(false) {
+                renew_locals(locals);
+            }
             // SAFETY: put there above, and the handle has gone without it.
-            drop_result(unsafe { g.storage.take::<Outcome<T>>() })
+            drop_result(unsafe { g.storage.take::<Outcome<T>>() });
         }
         Settled::Awaited(address) => {
             // SAFETY: the joiner waits until it is told, and gives up only by taking its address back.
             unsafe { Waiter::tell(std::ptr::with_exposed_provenance(address)) };
-            false
         }
     }
 }
 
-/// Drops a result that nobody wants. Returns whether it was a panic.
-pub(crate) fn drop_result<T>(result: Outcome<T>) -> bool {
-    let panicked = result.as_ref().is_err_and(|payload| !payload.is::<ShutDown>());
-    if catch_unwind(AssertUnwindSafe(|| drop(result))).is_err() {
+/// Drops a result that nobody wants.
+pub(crate) fn drop_result<T>(result: Outcome<T>) {
+    if contain(|| drop(result)).is_none() {
         // As std does for threads: there is nobody left to tell.
         fatal("the result of a goroutine panicked while it was dropped");
     }
-    panicked
 }
 
 /// Lets other Gs run: the caller goes to the end of its P's queue.
@@ -386,47 +467,5 @@ pub fn yield_now() {
     match current_g() {
         Some(g) => yield_on_g(g, Suspend::Yield),
         None => std::thread::yield_now(),
-    }
-}
-
-/// Who calls: see [`current`].
-#[derive(Clone, PartialEq, Eq)]
-pub struct Current {
-    id: Gid,
-    name: Option<String>,
-    birthplace: &'static Location<'static>,
-}
-
-/// The G that calls, none on a thread that runs no G.
-///
-/// ```
-/// assert!(pirn::current().is_none());
-/// ```
-pub fn current() -> Option<Current> {
-    checkpoint();
-    let g = current_g()?;
-    Some(Current { id: Gid(g.id()), name: g.name(), birthplace: g.birthplace()? })
-}
-
-impl Current {
-    /// Its number.
-    pub fn id(&self) -> Gid {
-        self.id
-    }
-
-    /// Its name, if [`GoBuilder::name`] gave it one.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// Where the call stands that started it.
-    pub fn birthplace(&self) -> &'static Location<'static> {
-        self.birthplace
-    }
-}
-
-impl fmt::Debug for Current {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Current").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g};
 use crate::probe::WaitReason;
 use crate::sched::{Entered, Shared};
+use crate::shut_down::ShutDown;
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,6 +14,26 @@ use std::sync::{Mutex, MutexGuard};
 
 /// What a G leaves behind: what it returned, or what it panicked with.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send + 'static>>;
+
+/// How a G came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Returned,
+    Panicked,
+    ShutDown,
+}
+
+impl Ended {
+    /// What the result says.
+    #[inline]
+    pub(crate) fn of<T>(result: &Outcome<T>) -> Ended {
+        match result {
+            Ok(_) => Ended::Returned,
+            Err(payload) if payload.is::<ShutDown>() => Ended::ShutDown,
+            Err(_) => Ended::Panicked,
+        }
+    }
+}
 
 /// The handle's half of the join word, without the bounds that the public handles have.
 pub(crate) struct Handle<T> {
@@ -83,31 +104,19 @@ impl<T> Handle<T> {
         // SAFETY: RESULT is set, so the G has put it there, and it is the handle's.
         unsafe { self.g.storage.take() }
     }
-
-    /// Gives the G or its result up. Returns whether it had panicked.
-    fn detach(&mut self) -> bool {
-        match self.g.join.drop_handle() {
-            Dropped::Detached => false,
-            Dropped::HasResult => {
-                let panicked = drop_result(self.take());
-                let_go(self.g);
-                panicked
-            }
-        }
-    }
-
-    /// Drops the handle. Returns whether the result was there and was a panic.
-    pub(crate) fn discard(mut self) -> bool {
-        let panicked = self.detach();
-        std::mem::forget(self);
-        panicked
-    }
 }
 
 impl<T> Drop for Handle<T> {
+    /// Gives the G or its result up.
     #[inline]
     fn drop(&mut self) {
-        self.detach();
+        match self.g.join.drop_handle() {
+            Dropped::Detached => {}
+            Dropped::HasResult => {
+                drop_result(self.take());
+                let_go(self.g);
+            }
+        }
     }
 }
 
@@ -188,7 +197,7 @@ impl<T> JoinHandle<T> {
     /// Waits for the G to end and returns its result. A G parks; an OS thread sleeps.
     ///
     /// # Errors
-    /// What the G panicked with, or [`ShutDown`](crate::ShutDown) if its runtime was shut down.
+    /// What the G panicked with, or [`ShutDown`] if its runtime was shut down, so that it was unwound or never begun.
     ///
     /// # Panics
     /// If a G joins itself.

@@ -41,6 +41,8 @@ mod coro;
 #[cfg(not(loom))]
 mod stack;
 #[cfg(not(loom))]
+mod user_code;
+#[cfg(not(loom))]
 mod config;
 #[cfg(not(loom))]
 mod probe;
@@ -53,11 +55,11 @@ pub use boot::{Builder, Handle, Runtime, maxprocs, num_goroutines, run};
 #[cfg(not(loom))]
 pub use g::Gid;
 #[cfg(not(loom))]
-pub use go::{Current, GoBuilder, current, go, try_go, yield_now};
+pub use go::{GoBuilder, go, try_go, yield_now};
 #[cfg(not(loom))]
 pub use join::JoinHandle;
 #[cfg(not(loom))]
-pub use observe::{Goroutine, Metrics, StackUse, State, WaitsOn, stack_use};
+pub use observe::{Current, Goroutine, Metrics, StackUse, State, WaitsOn, current, stack_use};
 #[cfg(not(loom))]
 pub use os_thread::{OsThreadLock, blocking, lock_os_thread};
 #[cfg(not(loom))]

@@ -60,7 +60,7 @@ pub fn lock_os_thread() -> OsThreadLock {
     checkpoint();
     let g = current_g();
     if let Some(g) = g {
-        g.locks.set(g.locks.get() + 1);
+        g.locks.set(g.locks.get().saturating_add(1));
         mark(g, true);
     }
     OsThreadLock { g: g.map(|g| (g, g.id())), not_send: PhantomData }
@@ -80,7 +80,12 @@ impl Drop for OsThreadLock {
         if g.id() != id || !current_g().is_some_and(|me| ptr::eq(me, g)) {
             return;
         }
-        let left = g.locks.get() - 1;
+        let locks = g.locks.get();
+        if locks == u32::MAX {
+            // So many were leaked that the count is lost: the G stays locked to its end.
+            return;
+        }
+        let left = locks - 1;
         g.locks.set(left);
         if left == 0 {
             mark(g, false);

@@ -2,22 +2,27 @@
 
 use crate::g::Gid;
 use crate::go::{After, GoBuilder, expect_started, start};
-use crate::join::Handle;
-use crate::park::{Unparker, park_uninterruptibly};
+use crate::join::{Ended, Handle};
+use crate::park::{Unparker, current_g, in_closing, park_uninterruptibly, unwind_if_closing};
 use crate::probe::WaitReason;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 /// Runs `f`, which may start Gs that borrow from the caller's stack, and waits for all of them.
 ///
-/// As [`std::thread::scope`]: Gs that were not joined are waited for, and if one of them panicked, `scope` panics. When
-/// the runtime is shut down, the Gs of a scope are unwound before the one that waits for them.
+/// As [`std::thread::scope`]: Gs that were not joined are waited for, and if one of them panicked, `scope` panics. So if
+/// it returns, each G of it has come to its end, or a [`ScopedJoinHandle::join`] has said that it has not.
+///
+/// When the runtime is shut down, the Gs of a scope are unwound first, and then the one that waits for them: `scope` does
+/// not return but unwinds with [`ShutDown`](crate::ShutDown). Only in a destructor that runs while the G unwinds or ends,
+/// where a panic would end the process, it returns also when a shutdown has kept its Gs from their end: what matters there
+/// is to be joined.
 ///
 /// # Panics
-/// If a G panicked whose handle was not joined.
+/// If a G panicked whose handle was not joined; or was unwound by a shutdown, while the runtime of the caller goes on.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -37,7 +42,7 @@ where
 {
     let scope = Scope {
         running: AtomicUsize::new(0),
-        panicked: AtomicBool::new(false),
+        unheard: Unheard { panics: AtomicIsize::new(0), shutdowns: AtomicIsize::new(0) },
         waiter: Unparker::current(),
         scope: PhantomData,
         env: PhantomData,
@@ -50,33 +55,70 @@ where
     }
     match result {
         Err(payload) => resume_unwind(payload),
-        Ok(_) if scope.panicked.load(Ordering::Relaxed) => panic!("a scoped goroutine panicked"),
-        Ok(result) => result,
+        Ok(result) => {
+            scope.unheard.say();
+            result
+        }
     }
 }
 
 /// Starts Gs that may borrow from outside of [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
+    /// It can not overflow: each is a G with a record.
     running: AtomicUsize,
-    panicked: AtomicBool,
+    unheard: Unheard,
     waiter: Unparker,
     /// Invariant, as in std: a longer or shorter 'scope would let borrows out.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
 
+/// How many Gs of a scope did not come to their ends, and nobody has heard of it in a `join`.
+///
+/// A G adds itself when its result is settled, and a `join` takes it off again, perhaps before: only when all have ended,
+/// and with them whoever may join, the numbers are true. They wrap only after 2^63 Gs.
+struct Unheard {
+    panics: AtomicIsize,
+    shutdowns: AtomicIsize,
+}
+
+impl Unheard {
+    fn add(&self, ended: Ended, count: isize) {
+        // Relaxed: the scope reads them after it has acquired `running`, or in the same thread.
+        match ended {
+            Ended::Returned => {}
+            Ended::Panicked => _ = self.panics.fetch_add(count, Ordering::Relaxed),
+            Ended::ShutDown => _ = self.shutdowns.fetch_add(count, Ordering::Relaxed),
+        }
+    }
+
+    /// Unwinds the caller if there are any.
+    #[track_caller]
+    fn say(&self) {
+        if self.panics.load(Ordering::Relaxed) != 0 {
+            panic!("a scoped goroutine panicked");
+        }
+        if self.shutdowns.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        match current_g() {
+            // It does not unwind in a destructor, where that would abort.
+            Some(g) if in_closing(g) => unwind_if_closing(g),
+            _ => panic!("a scoped goroutine was unwound by a shutdown before its end"),
+        }
+    }
+}
+
 /// One running G of a scope. It counts from before its start until its result has been settled.
 struct Ticket<'scope> {
     running: &'scope AtomicUsize,
-    panicked: &'scope AtomicBool,
+    unheard: &'scope Unheard,
     waiter: &'scope Unparker,
 }
 
 impl After for Ticket<'_> {
-    fn after(self, unheard_panic: bool) {
-        if unheard_panic {
-            self.panicked.store(true, Ordering::Relaxed);
-        }
+    fn after(self, ended: Ended) {
+        self.unheard.add(ended, 1);
     }
 }
 
@@ -129,10 +171,10 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     {
         let place = builder.place(None, birthplace)?;
         self.running.fetch_add(1, Ordering::Relaxed);
-        let ticket = Ticket { running: &self.running, panicked: &self.panicked, waiter: &self.waiter };
+        let ticket = Ticket { running: &self.running, unheard: &self.unheard, waiter: &self.waiter };
         // SAFETY: the scope is not left while a ticket is out (`scope`), and everything outlives 'scope.
         let handle = unsafe { start(place, f, ticket) }?;
-        Ok(ScopedJoinHandle { handle: Some(handle), panicked: &self.panicked })
+        Ok(ScopedJoinHandle { handle, unheard: &self.unheard })
     }
 }
 
@@ -144,8 +186,8 @@ impl fmt::Debug for Scope<'_, '_> {
 
 /// Waits for the end of a G of a scope.
 pub struct ScopedJoinHandle<'scope, T> {
-    handle: Option<Handle<T>>,
-    panicked: &'scope AtomicBool,
+    handle: Handle<T>,
+    unheard: &'scope Unheard,
 }
 
 // SAFETY: as `JoinHandle`.
@@ -157,28 +199,24 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// Waits for the G to end and returns its result.
     ///
     /// # Errors
-    /// What the G panicked with.
+    /// What the G panicked with, or [`ShutDown`](crate::ShutDown) if its runtime was shut down, so that it was unwound or
+    /// never begun.
     #[track_caller]
-    pub fn join(mut self) -> std::thread::Result<T> {
-        self.handle.take().expect("only join and drop take it").join()
+    pub fn join(self) -> std::thread::Result<T> {
+        let result = self.handle.join();
+        // The caller has heard of it.
+        self.unheard.add(Ended::of(&result), -1);
+        result
     }
 
     /// Whether the G has its result.
     pub fn is_finished(&self) -> bool {
-        self.handle.as_ref().is_some_and(Handle::is_finished)
+        self.handle.is_finished()
     }
 
     /// The G's number.
     pub fn id(&self) -> Gid {
-        self.handle.as_ref().expect("only join and drop take it").id()
-    }
-}
-
-impl<T> Drop for ScopedJoinHandle<'_, T> {
-    fn drop(&mut self) {
-        if self.handle.take().is_some_and(Handle::discard) {
-            self.panicked.store(true, Ordering::Relaxed);
-        }
+        self.handle.id()
     }
 }
 

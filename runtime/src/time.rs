@@ -3,7 +3,7 @@
 //! Deadlines are on the monotonic clock, and never early. How late: when a P is idle, some tens of microseconds; when
 //! all are busy, until the M of one next picks a G.
 
-use crate::go::{GoBuilder, Place, Unscoped, start};
+use crate::go::{Place, Unscoped, WhenClosing, start};
 use crate::os::now_ns;
 use crate::park::{Unparker, checkpoint, current_g, deadline, park_for, park_until};
 use crate::probe::WaitReason;
@@ -78,11 +78,9 @@ impl Armed {
     }
 
     fn arm(self: &Arc<Self>, state: &mut State, when_ns: u64) {
-        // A runtime that shuts down looks at no timers, and one in its heap would keep it.
-        if !self.shared.is_closing() {
-            let key = self.shared.add_timer(when_ns, Action::Call(self.clone()));
-            state.pending = Some((when_ns, key));
-        }
+        // None after the end of its runtime. While that closes there are timers still: a destructor may wait for one.
+        let key = self.shared.add_timer(when_ns, Action::Call(self.clone()));
+        state.pending = key.map(|key| (when_ns, key));
     }
 
     /// Takes the pending deadline back. False if there was none, or it is being fired just now.
@@ -116,10 +114,12 @@ impl Armed {
         std::mem::take(&mut self.lock().fired)
     }
 
-    fn reset(self: &Arc<Self>, after: Duration) -> bool {
+    /// Begins anew: as a timer, or with a period as a ticker.
+    fn reset(self: &Arc<Self>, after: Duration, period_ns: Option<u64>) -> bool {
         let mut state = self.lock();
         let was_pending = self.disarm(&mut state);
         state.fired = false;
+        state.period_ns = period_ns;
         self.arm(&mut state, deadline(after));
         was_pending
     }
@@ -128,7 +128,12 @@ impl Armed {
         let mut state = self.lock();
         state.fired = false;
         state.period_ns = None;
-        self.disarm(&mut state)
+        let was_pending = self.disarm(&mut state);
+        let call = state.call.take();
+        drop(state);
+        // It never runs any more. What it captured is the user's, and is dropped outside the lock.
+        drop(call);
+        was_pending
     }
 }
 
@@ -149,18 +154,17 @@ impl Fire for Armed {
         let call = state.call.take().zip(state.birthplace);
         drop(state);
         waiters.iter().for_each(Unparker::unpark);
-        if let Some((call, birthplace)) = call
-            && let Ok(place) = GoBuilder::new().place(Some(&self.shared), birthplace)
-        {
+        if let Some((call, birthplace)) = call {
             // Whatever it is, it is dropped on a G's stack and not here.
-            let place = Place { even_when_closing: true, ..place };
+            let place = Place { when_closing: WhenClosing::Start, ..Place::new(Some(&self.shared), birthplace) };
             // SAFETY: everything is 'static.
             drop(unsafe { start(place, call, Unscoped) });
         }
     }
 }
 
-/// Fires once, some time after it was made or reset.
+/// Fires once, some time after it was made or reset. It belongs to the runtime that it was made on, and never fires after the
+/// end of that.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -201,7 +205,7 @@ impl Timer {
     /// Has the timer fire after `after` from now instead. True if it was pending. A firing that nobody took is
     /// forgotten.
     pub fn reset(&self, after: Duration) -> bool {
-        self.0.reset(after)
+        self.0.reset(after, None)
     }
 
     /// Stops the timer. True if it was pending. A firing that nobody took is forgotten.
@@ -222,7 +226,8 @@ impl fmt::Debug for Timer {
     }
 }
 
-/// Fires again and again. If nobody takes a tick before the next one, it is left out.
+/// Fires again and again. If nobody takes a tick before the next one, it is left out. It belongs to the runtime that it was
+/// made on, and never fires after the end of that.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -264,8 +269,7 @@ impl Ticker {
     #[track_caller]
     pub fn reset(&self, period: Duration) {
         let period_ns = period_ns(period);
-        self.0.lock().period_ns = Some(period_ns);
-        self.0.reset(period);
+        self.0.reset(period, Some(period_ns));
     }
 
     /// Ends the ticks. A tick that nobody took is forgotten.
@@ -292,7 +296,8 @@ impl fmt::Debug for Ticker {
     }
 }
 
-/// Starts `f` as a G after some time. Dropping what it returns changes nothing.
+/// Starts `f` as a G after some time. Dropping what it returns changes nothing. If the runtime shuts down before, `f` is
+/// dropped.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -319,7 +324,7 @@ where
 pub struct AfterFunc(Arc<Armed>);
 
 impl AfterFunc {
-    /// Calls it off. False if it has been started already.
+    /// Calls it off, and drops what it has captured. False if it has been started already.
     pub fn stop(&self) -> bool {
         self.0.stop()
     }
@@ -339,5 +344,36 @@ impl AfterFunc {
 impl fmt::Debug for AfterFunc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AfterFunc").field("pending", &self.0.lock().pending.is_some()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Ticker};
+    use crate::Builder;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// A reset that takes two turns of the lock can meet a stop in between: then the ticker ticks once.
+    #[test]
+    fn a_ticker_that_is_reset_and_stopped_at_once_has_a_period_if_it_is_pending() {
+        // SAFETY: nothing here keeps a thread-local over a suspension.
+        let rt = unsafe { Builder::new().procs(1).shared_thread_locals() }.build().expect("a runtime");
+        let ticker = rt.run(|| Ticker::new(Duration::from_secs(3600)));
+        let over = AtomicBool::new(false);
+        let until_over = |call: &dyn Fn()| {
+            while !over.load(Ordering::Relaxed) {
+                call();
+            }
+        };
+        std::thread::scope(|s| {
+            s.spawn(|| until_over(&|| ticker.reset(Duration::from_secs(3600))));
+            s.spawn(|| until_over(&|| ticker.stop()));
+            let whole = (0..100_000).all(|_| {
+                let state = ticker.0.lock();
+                state.pending.is_some() == state.period_ns.is_some()
+            });
+            over.store(true, Ordering::Relaxed);
+            assert!(whole);
+        });
     }
 }

@@ -5,11 +5,29 @@ mod common;
 
 use common::{builder, eventually};
 use pirn_runtime::{blocking, go, sleep, yield_now};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+
+/// How often a subscriber found its thread-locals destroyed.
+static LOST: AtomicUsize = AtomicUsize::new(0);
+
+/// What a subscriber keeps for each thread: `tracing_subscriber::fmt` has such a buffer.
+struct Buffer(usize);
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.0 = 0;
+    }
+}
+
+std::thread_local! {
+    static BUFFER: RefCell<Buffer> = const { RefCell::new(Buffer(0)) };
+}
 
 static HEARD: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
@@ -27,6 +45,9 @@ impl Subscriber for Counter {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
     fn event(&self, event: &Event<'_>) {
         let name = event.metadata().name();
+        if BUFFER.try_with(|buffer| buffer.borrow_mut().0 += 1).is_err() {
+            LOST.fetch_add(1, Ordering::Relaxed);
+        }
         *HEARD.lock().expect("no panic").entry(name.to_owned()).or_default() += 1;
         assert!(name != "hand_off", "a subscriber that panics");
     }
@@ -73,5 +94,6 @@ fn what_is_heard_is_what_is_counted() {
     assert!(heard("stack_growth") > 0 && heard("hand_off") > 0);
     drop(handle);
     rt.shutdown();
+    assert_eq!(LOST.load(Ordering::Relaxed), 0, "events on Gs whose thread-locals are gone");
     assert_eq!((heard("m_start"), heard("m_stop")), (metrics.m_starts, metrics.m_starts));
 }

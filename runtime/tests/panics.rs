@@ -160,6 +160,9 @@ fn scoped_panics() {
             assert!(text.contains("a scoped goroutine panicked"), "{text}");
             assert_eq!(ended.load(Ordering::Relaxed), 1);
         }
+        // The handle leaks: nobody has heard of the panic.
+        let outcome = catch_unwind(AssertUnwindSafe(|| scope(|s| std::mem::forget(s.go(|| fail(4u8))))));
+        assert!(outcome.is_err());
         // The scope's own closure panics: its Gs are waited for, and its own payload comes out.
         let ended = AtomicUsize::new(0);
         let outcome = catch_unwind(AssertUnwindSafe(|| {

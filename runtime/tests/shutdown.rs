@@ -115,6 +115,186 @@ fn a_g_that_catches_its_end_and_parks_again() {
     house.check_empty();
 }
 
+/// Runs its closure when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Runs `in_drop` in a destructor of a G that the shutdown unwinds, and says whether it has come to its end. Were there a
+/// panic in it, the process would end.
+fn while_unwound(in_drop: impl Fn(&Handle) + Send + 'static) -> bool {
+    let mut house = runtime(2);
+    let (handle, ready, came) = (house.handle(), Countdown::new(1), Arc::new(AtomicBool::new(false)));
+    let (begun, done) = (ready.clone(), came.clone());
+    let g: JoinHandle<()> = house.go(move || {
+        let _last = OnDrop(|| {
+            in_drop(&handle);
+            done.store(true, Ordering::Release);
+        });
+        begun.done();
+        loop {
+            park();
+        }
+    });
+    ready.wait();
+    assert!(shut_down(&mut house, Duration::from_secs(30)));
+    assert!(was_shut_down(g.join()));
+    house.check_empty();
+    came.load(Ordering::Acquire)
+}
+
+#[test]
+fn gs_started_in_a_destructor_are_dropped_and_their_handles_say_so() {
+    /// Its closure's destructor panics too, which is the G's end and nobody else's.
+    fn fails() -> impl FnOnce() + Send {
+        let bad = OnDrop(|| std::panic::resume_unwind(Box::new(7_u8)));
+        move || drop(bad)
+    }
+    let census = Census::default();
+    let counted = census.clone();
+    assert!(while_unwound(move |handle| {
+        let held = || {
+            let counted = counted.count();
+            move || drop(counted)
+        };
+        drop(go(held()));
+        for g in [go(held()), handle.go(held()), GoBuilder::new().name("late").stack_size(1 << 20).go(held())] {
+            assert!(g.is_finished());
+            assert!(was_shut_down(g.join()));
+        }
+        assert!(go(fails()).join().expect_err("it panicked").is::<u8>());
+        drop(go(fails()));
+        let large = [1_u64; 100];
+        assert!(was_shut_down(go(move || large).join()));
+        for started in [try_go(held()), handle.try_go_with(GoBuilder::new(), held())] {
+            assert_eq!(started.expect_err("no new Gs").kind(), std::io::ErrorKind::BrokenPipe);
+        }
+    }));
+    assert_eq!(census.living(), 0);
+}
+
+#[test]
+fn a_scope_in_a_destructor_returns_and_its_handles_say_what_was_not_done() {
+    assert!(while_unwound(|_| {
+        let mut done = false;
+        let joined = scope(|s| was_shut_down(s.go(|| done = true).join()));
+        assert!(joined && !done);
+        // Nobody asks.
+        scope(|s| drop(s.go(|| done = true)));
+        assert!(!done);
+    }));
+}
+
+#[test]
+fn a_destructor_that_waits_for_the_clock_goes_on() {
+    let moment = Duration::from_millis(1);
+    assert!(while_unwound(move |_| {
+        time::Timer::new(moment).wait();
+        let ticker = time::Ticker::new(moment);
+        (0..3).for_each(|_| ticker.wait());
+        let timer = time::Timer::new(HOUR);
+        assert!(timer.reset(moment));
+        timer.wait();
+        sleep(moment);
+        let until = Instant::now() + moment;
+        pirn_runtime::park_timeout(moment);
+        time::sleep_until(until);
+        assert!(time::after_func(HOUR, || ()).stop());
+        time::after_func(moment, || ());
+    }));
+}
+
+#[test]
+fn timers_of_a_runtime_that_has_ended_hold_nothing() {
+    let census = Census::default();
+    let house = runtime(2);
+    let (timer, ticker, call) = house.run(|| {
+        let counted = census.count();
+        let call = time::after_func(HOUR, move || drop(counted));
+        (time::Timer::new(HOUR), time::Ticker::new(HOUR), call)
+    });
+    house.close();
+    timer.reset(Duration::ZERO);
+    ticker.reset(Duration::from_millis(1));
+    call.reset(Duration::ZERO);
+    assert!(!timer.try_wait() && !ticker.try_wait());
+    assert!(!timer.stop() && !call.stop());
+    assert_eq!(census.living(), 0);
+}
+
+/// Runs a scope with one G in a G that is shut down; `join` says whether the scope joins it. Returns what the scope's own
+/// G ended with, and whether the scope has returned.
+fn scope_at_shutdown(join: bool) -> (std::thread::Result<()>, bool) {
+    let mut house = runtime(2);
+    let (ready, returned) = (Countdown::new(1), Arc::new(AtomicBool::new(false)));
+    let (begun, has_returned) = (ready.clone(), returned.clone());
+    let g = house.go(move || {
+        scope(|s| {
+            let waits = s.go(|| {
+                begun.done();
+                sleep(HOUR);
+            });
+            if join {
+                // It is unwound itself here, or hears of the other's end.
+                assert!(was_shut_down(waits.join()));
+            }
+        });
+        has_returned.store(true, Ordering::Release);
+    });
+    ready.wait();
+    assert!(shut_down(&mut house, Duration::from_secs(30)));
+    house.check_empty();
+    (g.join(), returned.load(Ordering::Acquire))
+}
+
+#[test]
+fn a_scope_does_not_return_if_the_shutdown_has_unwound_its_gs() {
+    for _ in 0..scale(20, 100) {
+        let (result, returned) = scope_at_shutdown(false);
+        assert!(!returned && was_shut_down(result));
+        // Who joins is told before: a scope that returns then says nothing wrong.
+        let (result, returned) = scope_at_shutdown(true);
+        assert!(returned || was_shut_down(result));
+    }
+}
+
+#[test]
+fn a_scope_panics_if_the_end_of_another_runtime_has_unwound_its_g() {
+    let (house, other) = (runtime(2), runtime(1));
+    let ready = Countdown::new(1);
+    let (begun, there) = (ready.clone(), other.handle());
+    let g = house.go(move || {
+        let mut done = false;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            scope(|s| {
+                s.go(|| {
+                    let waits: JoinHandle<()> = there.go(|| {
+                        loop {
+                            park();
+                        }
+                    });
+                    begun.done();
+                    // Passes the panic on, as one does.
+                    waits.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
+                    done = true;
+                });
+            });
+        }));
+        assert!(!done);
+        let payload = outcome.expect_err("the scope's G did not come to its end");
+        assert!(!payload.is::<ShutDown>(), "this runtime goes on");
+        // With a join the scope knows.
+        scope(|s| was_shut_down::<()>(s.go(|| std::panic::resume_unwind(Box::new(payload))).join()))
+    });
+    ready.wait();
+    other.close();
+    assert!(!g.join().expect("it caught what there was"));
+}
+
 /// Waits in its destructor, in several ways.
 struct WaitsInDrop {
     census: Census,
@@ -229,7 +409,7 @@ fn a_g_that_never_ends_is_left_whole() {
 
 #[test]
 fn handles_after_the_end() {
-    let house = runtime(2);
+    let (house, census) = (runtime(2), Census::default());
     let done: Vec<_> = (0..100).map(|i| house.go(move || i)).collect();
     eventually("all have ended", || done.iter().all(JoinHandle::is_finished));
     let killed: Vec<JoinHandle<u8>> = (0..100)
@@ -254,9 +434,12 @@ fn handles_after_the_end() {
     assert!(handle.goroutines().is_empty());
     let error = handle.try_go_with(GoBuilder::new(), || ()).expect_err("it is over");
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
-    let payload = catch_unwind(AssertUnwindSafe(|| handle.go(|| ()))).expect_err("it is over");
-    let text = payload.downcast_ref::<String>().expect("a message");
-    assert!(text.contains("shutting down"), "{text}");
+    // `go` has only its handle to say it with.
+    let counted = census.count();
+    let g = handle.go(move || drop(counted));
+    assert!(g.is_finished() && census.living() == 0);
+    assert!(was_shut_down(g.join()));
+    drop(handle.go(|| ()));
 }
 
 #[test]
@@ -367,6 +550,27 @@ fn timers_that_are_pending_are_dropped() {
     assert_eq!(census.living(), 1000, "those that nobody holds are gone");
     drop(kept);
     assert_eq!(census.living(), 0);
+}
+
+#[test]
+fn pending_timers_whose_closures_panic_when_they_are_dropped() {
+    const TEST: &str = "pending_timers_whose_closures_panic_when_they_are_dropped";
+    if child_case(TEST).is_some() {
+        let house = runtime(1);
+        house.run(|| {
+            for i in 0..3 {
+                let bad = OnDrop(move || panic!("destructor {i}"));
+                time::after_func(HOUR, move || drop(bad));
+            }
+        });
+        house.close();
+        return;
+    }
+    let ended = subprocess(TEST, "", &[]);
+    ended.expect_success();
+    for i in 0..3 {
+        ended.expect_says(&format!("destructor {i}"));
+    }
 }
 
 /// Threads start Gs while the runtime ends: each start fails, or its G runs or is unwound; none is lost.

@@ -411,3 +411,29 @@ fn a_million_timers_called_off_leave_nothing() {
         assert!(grown < 64 << 20, "{grown} bytes more");
     });
 }
+
+#[test]
+fn a_call_that_is_called_off_lets_go_of_what_it_captured() {
+    let rt = runtime(2);
+    rt.run(|| {
+        let census = Census::default();
+        let counted = census.count();
+        let call = after_func(HOUR, move || drop(counted));
+        assert_eq!(census.living(), 1);
+        assert!(call.stop());
+        assert_eq!(census.living(), 0);
+        assert!(!call.stop() && !call.reset(Duration::ZERO));
+        // A destructor that panics does so in who called it off, and the handle is as before.
+        struct Bad;
+        impl Drop for Bad {
+            fn drop(&mut self) {
+                std::panic::resume_unwind(Box::new(3_u8));
+            }
+        }
+        let bad = Bad;
+        let call = after_func(HOUR, move || drop(bad));
+        let payload = catch_unwind(AssertUnwindSafe(|| call.stop())).expect_err("its destructor panics");
+        assert!(payload.is::<u8>());
+        assert!(!call.stop());
+    });
+}

@@ -2,7 +2,7 @@
 
 use super::builder::Builder;
 use crate::config::DROP_TIMEOUT_NS;
-use crate::go::{GoBuilder, Unscoped, expect_started, start};
+use crate::go::{GoBuilder, Place, Unscoped, WhenClosing, expect_started, start};
 use crate::join::JoinHandle;
 use crate::observe::{Goroutine, Metrics, dump, goroutines, metrics};
 use crate::park::checkpoint;
@@ -33,8 +33,8 @@ where
 
 /// A runtime: Ps, the Ms that run Gs on them, and sysmon.
 ///
-/// Dropping it shuts it down, and waits for Gs that do not park for a second at most: see
-/// [`shutdown_timeout`](Self::shutdown_timeout).
+/// Dropping it shuts it down: Gs that wait are unwound, and those that do not park, or wait in a destructor, are waited for,
+/// for a second at most: see [`shutdown_timeout`](Self::shutdown_timeout).
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -76,17 +76,18 @@ impl Runtime {
         }
     }
 
-    /// Starts a G from any thread. Dropping the handle detaches it.
+    /// Starts a G from any thread. Dropping the handle detaches it. While the runtime shuts down it does as
+    /// [`go`](crate::go): the handle says that there is no new G.
     ///
     /// # Panics
-    /// If the runtime is shutting down, or there is no memory for stacks.
+    /// If there is no memory for stacks.
     #[track_caller]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        expect_started(try_go_on(&self.shared, GoBuilder::new(), f, Location::caller()))
+        expect_started(go_on(&self.shared, GoBuilder::new(), WhenClosing::Bury, f, Location::caller()))
     }
 
     /// A handle, by which other threads and async code start Gs.
@@ -136,9 +137,24 @@ impl Runtime {
     }
 
     /// Shuts down. There are no new Gs from now on; those that have not begun are dropped; those that park, or are
-    /// parked, are unwound, so that their destructors run; those that run are waited for, but not longer than `timeout`.
-    /// True if all have ended. A G that has not is left whole, with its thread: it goes on if it can, and nothing that
-    /// it uses is freed.
+    /// parked, are unwound by a panic with [`ShutDown`](crate::ShutDown), so that their destructors run; those that run are
+    /// waited for, but not longer than `timeout`. True if all have ended. A G that has not is left whole, with its thread:
+    /// it goes on if it can, and nothing that it uses is freed.
+    ///
+    /// A destructor is not unwound: what it waits for is waited for, until the timeout. So the clock goes on, and what
+    /// comes from other Gs comes, or their ends of a channel are dropped; but what only the G itself could give, as on a
+    /// channel both ends of which it holds, does not come.
+    ///
+    /// | a G is in | it is | in a destructor, while it unwinds or ends |
+    /// | --- | --- | --- |
+    /// | `park`, `join`, `block_on`, a channel, a select, `yield_now` | unwound | goes on when it has what it waits for |
+    /// | `sleep`, `park_timeout`, a `Timer` or `Ticker`, a timeout, a clock's channel | unwound | waits for its time |
+    /// | the end of a `scope` | unwound, after the Gs of the scope | waits for them and returns |
+    /// | `run` of another runtime | waited for, as the other G may borrow from it | the same |
+    /// | `blocking`, a system call, a lock of std | waited for | the same |
+    /// | `go`, `Handle::go`, `Scope::go` | given a handle that says `ShutDown`; the closure is dropped | the same |
+    ///
+    /// As with every panic, a std mutex that a G holds when it is unwound is poisoned.
     ///
     /// # Panics
     /// On a G of this very runtime, which can not wait for its own end. (Dropping the runtime there shuts it down in the
@@ -184,9 +200,10 @@ impl fmt::Debug for Runtime {
     }
 }
 
-fn try_go_on<F, T>(
+fn go_on<F, T>(
     shared: &Shared,
     builder: GoBuilder,
+    when_closing: WhenClosing,
     f: F,
     birthplace: &'static Location<'static>,
 ) -> io::Result<JoinHandle<T>>
@@ -194,14 +211,14 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let place = builder.place(Some(shared), birthplace)?;
+    let place = Place { when_closing, ..builder.place(Some(shared), birthplace)? };
     // SAFETY: everything is 'static.
     unsafe { start(place, f, Unscoped) }.map(JoinHandle::new)
 }
 
 /// Starts Gs on a runtime from any thread, also from async code. Cheap to clone.
 ///
-/// It does not keep the runtime running: after the shutdown, `go` fails.
+/// It does not keep the runtime running: after the shutdown there are no new Gs.
 pub struct Handle(Arc<Shared>);
 
 impl Clone for Handle {
@@ -229,17 +246,18 @@ impl Handle {
         Some(Handle::new(Entered::new()?.shared().arc()))
     }
 
-    /// Starts a G. Dropping what it returns detaches it.
+    /// Starts a G. Dropping what it returns detaches it. When the runtime has been shut down, or is about to, it does as
+    /// [`go`](crate::go): the handle says that there is no new G.
     ///
     /// # Panics
-    /// If the runtime has been shut down, or there is no memory for stacks.
+    /// If there is no memory for stacks.
     #[track_caller]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        expect_started(try_go_on(&self.0, GoBuilder::new(), f, Location::caller()))
+        expect_started(go_on(&self.0, GoBuilder::new(), WhenClosing::Bury, f, Location::caller()))
     }
 
     /// As [`Runtime::dump`].
@@ -270,7 +288,7 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        try_go_on(&self.0, builder, f, Location::caller())
+        go_on(&self.0, builder, WhenClosing::Refuse, f, Location::caller())
     }
 }
 

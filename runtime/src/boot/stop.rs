@@ -8,8 +8,8 @@ use crate::park::unpark_g;
 use crate::sched::Shared;
 use crate::stack::scavenge_all;
 use crate::sysmon::Sysmon;
+use crate::user_code::contain;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -43,9 +43,11 @@ impl Shared {
         sysmon.stop();
         self.stop_machines(ended);
         if ended {
-            // A timer may hold the runtime; nobody looks at timers any more. What it holds may panic when it is dropped,
-            // and has been heard then.
-            self.ps.iter().for_each(|p| drop(catch_unwind(AssertUnwindSafe(|| p.timers.clear()))));
+            // A timer may hold the runtime, and nobody looks at timers any more. Each goes alone: two panics at once of
+            // what they hold would abort.
+            for timer in self.ps.iter().flat_map(|p| p.timers.close()) {
+                contain(|| drop(timer));
+            }
         } else {
             // Gs that were left may be parked without an M that keeps the runtime: whoever unparks one looks at it.
             std::mem::forget(self.arc());

@@ -129,10 +129,12 @@ pub(crate) struct G {
     /// It has been reported to block its thread.
     pub(crate) is_reported: AtomicBool,
     name: AtomicPtr<String>,
-    /// How often it has locked its thread to itself.
+    /// How often it has locked its thread to itself. Saturating: at the most it stays so (`os_thread.rs`).
     pub(crate) locks: Cell<u32>,
     /// It is past unwinding: its thread-locals are being destroyed, where a panic would abort.
     pub(crate) ending: Cell<bool>,
+    /// Its thread-locals are being destroyed or are gone: who listens to events would use them, and is told nothing.
+    pub(crate) is_mute: Cell<bool>,
     /// The M that runs it or ran it last, for observers.
     pub(crate) last_m: AtomicU32,
 }
@@ -169,6 +171,7 @@ impl G {
             name: AtomicPtr::new(ptr::null_mut()),
             locks: Cell::new(0),
             ending: Cell::new(false),
+            is_mute: Cell::new(false),
             last_m: AtomicU32::new(0),
         }
     }
@@ -193,6 +196,12 @@ impl G {
         self.status.store(Status::Runnable as u8, Ordering::Release);
     }
 
+    /// Turns a free record into that of a G that has ended without having begun, which nobody sees but its handle.
+    pub(crate) fn bury(&self, id: u64) {
+        self.shared.store(ptr::null_mut(), Ordering::Relaxed);
+        self.word.assign(id);
+    }
+
     /// Gives it a name. Only before it is public.
     pub(crate) fn set_name(&self, name: String) {
         let _names = lock_names();
@@ -205,6 +214,7 @@ impl G {
         self.word.clear();
         self.way_out.set(None);
         self.ending.set(false);
+        self.is_mute.set(false);
         self.locks.set(0);
         self.is_reported.store(false, Ordering::Relaxed);
         if !self.name.load(Ordering::Relaxed).is_null() {

@@ -59,6 +59,12 @@ impl JoinWord {
         self.0.store(HANDLE, Ordering::Relaxed);
     }
 
+    /// A G that has ended already and has a handle, whose result is in the record.
+    pub(crate) fn begin_ended(&self) {
+        // Relaxed, as `begin`: whoever gets the handle gets with it what was done before.
+        self.0.store(HANDLE | RESULT | RETIRED, Ordering::Relaxed);
+    }
+
     /// Whether the handle has gone, before there was a result. For the G itself.
     #[inline]
     pub(crate) fn is_detached(&self) -> bool {
@@ -72,7 +78,7 @@ impl JoinWord {
         self.0.load(Ordering::Acquire) & RESULT != 0
     }
 
-    /// Whether the G has ended and left its stack, or was never waited for. For the handle.
+    /// The result is in the record. Says what is to become of it. For the G itself.
     #[inline]
     pub(crate) fn settle(&self) -> Settled {
         // Release: the result. Acquire: the waiter.

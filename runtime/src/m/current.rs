@@ -1,6 +1,8 @@
 //! Who am I: the M of this OS thread. The only thread-local of the runtime.
 
 use super::M;
+#[cfg(feature = "tracing")]
+use crate::user_code::contain;
 use std::arch::asm;
 use std::cell::Cell;
 use std::ptr;
@@ -54,18 +56,37 @@ macro_rules! event {
         #[cfg(feature = "tracing")]
         if tracing::level_enabled!(tracing::Level::TRACE) {
             let tell = || tracing::trace!(name: $name, target: "pirn::sched", $($field = $value,)* $name);
-            // What a subscriber panics with has been printed.
-            $crate::m::current::off_duty(|| drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell))));
+            $crate::m::current::tell(tell);
         }
     };
 }
 
 pub(crate) use event;
 
+/// Calls who listens; not on a G whose thread-locals are gone, which a subscriber uses.
+#[cfg(feature = "tracing")]
+#[cold]
+pub(crate) fn tell(tell: impl FnOnce()) {
+    // SAFETY: an M lives as long as its thread runs (m I3).
+    let g = unsafe { machine().as_ref() }.and_then(M::g);
+    if !g.is_some_and(|g| g.is_mute.get()) {
+        // What a subscriber panics with has been printed.
+        off_duty(|| contain(tell));
+    }
+}
+
 /// Whether somebody listens to events.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_heard() -> bool {
     let asks = || tracing::enabled!(target: "pirn::sched", tracing::Level::TRACE);
-    tracing::level_enabled!(tracing::Level::TRACE)
-        && off_duty(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(asks)).unwrap_or(false))
+    may_be_heard() && off_duty(|| contain(asks)).unwrap_or(false)
+}
+
+/// Whether somebody may listen to events; a look at one number, which calls nobody.
+#[inline(always)]
+pub(crate) fn may_be_heard() -> bool {
+    #[cfg(feature = "tracing")]
+    return tracing::level_enabled!(tracing::Level::TRACE);
+    #[cfg(not(feature = "tracing"))]
+    false
 }

@@ -1,24 +1,28 @@
 //! # What lives here
 //! Readers: they look at everything and change nothing. The list of Gs (`goroutines`), schedtrace (`schedtrace` makes text
 //! of numbers, `snapshot` takes the numbers, `printer` writes the text), dumps with stacks (`dump`, `trace`), plain numbers
-//! (`metrics`).
+//! (`metrics`), and for who listens to events how much a stack has grown (`growth`), and who calls (`current`).
 //!
 //! # Invariants
 //! 1. Nobody waits for an observer: the numbers are read one after the other, without stopping anybody, so they may be
 //!    of slightly different moments. A G whose stack is traced is claimed meanwhile (`trace`), for some microseconds; a
 //!    wake-up that comes then is carried out after.
 
+mod current;
 mod dump;
 mod goroutines;
+mod growth;
 mod metrics;
 mod printer;
 mod schedtrace;
 mod snapshot;
 mod trace;
 
+pub use current::{Current, current};
 pub(crate) use dump::{describe_blocked, dump};
 pub(crate) use goroutines::goroutines;
 pub use goroutines::{Goroutine, StackUse, State, WaitsOn, stack_use};
+pub(crate) use growth::Growth;
 pub use metrics::Metrics;
 pub(crate) use metrics::metrics;
 pub(crate) use printer::{Format, Printer};

@@ -11,12 +11,13 @@
 //! 2. A park may return without an unpark: who waits for something looks again.
 //! 3. When the runtime closes, a park unwinds the G instead of returning, unless it unwinds already, or waits for Gs
 //!    that borrow from its stack.
-//! 4. A G that unwinds stays with its M while it is parked (`sched/locked.rs`).
+//! 4. In shared mode a G that unwinds stays with its M while it is parked (`sched/locked.rs`): std counts panics in a
+//!    thread-local, which in isolated mode goes with the G.
 
 mod on_g;
 pub(crate) mod waiter;
 
-pub(crate) use on_g::{checkpoint, give_way, in_closing, yield_on_g};
+pub(crate) use on_g::{checkpoint, give_way, in_closing, unwind_if_closing, yield_on_g};
 
 use crate::g::{G, Runnable, Unparked};
 use crate::m::current::{self, event};
@@ -34,7 +35,12 @@ use std::time::Duration;
 ///
 /// On a G this gives the thread to other Gs; on an OS thread it is [`std::thread::park`]. As there, an unpark that
 /// came before makes the park return at once, several count as one, and a park may also return for no reason: look
-/// again at what you wait for.
+/// again at what you wait for. Every wait of pirn uses the same token up, a receive, a `join` or a `sleep` too, and goes on
+/// waiting for its own thing. So an unpark that comes before or during one of those may not make the next park return:
+/// look *before* you park, at what the unparker has set before.
+///
+/// While the runtime shuts down a park unwinds the G with [`ShutDown`](crate::ShutDown):
+/// [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) has the rule.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -99,7 +105,8 @@ pub(crate) fn park_until(reason: WaitReason, what: usize, deadline_ns: u64) {
     // SAFETY: `g` is the caller, so it lives, and so does its runtime.
     let shared = unsafe { g.shared() };
     g.waits_on(what);
-    let key = shared.add_timer(deadline_ns, Action::Wake(g, g.id()));
+    // A runtime whose G runs has not ended.
+    let key = shared.add_timer(deadline_ns, Action::Wake(g, g.id())).expect("timers end after the Gs");
     let _cancel = defer(|| {
         shared.cancel_timer(key);
     });
@@ -164,7 +171,8 @@ impl Unparker {
         }
     }
 
-    /// Makes the waiter's current park return, or else its next one.
+    /// Makes the waiter's current park return, or else its next one, unless another wait of pirn comes first, which uses
+    /// that up: see [`park`].
     #[inline(always)]
     pub fn unpark(&self) {
         match &self.0 {

@@ -13,13 +13,9 @@ use std::thread::panicking;
 /// Parks the G `g`, which is the caller.
 #[inline(always)]
 pub(super) fn park(g: &'static G, reason: WaitReason) {
-    if in_closing(g) {
-        unwind(g);
-    }
+    unwind_if_closing(g);
     park_uninterruptibly(g, reason);
-    if in_closing(g) {
-        unwind(g);
-    }
+    unwind_if_closing(g);
 }
 
 /// Parks the G `g`, which is the caller, also when its runtime closes.
@@ -63,6 +59,14 @@ pub(crate) fn in_closing(g: &'static G) -> bool {
     unsafe { g.shared() }.is_closing()
 }
 
+/// Unwinds the G `g`, which is the caller, if its runtime closes; but not in a destructor.
+#[inline(always)]
+pub(crate) fn unwind_if_closing(g: &'static G) {
+    if in_closing(g) {
+        unwind(g);
+    }
+}
+
 #[cold]
 fn unwind(g: &'static G) {
     // A panic in a destructor would abort: what a destructor waits for, it waits for.
@@ -78,9 +82,7 @@ pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
     if !alone(unsafe { g.shared() }) {
         give_way(g, what);
     }
-    if in_closing(g) {
-        unwind(g);
-    }
+    unwind_if_closing(g);
 }
 
 /// Lets others run. It does not unwind, whatever happens to the runtime.

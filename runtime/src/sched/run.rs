@@ -10,6 +10,7 @@ use crate::os;
 use crate::p::OwnedP;
 use crate::probe::{Status, complain, fatal};
 use crate::stack::{Cache, GStack, Slot, StackError};
+use crate::user_code::contain;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
 
 fn run_hook(hook: Option<&(dyn Fn() + Send + Sync)>) {
     let Some(hook) = hook else { return };
-    if catch_unwind(AssertUnwindSafe(hook)).is_err() {
+    if contain(hook).is_none() {
         complain("pirn: a thread hook panicked (Builder::on_thread_start, on_thread_stop)");
     }
 }
@@ -302,53 +303,13 @@ fn resume_as(m: &Arc<M>, coro: &mut Coro) -> Outcome {
     coro.resume()
 }
 
-/// The first frame of every G.
+/// The first frame of every G. It has no thread-locals any more when the body returns: nothing may use one from then on.
 fn begin(g: &'static G, way_out: WayOut) {
     g.way_out.set(Some(way_out));
     // SAFETY: this is the G itself.
     let locals = unsafe { g.shared() }.setup.locals;
     locals.begin();
-    let growth = Growth::begin(g);
     let body = g.body().expect("go has set it");
     // SAFETY: `go` has put what the body takes into the record, and this is its only run.
     unsafe { body(g) };
-    growth.end(g);
-    locals.destroy();
-}
-
-/// How much memory the stack of a G has got while it ran. Nobody is there when a page is added, so it is looked at when
-/// the G begins and when it ends, if somebody listens.
-struct Growth {
-    #[cfg(feature = "tracing")]
-    before: Option<usize>,
-}
-
-impl Growth {
-    #[inline(always)]
-    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody can listen"))]
-    fn begin(g: &'static G) -> Growth {
-        Growth {
-            #[cfg(feature = "tracing")]
-            before: current::is_heard().then(|| committed(g)),
-        }
-    }
-
-    #[inline(always)]
-    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody can listen"))]
-    fn end(self, g: &'static G) {
-        #[cfg(feature = "tracing")]
-        if let Some(before) = self.before {
-            let bytes = committed(g);
-            if bytes > before {
-                event!("stack_growth", g = g.id(), from_bytes = before, to_bytes = bytes);
-            }
-        }
-    }
-}
-
-/// The memory of the caller's stack, in bytes.
-#[cfg(feature = "tracing")]
-fn committed(g: &'static G) -> usize {
-    // SAFETY: `g` is the caller, whose slot is there as long as it runs.
-    unsafe { &*g.slot.get() }.as_ref().map_or(0, Slot::committed_bytes)
 }

@@ -76,7 +76,7 @@ pub(crate) struct Shared {
     pub(crate) wakes: AtomicU64,
     pub(crate) m_starts: AtomicU64,
     pub(crate) m_stops: AtomicU64,
-    /// How many [`Handle`](crate::Handle)s there are.
+    /// How many [`Handle`](crate::Handle)s there are. It can not overflow: each has an `Arc` of this, which aborts before.
     pub(crate) handles: AtomicUsize,
     /// The number of the next M. It wraps: after four billion threads two Ms may have the same, to observers.
     pub(crate) next_m: AtomicU32,

@@ -12,15 +12,15 @@ use crate::timers::{Action, TimerKey};
 const DUE_AT_ONCE: usize = 64;
 
 impl Shared {
-    /// Starts a timer, on the caller's P if it has one.
-    pub(crate) fn add_timer(&self, when_ns: u64, action: Action) -> TimerKey {
+    /// Starts a timer, on the caller's P if it has one. None if the runtime has ended.
+    pub(crate) fn add_timer(&self, when_ns: u64, action: Action) -> Option<TimerKey> {
         if let Some(p) = Entered::new().as_ref().and_then(|e| e.p_of(self)) {
             return p.timers.insert(p.id, when_ns, action);
         }
         let p = &self.ps[when_ns as usize % self.ps.len()];
-        let key = p.timers.insert(p.id, when_ns, action);
+        let key = p.timers.insert(p.id, when_ns, action)?;
         self.tell_keeper(when_ns);
-        key
+        Some(key)
     }
 
     /// Cancels a timer; false if it was due already.

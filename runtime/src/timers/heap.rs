@@ -126,7 +126,8 @@ pub(crate) struct Heap<A> {
     slots: Vec<Slot<A>>,
     /// The first free slot, or [`NO_SLOT`].
     free: u32,
-    /// The order of the last insertion; its successor is never 0, so that no key is 0.
+    /// The order of the last insertion; its successor is never 0, so that no key is 0. At its end it begins anew on
+    /// purpose (`renumber`).
     order: u32,
     /// After so many removals, look whether memory can be given back.
     patience: usize,

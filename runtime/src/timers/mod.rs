@@ -8,6 +8,8 @@
 //! 1. `earliest_ns` is the heap's earliest deadline whenever the lock is free. It is read without the lock.
 //! 2. Nothing is called and nobody is unparked under the lock.
 //! 3. A timer stays in the heap of the P that it was started on, whoever holds that P; its [`TimerKey`] stays good.
+//! 4. After [`Timers::close`] there is none, and none is added. A runtime that shuts down closes them when its Gs and
+//!    Ms have ended: until then a destructor may wait for one, from then on one would keep the runtime for ever.
 //!
 //! # Locks and ordering
 //! `earliest_ns` is stored under the lock. Who adds a timer and then looks for a keeper, and who becomes a keeper and
@@ -68,13 +70,14 @@ impl TimerKey {
 pub(crate) struct Timers {
     earliest_ns: AtomicU64,
     len: AtomicUsize,
-    heap: Mutex<Heap<Action>>,
+    /// None: closed.
+    heap: Mutex<Option<Heap<Action>>>,
 }
 
 impl Timers {
     /// None.
     pub(crate) fn new() -> Timers {
-        Timers { earliest_ns: AtomicU64::new(NEVER), len: AtomicUsize::new(0), heap: Mutex::new(Heap::new()) }
+        Timers { earliest_ns: AtomicU64::new(NEVER), len: AtomicUsize::new(0), heap: Mutex::new(Some(Heap::new())) }
     }
 
     /// The earliest deadline, or [`NEVER`].
@@ -89,19 +92,23 @@ impl Timers {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Starts a timer on P `p`, which is the one that these timers belong to.
-    pub(crate) fn insert(&self, p: usize, when_ns: u64, action: Action) -> TimerKey {
+    /// Starts a timer on P `p`, which is the one that these timers belong to. None if they are closed.
+    pub(crate) fn insert(&self, p: usize, when_ns: u64, action: Action) -> Option<TimerKey> {
         let mut heap = self.lock();
+        let heap = heap.as_mut()?;
         let key = heap.insert(when_ns, action);
-        self.publish(&heap);
-        TimerKey { p: p as u32, key }
+        self.publish(heap);
+        Some(TimerKey { p: p as u32, key })
     }
 
     /// Cancels a timer; false if it was due already, or never there.
     pub(crate) fn cancel(&self, key: TimerKey) -> bool {
         let mut heap = self.lock();
-        let action = heap.cancel(key.key);
-        self.publish(&heap);
+        let action = heap.as_mut().and_then(|heap| {
+            let action = heap.cancel(key.key);
+            self.publish(heap);
+            action
+        });
         drop(heap);
         // The action may hold the last reference to something: it is dropped outside the lock (I2).
         action.is_some()
@@ -110,17 +117,22 @@ impl Timers {
     /// Takes out up to `most` timers that are due at `now_ns`.
     pub(crate) fn take_due(&self, now_ns: u64, most: usize, into: &mut Vec<(u64, Action)>) {
         let mut heap = self.lock();
+        let Some(heap) = &mut *heap else { return };
         while into.len() < most {
             let Some(due) = heap.pop_due(now_ns) else { break };
             into.push(due);
         }
-        self.publish(&heap);
+        self.publish(heap);
     }
 
-    /// Takes out all timers, due or not.
-    pub(crate) fn clear(&self) {
-        let mut all = Vec::new();
-        self.take_due(NEVER, usize::MAX, &mut all);
+    /// Takes out all timers, due or not, and takes no more. The caller drops them, one by one: what they hold is the
+    /// user's.
+    pub(crate) fn close(&self) -> Vec<Action> {
+        let mut open = self.lock();
+        let mut heap = open.take().unwrap_or(Heap::new());
+        self.publish(&Heap::new());
+        drop(open);
+        std::iter::from_fn(|| heap.pop_due(NEVER)).map(|(_, action)| action).collect()
     }
 
     fn publish(&self, heap: &Heap<Action>) {
@@ -128,7 +140,7 @@ impl Timers {
         self.len.store(heap.len(), Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Heap<Action>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Heap<Action>>> {
         // A panic under the lock can only be an allocation that failed, before the heap was changed.
         self.heap.lock().unwrap_or_else(|e| e.into_inner())
     }

@@ -1,0 +1,48 @@
+//! The G that calls, for itself.
+
+use crate::g::Gid;
+use crate::park::{checkpoint, current_g};
+use std::fmt;
+use std::panic::Location;
+
+/// Who calls: see [`current`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Current {
+    id: Gid,
+    name: Option<String>,
+    birthplace: &'static Location<'static>,
+}
+
+/// The G that calls, none on a thread that runs no G.
+///
+/// ```
+/// assert!(pirn::current().is_none());
+/// ```
+pub fn current() -> Option<Current> {
+    checkpoint();
+    let g = current_g()?;
+    Some(Current { id: Gid(g.id()), name: g.name(), birthplace: g.birthplace()? })
+}
+
+impl Current {
+    /// Its number.
+    pub fn id(&self) -> Gid {
+        self.id
+    }
+
+    /// Its name, if [`GoBuilder::name`](crate::GoBuilder::name) gave it one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Where the call stands that started it.
+    pub fn birthplace(&self) -> &'static Location<'static> {
+        self.birthplace
+    }
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Current").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}

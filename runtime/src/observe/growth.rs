@@ -1,0 +1,44 @@
+//! How much memory the stack of a G has got while it ran.
+
+use crate::g::G;
+#[cfg(feature = "tracing")]
+use crate::m::current::{self, event};
+#[cfg(feature = "tracing")]
+use crate::stack::Slot;
+
+/// Nobody is there when a page is added, so it is looked at when the G begins and when it ends, if somebody listens. It is
+/// made and ended while the G has its thread-locals, which the listener uses.
+pub(crate) struct Growth {
+    #[cfg(feature = "tracing")]
+    before: Option<usize>,
+}
+
+impl Growth {
+    #[inline(always)]
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody can listen"))]
+    pub(crate) fn begin(g: &'static G) -> Growth {
+        Growth {
+            #[cfg(feature = "tracing")]
+            before: current::is_heard().then(|| committed(g)),
+        }
+    }
+
+    #[inline(always)]
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody can listen"))]
+    pub(crate) fn end(self, g: &'static G) {
+        #[cfg(feature = "tracing")]
+        if let Some(before) = self.before {
+            let bytes = committed(g);
+            if bytes > before {
+                event!("stack_growth", g = g.id(), from_bytes = before, to_bytes = bytes);
+            }
+        }
+    }
+}
+
+/// The memory of the caller's stack, in bytes.
+#[cfg(feature = "tracing")]
+fn committed(g: &'static G) -> usize {
+    // SAFETY: `g` is the caller, whose slot is there as long as it runs.
+    unsafe { &*g.slot.get() }.as_ref().map_or(0, Slot::committed_bytes)
+}
