@@ -22,7 +22,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("libc::", &["os/"]),
     // The observer leaves its frames out.
     ("corosensei", &["coro.rs", "stack/slot.rs", "observe/trace.rs"]),
-    ("backtrace::", &["os/", "observe/trace.rs"]),
+    // The backtrace of a panic is std's, as its message is made like std's.
+    ("backtrace::", &["os/", "observe/trace.rs", "boot/panics.rs"]),
     // The self-test of a G's own thread-locals needs some to look at.
     ("thread_local!", &["m/current.rs", "locals/self_test.rs"]),
     ("std::env", &["boot/env.rs"]),

@@ -352,10 +352,113 @@ fn the_message_of_a_panic_names_the_g() {
         lines.iter().position(|line| line.contains(what)).unwrap_or_else(|| panic!("no {what:?} in {ended:#?}"))
     };
     let id = lines[at("it was G")].trim_start_matches("it was G");
-    let first = lines[at("goroutine ")];
-    assert!(first.starts_with(&format!("goroutine {id} \"the culprit\"")), "{ended:#?}");
-    assert!(first.contains(file!()), "{ended:#?}");
-    assert!(at("goroutine ") < at("it was me"), "{ended:#?}");
-    let named = lines.iter().filter(|line| line.starts_with("goroutine ")).count();
-    assert_eq!(named, 2, "one line for each G and none for the thread: {ended:#?}");
+    let first = lines[at("it was me") - 1];
+    assert!(first.starts_with(&format!("thread 'the culprit' (goroutine {id}, started at {}:", file!())), "{ended:#?}");
+    assert!(first.contains(&format!(") panicked at {}:", file!())), "{ended:#?}");
+    assert!(lines[at("nameless") - 1].starts_with("thread '<unnamed>' (goroutine "), "{ended:#?}");
+    let named = lines.iter().filter(|line| line.contains("(goroutine ")).count();
+    assert_eq!(named, 2, "one for each G and none for the thread: {ended:#?}");
+    assert_eq!(lines.iter().filter(|line| line.contains("RUST_BACKTRACE=1")).count(), 2, "once for Gs: {ended:#?}");
+}
+
+#[test]
+fn messages_of_gs_that_panic_at_once_are_not_mixed() {
+    const TEST: &str = "messages_of_gs_that_panic_at_once_are_not_mixed";
+    const GS: usize = 4;
+    if child_case(TEST).is_some() {
+        let rt = runtime(GS);
+        rt.run(|| {
+            for round in 0..scale(50, 200) {
+                let begun = Arc::new(AtomicUsize::new(0));
+                let start = |i| {
+                    let begun = begun.clone();
+                    GoBuilder::new().name(format!("r{round}n{i}")).go(move || {
+                        begun.fetch_add(1, Ordering::AcqRel);
+                        while begun.load(Ordering::Acquire) < GS {
+                            yield_now();
+                        }
+                        panic!("message of r{round}n{i}");
+                    })
+                };
+                let gs: Vec<pirn_runtime::JoinHandle<()>> = (0..GS).map(start).collect();
+                gs.into_iter().for_each(|g| drop(g.join().expect_err("it panics")));
+            }
+        });
+        return;
+    }
+    for backtraces in ["0", "1"] {
+        let ended = subprocess(TEST, "", &[("RUST_BACKTRACE", backtraces)]);
+        ended.expect_success();
+        let lines: Vec<_> = ended.stderr.lines().collect();
+        let mut messages = 0;
+        for pair in lines.windows(2) {
+            let Some((name, _)) = pair[0].strip_prefix("thread 'r").and_then(|rest| rest.split_once('\'')) else {
+                continue;
+            };
+            assert_eq!(pair[1], format!("message of r{name}"), "{ended:#?}");
+            messages += 1;
+        }
+        assert_eq!(messages, GS * scale(50, 200), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_hook_of_the_program_is_heard_alone() {
+    const TEST: &str = "a_hook_of_the_program_is_heard_alone";
+    let silence = || std::panic::set_hook(Box::new(|_| ()));
+    match child_case(TEST).as_deref() {
+        Some("before") => {
+            silence();
+            let rt = runtime(1);
+            rt.run(|| go(|| panic!("the message")).join().expect_err("it panics"));
+        }
+        Some("after") => {
+            let rt = runtime(1);
+            silence();
+            rt.run(|| go(|| panic!("the message")).join().expect_err("it panics"));
+        }
+        Some("asks") => {
+            std::panic::set_hook(Box::new(|_| {
+                let who = pirn_runtime::current().and_then(|g| g.name().map(str::to_owned));
+                eprintln!("panic of {who:?}");
+            }));
+            let rt = runtime(1);
+            rt.run(|| GoBuilder::new().name("asked").go(|| panic!("the message")).join().expect_err("it panics"));
+        }
+        _ => {
+            for case in ["before", "after", "asks"] {
+                let ended = subprocess(TEST, case, &[]);
+                ended.expect_success();
+                for not_said in ["the message", "goroutine", "panicked"] {
+                    assert!(!ended.stderr.contains(not_said), "{case}: {ended:#?}");
+                }
+            }
+            subprocess(TEST, "asks", &[]).expect_says("panic of Some(\"asked\")");
+        }
+    }
+}
+
+#[test]
+fn backtraces_of_panics_end_where_the_function_of_the_g_begins() {
+    const TEST: &str = "backtraces_of_panics_end_where_the_function_of_the_g_begins";
+    #[inline(never)]
+    fn culprit() {
+        panic!("the message");
+    }
+    if child_case(TEST).is_some() {
+        let rt = runtime(1);
+        rt.run(|| go(culprit).join().expect_err("it panics"));
+        return;
+    }
+    let shown = |backtraces| {
+        let ended = subprocess(TEST, "", &[("RUST_BACKTRACE", backtraces)]);
+        ended.expect_success().expect_says("culprit");
+        ended.stderr
+    };
+    let short = shown("1");
+    for hidden in ["pirn_runtime::", "_short_backtrace", "corosensei", "panic_with_hook"] {
+        assert!(!short.contains(hidden), "{hidden}: {short}");
+    }
+    assert!(short.contains("\n   0: ") && short.contains("RUST_BACKTRACE=full"), "{short}");
+    assert!(shown("full").contains("pirn_runtime::"));
 }

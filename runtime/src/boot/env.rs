@@ -87,6 +87,24 @@ const KEYS: [Setting; 7] = [
     Setting { name: "blockers", accepted: "0|1", set: |settings, value| set_flag(&mut settings.names_blockers, value) },
 ];
 
+/// What a panic shows of the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backtraces {
+    Off,
+    Short,
+    Full,
+}
+
+/// What std reads out of `RUST_BACKTRACE`.
+#[expect(clippy::disallowed_methods, reason = "this is the only reader of the environment")]
+pub(super) fn backtraces() -> Backtraces {
+    match std::env::var_os("RUST_BACKTRACE") {
+        Some(value) if value == "full" => Backtraces::Full,
+        Some(value) if value != "0" => Backtraces::Short,
+        _ => Backtraces::Off,
+    }
+}
+
 /// What the environment asks for; `None` where it asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {

@@ -1,6 +1,7 @@
 //! # What lives here
 //! The house on and off: reading the environment (`env`), building a runtime (`builder`), the runtime and its handles
-//! (`runtime`), shutting it down (`stop`), and what a process needs once (`process`).
+//! (`runtime`), shutting it down (`stop`), and what a process needs once (`process`), of which one is that panics name
+//! their G (`panics`).
 //!
 //! # Who may come in
 //! Users, through the public types.
@@ -13,6 +14,7 @@
 
 mod builder;
 pub(crate) mod env;
+mod panics;
 mod process;
 mod runtime;
 mod stop;

@@ -1,9 +1,8 @@
 //! What a process needs once, before its first runtime.
 
+use super::panics;
 use crate::g::G;
 use crate::m::section;
-use crate::park::current_g;
-use crate::probe::complain;
 use crate::stack::{FaultWriter, install_overflow_report};
 use std::io;
 use std::sync::OnceLock;
@@ -18,7 +17,7 @@ pub(super) fn prepare() -> io::Result<()> {
         .get_or_init(|| {
             section::choose_fences();
             install_overflow_report(describe).map_err(|e| e.raw_os_error().unwrap_or(0))?;
-            name_gs_in_panics();
+            panics::name_gs();
             Ok(())
         })
         .map_err(io::Error::from_raw_os_error)
@@ -44,21 +43,4 @@ fn describe(owner: *const (), out: &mut FaultWriter) {
         out.put_dec(u64::from(place.line()));
     }
     out.put("\n");
-}
-
-/// A panic on a G says which G it is, before the hook there was says what happened.
-fn name_gs_in_panics() {
-    if std::thread::panicking() {
-        // The hook can not be changed now; the messages name the thread only.
-        return;
-    }
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if let Some(g) = current_g() {
-            let name = g.name().map(|name| format!(" \"{name}\"")).unwrap_or_default();
-            let place = g.birthplace().map(|place| format!(", started at {place}")).unwrap_or_default();
-            complain(&format!("goroutine {}{name}{place}:", g.id()));
-        }
-        before(info);
-    }));
 }

@@ -13,7 +13,7 @@ pub struct Current {
     birthplace: &'static Location<'static>,
 }
 
-/// The G that calls, none on a thread that runs no G.
+/// The G that calls, none on a thread that runs no G. A panic hook asks it who panics: std knows no name of a G.
 ///
 /// ```
 /// assert!(pirn::current().is_none());
