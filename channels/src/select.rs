@@ -7,8 +7,10 @@ use crate::wait::{Until, wake};
 use crate::waiter::Token;
 use smallvec::SmallVec;
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem;
 use std::ptr;
+use std::slice;
 use std::thread::panicking;
 use std::time::{Duration, Instant};
 
@@ -36,11 +38,56 @@ use std::time::{Duration, Instant};
 ///     _ => unreachable!(),
 /// }
 /// ```
+///
+/// It borrows the channels until it is used for the last time, not until it is dropped:
+///
+/// ```
+/// # use pirn_channels::{Select, unbounded};
+/// # let (s, r) = unbounded();
+/// # s.send(1).unwrap();
+/// let mut receivers = vec![r];
+/// let mut sel = Select::new();
+/// sel.recv(&receivers[0]);
+/// let oper = sel.select();
+/// assert_eq!(oper.recv(&receivers[0]), Ok(1));
+/// receivers.clear();
+/// ```
 #[derive(Clone)]
 pub struct Select<'a> {
-    cases: SmallVec<[Case<'a>; CASES_INLINE]>,
+    cases: Cases<'a>,
+    /// Checked: an overflow panics, or takes centuries.
     next_index: usize,
     biased: bool,
+}
+
+/// The cases. Their lifetime is not that of the `SmallVec`, whose destructor would else keep what they borrow.
+#[derive(Clone)]
+struct Cases<'a> {
+    forever: SmallVec<[Case<'static>; CASES_INLINE]>,
+    _borrowed: PhantomData<Case<'a>>,
+}
+
+impl<'a> Cases<'a> {
+    fn new() -> Cases<'a> {
+        Cases { forever: SmallVec::new(), _borrowed: PhantomData }
+    }
+
+    #[inline]
+    fn push(&mut self, case: Case<'a>) {
+        // SAFETY: only the lifetime differs. It comes out again as the one that it was (`get`), and has no destructor.
+        self.forever.push(unsafe { mem::transmute::<Case<'a>, Case<'static>>(case) });
+    }
+
+    #[inline]
+    fn get(&mut self) -> &mut [Case<'a>] {
+        let (first, len) = (self.forever.as_mut_ptr().cast::<Case<'a>>(), self.forever.len());
+        // SAFETY: `push` took them in as `Case<'a>`, and what is stored in them through this is that too.
+        unsafe { slice::from_raw_parts_mut(first, len) }
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.forever.remove(at);
+    }
 }
 
 // SAFETY: a select only chooses. That touches a value no more than a send to another thread does, and to complete an
@@ -58,7 +105,7 @@ impl Default for Select<'_> {
 impl<'a> Select<'a> {
     /// A list without operations.
     pub fn new() -> Select<'a> {
-        Select { cases: SmallVec::new(), next_index: 0, biased: false }
+        Select { cases: Cases::new(), next_index: 0, biased: false }
     }
 
     /// A list without operations, of which, if several are ready, the first is chosen.
@@ -90,7 +137,7 @@ impl<'a> Select<'a> {
     /// If there is no operation of that number.
     pub fn remove(&mut self, index: usize) {
         assert!(index < self.next_index, "index out of bounds; {index} >= {}", self.next_index);
-        let at = self.cases.iter().position(|case| case.index == index).expect("no operation with this index");
+        let at = self.cases.get().iter().position(|case| case.index == index).expect("no operation with this index");
         // The order is that of a biased select.
         self.cases.remove(at);
     }
@@ -112,7 +159,7 @@ impl<'a> Select<'a> {
     /// If there are no operations.
     #[inline]
     pub fn select(&mut self) -> SelectedOperation<'a> {
-        assert!(!self.cases.is_empty(), "no operations have been added to `Select`");
+        assert!(!self.cases.get().is_empty(), "no operations have been added to `Select`");
         let chosen = self.wait_cases(false, Until::Ever);
         self.selected(chosen.expect("who waits for ever has got something"))
     }
@@ -144,7 +191,7 @@ impl<'a> Select<'a> {
     /// # Errors
     /// If none is.
     pub fn try_ready(&mut self) -> Result<usize, TryReadyError> {
-        self.try_cases(true).map(|(i, _)| self.cases[i].index).ok_or(TryReadyError)
+        self.try_cases(true).map(|(i, _)| self.cases.get()[i].index).ok_or(TryReadyError)
     }
 
     /// Waits until an operation is ready, and returns its number. See [`try_ready`](Self::try_ready).
@@ -152,9 +199,9 @@ impl<'a> Select<'a> {
     /// # Panics
     /// If there are no operations.
     pub fn ready(&mut self) -> usize {
-        assert!(!self.cases.is_empty(), "no operations have been added to `Select`");
+        assert!(!self.cases.get().is_empty(), "no operations have been added to `Select`");
         let chosen = self.wait_cases(true, Until::Ever);
-        self.cases[chosen.expect("who waits for ever has got something").0].index
+        self.cases.get()[chosen.expect("who waits for ever has got something").0].index
     }
 
     /// Waits until an operation is ready, for `timeout` at most, and returns its number. See
@@ -177,22 +224,22 @@ impl<'a> Select<'a> {
 
     fn ready_until(&mut self, until: Until) -> Result<usize, ReadyTimeoutError> {
         let chosen = self.wait_cases(true, until);
-        chosen.map(|(i, _)| self.cases[i].index).ok_or(ReadyTimeoutError)
+        chosen.map(|(i, _)| self.cases.get()[i].index).ok_or(ReadyTimeoutError)
     }
 
     #[inline]
     fn try_cases(&mut self, watch: bool) -> Option<(usize, Token)> {
-        try_cases(&mut self.cases, Want { biased: self.biased, watch })
+        try_cases(self.cases.get(), Want { biased: self.biased, watch })
     }
 
     #[inline]
     fn wait_cases(&mut self, watch: bool, until: Until) -> Option<(usize, Token)> {
-        wait_cases(&mut self.cases, Want { biased: self.biased, watch }, until)
+        wait_cases(self.cases.get(), Want { biased: self.biased, watch }, until)
     }
 
     #[inline]
-    fn selected(&self, (i, token): (usize, Token)) -> SelectedOperation<'a> {
-        let Case { handle, index, .. } = self.cases[i];
+    fn selected(&mut self, (i, token): (usize, Token)) -> SelectedOperation<'a> {
+        let Case { handle, index, .. } = self.cases.get()[i];
         SelectedOperation { handle, index, token }
     }
 }
