@@ -9,8 +9,9 @@
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Choice, Head, Locked, Side};
 use crate::loom::{WaitReason, checkpoint, has_come, random};
-use crate::wait::{Until, wake};
+use crate::wait::Until;
 use crate::waiter::{Outcome, Ticket, Token, Waiter};
+use crate::wake::wake;
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::ptr;
@@ -172,7 +173,7 @@ fn choose_promised<T>(channel: Locked<'_, T>, sender: *const Waiter) -> Option<T
     let waiter = unsafe { waiter.belongs_to(&raw const ticket, ptr::null_mut()) };
     let told = channel.promise(sender, waiter);
     drop(channel);
-    told.unpark();
+    wake(Some(told));
     match ticket.wait_claimed(WaitReason::Select) {
         Outcome::Selected(_) => Some(ticket.token()),
         _ => None,
@@ -304,9 +305,9 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
         // SAFETY: as above.
         unsafe { head.queue(side, waiter) };
     }
-    locks.unlock();
     let lined =
         Lined { ticket: &ticket, waiters: &waiters, cases, outcome: Cell::new(None), is_over: Cell::new(false) };
+    locks.unlock();
     let due = cases.iter().filter_map(|case| case.handle.due()).chain(deadline).min();
     let in_time = ticket.wait(WaitReason::Select, 0, due);
     let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
@@ -339,8 +340,13 @@ impl<'a> Locks<'a> {
         self.0.iter().for_each(|head| head.lock.lock());
     }
 
+    /// Those who watch are told when all locks have been given back.
     fn unlock(&self) {
-        self.0.iter().for_each(|head| head.unlock());
+        let mut is_watched = false;
+        self.0.iter().for_each(|head| is_watched |= head.unlock_quietly());
+        if is_watched {
+            self.0.iter().for_each(|head| head.tell_watchers());
+        }
     }
 }
 

@@ -35,7 +35,8 @@ impl std::fmt::Debug for Value {
     }
 }
 
-/// Tries all orders with up to so many preemptions: four where two threads take part, three where there are more.
+/// Tries all orders with up to so many preemptions: four where two threads take part, three where there are more, two if
+/// that takes minutes.
 fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
@@ -344,6 +345,30 @@ fn what_is_ready_can_be_done() {
         select.recv(&r);
         select.ready();
         assert_eq!(r.try_recv().map(Value::get), Ok(1));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn who_watches_is_told_though_others_take_what_it_saw() {
+    model(2, || {
+        let (s, r) = bounded::<Value>(1);
+        let sender = thread::spawn(move || {
+            s.send(value(1)).unwrap();
+            s.send(value(2)).unwrap();
+        });
+        let watcher = {
+            let r = r.clone();
+            thread::spawn(move || {
+                let mut select = Select::new();
+                select.recv(&r);
+                select.ready();
+            })
+        };
+        assert_eq!(r.recv().map(Value::get), Ok(1));
+        // The second stays, so it is true in the end.
+        watcher.join().unwrap();
+        assert_eq!(r.recv().map(Value::get), Ok(2));
         sender.join().unwrap();
     });
 }

@@ -8,8 +8,8 @@ use crate::core::{Channel, Given, Taken};
 use crate::error::{RecvError, SendError};
 use crate::loom::Unparker;
 use crate::place::Place;
-use crate::wait::wake;
 use crate::waiter::{Outcome, Ticket};
+use crate::wake::{discard, wake};
 use futures_core::Stream;
 use futures_timer::Delay;
 use std::fmt;
@@ -25,17 +25,18 @@ impl<T> Place<T> {
         if let Some(outcome) = self.ticket.outcome() {
             return Poll::Ready(outcome);
         }
+        // To clone a waker and to drop one is the user's code, so neither is done under the lock.
         let new = Unparker::from(waker.clone());
         let locked = channel.lock();
-        if let Some(outcome) = self.ticket.outcome() {
-            return Poll::Ready(outcome);
-        }
-        // SAFETY: the lock is held, and the operation is the caller.
-        let old = unsafe { self.ticket.replace_unparker(new) };
+        let outcome = self.ticket.outcome();
+        let unneeded = match outcome {
+            Some(_) => new,
+            // SAFETY: the lock is held, and the operation is the caller.
+            None => unsafe { self.ticket.replace_unparker(new) },
+        };
         drop(locked);
-        // A waker's destructor is the user's code, so the lock has been given back.
-        drop(old);
-        Poll::Pending
+        discard(unneeded);
+        outcome.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -89,7 +90,7 @@ impl<T> Future for SendFuture<'_, T> {
                 _ => {}
             }
         }
-        // A waker's clone is the user's code, so it is made before the lock is taken.
+        // Outside of the lock, as above.
         let unparker = Unparker::from(cx.waker().clone());
         let value = this.value.take().expect("a future is not polled after its end");
         let locked = channel.lock();
@@ -97,9 +98,14 @@ impl<T> Future for SendFuture<'_, T> {
             Given::Done(told) => {
                 drop(locked);
                 wake(told);
+                discard(unparker);
                 Poll::Ready(Ok(()))
             }
-            Given::Closed(value) => Poll::Ready(Err(SendError(value))),
+            Given::Closed(value) => {
+                drop(locked);
+                discard(unparker);
+                Poll::Ready(Err(SendError(value)))
+            }
             Given::Full(value) => {
                 let place = this.place.insert(Place::new(Ticket::of(unparker, false), MaybeUninit::new(value)));
                 // SAFETY: the future is pinned, and takes the place out of the line when it is dropped.
@@ -192,16 +198,21 @@ impl<T> RecvFuture<'_, T> {
                 _ => return Poll::Ready(value.ok_or(RecvError)),
             }
         }
-        // As in `SendFuture`.
+        // Outside of the lock, as above.
         let unparker = Unparker::from(cx.waker().clone());
         let locked = channel.lock();
         let claimed = match locked.take() {
             Taken::Value(value, told) => {
                 drop(locked);
                 wake(told);
+                discard(unparker);
                 return Poll::Ready(Ok(value));
             }
-            Taken::Closed => return Poll::Ready(Err(RecvError)),
+            Taken::Closed => {
+                drop(locked);
+                discard(unparker);
+                return Poll::Ready(Err(RecvError));
+            }
             Taken::Empty => None,
             Taken::Claimed(sender) => Some(sender),
         };
@@ -212,7 +223,7 @@ impl<T> RecvFuture<'_, T> {
             Some(sender) => {
                 let told = locked.promise(sender, waiter);
                 drop(locked);
-                told.unpark();
+                wake(Some(told));
             }
             // SAFETY: as above.
             None => unsafe { locked.receivers.push(waiter) },

@@ -33,6 +33,9 @@
 //! });
 //! ```
 //!
+//! A waker may do with a channel whatever it likes while it is cloned, woken or dropped. If it panics when it is woken or
+//! dropped by an operation, that operation goes on as if it had not: only the panic hook hears of it.
+//!
 //! Beyond crossbeam's API: [`Sender::close`], [`Sender::send_async`], [`Receiver::recv_async`], [`Receiver::stream`].
 //! What differs from Go: a send to a closed channel returns its value instead of panicking, a receive returns a
 //! `Result`, and the nil channel is [`never()`]. How it works, and why it may, stands in `core/mod.rs`.
@@ -52,6 +55,7 @@ mod select;
 mod select_macro;
 mod wait;
 mod waiter;
+mod wake;
 
 #[cfg(all(test, loom))]
 mod channels_loom;

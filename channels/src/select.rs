@@ -3,8 +3,9 @@
 use crate::cases::{CASES_INLINE, Case, Handle, Want, try_cases, wait_cases};
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
-use crate::wait::{Until, wake};
+use crate::wait::Until;
 use crate::waiter::Token;
+use crate::wake::wake;
 use smallvec::SmallVec;
 use std::fmt;
 use std::marker::PhantomData;

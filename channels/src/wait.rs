@@ -2,9 +2,10 @@
 
 use crate::core::{Channel, Given, Head, Locked, Taken};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{Unparker, WaitReason, checkpoint, has_come};
+use crate::loom::{WaitReason, checkpoint, has_come};
 use crate::place::Place;
 use crate::waiter::{Outcome, Ticket, Waiter};
+use crate::wake::wake;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
@@ -35,14 +36,6 @@ impl Until {
         let deadline = self.deadline();
         *self = deadline.map_or(Until::Ever, Until::At);
         deadline
-    }
-}
-
-/// Wakes whom an operation has told.
-#[inline]
-pub(crate) fn wake(told: Option<Unparker>) {
-    if let Some(unparker) = told {
-        unparker.unpark();
     }
 }
 
@@ -144,7 +137,7 @@ impl<T> Channel<T> {
         let waiter = waits.arm();
         let told = channel.promise(sender, waiter);
         drop(channel);
-        told.unpark();
+        wake(Some(told));
         let outcome = waits.wait(WaitReason::ChanReceive, None);
         // SAFETY: it was put there.
         (outcome == Some(Outcome::Done)).then(|| unsafe { waits.place.value() })

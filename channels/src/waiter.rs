@@ -6,6 +6,7 @@ use crate::loom::{
     park_until,
 };
 use crate::parcel::Parcel;
+use crate::wake::discard;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -104,8 +105,8 @@ impl Ticket {
         !self.is_select || self.state.compare_exchange(WAITING, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Tells the operation what became of it. From here on it may be gone; who is returned has to be unparked, and
-    /// better after the lock was given back.
+    /// Tells the operation what became of it. From here on it may be gone; who is returned has to be woken, after the lock
+    /// was given back.
     ///
     /// # Safety
     /// The caller has claimed it, and tells it once.
@@ -178,7 +179,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.is_told() {
             // SAFETY: nobody has taken it, and nobody will: the operation is over.
-            self.unparker.with_mut(|place| unsafe { ptr::drop_in_place(place.cast::<Unparker>()) });
+            discard(self.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() }));
         }
     }
 }

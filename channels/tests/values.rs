@@ -11,9 +11,9 @@ use pirn_channels::{
     select, select_biased, unbounded,
 };
 use pirn_runtime::{block_on, go};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 // ---------------------------------------------------------------------------------------------------- close
@@ -369,28 +369,6 @@ fn a_cancelled_receiver_leaves_its_message_to_others() {
         assert_eq!(r.recv_timeout(PATIENCE).unwrap().id, 3);
         assert_eq!(census.living(), 0);
     }
-}
-
-/// It ended the close, and whoever stood behind it in the line waited for ever.
-#[test]
-fn a_waker_that_panics_does_not_keep_the_close_from_others() {
-    struct Panics;
-    impl std::task::Wake for Panics {
-        fn wake(self: std::sync::Arc<Self>) {
-            panic!("on purpose");
-        }
-    }
-    let (s, r) = bounded::<i32>(0);
-    let mut first = Box::pin(r.recv_async());
-    let waker = std::sync::Arc::new(Panics).into();
-    assert!(first.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-    let second = {
-        let r = r.clone();
-        std::thread::spawn(move || r.recv())
-    };
-    std::thread::sleep(SHORT);
-    std::panic::catch_unwind(|| s.close()).unwrap_err();
-    assert_eq!(second.join().unwrap(), Err(RecvError));
 }
 
 /// The time that it took to wake up was added to each tick.

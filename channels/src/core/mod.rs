@@ -1,6 +1,6 @@
 //! # What lives here
 //! One channel: its lock, what lies in it, and what each operation does to it. [`Locked`] is the channel under its lock;
-//! its verbs return who has to be unparked after the lock was given back. What selects do more is in `selects.rs`.
+//! its verbs return who has to be woken after the lock was given back. What selects do more is in `selects.rs`.
 //!
 //! # The protocol
 //! Who can go on at once does, under the lock. Who can not puts a waiter, which lies on its stack or in its future, into
@@ -37,6 +37,12 @@
 //!    its turns: equal before and after means that what was seen was one moment (`lock.rs`). Who has heard of a change
 //!    in whatever way sees it, because reading the lock's count synchronises with the last turn. Who is told that its
 //!    value was taken finds it in the buffer, or received.
+//! 7. *No code of the user's runs under a lock, or in the middle of something.* That is: to clone, wake or drop a waker, to
+//!    drop a value, and whatever an unpark calls (it may start a thread and ask for its name, and it tells `tracing`). It
+//!    comes after the lock was given back, when all that the operation has changed is as it should be; so it may use the
+//!    same channel. A panic in a waker ends there (`wake.rs`). Those who watch (`Select::ready`) change nothing, so they
+//!    are told a little later: whoever has made it possible to go on looks for them in further turns of the lock, until
+//!    nobody watches or it is not possible any more (`tell_watchers`).
 //!
 //! `channels_loom.rs` models all of this on small channels, `lock_loom.rs` and `waiter_loom.rs` the two parts.
 
@@ -48,12 +54,14 @@ use crate::lock::Lock;
 use crate::loom::{AtomicBool, AtomicIsize, AtomicUsize, Ordering, Unparker, UnsafeCell};
 use crate::parcel::Parcel;
 use crate::waiter::{Line, Outcome, Ticket, Token, Waiter};
+use crate::wake::wake;
 use slab::Slab;
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::mem::{self, ManuallyDrop};
+use std::mem;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread::panicking;
 
 /// A queue of values that has been longer than this gives its memory back when it is empty.
 const KEPT_MAX: usize = 1024;
@@ -191,13 +199,21 @@ impl<T> Drop for Locked<'_, T> {
 }
 
 impl Head {
-    /// Gives the lock back. Only for who has taken it.
+    /// Gives the lock back, and then tells those who watch. Only for who has taken it, and holds no other.
     #[inline]
     pub(crate) fn unlock(&self) {
-        if self.is_watched.get() {
+        if self.unlock_quietly() {
             self.tell_watchers();
         }
+    }
+
+    /// Gives the lock back. True: the caller has to tell those who watch, once it holds no lock.
+    #[inline]
+    #[must_use]
+    pub(crate) fn unlock_quietly(&self) -> bool {
+        let is_watched = self.is_watched.get();
         self.lock.unlock();
+        is_watched
     }
 
     /// Whether a receive could do something; without the lock, as far as one sees.
@@ -279,27 +295,27 @@ impl<T> Channel<T> {
         channel.values.add(-channel.values.get());
         drop(channel);
         // The values' destructors are the user's code, so the lock has been given back. If one panics the others are
-        // left: a second panic would abort.
-        let mut rest = ManuallyDrop::new(rest.into_iter());
-        rest.by_ref().for_each(drop);
-        // SAFETY: it is not used any more; what is left is memory without values.
-        unsafe { ManuallyDrop::drop(&mut rest) };
+        // dropped none the less, and the first panic goes on to the caller, unless that unwinds already.
+        let drop_each = |value| catch_unwind(AssertUnwindSafe(|| drop(value))).err();
+        let panics = rest.into_iter().filter_map(drop_each);
+        // Those after the first are not dropped, for that might panic too.
+        match panics.reduce(|first, other| (first, mem::forget(other)).0) {
+            Some(first) if !panicking() => resume_unwind(first),
+            first => mem::forget(first),
+        }
     }
 
-    /// Tells all that wait that the channel is closed: one at a time, so that the lock is never held for long. A waker may
-    /// panic; the others are told none the less.
+    /// Tells all that wait that the channel is closed: one at a time, so that the lock is never held for long.
     fn tell_all(&self) {
-        let mut panic = None;
         loop {
             let channel = self.lock();
-            let Some(waiter) = channel.senders.claim_first().or_else(|| channel.receivers.claim_first()) else { break };
+            let Some(waiter) = channel.senders.claim_first().or_else(|| channel.receivers.claim_first()) else {
+                return;
+            };
             // SAFETY: it has just been claimed.
             let told = unsafe { tell(waiter, Outcome::Closed, Token::Closed) };
             drop(channel);
-            panic = catch_unwind(AssertUnwindSafe(|| told.unpark())).err().or(panic);
-        }
-        if let Some(panic) = panic {
-            resume_unwind(panic);
+            wake(Some(told));
         }
     }
 }
@@ -334,9 +350,10 @@ impl<T> Locked<'_, T> {
     /// A value comes into the buffer.
     #[inline]
     pub(crate) fn put(&self, value: T) {
+        // First, for it may panic, and then nothing has happened.
+        self.with_buffer(|buffer| buffer.push_back(value));
         self.values.add(1);
         self.room.add(-1);
-        self.with_buffer(|buffer| buffer.push_back(value));
     }
 
     /// A value leaves the buffer.

@@ -4,6 +4,7 @@ use super::{Choice, Head, Locked, Taken, tell};
 use crate::loom::Unparker;
 use crate::parcel::Parcel;
 use crate::waiter::{Line, Outcome, Ticket, Token, Waiter};
+use crate::wake::wake;
 use std::ptr;
 
 impl<T> Locked<'_, T> {
@@ -166,18 +167,23 @@ impl Head {
         self.unlock();
     }
 
-    /// Tells those who watch for what can be done now. They are blocking operations of Gs and threads, so nothing of the
-    /// user's runs when they are unparked.
+    /// Tells those who watch for what can be done now: each in a turn of the lock of its own, for the user's code may run
+    /// when one is woken (a subscriber of `tracing`, a name for a new thread).
     #[cold]
-    pub(super) fn tell_watchers(&self) {
-        for side in [Side::Sends, Side::Receives] {
-            while self.can(side)
-                && let Some(waiter) = self.line(side, true).claim_first()
-            {
-                // SAFETY: it has just been claimed. It may be gone afterwards.
-                unsafe { tell(waiter, Outcome::Done, Token::Watched) }.unpark();
-            }
+    pub(crate) fn tell_watchers(&self) {
+        while let told @ Some(_) = self.tell_watcher() {
+            wake(told);
         }
+    }
+
+    fn tell_watcher(&self) -> Option<Unparker> {
+        self.lock.lock();
+        let claim = |side| self.can(side).then(|| self.line(side, true).claim_first()).flatten();
+        let watcher = claim(Side::Sends).or_else(|| claim(Side::Receives));
+        // SAFETY: it has just been claimed.
+        let told = watcher.map(|watcher| unsafe { tell(watcher, Outcome::Done, Token::Watched) });
         self.is_watched.set(!self.room_watchers.is_empty() || !self.value_watchers.is_empty());
+        self.lock.unlock();
+        told
     }
 }
