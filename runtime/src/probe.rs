@@ -113,19 +113,29 @@ pub enum DeadlockReport {
     Abort,
 }
 
+/// For how long a reader of standard error may take nothing. The caller of [`complain`] has other things to do; a program
+/// that ends must not hang in its last words.
+const COMPLAINT_NS: u64 = 100_000_000;
+const LAST_WORDS_NS: u64 = 5_000_000_000;
+
 /// One line to the user's terminal that is not the program's own output.
 pub(crate) fn complain(line: &str) {
-    crate::os::write_stderr(format!("{line}\n").as_bytes());
+    crate::os::write_stderr(format!("{line}\n").as_bytes(), COMPLAINT_NS);
+}
+
+/// What is said at the end of something, of whatever length.
+pub(crate) fn last_words(text: &[u8]) {
+    crate::os::write_stderr(text, LAST_WORDS_NS);
 }
 
 /// A broken rule of the house: says which and ends the process.
 pub(crate) fn fatal(what: &str) -> ! {
-    crate::os::write_stderr(format!("fatal error: {what}\n").as_bytes());
+    last_words(format!("fatal error: {what}\n").as_bytes());
     crate::os::abort();
 }
 
 /// The program can not go on, through no fault of the house: says why and ends the process with status 2, as Go does.
 pub(crate) fn give_up(why: &str) -> ! {
-    crate::os::write_stderr(format!("fatal error: {why}\n").as_bytes());
+    last_words(format!("fatal error: {why}\n").as_bytes());
     crate::os::exit(2);
 }

@@ -220,8 +220,7 @@ fn what_is_left_and_what_blocks_is_named() {
         Some(other) => panic!("no such case: {other}"),
         None => {
             let leak = subprocess(TEST, "leak", &[("PIRN_DEBUG", "dumponexit")]);
-            leak.expect_success()
-                .expect_says("pirn: 1 goroutines are left as the runtime \"leaky\" ends\n\ngoroutine ");
+            leak.expect_success().expect_says("pirn: 1 goroutine is left as the runtime \"leaky\" ends\n\ngoroutine ");
             let forgotten = about(&leak.stderr, "forgotten");
             assert!(forgotten.contains("[park, ") && forgotten.matches("wait_deep").count() >= 3, "{forgotten}");
             assert!(forgotten.contains("created by go in goroutine "), "{forgotten}");

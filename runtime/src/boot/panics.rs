@@ -6,7 +6,7 @@
 
 use super::env::{Backtraces, backtraces};
 use crate::g::G;
-use crate::os::write_stderr;
+use crate::probe::last_words;
 use crate::park::current_g;
 use std::backtrace::Backtrace;
 use std::panic::{PanicHookInfo, set_hook, take_hook};
@@ -30,7 +30,7 @@ pub(super) fn name_gs() {
     }
     let backtraces = backtraces();
     set_hook(Box::new(move |info| match current_g() {
-        Some(g) => write_stderr(message(g, info, backtraces).as_bytes()),
+        Some(g) => last_words(message(g, info, backtraces).as_bytes()),
         None => std(info),
     }));
 }

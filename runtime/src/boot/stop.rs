@@ -2,9 +2,10 @@
 
 use crate::g::for_each;
 use crate::m::M;
-use crate::observe::dump;
-use crate::os::{now_ns, write_stderr};
+use crate::observe::{dump, plural};
+use crate::os::now_ns;
 use crate::park::unpark_g;
+use crate::probe::last_words;
 use crate::sched::Shared;
 use crate::stack::scavenge_all;
 use crate::sysmon::Sysmon;
@@ -64,10 +65,8 @@ impl Shared {
         let left = dump(self);
         let count = left.lines().filter(|line| line.starts_with("goroutine ")).count();
         if count > 0 {
-            let name = &self.setup.name;
-            write_stderr(
-                format!("pirn: {count} goroutines are left as the runtime {name:?} ends\n\n{left}").as_bytes(),
-            );
+            let what = plural(count as u64, "goroutine is", "goroutines are");
+            last_words(format!("pirn: {what} left as the runtime {:?} ends\n\n{left}", self.setup.name).as_bytes());
         }
     }
 

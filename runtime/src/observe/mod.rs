@@ -1,7 +1,8 @@
 //! # What lives here
 //! Readers: they look at everything and change nothing. The list of Gs (`goroutines`), schedtrace (`schedtrace` makes text
-//! of numbers, `snapshot` takes the numbers, `printer` writes the text), dumps with stacks (`dump`, `trace`), plain numbers
-//! (`metrics`), and for who listens to events how much a stack has grown (`growth`), and who calls (`current`).
+//! of numbers, `snapshot` takes the numbers, `printer` prints the text), the way to a reader that may be slow (`outbox`),
+//! dumps with stacks (`dump`, `trace`), plain numbers (`metrics`), and for who listens to events how much a stack has
+//! grown (`growth`), and who calls (`current`).
 //!
 //! # Invariants
 //! 1. Nobody waits for an observer: the numbers are read one after the other, without stopping anybody, so they may be
@@ -13,6 +14,7 @@ mod dump;
 mod goroutines;
 mod growth;
 mod metrics;
+mod outbox;
 mod printer;
 mod schedtrace;
 mod snapshot;
@@ -25,4 +27,5 @@ pub use goroutines::{Goroutine, StackUse, State, WaitsOn, stack_use};
 pub(crate) use growth::Growth;
 pub use metrics::Metrics;
 pub(crate) use metrics::metrics;
+pub(crate) use outbox::{Outbox, plural};
 pub(crate) use printer::{Format, Printer};

@@ -1,13 +1,12 @@
 //! Prints schedtrace: in which form, and where to.
 
+use super::outbox::{Outbox, Sent};
 use super::schedtrace;
 use super::snapshot;
-use crate::os::write_stderr;
-use crate::probe::complain;
 use crate::sched::Shared;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use crate::timers::NEVER;
+use std::io;
+use std::path::Path;
 
 /// The shape of a schedtrace line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,9 +26,11 @@ pub(crate) struct Printer {
     format: Format,
     /// Every P, M and G too.
     detail: bool,
-    /// Standard error, if there is none.
-    out: Option<(PathBuf, File)>,
-    /// The last line could not be written, which has been said.
+    /// A file of its own; standard error, if there is none.
+    out: Option<Outbox>,
+    /// So many lines were left out since the last one.
+    left_out: u64,
+    /// The last line could not be written, or nobody reads, which has been said.
     is_broken: bool,
 }
 
@@ -37,42 +38,55 @@ impl Printer {
     /// Prints to the file at `out`, at its end, or to standard error.
     ///
     /// # Errors
-    /// If the file can not be opened.
+    /// If the file can not be opened. A FIFO without a reader can: lines are left out until there is one.
     pub(crate) fn new(format: Format, detail: bool, out: Option<&Path>) -> io::Result<Printer> {
-        let out = match out {
-            Some(path) => Some((path.to_owned(), OpenOptions::new().create(true).append(true).open(path)?)),
-            None => None,
-        };
-        Ok(Printer { format, detail, out, is_broken: false })
+        let out = out.map(Outbox::file).transpose()?;
+        Ok(Printer { format, detail, out, left_out: 0, is_broken: false })
     }
 
-    /// Prints how it stands.
-    pub(crate) fn print(&mut self, shared: &Shared, now_ns: u64) {
-        let (line, detail) = snapshot::take(shared, now_ns, self.detail);
+    /// Prints how it stands, if the reader takes it: nobody waits for it.
+    pub(crate) fn print(&mut self, shared: &Shared, stderr: &mut Outbox, now_ns: u64) {
+        if !self.out.as_mut().unwrap_or(stderr).is_free(now_ns) {
+            self.left_out += 1;
+            return;
+        }
+        let (mut line, detail) = snapshot::take(shared, now_ns, self.detail);
+        line.leftout = self.left_out;
         let text = match (self.format, &detail) {
             (Format::Json, detail) => schedtrace::json(&line, detail.as_ref()),
             (_, Some(detail)) => schedtrace::go_detail(&line, detail),
             (Format::Go, None) => schedtrace::go(&line),
             (Format::Compact, None) => schedtrace::compact(&line),
         };
-        self.write(&text);
+        let out = self.out.as_mut().unwrap_or(stderr);
+        let failed = match out.send(&text, now_ns) {
+            Sent::Taken => {
+                (self.left_out, self.is_broken) = (0, false);
+                return;
+            }
+            Sent::TooSlow => None,
+            Sent::NoReader => Some(("nobody reads", "lines are left out until somebody does".to_owned())),
+            Sent::Failed(error) => {
+                Some(("can not write to", format!("{error}; lines are left out until it can be written to again")))
+            }
+        };
+        self.left_out += 1;
+        // Once, until it works again: a full disk is no reason to fill the terminal.
+        if let (Some((what, why)), Some(path)) = (failed, out.path())
+            && !std::mem::replace(&mut self.is_broken, true)
+        {
+            let path = path.display().to_string();
+            stderr.post(&format!("pirn: schedout: {what} {path}: {why}\n"), now_ns);
+        }
     }
 
-    fn write(&mut self, text: &str) {
-        let Some((path, file)) = &mut self.out else {
-            return write_stderr(text.as_bytes());
-        };
-        match file.write_all(text.as_bytes()) {
-            Ok(()) => self.is_broken = false,
-            // Once, until it works again: a full disk is no reason to fill the terminal.
-            Err(_) if self.is_broken => {}
-            Err(error) => {
-                self.is_broken = true;
-                complain(&format!(
-                    "pirn: schedout: can not write to {}: {error}; lines are left out until it can be written to again",
-                    path.display()
-                ));
-            }
-        }
+    /// Writes what waits, as far as it goes. Whether some of it has gone.
+    pub(crate) fn flush(&mut self, now_ns: u64) -> bool {
+        self.out.as_mut().is_some_and(|out| out.flush(now_ns))
+    }
+
+    /// When to flush next.
+    pub(crate) fn due_ns(&self) -> u64 {
+        self.out.as_ref().map_or(NEVER, Outbox::due_ns)
     }
 }

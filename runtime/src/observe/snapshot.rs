@@ -38,6 +38,8 @@ pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<
         nmidlelocked: queues.locked_ms,
         // It is sysmon that prints.
         sysmonwait: false,
+        // The printer knows.
+        leftout: 0,
     };
     drop(queues);
     if !detail {

@@ -49,4 +49,4 @@ mod timers;
 mod wake;
 
 #[cfg(not(loom))]
-pub(crate) use shared::{Entered, Setup, Shared};
+pub(crate) use shared::{Entered, Setup, Shared, Warning};

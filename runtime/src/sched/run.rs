@@ -259,7 +259,7 @@ impl Shared {
         let first = !self.has_stalled.swap(true, Ordering::SeqCst);
         drop(queues);
         if first {
-            self.warn(format!("no stack for a new goroutine, which waits for one: {error}"));
+            self.warn_no_stack(error);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::locals::Locals;
 use crate::m::{M, current};
 use crate::p::{OwnedP, P};
 use crate::probe::DeadlockReport;
-use crate::stack::Class;
+use crate::stack::{Class, StackError};
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
 use std::fmt;
@@ -42,6 +42,15 @@ impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Setup").field("procs", &self.procs).field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// What sysmon is to say.
+#[derive(Debug)]
+pub(crate) struct Warning {
+    /// For standard error, with a line end.
+    pub(crate) text: String,
+    /// For a subscriber, in one line.
+    pub(crate) event: String,
 }
 
 /// One runtime.
@@ -86,8 +95,10 @@ pub(crate) struct Shared {
     /// How often a G has found no stack.
     pub(crate) stalls: AtomicU64,
     thread_warned: AtomicBool,
-    /// What sysmon is to say to whoever listens: a subscriber is the user's code and must not run inside a section.
-    warnings: Mutex<Vec<String>>,
+    stack_warned: AtomicBool,
+    /// What sysmon is to say: who finds it must not wait for a reader, and a subscriber is the user's code, which must not
+    /// run inside a section.
+    warnings: Mutex<Vec<Warning>>,
     me: Weak<Shared>,
 }
 
@@ -180,6 +191,7 @@ impl Shared {
             has_stalled: AtomicBool::new(false),
             stalls: AtomicU64::new(0),
             thread_warned: AtomicBool::new(false),
+            stack_warned: AtomicBool::new(false),
             warnings: Mutex::new(Vec::new()),
             me: me.clone(),
             setup,
@@ -251,13 +263,33 @@ impl Shared {
     /// Says once that the system gave no thread.
     pub(crate) fn warn_no_thread(&self, error: &std::io::Error) {
         if !self.thread_warned.swap(true, Ordering::Relaxed) {
-            self.warn(format!("no thread for another M ({error}); the runtime goes on with those it has"));
+            self.warn(format!(
+                "no thread for the runtime {:?}: {error}; it goes on with those that it has, so goroutines that block \
+                 their threads may hold up others. Raise the limit on threads (ulimit -u, pids.max of the cgroup, \
+                 kernel.threads-max), on address space (ulimit -v) or on mappings (vm.max_map_count)",
+                self.setup.name
+            ));
         }
     }
 
-    /// Has sysmon warn.
+    /// Says once that there was no stack for a new G.
+    pub(crate) fn warn_no_stack(&self, error: &StackError) {
+        if !self.stack_warned.swap(true, Ordering::Relaxed) {
+            self.warn(format!(
+                "no stack for a new goroutine of the runtime {:?}, which waits for one: {error}",
+                self.setup.name
+            ));
+        }
+    }
+
+    /// Has sysmon warn, in one line.
     pub(crate) fn warn(&self, what: String) {
-        self.warnings.lock().unwrap_or_else(|e| e.into_inner()).push(what);
+        self.report(Warning { text: format!("pirn: {what}\n"), event: what });
+    }
+
+    /// Has sysmon warn.
+    pub(crate) fn report(&self, warning: Warning) {
+        self.warnings.lock().unwrap_or_else(|e| e.into_inner()).push(warning);
         if let Some(sysmon) = self.sysmon.get() {
             sysmon.unpark();
         }
@@ -284,7 +316,7 @@ impl Shared {
     }
 
     /// What there is to warn of.
-    pub(crate) fn take_warnings(&self) -> Vec<String> {
+    pub(crate) fn take_warnings(&self) -> Vec<Warning> {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|e| e.into_inner()))
     }
 }

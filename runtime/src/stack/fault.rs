@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::arena::{Arena, Owner, owner_of};
 use crate::os::{self, Fault};
+use crate::probe::last_words;
 
 /// Writes who `owner` (of `Slot::set_owner`) is, one or more whole lines. It runs in a signal handler: it
 /// must not allocate, lock, or call anything that does, and it must not panic.
@@ -112,7 +113,7 @@ impl FaultWriter {
 
     /// Writes out what has been appended.
     pub(super) fn flush(&mut self) {
-        os::write_stderr(&self.buffer[..self.len]);
+        last_words(&self.buffer[..self.len]);
         self.len = 0;
     }
 }

@@ -8,11 +8,12 @@
 //! [`Handle`](crate::Handle). If there is none of these, no code runs any more in this process but sysmon's, and never
 //! will. Where one of these is there nothing is said, and it is looked at again from time to time.
 
+use super::output::Output;
 use crate::join::threads_waiting_in;
 use crate::observe::dump;
-use crate::os::{thread_count, write_stderr};
+use crate::os::thread_count;
 use crate::probe::{DeadlockReport, give_up};
-use crate::sched::Shared;
+use crate::sched::{Shared, Warning};
 use crate::timers::NEVER;
 use std::sync::atomic::Ordering;
 
@@ -39,7 +40,7 @@ impl Deadlock {
     }
 
     /// Every P is idle. Returns when to look again.
-    pub(super) fn look(&mut self, shared: &Shared, now_ns: u64) -> u64 {
+    pub(super) fn look(&mut self, shared: &Shared, output: &mut Output, now_ns: u64) -> u64 {
         let waits = shared.live_gs() > 0 && shared.earliest_ns() == NEVER;
         if self.said || !waits || shared.setup.deadlock == DeadlockReport::Off {
             return NEVER;
@@ -47,7 +48,7 @@ impl Deadlock {
         if now_ns >= self.due_ns {
             if is_deadlock(shared) == Some(true) {
                 self.said = true;
-                report(shared);
+                report(shared, output, now_ns);
                 return NEVER;
             }
             self.due_ns = now_ns + self.again_ns;
@@ -75,12 +76,13 @@ fn is_deadlock(shared: &Shared) -> Option<bool> {
     Some(alone && shared.earliest_ns() == NEVER)
 }
 
-fn report(shared: &Shared) {
+fn report(shared: &Shared, output: &mut Output, now_ns: u64) {
     let what = "all goroutines are asleep - deadlock!";
     let gs = dump(shared);
     if shared.setup.deadlock == DeadlockReport::Abort {
+        output.close(shared);
         give_up(&format!("{what}\n\n{}", gs.strip_suffix('\n').unwrap_or(&gs)));
     }
-    write_stderr(format!("pirn: {what} (runtime {:?})\n\n{gs}", shared.setup.name).as_bytes());
-    tracing::warn!(target: "pirn::sched", runtime = shared.setup.name, "{what}");
+    let event = format!("{what} (runtime {:?})", shared.setup.name);
+    output.report(&Warning { text: format!("pirn: {event}\n\n{gs}"), event }, now_ns);
 }

@@ -15,34 +15,30 @@
 //!    a P after that wakes it (`sched/find.rs`, `took_p`).
 
 mod deadlock;
+mod output;
 mod slice;
 mod watch;
 
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS, SYSMON_DROWSY_NS, SYSMON_MIN_NS};
 use crate::m::M;
-use crate::observe::{self, Printer};
-use crate::os::{answer_quits, ask_for_short_slices, quits, set_timer_slack_ns, thread_id, write_stderr};
+use crate::observe;
+use crate::os::{answer_quits, ask_for_short_slices, set_timer_slack_ns, thread_id};
 use crate::p::{OwnedP, P};
 use crate::probe::fatal;
 use crate::sched::Shared;
 use crate::stack::{More, scavenge};
 use crate::timers::NEVER;
 use deadlock::Deadlock;
+use output::Output;
 use slice::Looked;
 use std::io;
-use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 use watch::Watch;
 
-/// What to print, and how often.
-#[derive(Debug)]
-pub(crate) struct Trace {
-    pub(crate) period_ms: u64,
-    pub(crate) printer: Printer,
-}
+pub(crate) use output::Trace;
 
 /// The running thread.
 #[derive(Debug)]
@@ -55,20 +51,14 @@ pub(crate) struct Sysmon {
 ///
 /// # Errors
 /// What the system says when it has no thread.
-pub(crate) fn start(shared: &Arc<Shared>, mut trace: Option<Trace>) -> io::Result<Sysmon> {
-    if let Some(trace) = &mut trace {
-        // The first line is not left to a thread that may start late.
-        trace.printer.print(shared, shared.began_ns);
-    }
+pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>) -> io::Result<Sysmon> {
     let stop = Arc::new(AtomicBool::new(false));
     let watch = Watchman {
         watch: Watch::new(&shared.setup),
         shared: shared.clone(),
         stop: stop.clone(),
-        trace_due_ns: trace.as_ref().map_or(NEVER, |trace| shared.began_ns + trace.period_ms * 1_000_000),
-        trace,
+        output: Output::new(shared, trace),
         deadlock: Deadlock::new(),
-        quits: quits(),
         scavenge_due_ns: NEVER,
         scavenge_more: More::Never,
         delay_ns: SYSMON_MIN_NS,
@@ -104,9 +94,6 @@ const IDLE_ROUNDS: u32 = 3;
 const STALLED_MAX_NS: u64 = 1_000_000_000;
 const STALLS_MAX: u64 = 20;
 
-/// SIGQUITs are looked for so often, if they are to be answered: a signal handler may not wake a thread.
-const ANSWER_NS: u64 = 100_000_000;
-
 /// How long work may wait for an M when there can be none, and at how many looks that must have been so: on a busy machine
 /// much time may pass between two.
 const EXHAUSTED_MAX_NS: u64 = 100_000_000;
@@ -123,8 +110,7 @@ struct Watchman {
     shared: Arc<Shared>,
     watch: Watch,
     stop: Arc<AtomicBool>,
-    trace: Option<Trace>,
-    trace_due_ns: u64,
+    output: Output,
     scavenge_due_ns: u64,
     scavenge_more: More,
     delay_ns: u64,
@@ -134,8 +120,6 @@ struct Watchman {
     stalls_before: u64,
     exhausted: Exhausted,
     deadlock: Deadlock,
-    /// How many SIGQUITs have been answered.
-    quits: u32,
 }
 
 impl Watchman {
@@ -148,38 +132,16 @@ impl Watchman {
         ask_for_short_slices();
         while !self.stop.load(Ordering::Acquire) {
             let now = self.shared.refresh_clock();
-            self.print(now);
-            self.answer_quit();
+            self.output.look(&self.shared, now);
             self.give_back(now);
-            self.warn();
             let busy = (self.shared.idle.idle_ps() as usize) < self.shared.ps.len();
             let looked = self.help(now, busy);
             self.pause(now, busy, &looked);
         }
         self.watch.stop();
+        self.output.close(&self.shared);
         if self.shared.setup.dumps_on_signal {
             answer_quits(false);
-        }
-    }
-
-    fn print(&mut self, now: u64) {
-        let Some(trace) = &mut self.trace else { return };
-        if now < self.trace_due_ns {
-            return;
-        }
-        trace.printer.print(&self.shared, now);
-        let period = trace.period_ms * 1_000_000;
-        // Lines that could not be printed in time are left out.
-        self.trace_due_ns += period * ((now - self.trace_due_ns) / period + 1);
-    }
-
-    /// There was a SIGQUIT, of which the handler can do no more than count it.
-    fn answer_quit(&mut self) {
-        let quits = quits();
-        if self.shared.setup.dumps_on_signal && std::mem::replace(&mut self.quits, quits) != quits {
-            let Shared { setup, .. } = &*self.shared;
-            let text = format!("SIGQUIT: runtime {:?}\n\n{}", setup.name, observe::dump(&self.shared));
-            write_stderr(text.as_bytes());
         }
     }
 
@@ -197,14 +159,6 @@ impl Watchman {
             More::Later => now + SCAVENGE_NS,
             More::Never => NEVER,
         };
-    }
-
-    /// Says what others have found, where a user's subscriber may do what it likes.
-    fn warn(&self) {
-        for what in self.shared.take_warnings() {
-            // A subscriber that panics has been heard.
-            let _ = catch_unwind(|| tracing::warn!(target: "pirn::sched", "{what}"));
-        }
     }
 
     /// Does what the Ms can not do for themselves just now.
@@ -264,10 +218,7 @@ impl Watchman {
 
     /// Sleeps: see the head of this file.
     fn pause(&mut self, now: u64, busy: bool, looked: &Looked) {
-        let mut due = self.trace_due_ns.min(self.scavenge_due_ns).min(self.watch.due_ns(now));
-        if self.shared.setup.dumps_on_signal {
-            due = due.min(now + ANSWER_NS);
-        }
+        let mut due = self.output.due_ns(&self.shared, now).min(self.scavenge_due_ns).min(self.watch.due_ns(now));
         let shared = &*self.shared;
         let stalled = shared.has_stalled.load(Ordering::SeqCst);
         // Without a thread to be had, work may wait though every P is idle.
@@ -292,7 +243,7 @@ impl Watchman {
         if self.idle_rounds < IDLE_ROUNDS {
             return sleep_until(now, due.min(now + self.delay_ns));
         }
-        due = due.min(self.deadlock.look(&self.shared, now));
+        due = due.min(self.deadlock.look(&self.shared, &mut self.output, now));
         // I2: it is said under the lock, and only while every P is idle.
         let queues = self.shared.lock();
         let all_idle = queues.idle_ps.len() == self.shared.ps.len() && !self.shared.has_visible_work();

@@ -11,9 +11,9 @@ use super::slice::{Looked, Scene, Sight, Slice, Verdict, computes, slice_ns};
 use crate::config::BLOCKER_NS;
 use crate::m::{M, count_asking};
 use crate::observe::describe_blocked;
-use crate::os::{thread_cpu_ns, thread_sleeps, thread_stretches, write_stderr};
+use crate::os::{thread_cpu_ns, thread_sleeps, thread_stretches};
 use crate::p::P;
-use crate::sched::{Setup, Shared};
+use crate::sched::{Setup, Shared, Warning};
 use crate::timers::NEVER;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -264,6 +264,8 @@ fn name_blocker(shared: &Shared, adrift: &Adrift) {
         return;
     }
     let Some(text) = describe_blocked(shared, &adrift.m, adrift.g, adrift.since_ns) else { return };
-    write_stderr(format!("pirn: a goroutine blocks its thread\n\n{text}\n").as_bytes());
-    shared.warn(format!("a goroutine blocks its thread: {}", text.lines().next().unwrap_or_default()));
+    shared.report(Warning {
+        event: format!("a goroutine blocks its thread: {}", text.lines().next().unwrap_or_default()),
+        text: format!("pirn: a goroutine blocks its thread\n\n{text}\n"),
+    });
 }

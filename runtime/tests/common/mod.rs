@@ -278,9 +278,8 @@ pub(crate) fn child_case(test: &str) -> Option<String> {
     (of == test).then(|| case.to_owned())
 }
 
-/// Runs one case of the `#[test]` called `test` in a process of its own, which finds it with [`child_case`].
-#[track_caller]
-pub(crate) fn subprocess(test: &str, case: &str, variables: &[(&str, &str)]) -> Ended {
+/// What runs one case of the `#[test]` called `test` in a process of its own, which finds it with [`child_case`].
+pub(crate) fn child_command(test: &str, case: &str, variables: &[(&str, &str)]) -> Command {
     let exe = std::env::current_exe().expect("the path of the test");
     let mut command = Command::new(exe);
     command
@@ -294,6 +293,13 @@ pub(crate) fn subprocess(test: &str, case: &str, variables: &[(&str, &str)]) -> 
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    command
+}
+
+/// Runs one case of the `#[test]` called `test` in a process of its own, which finds it with [`child_case`].
+#[track_caller]
+pub(crate) fn subprocess(test: &str, case: &str, variables: &[(&str, &str)]) -> Ended {
+    let mut command = child_command(test, case, variables);
     let mut child = command.spawn().expect("a child");
     let stdout = read_all(child.stdout.take().expect("piped"));
     let stderr = read_all(child.stderr.take().expect("piped"));

@@ -10,6 +10,7 @@ pub(crate) fn json(line: &Line, detail: Option<&Detail>) -> String {
     head(&mut text, line);
     list(&mut text, "local", &line.local, |text, length| push(text, format_args!("{length}")));
     list(&mut text, "schedticks", &line.schedticks, |text, ticks| push(text, format_args!("{ticks}")));
+    push(&mut text, format_args!(r#","leftout":{}"#, line.leftout));
     if let Some(detail) = detail {
         head_detail(&mut text, line);
         list(&mut text, "p", &detail.ps, p_object);

@@ -14,7 +14,7 @@ use std::panic::Location;
 /// One look at the scheduler. The fields have Go's names and come in the order in which they are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Milliseconds since the first line.
+    /// Milliseconds since the runtime was built.
     pub(crate) ms: u64,
     /// How many Ps there are.
     pub(crate) gomaxprocs: usize,
@@ -32,12 +32,15 @@ pub(crate) struct Line {
     pub(crate) runqueue: usize,
     /// How many Gs are on the local queue of each P. Not in the detailed form, where each P says it.
     pub(crate) local: Vec<usize>,
-    /// How many Gs each P has picked. Not in the detailed form, where each P says it.
+    /// How many slices each P has begun: a G out of runnext goes on with the slice of who made it ready. Not in the detailed form, where each P says it.
     pub(crate) schedticks: Vec<u64>,
     /// How many Ms wait for the turn of a G that is locked to them. Only with detail.
     pub(crate) nmidlelocked: usize,
     /// Whether sysmon sleeps until there is something to watch. Only with detail.
     pub(crate) sysmonwait: bool,
+    /// How many lines before this one were left out, as the reader was too slow. Not in Go; text has a line
+    /// of its own for it.
+    pub(crate) leftout: u64,
 }
 
 /// Every P, M and G: what follows the header with detail.
@@ -58,9 +61,9 @@ pub(crate) struct PLine {
     pub(crate) id: usize,
     /// 0 if no M has it, 1 if one has.
     pub(crate) status: u8,
-    /// How many Gs it has picked.
+    /// How many slices it has begun.
     pub(crate) schedtick: u64,
-    /// How many system calls have ended on it or lost it.
+    /// How often it was handed off: taken from an M, or given up by one. In Go: system calls that have ended on it or lost it.
     pub(crate) syscalltick: u64,
     /// The M that has it.
     pub(crate) m: Option<u32>,

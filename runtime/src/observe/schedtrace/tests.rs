@@ -57,6 +57,7 @@ fn parse_head(text: &str) -> (Line, &str) {
         schedticks: Vec::new(),
         nmidlelocked: 0,
         sysmonwait: false,
+        leftout: 0,
     };
     (line, text)
 }
@@ -180,6 +181,7 @@ fn line() -> Line {
         schedticks: vec![68426, 26756],
         nmidlelocked: 10,
         sysmonwait: true,
+        leftout: 0,
     }
 }
 
@@ -383,7 +385,7 @@ fn every_field_is_in_its_place_with_detail() {
 fn json_has_the_fields_in_the_same_order() {
     let detail = detail();
     let head = r#"{"ms":200,"gomaxprocs":2,"idleprocs":1,"threads":4,"spinningthreads":5,"needspinning":1,"#.to_owned()
-        + r#""idlethreads":6,"runqueue":7,"local":[8,9],"schedticks":[68426,26756]"#;
+        + r#""idlethreads":6,"runqueue":7,"local":[8,9],"schedticks":[68426,26756],"leftout":0"#;
     assert_eq!(json(&line(), None), format!("{head}}}\n"));
     let objects = [
         r#""gcwaiting":false,"nmidlelocked":10,"stopwait":0,"sysmonwait":true,"#,
@@ -398,6 +400,19 @@ fn json_has_the_fields_in_the_same_order() {
     ];
     let objects = objects.concat().replace("PLACE", &place(&detail.gs[0]));
     assert_eq!(json(&line(), Some(&detail)), format!("{head},{objects}\n"));
+}
+
+#[test]
+fn lines_that_were_left_out_are_counted_in_the_next_one() {
+    let (one, many) = (Line { leftout: 1, ..line() }, Line { leftout: 12, ..line() });
+    let said = "pirn: schedtrace: 1 line was left out: the reader is too slow\n";
+    assert_eq!(go(&one), format!("{said}{}", go(&line())));
+    assert_eq!(compact(&one), format!("{said}{}", compact(&line())));
+    let said = "pirn: schedtrace: 12 lines were left out: the reader is too slow\n";
+    assert_eq!(go_detail(&many, &detail()), format!("{said}{}", go_detail(&line(), &detail())));
+    // What reads JSON reads nothing else.
+    assert_eq!(json(&many, Some(&detail())).lines().count(), 1);
+    assert_eq!(read(&json(&many, None))["leftout"], json!(12));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! As lines of text: byte for byte as Go does, and with detail, after what Go knows of a P, M or G, what it does not.
 
+use super::super::outbox::plural;
 use super::{Detail, GLine, Line, MLine, Or, PLine, push, room_for};
 
 /// Formats a line as Go 1.27 does: `... runqueue=0 [ 0 3 ] schedticks=[ 68426 26756 ]` and a line end.
@@ -57,7 +58,11 @@ pub(crate) fn go_detail(line: &Line, detail: &Detail) -> String {
 
 /// What all shapes begin with.
 fn head(text: &mut String, line: &Line) {
-    let Line { ms, gomaxprocs, idleprocs, threads, spinningthreads, idlethreads, runqueue, .. } = line;
+    let Line { ms, gomaxprocs, idleprocs, threads, spinningthreads, idlethreads, runqueue, leftout, .. } = line;
+    if *leftout > 0 {
+        let lines = plural(*leftout, "line was", "lines were");
+        push(text, format_args!("pirn: schedtrace: {lines} left out: the reader is too slow\n"));
+    }
     let needspinning = u8::from(line.needspinning);
     push(text, format_args!("SCHED {ms}ms: gomaxprocs={gomaxprocs} idleprocs={idleprocs} threads={threads}"));
     push(text, format_args!(" spinningthreads={spinningthreads} needspinning={needspinning}"));

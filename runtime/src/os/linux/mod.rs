@@ -6,6 +6,7 @@ mod signal;
 mod thread;
 mod tls;
 mod unwind;
+mod write;
 
 #[cfg(test)]
 pub(crate) use memory::set_guard_backend;
@@ -13,10 +14,11 @@ pub(crate) use memory::{
     Advice, Guard, Residency, Span, advise, close, discard, guard_backend, install_guards, max_map_count, open,
     page_bytes, release, reserve,
 };
-pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler, write_stderr};
+pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler};
 pub(crate) use thread::{
     ask_for_short_slices, heavy_fence, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns,
     thread_count, thread_cpu_ns, thread_id, thread_sleeps, thread_stretches,
 };
 pub(crate) use tls::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};
 pub(crate) use unwind::{Frame, answer_quits, count_quits, frames_of, quits, unwind};
+pub(crate) use write::{offer_stderr, offer_to, open_for_lines, write_stderr};

@@ -189,21 +189,6 @@ impl Drop for AltStack {
     }
 }
 
-/// Writes to standard error as it is, without buffers or locks. Signal-safe (I4). What cannot be written is
-/// dropped.
-pub(crate) fn write_stderr(mut text: &[u8]) {
-    while !text.is_empty() {
-        // SAFETY: the pointer and the length are those of `text`; write is signal-safe.
-        let written = unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
-        match usize::try_from(written) {
-            Ok(0) => return,
-            Ok(written) => text = text.get(written..).unwrap_or_default(),
-            Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return,
-        }
-    }
-}
-
 /// Ends the process with `SIGABRT`, whatever handlers there are. Signal-safe (I4).
 pub(crate) fn abort() -> ! {
     // A handler for SIGABRT would run on a stack that is used up, or never come back.

@@ -1,0 +1,184 @@
+//! Text on its way to a reader that may be slow or gone: whoever writes never waits.
+//!
+//! What begins to go out goes out whole: a rest that did not fit is kept, and comes before anything else, so a line stays a
+//! line. While there is a rest, lines of schedtrace are left out ([`Outbox::is_free`]), and reports are kept up to a limit.
+
+use crate::os::{offer_stderr, offer_to, open_for_lines};
+use crate::timers::NEVER;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// A report is kept if no more than this waits already.
+const WAITING_MAX_BYTES: usize = 1 << 20;
+
+/// More than any rest has.
+const NO_MORE: usize = usize::MAX;
+
+/// How soon a rest is tried again: after some of it has gone, and at most.
+const AGAIN_MIN_NS: u64 = 1_000_000;
+const AGAIN_MAX_NS: u64 = 100_000_000;
+
+/// Where text goes to.
+#[derive(Debug)]
+enum To {
+    Stderr,
+    /// A file; none is open if it is a FIFO without a reader.
+    File(PathBuf, Option<File>),
+}
+
+/// What became of a text.
+#[derive(Debug)]
+#[must_use]
+pub(super) enum Sent {
+    /// It has gone, or its rest follows.
+    Taken,
+    /// The reader is too slow: nothing of it has gone.
+    TooSlow,
+    /// Nobody reads the FIFO.
+    NoReader,
+    /// It can not be written.
+    Failed(io::Error),
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    to: To,
+    /// What has begun to go out or waits behind that, and how much of it has gone.
+    rest: Vec<u8>,
+    gone: usize,
+    /// So many reports were left out.
+    left_out: u64,
+    due_ns: u64,
+    again_ns: u64,
+}
+
+impl Outbox {
+    /// To standard error.
+    pub(crate) fn stderr() -> Outbox {
+        Outbox::new(To::Stderr)
+    }
+
+    /// To the end of a file, or to a FIFO, which may get its reader later.
+    ///
+    /// # Errors
+    /// If it can not be opened.
+    pub(super) fn file(path: &Path) -> io::Result<Outbox> {
+        let file = open_for_lines(path)?;
+        Ok(Outbox::new(To::File(path.to_owned(), file)))
+    }
+
+    fn new(to: To) -> Outbox {
+        Outbox { to, rest: Vec::new(), gone: 0, left_out: 0, due_ns: NEVER, again_ns: AGAIN_MIN_NS }
+    }
+
+    /// The file, if it is one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.to {
+            To::Stderr => None,
+            To::File(path, _) => Some(path),
+        }
+    }
+
+    /// Whether nothing waits, so that a line may be sent. Tries to get there.
+    pub(super) fn is_free(&mut self, now_ns: u64) -> bool {
+        self.flush(now_ns);
+        self.rest.is_empty()
+    }
+
+    /// Sends a line, if all before it has gone: whole, or not at all.
+    pub(super) fn send(&mut self, line: &str, now_ns: u64) -> Sent {
+        if !self.is_free(now_ns) {
+            return Sent::TooSlow;
+        }
+        match self.offer(line.as_bytes()) {
+            Ok(None) => Sent::NoReader,
+            Ok(Some(0)) => Sent::TooSlow,
+            Ok(Some(gone)) => {
+                self.keep(&line.as_bytes()[gone..], now_ns);
+                Sent::Taken
+            }
+            Err(error) => Sent::Failed(error),
+        }
+    }
+
+    /// Sends a report, or keeps it until what waits has gone; one more would be too much, and is left out and counted.
+    pub(crate) fn post(&mut self, report: &str, now_ns: u64) {
+        if !self.is_free(now_ns) && self.rest.len() - self.gone > WAITING_MAX_BYTES {
+            self.left_out += 1;
+            return;
+        }
+        if self.left_out > 0 {
+            let what = plural(self.left_out, "report was", "reports were");
+            self.keep(format!("pirn: {what} left out: the reader is too slow\n").as_bytes(), now_ns);
+            self.left_out = 0;
+        }
+        self.keep(report.as_bytes(), now_ns);
+        self.flush(now_ns);
+    }
+
+    /// Writes what waits, as far as it goes. Whether some of it has gone.
+    pub(crate) fn flush(&mut self, now_ns: u64) -> bool {
+        if self.rest.is_empty() {
+            return false;
+        }
+        let (rest, before) = (std::mem::take(&mut self.rest), self.gone);
+        match self.offer(&rest[self.gone..]) {
+            Ok(Some(0)) => self.again_ns = (self.again_ns * 2).min(AGAIN_MAX_NS),
+            Ok(Some(more)) => {
+                self.gone += more;
+                self.again_ns = AGAIN_MIN_NS;
+            }
+            // The line is to be whole when there is room again.
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                self.again_ns = AGAIN_MAX_NS;
+            }
+            // Nobody reads it to its end.
+            Ok(None) | Err(_) => self.gone = NO_MORE,
+        }
+        let has_gone = self.gone > before;
+        if self.gone >= rest.len() {
+            self.gone = 0;
+            self.due_ns = NEVER;
+        } else {
+            self.rest = rest;
+            self.due_ns = now_ns + self.again_ns;
+        }
+        has_gone
+    }
+
+    /// When to flush next.
+    pub(crate) fn due_ns(&self) -> u64 {
+        self.due_ns
+    }
+
+    fn keep(&mut self, text: &[u8], now_ns: u64) {
+        if text.is_empty() {
+            return;
+        }
+        self.rest.extend_from_slice(text);
+        self.again_ns = AGAIN_MIN_NS;
+        self.due_ns = now_ns + self.again_ns;
+    }
+
+    /// Writes what goes without waiting. None: nobody reads.
+    fn offer(&mut self, text: &[u8]) -> io::Result<Option<usize>> {
+        let To::File(path, file) = &mut self.to else { return offer_stderr(text).map(Some) };
+        if file.is_none() {
+            *file = open_for_lines(path)?;
+        }
+        let Some(open) = file else { return Ok(None) };
+        let offered = offer_to(open, text);
+        if offered.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+            // The next reader opens it anew.
+            *file = None;
+        }
+        offered.map(Some)
+    }
+}
+
+/// So many of what.
+pub(crate) fn plural(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
