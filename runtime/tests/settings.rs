@@ -373,6 +373,10 @@ fn a_system_without_threads() {
     for case in ["no more", "none"] {
         let ended = subprocess(TEST, case, &[]);
         ended.expect_success().expect_says("went on");
+        // Once for each runtime, and with what to do, though nobody listens to `tracing`.
+        let said = ended.stderr.matches("pirn: no thread for the runtime ").count();
+        let advised = ended.stderr.matches("Raise the limit on threads (ulimit -u, ").count();
+        assert!(said == advised && said <= 1 && (said == 1 || case == "none"), "{ended:#?}");
     }
 }
 
@@ -438,6 +442,8 @@ fn a_system_without_address_space() {
     for mib in [768, 2048] {
         let ended = subprocess(TEST, &format!("many {mib}"), &[]);
         ended.expect_success().expect_says("refused in time");
+        let said = ended.stderr.matches("pirn: no stack for a new goroutine of the runtime ").count();
+        assert_eq!(said, 1, "{ended:#?}");
     }
 }
 
