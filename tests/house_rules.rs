@@ -21,7 +21,7 @@ const UPWARD: &[(&str, &str, &str)] = &[
 const DOORS: &[(&str, &[&str])] = &[
     ("libc::", &["os/"]),
     // The observer leaves its frames out.
-    ("corosensei", &["coro.rs", "stack/slot.rs", "observe/trace.rs"]),
+    ("corosensei", &["coro.rs", "stack/slot.rs", "observe/whose.rs"]),
     // The backtrace of a panic is std's, as its message is made like std's.
     ("backtrace::", &["os/", "observe/trace.rs", "boot/panics.rs"]),
     // The self-test of a G's own thread-locals needs some to look at.

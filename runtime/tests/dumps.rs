@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::{builder, child_case, eventually, runtime, scale, shares_thread_locals, subprocess, wait_until_waiting};
+use common::{
+    builder, child_case, command_of, eventually, runtime, scale, shares_thread_locals, subprocess, wait_until_waiting,
+};
 use pirn_runtime::{GoBuilder, State, Unparker, blocking, go, lock_os_thread, park, scope, sleep, yield_now};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -45,7 +48,7 @@ fn a_dump_shows_every_g_with_its_stack() {
     let blocker = rt.handle().try_go_with(blocker, move || {
         blocking(|| {
             while !stop.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(100));
+                block_deep(1);
             }
         });
     });
@@ -73,14 +76,94 @@ fn a_dump_shows_every_g_with_its_stack() {
     assert!(about(&dump, "hog").contains("[running, \"hog\", on M"), "{dump}");
     let blocked = about(&dump, "blocker");
     assert!(blocked.contains("[syscall, \"blocker\", on M") && blocked.contains("without a P since "), "{blocked}");
+    // Its thread was asked.
+    assert!(blocked.matches("block_deep").count() >= 2 && blocked.contains(file!()), "{blocked}");
     assert!(about(&dump, "locked").contains("[park, locked to thread, \"locked\""), "{dump}");
-    // Who asks is shown where it asks.
-    assert!(about(&dump, "main").contains(&format!("{}:{asked}", file!())), "{dump}");
+    // Who asks is shown where it asks, and not what it takes to answer.
+    let asker: Vec<&str> = about(&dump, "main").lines().collect();
+    assert!(asker[2].ends_with(&format!("{}:{asked}", file!())), "{asker:#?}");
     // They have noticed nothing.
     over.store(true, Ordering::Relaxed);
     hog.join().expect("no panic");
     blocker.join().expect("no panic");
     assert!(!idle.is_finished() && !sleeper.is_finished() && !locked.is_finished());
+}
+
+#[inline(never)]
+fn block_deep(depth: u32) {
+    if depth == 0 {
+        std::thread::sleep(Duration::from_millis(100));
+    } else {
+        block_deep(depth - 1);
+    }
+    // No tail call.
+    std::hint::black_box(depth);
+}
+
+/// A dump said of a P that a G has lost that it went to the M that lost it.
+#[test]
+fn a_p_that_was_lost_is_where_it_is_said_to_be() {
+    let rt = runtime(1);
+    let over = Arc::new(AtomicBool::new(false));
+    let stop = over.clone();
+    let blocker = rt.handle().try_go_with(GoBuilder::new().name("blocker"), move || {
+        blocking(|| {
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(MOMENT);
+            }
+        });
+    });
+    eventually("it has lost its P", || about(&rt.dump(), "blocker").contains(": P0 is idle]"));
+    let dump = rt.handle().try_go_with(GoBuilder::new().name("asker"), {
+        let handle = rt.handle();
+        move || handle.dump()
+    });
+    let dump = dump.expect("it starts").join().expect("no panic");
+    let asker = about(&dump, "asker");
+    let (_, on) = asker.split_once("[running, \"asker\", on ").expect(asker);
+    let (m, _) = on.split_once(" with P0").expect(asker);
+    assert!(about(&dump, "blocker").contains(&format!(": P0 went to {m}]")), "{dump}");
+    over.store(true, Ordering::Relaxed);
+    blocker.expect("it starts").join().expect("no panic");
+}
+
+/// Without debug information there are no files, and pirn's own functions are told by their names.
+#[test]
+fn a_dump_without_debug_information_has_the_users_functions() {
+    const TEST: &str = "a_dump_without_debug_information_has_the_users_functions";
+    if child_case(TEST).is_some() {
+        let rt = runtime(2);
+        let parked = rt.handle().try_go_with(GoBuilder::new().name("parked"), || wait_deep(3)).expect("it starts");
+        let blocked = GoBuilder::new().name("blocked");
+        let blocked = rt.handle().try_go_with(blocked, || (0..5).for_each(|_| block_deep(1))).expect("it starts");
+        wait_until_waiting(&rt.handle(), parked.id());
+        eventually("one blocks", || about(&rt.dump(), "blocked").contains("block_deep"));
+        eprintln!("{}", rt.run(|| rt.dump()));
+        blocked.join().expect("no panic");
+        return;
+    }
+    let bare = std::env::temp_dir().join(format!("pirn-bare-{}", std::process::id()));
+    let exe = std::env::current_exe().expect("the path of the test");
+    let stripped = Command::new("strip").arg("--strip-debug").arg("-o").arg(&bare).arg(exe).status();
+    assert!(stripped.expect("binutils, which Rust links with").success());
+    let output = command_of(&bare, TEST, "", &[]).output();
+    std::fs::remove_file(&bare).expect("it is there");
+    let output = output.expect("a child");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let functions = |name: &str| -> Vec<String> {
+        let lines = about(&said, name).lines().skip(1).map(str::to_owned);
+        lines.take_while(|line| !line.starts_with("created by")).collect()
+    };
+    let parked = functions("parked");
+    assert_eq!(parked[0], "pirn_runtime::park::park(...)", "{parked:#?}");
+    assert!(parked[1..5].iter().all(|line| line == "dumps::wait_deep(...)"), "{parked:#?}");
+    // How it begins is pirn's and the standard library's.
+    let is_mine = |line: &String| line.starts_with("dumps::");
+    assert!(parked.last().is_some_and(is_mine), "{parked:#?}");
+    let asker = functions("main");
+    assert!(asker.first().is_some_and(is_mine) && asker.last().is_some_and(is_mine), "{asker:#?}");
+    assert!(functions("blocked").last().is_some_and(is_mine), "{said}");
 }
 
 /// Two Gs that wake each other in turns, and wait for nothing else.

@@ -68,6 +68,14 @@ fn say(what: &str) {
     stdout.flush().expect("the parent listens");
 }
 
+/// Which case of the test this process is a child for; one that hangs is ended by the kernel.
+fn case_of(test: &str) -> Option<String> {
+    let case = child_case(test)?;
+    // SAFETY: it has no preconditions.
+    unsafe { libc::alarm(60) };
+    Some(case)
+}
+
 /// In a child: waits for [`Running::go_on`].
 fn wait_for_parent() {
     std::io::stdin().read_exact(&mut [0]).expect("the parent writes a byte");
@@ -118,7 +126,7 @@ fn stopped_terminal() -> (OwnedFd, OwnedFd) {
 #[test]
 fn nobody_waits_for_a_reader_that_does_not_read() {
     const TEST: &str = "nobody_waits_for_a_reader_that_does_not_read";
-    if child_case(TEST).is_some() {
+    if case_of(TEST).is_some() {
         let rt = builder().procs(2).build().expect("a runtime");
         // Of so many Gs a dump is longer than any of the buffers.
         let waiting: Vec<_> = (0..100).map(|_| rt.go(park)).collect();
@@ -183,7 +191,7 @@ fn read_lines(from: &mut impl BufRead, mut enough: impl FnMut(u64, u64) -> bool)
 #[test]
 fn a_slow_reader_gets_whole_lines_and_a_count() {
     const TEST: &str = "a_slow_reader_gets_whole_lines_and_a_count";
-    if child_case(TEST).is_some() {
+    if case_of(TEST).is_some() {
         let rt = builder().procs(2).build().expect("a runtime");
         rt.run(|| sleep(MOMENT * 10));
         say("full");
@@ -203,7 +211,7 @@ fn a_slow_reader_gets_whole_lines_and_a_count() {
 fn a_long_dump_waits_for_its_reader() {
     const TEST: &str = "a_long_dump_waits_for_its_reader";
     const GS: usize = 500;
-    if child_case(TEST).is_some() {
+    if case_of(TEST).is_some() {
         let rt = builder().procs(2).name("talks").build().expect("a runtime");
         let gs: Vec<_> = (0..GS).map(|_| rt.go(park)).collect();
         eventually("all wait", || rt.goroutines().iter().all(|g| g.waiting_for.is_some()));
@@ -241,7 +249,7 @@ fn a_long_dump_waits_for_its_reader() {
 #[test]
 fn a_fifo_may_have_its_readers_later() {
     const TEST: &str = "a_fifo_may_have_its_readers_later";
-    if let Some(case) = child_case(TEST) {
+    if let Some(case) = case_of(TEST) {
         let rt = builder().procs(2).build().expect("a runtime");
         rt.run(|| sleep(MOMENT));
         say("runs");

@@ -6,8 +6,8 @@
 
 use super::env::{Backtraces, backtraces};
 use crate::g::G;
-use crate::probe::last_words;
 use crate::park::current_g;
+use crate::probe::last_words;
 use std::backtrace::Backtrace;
 use std::panic::{PanicHookInfo, set_hook, take_hook};
 use std::sync::atomic::{AtomicBool, Ordering};

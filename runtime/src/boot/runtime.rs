@@ -105,7 +105,9 @@ impl Runtime {
     /// Every G that has been started and has not ended, with what it does and its stack, in the shape of Go's tracebacks.
     ///
     /// Of a G that waits the whole stack is shown, of one that runs the M and the P, and for how long it has run as far as
-    /// that is known; of who calls this, both. Each G that waits is held for some microseconds while its stack is walked.
+    /// that is known; of who calls this, and of one that blocks its thread, both. Each G that waits is held for some
+    /// microseconds while its stack is walked. A thread that is blocked is asked by a SIGURG, so a system call in it may fail
+    /// with EINTR.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {

@@ -1,7 +1,7 @@
 //! What every G does, with its stack: for people, in the shape of Go's tracebacks.
 
-use super::goroutines::{Seen, look};
-use super::trace::Traces;
+use super::goroutines::{Seen, lasting, look};
+use super::trace::{Begin, Traces};
 use crate::m::M;
 use crate::os::{now_ns, thread_sleeps};
 use crate::park::current_g;
@@ -11,51 +11,116 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Every G of a runtime that has not ended, with its stack if it is parked or calls this itself.
+/// Every G of a runtime that has not ended, with its stack if it is parked, blocks its thread or calls this itself. All times
+/// are of one moment.
 pub(crate) fn dump(shared: &Shared) -> String {
-    let mut traces = Traces::new();
-    let ms: Vec<Arc<M>> = shared.lock().ms.iter().map(|(m, _)| m.clone()).collect();
-    let mut text = String::new();
-    for seen in look(shared).iter().filter(|seen| !seen.g.join.has_result()) {
-        describe(shared, seen, &ms, &mut traces, &mut text);
+    let now_ns = shared.refresh_clock();
+    let mut dump = Dump {
+        shared,
+        now_ns,
+        ms: shared.lock().ms.iter().map(|(m, _)| m.clone()).collect(),
+        traces: Traces::new(),
+        asks_until_ns: now_ns + ASKING_NS,
+        text: String::new(),
+    };
+    for seen in look(shared, now_ns).iter().filter(|seen| !seen.g.join.has_result()) {
+        dump.describe(seen);
     }
-    text
+    dump.text
 }
 
 /// The G `g`, which blocks the thread of `m`: who it is, and where.
 pub(crate) fn describe_blocked(shared: &Shared, m: &M, g: u64, since_ns: u64) -> Option<String> {
-    let seen = look(shared).into_iter().find(|seen| seen.public.id.as_u64() == g)?;
-    let blocked_for = Duration::from_millis(now_ns().saturating_sub(since_ns) / 1_000_000);
-    let mut text = seen.public.head("syscall", &format!(", on M{} for {blocked_for:?}", m.id));
+    let now_ns = shared.refresh_clock();
+    let seen = look(shared, now_ns).into_iter().find(|seen| seen.public.id.as_u64() == g)?;
+    let blocked_for = lasting(Duration::from_nanos(now_ns.saturating_sub(since_ns)));
+    let mut text = seen.public.head("syscall", &format!(", on M{} for {blocked_for}", m.id));
     text.push_str(":\n");
     match Traces::of_thread(m.tid(), seen.g) {
-        Some(frames) => Traces::new().write(&frames, &mut text),
-        None => text.push_str("(no stack: the thread does not answer)\n"),
+        Some(frames) => Traces::new().write(&frames, Begin::AtTheCall, &mut text),
+        None => text.push_str(NO_ANSWER),
     }
     write_origin(&seen, &mut text);
     Some(text)
 }
 
-fn describe(shared: &Shared, seen: &Seen, ms: &[Arc<M>], traces: &mut Traces, text: &mut String) {
-    let Seen { g, public, status } = seen;
-    let is_caller = current_g().is_some_and(|me| std::ptr::eq(me, *g));
-    let (what, extra, frames) = match status {
-        Status::Waiting => ("", String::new(), traces.of_parked(shared, g, public.id.as_u64())),
-        Status::Running => {
-            let m = ms.iter().find(|m| m.g().is_some_and(|of| std::ptr::eq(of, *g)));
-            let (what, extra) = m.map_or(("running", String::new()), |m| where_it_runs(shared, m));
-            (what, extra, if is_caller { Traces::of_caller(g) } else { None })
-        }
-        _ => ("", String::new(), None),
-    };
-    text.push_str(&public.head(what, &extra));
-    text.push_str(":\n");
-    if let Some(frames) = frames {
-        traces.write(&frames, text);
-    }
-    write_origin(seen, text);
-    text.push('\n');
+/// For how long threads are asked where they are, all in all: each may take 20 ms not to answer.
+const ASKING_NS: u64 = 500_000_000;
+
+const NO_ANSWER: &str = "(no stack: the thread does not answer)\n";
+const NO_TIME: &str = "(no stack: it takes too long to ask so many threads)\n";
+
+/// A dump that is being made.
+struct Dump<'a> {
+    shared: &'a Shared,
+    now_ns: u64,
+    ms: Vec<Arc<M>>,
+    traces: Traces,
+    asks_until_ns: u64,
+    text: String,
 }
+
+impl Dump<'_> {
+    fn describe(&mut self, seen: &Seen) {
+        let Seen { g, public, status } = seen;
+        let m = match status {
+            Status::Running => self.ms.iter().find(|m| m.g().is_some_and(|of| std::ptr::eq(of, *g))).cloned(),
+            _ => None,
+        };
+        let (what, extra) = m.as_ref().map_or(("", String::new()), |m| self.where_it_runs(m));
+        self.text.push_str(&public.head(what, &extra));
+        self.text.push_str(":\n");
+        self.write_stack(seen, m.as_ref().filter(|_| what == IN_KERNEL));
+        write_origin(seen, &mut self.text);
+        self.text.push('\n');
+    }
+
+    /// The stack of a G that is parked, that calls, or that blocks the thread of `blocks`.
+    fn write_stack(&mut self, seen: &Seen, blocks: Option<&Arc<M>>) {
+        let g = seen.g;
+        let (frames, begin) = if seen.status == Status::Waiting {
+            (self.traces.of_parked(self.shared, g, seen.public.id.as_u64()), Begin::AtTheCall)
+        } else if current_g().is_some_and(|me| std::ptr::eq(me, g)) {
+            (Traces::of_caller(g), Begin::AtTheCaller)
+        } else if let Some(m) = blocks {
+            let may_ask = now_ns() < self.asks_until_ns;
+            let frames = if may_ask { Traces::of_thread(m.tid(), g) } else { None };
+            if frames.is_none() {
+                self.text.push_str(if may_ask { NO_ANSWER } else { NO_TIME });
+            }
+            (frames, Begin::AtTheCall)
+        } else {
+            return;
+        };
+        if let Some(frames) = frames {
+            self.traces.write(&frames, begin, &mut self.text);
+        }
+    }
+
+    /// On which M a G runs, since when, and where the M's P is. Go calls one that is in the kernel "syscall".
+    fn where_it_runs(&self, m: &M) -> (&'static str, String) {
+        let ago = |since_ns: u64| lasting(Duration::from_nanos(self.now_ns.saturating_sub(since_ns)));
+        let mut extra = format!(", on M{}", m.id);
+        let asleep = thread_sleeps(m.tid()) == Some(true) && !m.section.is_inside();
+        // Writing to a string can not fail.
+        let _ = match (m.p_hint(), m.lost()) {
+            (Some(p), _) => {
+                let since = p.same_pick_since_ns().map_or_else(String::new, |ns| format!(" for {}", ago(ns)));
+                write!(extra, " with P{}{since}", p.id)
+            }
+            (None, Some((p, ns))) => {
+                let holder = self.ms.iter().find(|m| m.p_hint().is_some_and(|held| held.id == p as usize));
+                let now = holder.map_or_else(|| "is idle".to_owned(), |m| format!("went to M{}", m.id));
+                write!(extra, " without a P since {}: P{p} {now}", ago(ns))
+            }
+            (None, None) => write!(extra, " without a P"),
+        };
+        (if asleep { IN_KERNEL } else { "running" }, extra)
+    }
+}
+
+/// Go's word for a G whose thread is in the kernel.
+const IN_KERNEL: &str = "syscall";
 
 fn write_origin(seen: &Seen, text: &mut String) {
     let public = &seen.public;
@@ -64,25 +129,4 @@ fn write_origin(seen: &Seen, text: &mut String) {
         // Writing to a string can not fail.
         let _ = writeln!(text, "created by go {by}\n\t{}:{}", place.file(), place.line());
     }
-}
-
-/// On which M a G runs, since when, and where the M's P is. Go calls one that is in the kernel "syscall".
-fn where_it_runs(shared: &Shared, m: &M) -> (&'static str, String) {
-    let now_ns = now_ns();
-    let ago = |since_ns: u64| Duration::from_millis(now_ns.saturating_sub(since_ns) / 1_000_000);
-    let mut extra = format!(", on M{}", m.id);
-    let asleep = thread_sleeps(m.tid()) == Some(true) && !m.section.is_inside();
-    // Writing to a string can not fail.
-    let _ = match (m.p_hint(), m.lost()) {
-        (Some(p), _) => {
-            let since = p.same_pick_since_ns().map_or_else(String::new, |ns| format!(" for {:?}", ago(ns)));
-            write!(extra, " with P{}{since}", p.id)
-        }
-        (None, Some((p, ns))) => {
-            let holder = shared.ps[p as usize].holder();
-            write!(extra, " without a P since {:?}: P{p} went to M{holder}", ago(ns))
-        }
-        (None, None) => write!(extra, " without a P"),
-    };
-    (if asleep { "syscall" } else { "running" }, extra)
 }

@@ -91,11 +91,19 @@ impl Goroutine {
             item(format_args!("on {what}"));
         }
         if self.waiting_for.is_some() {
-            item(format_args!("for {:?}", Duration::from_millis(waits.as_millis() as u64)));
+            item(format_args!("for {}", lasting(waits)));
         }
         head.push_str(extra);
         head.push(']');
         head
+    }
+}
+
+/// A time in whole milliseconds, which is what is known of it.
+pub(super) fn lasting(time: Duration) -> String {
+    match time.as_millis() {
+        0 => "<1ms".to_owned(),
+        ms => format!("{:?}", Duration::from_millis(ms as u64)),
     }
 }
 
@@ -119,12 +127,12 @@ pub(super) struct Seen {
 
 /// All Gs of a runtime, by number.
 pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
-    look(shared).into_iter().map(|seen| seen.public).collect()
+    look(shared, shared.refresh_clock()).into_iter().map(|seen| seen.public).collect()
 }
 
-/// All Gs of a runtime, by number, with their records.
-pub(super) fn look(shared: &Shared) -> Vec<Seen> {
-    let now_ms = (shared.refresh_clock().saturating_sub(shared.began_ns) / 1_000_000) as u32;
+/// All Gs of a runtime, by number, with their records, as at `now_ns`.
+pub(super) fn look(shared: &Shared, now_ns: u64) -> Vec<Seen> {
+    let now_ms = (now_ns.saturating_sub(shared.began_ns) / 1_000_000) as u32;
     let locked: Vec<u64> = shared.lock().ms.iter().map(|(m, _)| m.locked_to.load(Ordering::Relaxed)).collect();
     let mut all = Vec::new();
     for_each(|g| {

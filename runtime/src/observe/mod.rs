@@ -1,8 +1,8 @@
 //! # What lives here
 //! Readers: they look at everything and change nothing. The list of Gs (`goroutines`), schedtrace (`schedtrace` makes text
 //! of numbers, `snapshot` takes the numbers, `printer` prints the text), the way to a reader that may be slow (`outbox`),
-//! dumps with stacks (`dump`, `trace`), plain numbers (`metrics`), and for who listens to events how much a stack has
-//! grown (`growth`), and who calls (`current`).
+//! dumps with stacks (`dump`, `trace`, `whose`), plain numbers (`metrics`), and for who listens to events how much a stack
+//! has grown (`growth`), and who calls (`current`).
 //!
 //! # Invariants
 //! 1. Nobody waits for an observer: the numbers are read one after the other, without stopping anybody, so they may be
@@ -19,6 +19,7 @@ mod printer;
 mod schedtrace;
 mod snapshot;
 mod trace;
+mod whose;
 
 pub use current::{Current, current};
 pub(crate) use dump::{describe_blocked, dump};

@@ -45,7 +45,7 @@ pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<
     if !detail {
         return (line, None);
     }
-    let detail = look_closer(shared, all, &sleeping);
+    let detail = look_closer(shared, now_ns, all, &sleeping);
     line.idleprocs = detail.ps.iter().filter(|p| p.m.is_none()).count();
     line.spinningthreads = detail.ms.iter().filter(|m| m.spinning).count();
     line.local = detail.ps.iter().map(|p| p.runqsize).collect();
@@ -53,12 +53,12 @@ pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<
     (line, Some(detail))
 }
 
-fn look_closer(shared: &Shared, mut all: Vec<Arc<M>>, sleeping: &[Arc<M>]) -> Detail {
+fn look_closer(shared: &Shared, now_ns: u64, mut all: Vec<Arc<M>>, sleeping: &[Arc<M>]) -> Detail {
     // Go lists the youngest first.
     all.sort_unstable_by_key(|m| std::cmp::Reverse(m.id));
     let mut holders: Vec<Option<u32>> = vec![None; shared.ps.len()];
     let mut ms: Vec<MLine> = all.iter().map(|m| m_line(m, &mut holders, sleeping)).collect();
-    let mut gs: Vec<GLine> = look(shared).iter().map(|seen| g_line(seen, &all)).collect();
+    let mut gs: Vec<GLine> = look(shared, now_ns).iter().map(|seen| g_line(seen, &all)).collect();
     for m in &all {
         settle(&mut gs, m);
     }

@@ -5,6 +5,7 @@
 //! of whoever asks, walks up its own frames, and suspends again (`coro.rs`); then the park word is committed again, as an
 //! M does it. An unpark that comes meanwhile leaves a token, and the G is made ready. To the G nothing has happened.
 
+use super::whose::Whose;
 use crate::coro::Tracer;
 use crate::g::{G, Runnable, Unparked};
 use crate::locals::{Locals, with_block};
@@ -12,7 +13,6 @@ use crate::os::{Frame, frames_of, unwind};
 use crate::sched::Shared;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// So many frames at most; the outermost are left out.
@@ -24,14 +24,20 @@ pub(super) struct Traces {
     names: HashMap<usize, Vec<Symbol>>,
 }
 
+/// Where a trace begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// At the function of pirn's that was called.
+    AtTheCall,
+    /// At who called it.
+    AtTheCaller,
+}
+
 /// A function, or one that was inlined.
 struct Symbol {
     /// Its two lines.
     text: String,
-    /// It is one of pirn's own, or of the stack switch.
-    is_ours: bool,
-    /// That, or the standard library's, or nobody knows whose.
-    is_around: bool,
+    whose: Whose,
 }
 
 impl Traces {
@@ -94,13 +100,13 @@ impl Traces {
     }
 
     /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, but for the
-    /// one that was called.
-    pub(super) fn write(&mut self, frames: &[Frame], text: &mut String) {
+    /// one that was called, if it is to begin there.
+    pub(super) fn write(&mut self, frames: &[Frame], begin: Begin, text: &mut String) {
         for frame in frames {
             self.names.entry(frame.ip).or_insert_with(|| look_up(frame.ip));
         }
         let symbols: Vec<&Symbol> = frames.iter().flat_map(|frame| &self.names[&frame.ip]).collect();
-        own_part(&symbols).iter().for_each(|symbol| text.push_str(&symbol.text));
+        own_part(&symbols, begin).iter().for_each(|symbol| text.push_str(&symbol.text));
     }
 }
 
@@ -112,11 +118,9 @@ fn look_up(ip: usize) -> Vec<Symbol> {
         let name = symbol.name().map_or_else(|| format!("{ip:#x}"), |name| format!("{name:#}"));
         let line = symbol.lineno().unwrap_or(0);
         symbols.push(match symbol.filename() {
-            None => Symbol { text: format!("{name}(...)\n"), is_ours: false, is_around: true },
+            None => Symbol { whose: Whose::by_name(&name), text: format!("{name}(...)\n") },
             Some(file) => {
-                let is_ours = is_ours(file);
-                let text = format!("{name}(...)\n\t{}:{line}\n", file.display());
-                Symbol { text, is_ours, is_around: is_ours || is_std(file) }
+                Symbol { whose: Whose::by_file(file), text: format!("{name}(...)\n\t{}:{line}\n", file.display()) }
             }
         });
     });
@@ -138,25 +142,13 @@ fn within((low, high): (usize, usize), frames: &[Frame]) -> Vec<Frame> {
 
 /// Without what is around the user's own functions: inside, how pirn waits, but for the function that was called; outside,
 /// how a G begins.
-fn own_part<'a, 's>(symbols: &'a [&'s Symbol]) -> &'a [&'s Symbol] {
-    let begin = symbols.iter().take_while(|symbol| symbol.is_around).count();
-    let end = symbols.iter().rposition(|symbol| !symbol.is_around).map_or(symbols.len(), |last| last + 1);
+fn own_part<'a, 's>(symbols: &'a [&'s Symbol], begin: Begin) -> &'a [&'s Symbol] {
+    let around = symbols.iter().take_while(|symbol| symbol.whose != Whose::User).count();
+    let end = symbols.iter().rposition(|symbol| symbol.whose == Whose::User).map_or(symbols.len(), |last| last + 1);
     // The last of ours among the innermost: the one that was called. In a lock of std, or a system call, it is all of it.
-    let called = symbols[..begin].iter().rposition(|symbol| symbol.is_ours);
+    let called = symbols[..around].iter().rposition(|symbol| symbol.whose == Whose::Ours).map(|called| match begin {
+        Begin::AtTheCall => called,
+        Begin::AtTheCaller => called + 1,
+    });
     &symbols[called.unwrap_or(0).min(end)..end]
-}
-
-/// Whether a file is one of pirn's crates, or of the stack switch.
-fn is_ours(file: &Path) -> bool {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let beside = here.parent().unwrap_or(here);
-    let is_crate = |name: &str| name.starts_with("pirn-") || name.starts_with("corosensei-");
-    let in_src = file.iter().any(|part| part == "src");
-    ["runtime", "channels"].iter().any(|krate| file.starts_with(beside.join(krate).join("src")))
-        || in_src && file.iter().any(|part| part.to_str().is_some_and(is_crate))
-}
-
-/// Whether a file is one of the standard library.
-fn is_std(file: &Path) -> bool {
-    file.starts_with("/rustc") || file.to_string_lossy().contains("/library/")
 }

@@ -5,6 +5,7 @@ use pirn_runtime::{Builder, Gid, Goroutine, Handle, JoinHandle, Runtime, Unparke
 use std::collections::HashSet;
 use std::io::Read;
 use std::ops::Deref;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
@@ -280,7 +281,11 @@ pub(crate) fn child_case(test: &str) -> Option<String> {
 
 /// What runs one case of the `#[test]` called `test` in a process of its own, which finds it with [`child_case`].
 pub(crate) fn child_command(test: &str, case: &str, variables: &[(&str, &str)]) -> Command {
-    let exe = std::env::current_exe().expect("the path of the test");
+    command_of(&std::env::current_exe().expect("the path of the test"), test, case, variables)
+}
+
+/// The same, in a program that is a copy of this one.
+pub(crate) fn command_of(exe: &Path, test: &str, case: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(exe);
     command
         .args([test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"])
