@@ -2,6 +2,7 @@
 
 use crate::g::{Dropped, G, Gid};
 use crate::go::drop_result;
+use crate::os::thread_id;
 use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g};
 use crate::probe::WaitReason;
@@ -123,10 +124,27 @@ impl<T> Drop for Handle<T> {
 /// An OS thread that waits for the end of a G: known to who looks for deadlocks.
 struct Waiting(u64);
 
-/// The Gs that OS threads wait for, by record and number.
-static WAITING: Mutex<Vec<(&'static G, u64)>> = Mutex::new(Vec::new());
+/// A thread in a `join` or a `run`.
+#[derive(Clone, Copy)]
+pub(crate) struct WaitingThread {
+    /// The G that it waits for, by record and number.
+    record: &'static G,
+    pub(crate) g: u64,
+    /// The kernel's number of the thread.
+    pub(crate) tid: i32,
+}
 
-fn waiting() -> MutexGuard<'static, Vec<(&'static G, u64)>> {
+impl WaitingThread {
+    /// Whether it goes on only if its G ends.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.record.id() == self.g && !self.record.join.has_result()
+    }
+}
+
+/// The OS threads that wait for Gs.
+static WAITING: Mutex<Vec<WaitingThread>> = Mutex::new(Vec::new());
+
+fn waiting() -> MutexGuard<'static, Vec<WaitingThread>> {
     // Nothing panics under it but an allocation that fails, before anything was changed.
     WAITING.lock().unwrap_or_else(|e| e.into_inner())
 }
@@ -137,7 +155,7 @@ impl Waiting {
         if current_g().is_some() {
             return None;
         }
-        waiting().push((g, g.id()));
+        waiting().push(WaitingThread { record: g, g: g.id(), tid: thread_id() });
         Some(Waiting(g.id()))
     }
 }
@@ -146,19 +164,15 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let mut all = waiting();
         // A G has one handle, so nobody else waits for it.
-        if let Some(at) = all.iter().position(|(_, id)| *id == self.0) {
+        if let Some(at) = all.iter().position(|waiting| waiting.g == self.0) {
             all.swap_remove(at);
         }
     }
 }
 
-/// How many OS threads wait for Gs of that runtime. None if one of them has been told, and goes on.
-pub(crate) fn threads_waiting_in(shared: *const Shared) -> Option<usize> {
-    let all = waiting();
-    let mine = all.iter().filter(|(g, _)| std::ptr::eq(g.shared_ptr(), shared));
-    mine.map(|(g, id)| (g.id() == *id && !g.join.has_result()).then_some(()))
-        .collect::<Option<Vec<()>>>()
-        .map(|all| all.len())
+/// The OS threads that wait for Gs of that runtime.
+pub(crate) fn threads_waiting_in(shared: *const Shared) -> Vec<WaitingThread> {
+    waiting().iter().filter(|waiting| std::ptr::eq(waiting.record.shared_ptr(), shared)).copied().collect()
 }
 
 /// The handle needs the record no more.

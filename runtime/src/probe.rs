@@ -101,7 +101,8 @@ impl Status {
     }
 }
 
-/// What happens when all Gs of a runtime wait, and nothing can ever wake one.
+/// What happens when all Gs of a runtime wait, and nothing can ever wake one. When that is certain, and what silences it:
+/// [`Builder::deadlock_report`](crate::Builder::deadlock_report).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeadlockReport {
     /// Nothing.

@@ -2,84 +2,16 @@
 
 mod common;
 
-use common::{builder, child_case, child_command, eventually};
+use common::talk::{Running, case_of, say, wait_for_parent};
+use common::{builder, child_command, eventually};
 use pirn_runtime::{blocking, go, park, sleep};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const MOMENT: Duration = Duration::from_millis(20);
-
-/// A child that is killed if it does not end by itself.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> Running {
-        Running(command.stdin(Stdio::piped()).spawn().expect("a child"))
-    }
-
-    /// Waits until the child has printed this line to its standard output.
-    #[track_caller]
-    fn wait_for(&mut self, said: &str) {
-        let stdout = self.0.stdout.as_mut().expect("piped");
-        let mut line = Vec::new();
-        // Byte for byte: nothing of the next line is taken. The test runner's own words may stand before it.
-        while !line.ends_with(format!("{said}\n").as_bytes()) {
-            let mut byte = [0];
-            stdout.read_exact(&mut byte).unwrap_or_else(|_| panic!("the child ended before it said {said}"));
-            line.extend(byte);
-        }
-    }
-
-    /// Lets the child go on from [`wait_for_parent`].
-    fn go_on(&mut self) {
-        self.0.stdin.as_mut().expect("piped").write_all(b".").expect("the child reads it");
-    }
-
-    #[track_caller]
-    fn expect_success(mut self) {
-        let began = Instant::now();
-        let status = loop {
-            if let Some(status) = self.0.try_wait().expect("the child's status") {
-                break status;
-            }
-            assert!(began.elapsed() < Duration::from_secs(60), "the child hangs");
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        assert!(status.success(), "{status}");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended, or the test has failed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// In a child: says something to the parent, past the capture of the test runner.
-fn say(what: &str) {
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "{what}").expect("the parent listens");
-    stdout.flush().expect("the parent listens");
-}
-
-/// Which case of the test this process is a child for; one that hangs is ended by the kernel.
-fn case_of(test: &str) -> Option<String> {
-    let case = child_case(test)?;
-    // SAFETY: it has no preconditions.
-    unsafe { libc::alarm(60) };
-    Some(case)
-}
-
-/// In a child: waits for [`Running::go_on`].
-fn wait_for_parent() {
-    std::io::stdin().read_exact(&mut [0]).expect("the parent writes a byte");
-}
 
 /// A pipe that is full after some twenty lines: what is read, what is written.
 fn small_pipe() -> (File, OwnedFd) {
@@ -265,7 +197,7 @@ fn a_fifo_may_have_its_readers_later() {
     let debug = format!("schedtrace=1,schedout={}", path.display());
     let variables = [("PIRN_DEBUG", debug.as_str())];
     let mut child = Running::start(&mut child_command(TEST, "none", &variables));
-    let mut stderr = child.0.stderr.take().expect("piped");
+    let mut stderr = child.stderr();
     child.wait_for("runs");
     child.expect_success();
     let mut said = String::new();

@@ -11,11 +11,13 @@ use crate::os::count_quits;
 use crate::probe::{DeadlockReport, complain};
 use crate::sched::{Setup, Shared};
 use crate::sysmon::{self, Trace};
+use crate::timers::NEVER;
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 /// Builds a [`Runtime`].
 ///
@@ -41,6 +43,7 @@ pub struct Builder {
     on_stop: Option<Arc<dyn Fn() + Send + Sync>>,
     debug: Option<String>,
     deadlock: DeadlockReport,
+    stall: Option<Duration>,
     shared_thread_locals: bool,
     retakes_eagerly: bool,
 }
@@ -107,11 +110,46 @@ impl Builder {
 
     /// What happens when every G waits and nothing can wake one: [`DeadlockReport::Abort`] by default, as in Go.
     ///
-    /// That is known for certain, or nothing is said: as long as a timer runs, a [`Handle`](crate::Handle) lives, or
-    /// the process has a thread that belongs neither to this runtime nor waits for one of its Gs in
-    /// [`Runtime::run`](crate::Runtime::run) or [`JoinHandle::join`](crate::JoinHandle::join), it is silent.
+    /// That is known for certain, or nothing is said. It is silent as long as somebody might wake a G:
+    ///
+    /// - a timer runs, or a [`Handle`](crate::Handle) lives;
+    /// - a G blocks its thread, if only in a lock of std that another G has;
+    /// - the process has any other thread: a test runner's, a logger's, another runtime's (of pirn or not), whatever that
+    ///   does. Threads that wait for one of these Gs in [`Runtime::run`](crate::Runtime::run) or
+    ///   [`JoinHandle::join`](crate::JoinHandle::join) do not count.
+    ///
+    /// So in a `#[test]`, or beside another runtime, it does not speak: [`stall_report`](Self::stall_report) does.
+    ///
+    /// A signal handler that would unpark a G does not silence it, as nobody can see what a handler does. With such a one
+    /// keep a `Handle`, or turn the report off.
     pub fn deadlock_report(mut self, report: DeadlockReport) -> Builder {
         self.deadlock = report;
+        self
+    }
+
+    /// Reports, on standard error and as a `tracing` warning, when nothing of this runtime has run for so long though Gs
+    /// wait for something other than the clock: who waits for what, with stacks, and which threads of the process belong
+    /// to others. By default `PIRN_DEBUG=stall=SECONDS`, or else never; zero is never.
+    ///
+    /// It is for where [`deadlock_report`](Self::deadlock_report) can not speak: in a `#[test]`, beside another runtime, in
+    /// a program with threads of its own, and if a goroutine is blocked in a lock of std. It is no proof of a deadlock: a
+    /// server that nobody asks for anything stalls too. So choose a time that is longer than any in which nothing is to
+    /// happen. A goroutine that runs, for example one that a ticker wakes, silences it. A stall is reported once; the
+    /// next one is, after something has run.
+    ///
+    /// Threads that are blocked in a goroutine are asked where they are by a SIGURG, so a system call in it may fail with
+    /// EINTR.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # use std::time::Duration;
+    /// let rt = pirn_runtime::Builder::new().stall_report(Duration::from_secs(10)).build()?;
+    /// # drop(rt);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stall_report(mut self, after: Duration) -> Builder {
+        self.stall = Some(after);
         self
     }
 
@@ -197,6 +235,10 @@ impl Builder {
             locals: if self.shared_thread_locals { Locals::Shared } else { Locals::own()? },
             max_threads,
             deadlock: self.deadlock,
+            stall_ns: match self.stall.or(settings.stall_secs.map(Duration::from_secs)) {
+                None | Some(Duration::ZERO) => NEVER,
+                Some(after) => u64::try_from(after.as_nanos()).unwrap_or(NEVER),
+            },
             dumps_on_exit: settings.dumps_on_exit,
             dumps_on_signal: settings.dumps_on_signal,
             names_blockers: settings.names_blockers,

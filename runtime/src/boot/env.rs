@@ -11,6 +11,9 @@ use std::path::PathBuf;
 /// The longest period of schedtrace, as in Go: about 24 days.
 const SCHEDTRACE_MS_MAX: u64 = i32::MAX as u64;
 
+/// The longest time after which a stall is reported: a day.
+const STALL_SECS_MAX: u64 = 86_400;
+
 /// The variable that holds a list of [`KEYS`].
 const DEBUG_VARIABLE: &str = "PIRN_DEBUG";
 
@@ -39,7 +42,7 @@ const VARIABLES: [Setting; 2] = [
 ];
 
 /// The keys of `PIRN_DEBUG`, each of which has a value.
-const KEYS: [Setting; 7] = [
+const KEYS: [Setting; 8] = [
     Setting {
         name: "schedtrace",
         accepted: "MILLISECONDS",
@@ -84,6 +87,11 @@ const KEYS: [Setting; 7] = [
         accepted: "0|1",
         set: |settings, value| set_flag(&mut settings.dumps_on_signal, value),
     },
+    Setting {
+        name: "stall",
+        accepted: "SECONDS",
+        set: |settings, value| set_within(&mut settings.stall_secs, number(value), 0, STALL_SECS_MAX),
+    },
     Setting { name: "blockers", accepted: "0|1", set: |settings, value| set_flag(&mut settings.names_blockers, value) },
 ];
 
@@ -124,6 +132,8 @@ pub(crate) struct Settings {
     pub(crate) dumps_on_exit: bool,
     /// `PIRN_DEBUG=dumponsignal=1`: SIGQUIT dumps all Gs.
     pub(crate) dumps_on_signal: bool,
+    /// `PIRN_DEBUG=stall=X`: after how many seconds a stall is reported; 0 is never.
+    pub(crate) stall_secs: Option<u64>,
     /// `PIRN_DEBUG=blockers=1`: Gs that block their threads for long are reported.
     pub(crate) names_blockers: bool,
 }
@@ -254,6 +264,7 @@ mod tests {
             out: None,
             dumps_on_exit: false,
             dumps_on_signal: false,
+            stall_secs: None,
             names_blockers: false,
         };
         assert_eq!(good(&[]), nothing);
@@ -261,8 +272,7 @@ mod tests {
 
     #[test]
     fn all_variables_at_once() {
-        let debug =
-            "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1";
+        let debug = "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1,stall=30";
         let settings = good(&[("PIRN_MAXPROCS", "3"), ("PIRN_STACK", "2M"), ("PIRN_DEBUG", debug)]);
         let expected = Settings {
             procs: Some(3),
@@ -273,6 +283,7 @@ mod tests {
             out: Some("a b/c=d".into()),
             dumps_on_exit: true,
             dumps_on_signal: true,
+            stall_secs: Some(30),
             names_blockers: true,
         };
         assert_eq!(settings, expected);
@@ -383,6 +394,16 @@ mod tests {
         for text in ["-1", "+1", "1.5", "100ms", "on", "2147483648", "18446744073709551616", "1=1"] {
             let item = format!("schedtrace={text}");
             assert!(bad("PIRN_DEBUG", &item).contains(&format!("bad value {item:?}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn stall_is_seconds_up_to_a_day_and_0_is_never() {
+        for (text, secs) in [("0", 0), ("1", 1), ("86400", 86_400)] {
+            assert_eq!(good(&[("PIRN_DEBUG", &format!("stall={text}"))]).stall_secs, Some(secs));
+        }
+        for text in ["", "-1", "0.5", "5s", "86401"] {
+            assert!(bad("PIRN_DEBUG", &format!("stall={text}")).contains("bad value"), "{text}");
         }
     }
 

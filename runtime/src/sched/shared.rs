@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) locals: Locals,
     pub(crate) max_threads: usize,
     pub(crate) deadlock: DeadlockReport,
+    /// How long nothing may run before that is reported.
+    pub(crate) stall_ns: u64,
     /// Gs are dumped when the runtime ends, and when there is a SIGQUIT.
     pub(crate) dumps_on_exit: bool,
     pub(crate) dumps_on_signal: bool,
@@ -75,6 +77,8 @@ pub(crate) struct Shared {
     /// sysmon's number among the Ms, and the kernel's number of its thread.
     pub(crate) sysmon_id: u32,
     pub(crate) sysmon_tid: AtomicI32,
+    /// The kernel's number of the template's thread.
+    pub(crate) template_tid: AtomicI32,
     /// Gs started and ended by who holds no P of this runtime. This and the counts below are of 64 bits, which never wrap.
     pub(crate) foreign_spawned: AtomicU64,
     pub(crate) foreign_retired: AtomicU64,
@@ -178,6 +182,7 @@ impl Shared {
             // The first M is 0.
             sysmon_id: 1,
             sysmon_tid: AtomicI32::new(0),
+            template_tid: AtomicI32::new(0),
             foreign_spawned: AtomicU64::new(0),
             foreign_retired: AtomicU64::new(0),
             foreign_parks: AtomicU64::new(0),

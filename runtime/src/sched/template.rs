@@ -13,7 +13,7 @@ use super::run::machine_main;
 use super::shared::{Queues, Shared};
 use crate::config::NO_THREAD_NS;
 use crate::m::M;
-use crate::os::now_ns;
+use crate::os::{now_ns, thread_id};
 use crate::p::P;
 use crate::probe::fatal;
 use std::io;
@@ -31,6 +31,7 @@ impl Shared {
         let shared = self.arc();
         let name = format!("{}-template", self.setup.name);
         let thread = thread::Builder::new().name(name).spawn(move || {
+            shared.template_tid.store(thread_id(), Ordering::Relaxed);
             while let Some(m) = shared.next_to_start() {
                 if let Err(error) = shared.start_thread(&m) {
                     shared.not_started(&m, &error);

@@ -34,7 +34,8 @@
 //! # Who may come in
 //!
 //! `p` keeps a [`Cache`]; `coro` and `g` keep [`Slot`]s and make [`GStack`]s of them; `sysmon` calls
-//! [`scavenge()`]; `boot` calls [`install_overflow_report`] and [`scavenge_all`]; `observe` reads [`stats`].
+//! [`scavenge()`]; `boot` calls [`install_overflow_report`] and [`scavenge_all`]; `observe` reads [`resident_bytes`]
+//! and [`slots_out`], and finds a G by a place in its stack ([`slot_of`]). The tests alone read `stats`.
 //!
 //! # Invariants
 //!
@@ -56,8 +57,8 @@
 //!
 //! # Locks and ordering
 //!
-//! One lock per class, held for a few pushes, or for the 15 us that arming 32 slots takes; one `try_lock` for
-//! the scavenger, taken before a class's lock. Nothing else is locked inside them. A slot passes from thread
+//! One lock per class, held for a few pushes, or for the 15 us that arming 32 slots takes; one lock for
+//! the scavenger, taken before a class's lock: [`scavenge()`] only tries it, [`scavenge_all`] waits for it. Nothing else is locked inside them. A slot passes from thread
 //! to thread through these locks or with its G, so the stack's contents need no ordering here. The fault
 //! handler takes no lock: it pairs `Acquire` loads of `first_slot` (`Arena::find`) with the `Release` store
 //! in `Arena::reserve`, and of a record's owner (`owner_of`) with the `Release` store in `Slot::set_owner`.

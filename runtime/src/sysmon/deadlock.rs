@@ -3,13 +3,14 @@
 //! # The argument
 //! Under the scheduler's lock: every P is on the idle list, every M is in the idle list, the keeper's place, or waits for
 //! a G that is locked to it, so none of them runs anything of the user's, and none has been handed a P. No timer is
-//! pending, no G is queued. What could make a G ready then is outside: a thread of the process that is no M, nor sysmon, nor the template,
-//! nor waits in a `join` or `run` for one of these very Gs that has not ended; or whoever holds a
+//! pending, no G is queued. What could make a G ready then is outside: a thread of the process that is no M, nor sysmon, nor
+//! the template, nor waits in a `join` or `run` for one of these very Gs that has not ended; or whoever holds a
 //! [`Handle`](crate::Handle). If there is none of these, no code runs any more in this process but sysmon's, and never
-//! will. Where one of these is there nothing is said, and it is looked at again from time to time.
+//! will, but for a signal handler, which nobody can know of. Where one of these is there nothing is said, and it is looked
+//! at again from time to time. Where it can not be certain, `stall.rs` says what it sees, if it was asked to.
 
 use super::output::Output;
-use crate::join::threads_waiting_in;
+use crate::join::{WaitingThread, threads_waiting_in};
 use crate::observe::dump;
 use crate::os::thread_count;
 use crate::probe::{DeadlockReport, give_up};
@@ -68,10 +69,13 @@ fn is_deadlock(shared: &Shared) -> Option<bool> {
     if !all_sleep || !nothing_queued || !nobody_else || shared.earliest_ns() != NEVER || shared.live_gs() == 0 {
         return Some(false);
     }
+    let waiting = threads_waiting_in(shared);
     // Those that wait for a G that has its result go on at once.
-    let Some(waiting) = threads_waiting_in(shared) else { return Some(false) };
+    if !waiting.iter().all(WaitingThread::is_stuck) {
+        return Some(false);
+    }
     // Beside the Ms there are sysmon and the template.
-    let alone = thread_count()? == queues.ms.len() + 2 + waiting;
+    let alone = thread_count()? == queues.ms.len() + 2 + waiting.len();
     // Last: a thread may have started a timer, which takes none of these locks, and gone.
     Some(alone && shared.earliest_ns() == NEVER)
 }

@@ -1,8 +1,8 @@
 //! # What lives here
-//! The watchman: a thread that needs no P. It prints schedtrace, keeps the coarse clock, gives idle stacks back, and
-//! helps where the Ms by themselves would be late: it takes Ps back from Ms that block or compute (`watch`), frees a G
-//! that is stuck in runnext behind a long slice, and sees to timers that nobody looks at and work that no idle P has
-//! heard of.
+//! The watchman: a thread that needs no P. It prints schedtrace, dumps and warnings (`output`), keeps the coarse clock, gives
+//! idle stacks back, and helps where the Ms by themselves would be late: it takes Ps back from Ms that block or compute
+//! (`watch`), frees a G that is stuck in runnext behind a long slice, and sees to timers that nobody looks at and work that
+//! no idle P has heard of. It reports that all Gs wait for ever (`deadlock`), or that nothing has run for long (`stall`).
 //!
 //! # How often it looks
 //! A round costs 15 to 30 us of somebody's time, so: 20 us after something was found to do, then twice as long each time,
@@ -10,13 +10,18 @@
 //! while every P is idle. Who finds it in a long sleep and all Ps taken pokes it (`poke_sysmon`).
 //!
 //! # Invariants
-//! 1. Nothing depends on sysmon to happen at all, but what waits behind a G that does not come into the runtime.
+//! 1. Nothing depends on sysmon to happen at all, but what waits behind a G that does not come into the runtime; and, if the
+//!    system has given no thread, timers without a keeper and work without an M, which it tries to find one for; and Gs
+//!    without a stack, which it has try again.
 //! 2. sysmon sleeps without a limit only while every P is idle; it says so under the scheduler's lock, and whoever takes
-//!    a P after that wakes it (`sched/find.rs`, `took_p`).
+//!    a P after that wakes it (`sched/find.rs`, `took_p`). It wakes by itself for what has a time: a line of schedtrace, a
+//!    SIGQUIT to be answered, a stall to be looked for.
+//! 3. sysmon never waits for a reader of what it prints, but in its last words.
 
 mod deadlock;
 mod output;
 mod slice;
+mod stall;
 mod watch;
 
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS, SYSMON_DROWSY_NS, SYSMON_MIN_NS};
@@ -31,6 +36,7 @@ use crate::timers::NEVER;
 use deadlock::Deadlock;
 use output::Output;
 use slice::Looked;
+use stall::Stall;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +65,7 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>) -> io::Result<Sy
         stop: stop.clone(),
         output: Output::new(shared, trace),
         deadlock: Deadlock::new(),
+        stall: Stall::new(shared.setup.stall_ns, shared.began_ns),
         scavenge_due_ns: NEVER,
         scavenge_more: More::Never,
         delay_ns: SYSMON_MIN_NS,
@@ -120,6 +127,7 @@ struct Watchman {
     stalls_before: u64,
     exhausted: Exhausted,
     deadlock: Deadlock,
+    stall: Stall,
 }
 
 impl Watchman {
@@ -133,6 +141,7 @@ impl Watchman {
         while !self.stop.load(Ordering::Acquire) {
             let now = self.shared.refresh_clock();
             self.output.look(&self.shared, now);
+            self.stall.look(&self.shared, &mut self.output, now);
             self.give_back(now);
             let busy = (self.shared.idle.idle_ps() as usize) < self.shared.ps.len();
             let looked = self.help(now, busy);
@@ -218,7 +227,12 @@ impl Watchman {
 
     /// Sleeps: see the head of this file.
     fn pause(&mut self, now: u64, busy: bool, looked: &Looked) {
-        let mut due = self.output.due_ns(&self.shared, now).min(self.scavenge_due_ns).min(self.watch.due_ns(now));
+        let mut due = self
+            .output
+            .due_ns(&self.shared, now)
+            .min(self.scavenge_due_ns)
+            .min(self.watch.due_ns(now))
+            .min(self.stall.due_ns());
         let shared = &*self.shared;
         let stalled = shared.has_stalled.load(Ordering::SeqCst);
         // Without a thread to be had, work may wait though every P is idle.

@@ -190,6 +190,11 @@ impl<A> Heap<A> {
         Some((first.when_ns(), action))
     }
 
+    /// What the pending timers are for, in no order.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = &A> {
+        self.slots.iter().filter_map(|slot| slot.action.as_ref())
+    }
+
     /// The earliest deadline; `u64::MAX` when there is none.
     #[inline]
     pub(crate) fn earliest_ns(&self) -> u64 {

@@ -114,6 +114,11 @@ impl Timers {
         action.is_some()
     }
 
+    /// Shows `look` what is to happen at each pending timer, in no order. Under the lock: it only looks.
+    pub(crate) fn for_each(&self, look: impl FnMut(&Action)) {
+        self.lock().iter().flat_map(Heap::actions).for_each(look);
+    }
+
     /// Takes out up to `most` timers that are due at `now_ns`.
     pub(crate) fn take_due(&self, now_ns: u64, most: usize, into: &mut Vec<(u64, Action)>) {
         let mut heap = self.lock();

@@ -86,6 +86,35 @@ pub(crate) fn thread_count() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 
+/// The threads of this process. None: there is no procfs.
+pub(crate) fn threads() -> Option<Vec<i32>> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    Some(tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// What the thread `tid` of this process is called, of which the kernel keeps 15 bytes. None: there is no such thread, or
+/// no procfs.
+pub(crate) fn thread_name(tid: i32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/self/task/{tid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned())
+}
+
+/// Whether the thread `tid` of this process is blocked in a lock, or something of that kind, without a timeout: in a futex.
+/// None: there is no such thread, or the kernel does not say.
+pub(crate) fn is_in_lock(tid: i32) -> Option<bool> {
+    let call = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall")).ok()?;
+    // `202 0x7f5ab1c2d3e0 0x189 0x2 0x0 ...`: the number and its arguments; `running` if it is in none.
+    let mut words = call.split_whitespace();
+    if words.next()?.parse() != Ok(libc::SYS_futex) {
+        return Some(false);
+    }
+    let mut argument = || u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok();
+    let (_, what, _, timeout) = (argument()?, argument()?, argument()?, argument()?);
+    let what = (what as libc::c_int) & libc::FUTEX_CMD_MASK;
+    let waits = [libc::FUTEX_WAIT, libc::FUTEX_WAIT_BITSET, libc::FUTEX_LOCK_PI, libc::FUTEX_LOCK_PI2].contains(&what);
+    Some(waits && timeout == 0)
+}
+
 /// How long the thread `tid` of this process has computed so far. None: there is no such thread. About 0.2 us if it
 /// sleeps, 0.6 us if it runs.
 pub(crate) fn thread_cpu_ns(tid: i32) -> Option<u64> {

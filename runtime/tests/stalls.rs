@@ -1,0 +1,250 @@
+//! The stall report: in a process with other threads, which a test runner's is.
+
+mod common;
+
+use common::talk::{Running, case_of, wait_for_parent};
+use common::{builder, child_command, subprocess};
+use pirn_runtime::time::Ticker;
+use pirn_runtime::{GoBuilder, Unparker, go, park, park_timeout, sleep};
+use std::io::Read;
+use std::process::ChildStderr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber, span};
+
+const SOON: Duration = Duration::from_millis(200);
+
+#[inline(never)]
+fn wait_until(told: &AtomicBool) {
+    while !told.load(Ordering::Acquire) {
+        park();
+    }
+}
+
+#[inline(never)]
+fn lock_deep(lock: &Mutex<()>) {
+    drop(lock.lock().expect("no panic"));
+}
+
+/// Reads until the text has come so many times, and with it a line that begins with `end`.
+#[track_caller]
+fn read_until(stderr: &mut ChildStderr, said: &mut String, what: &str, times: usize, end: &str) {
+    let all_there =
+        |said: &str| said.match_indices(what).nth(times - 1).is_some_and(|(at, _)| said[at..].contains(end));
+    while !all_there(said) {
+        let mut bytes = [0; 4096];
+        let n = stderr.read(&mut bytes).expect("a pipe can be read");
+        assert!(n > 0, "the child has ended: {said}");
+        said.push_str(&String::from_utf8_lossy(&bytes[..n]));
+    }
+}
+
+/// The part that is about the G with that name.
+#[track_caller]
+fn about<'a>(said: &'a str, name: &str) -> &'a str {
+    let part = said.split("\n\n").find(|part| part.starts_with("goroutine ") && part.contains(&format!("{name:?}")));
+    part.unwrap_or_else(|| panic!("nothing about {name} in {said}"))
+}
+
+/// The deadlock report can not speak here: there is a test runner.
+#[test]
+fn gs_that_wait_for_each_other_are_reported_once() {
+    const TEST: &str = "gs_that_wait_for_each_other_are_reported_once";
+    if let Some(case) = case_of(TEST) {
+        let builder = if case == "builder" { builder().stall_report(SOON) } else { builder() };
+        let rt = builder.procs(2).name("stuck").build().expect("a runtime");
+        let told = [AtomicBool::new(false), AtomicBool::new(false)];
+        let culprit = Mutex::new(None);
+        thread::scope(|s| {
+            let rescuer = || {
+                for told in &told {
+                    wait_for_parent();
+                    told.store(true, Ordering::Release);
+                    let culprit: Unparker = culprit.lock().expect("no panic").clone().expect("it waits");
+                    culprit.unpark();
+                }
+            };
+            thread::Builder::new().name("rescuer".into()).spawn_scoped(s, rescuer).expect("a thread");
+            rt.run(|| {
+                pirn_runtime::scope(|s| {
+                    let waits = || {
+                        *culprit.lock().expect("no panic") = Some(Unparker::current());
+                        told.iter().for_each(wait_until);
+                    };
+                    s.go_with(GoBuilder::new().name("culprit"), waits);
+                });
+            });
+        });
+        return;
+    }
+    for (case, debug) in [("builder", ""), ("environment", "stall=1")] {
+        let mut child = Running::start(&mut child_command(TEST, case, &[("PIRN_DEBUG", debug)]));
+        let (mut stderr, mut said) = (child.stderr(), String::new());
+        let stalls = "pirn: the runtime \"stuck\" stalls: nothing has run for ";
+        read_until(&mut stderr, &mut said, stalls, 1, "created by go from a thread\n");
+        read_until(&mut stderr, &mut said, stalls, 1, "created by go in goroutine ");
+        let what = ", and 2 goroutines wait for something other than the clock\npirn: no timer is pending; threads of others: ";
+        assert!(said.contains(what), "{said}");
+        let others = said.lines().find(|line| line.contains("threads of others: ")).expect("it is there");
+        assert!(others.contains("\"rescuer\" (") && others.contains(", waits for goroutine "), "{others}");
+        assert!(!others.contains("\"stuck-"), "{others}");
+        let culprit = about(&said, "culprit");
+        assert!(culprit.contains("[park, ") && culprit.contains("wait_until"), "{culprit}");
+        assert!(about(&said, "main").contains("[scope, "), "{said}");
+        // Something runs, and then it stalls once more.
+        child.go_on();
+        read_until(&mut stderr, &mut said, stalls, 2, "created by go in goroutine ");
+        child.go_on();
+        child.expect_success();
+        stderr.read_to_string(&mut said).expect("UTF-8");
+        assert_eq!(said.matches(stalls).count(), 2, "{said}");
+    }
+}
+
+/// Two Gs of which each has what the other wants, one in a lock of std; and two that both are in one.
+#[test]
+fn gs_in_locks_of_std_are_reported() {
+    const TEST: &str = "gs_in_locks_of_std_are_reported";
+    if let Some(case) = case_of(TEST) {
+        let rt = builder().procs(2).stall_report(SOON).build().expect("a runtime");
+        let lock = Arc::new(Mutex::new(()));
+        let held = lock.lock().expect("no panic");
+        let wanted = lock.clone();
+        let locks = move || lock_deep(&wanted);
+        let g = rt.handle().try_go_with(GoBuilder::new().name("locks"), locks).expect("it starts");
+        if case == "both" {
+            let joins = GoBuilder::new().name("joins");
+            let joins = rt.handle().try_go_with(joins, move || g.join().expect("no panic")).expect("it starts");
+            wait_for_parent();
+            drop(held);
+            return joins.join().expect("no panic");
+        }
+        wait_for_parent();
+        drop(held);
+        return g.join().expect("no panic");
+    }
+    for (case, what) in [
+        ("both", "1 goroutine waits for something other than the clock, and 1 goroutine blocks its thread in a lock\n"),
+        ("locked", "nothing has run for"),
+    ] {
+        let mut child = Running::start(&mut child_command(TEST, case, &[]));
+        let (mut stderr, mut said) = (child.stderr(), String::new());
+        read_until(&mut stderr, &mut said, " stalls: ", 1, "created by go from a thread\n");
+        assert!(said.contains(what), "{said}");
+        assert!(said.contains("1 goroutine blocks its thread in a lock\n"), "{said}");
+        let locks = about(&said, "locks");
+        assert!(locks.contains("[syscall, ") && locks.contains("lock_deep"), "{locks}");
+        child.go_on();
+        child.expect_success();
+    }
+}
+
+/// Who waits for the clock, and what runs now and then, is no stall.
+#[test]
+fn what_waits_for_the_clock_or_runs_is_not_reported() {
+    const TEST: &str = "what_waits_for_the_clock_or_runs_is_not_reported";
+    const AFTER: Duration = Duration::from_millis(500);
+    if let Some(case) = case_of(TEST) {
+        let rt = builder().procs(2).stall_report(AFTER).build().expect("a runtime");
+        if case == "clock" {
+            let rt = &rt;
+            rt.run(|| {
+                let _gs = [
+                    rt.go(|| sleep(AFTER * 4)),
+                    rt.go(|| park_timeout(AFTER * 4)),
+                    rt.go(|| Ticker::new(AFTER * 4).wait()),
+                ];
+                sleep(AFTER * 4);
+            });
+            return;
+        }
+        let (began, mut last, mut gap) = (Instant::now(), Instant::now(), Duration::ZERO);
+        rt.run(|| {
+            let _waits = go(park);
+            while began.elapsed() < AFTER * 4 {
+                if case == "ticks" {
+                    sleep(AFTER / 50);
+                }
+                gap = gap.max(last.elapsed());
+                last = Instant::now();
+            }
+        });
+        // On a machine that gave it no CPU for so long, nothing has run indeed.
+        if gap >= AFTER / 2 {
+            eprintln!("did not run for {gap:?}");
+        }
+        return;
+    }
+    for case in ["clock", "ticks", "computes"] {
+        let ended = subprocess(TEST, case, &[]);
+        let said = &ended.expect_success().stderr;
+        assert!(!said.contains("stalls") || said.contains("did not run for"), "{case}: {said}");
+    }
+}
+
+/// A limit of time that is still to come does not silence it.
+#[test]
+fn a_timer_that_is_not_due_for_long_is_named() {
+    const TEST: &str = "a_timer_that_is_not_due_for_long_is_named";
+    if case_of(TEST).is_some() {
+        let rt = builder().procs(2).stall_report(SOON).build().expect("a runtime");
+        let limit = rt.go(|| sleep(Duration::from_secs(1000)));
+        let waits = rt.handle().try_go_with(GoBuilder::new().name("waits"), park).expect("it starts");
+        wait_for_parent();
+        return drop((limit, waits));
+    }
+    let mut child = Running::start(&mut child_command(TEST, "", &[]));
+    let (mut stderr, mut said) = (child.stderr(), String::new());
+    read_until(&mut stderr, &mut said, " stalls: ", 1, "created by go from a thread\n");
+    assert!(said.contains(", and 1 goroutine waits for something other than the clock\n"), "{said}");
+    assert!(said.contains("pirn: the next timer is due in 99"), "{said}");
+    child.go_on();
+    child.expect_success();
+}
+
+/// Counts warnings that speak of a stall.
+struct Stalls(Arc<AtomicUsize>);
+
+struct Message(bool);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let said = format!("{value:?}");
+        self.0 |=
+            field.name() == "message" && said.starts_with("the runtime \"told\" stalls: ") && !said.contains('\n');
+    }
+}
+
+impl Subscriber for Stalls {
+    fn enabled(&self, about: &Metadata<'_>) -> bool {
+        about.target() == "pirn::sched" && *about.level() == Level::WARN
+    }
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn event(&self, event: &Event<'_>) {
+        let mut message = Message(false);
+        event.record(&mut message);
+        if message.0 {
+            self.0.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[test]
+fn a_subscriber_hears_of_a_stall() {
+    let heard = Arc::new(AtomicUsize::new(0));
+    tracing::subscriber::set_global_default(Stalls(heard.clone())).expect("the only one");
+    let rt = builder().procs(1).name("told").stall_report(SOON).build().expect("a runtime");
+    let waits = rt.go(park);
+    common::eventually("it is reported", || heard.load(Ordering::Acquire) == 1);
+    drop((rt, waits));
+    assert_eq!(heard.load(Ordering::Acquire), 1);
+}
