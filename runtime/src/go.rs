@@ -135,7 +135,8 @@ impl GoBuilder {
     /// Starts the G, or says why it can not.
     ///
     /// # Errors
-    /// As [`try_go`], and `InvalidInput` if the stack size is out of range.
+    /// As [`try_go`], and `InvalidInput` if the stack size is out of range, or leaves no room for the program's
+    /// thread-locals.
     #[track_caller]
     pub fn try_go<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
@@ -152,20 +153,27 @@ impl GoBuilder {
         shared: Option<&'a Shared>,
         birthplace: &'static Location<'static>,
     ) -> io::Result<Place<'a>> {
-        let class = self.stack_bytes.map(stack_class).transpose()?;
+        let room_bytes = || match shared {
+            Some(shared) => shared.setup.room_bytes,
+            None => Entered::new().map_or(0, |entered| entered.shared().setup.room_bytes),
+        };
+        let class = self.stack_bytes.map(|bytes| stack_class(bytes, room_bytes())).transpose()?;
         Ok(Place { class, name: self.name, ..Place::new(shared, birthplace) })
     }
 }
 
-/// The size class for a stack limit.
-pub(crate) fn stack_class(bytes: usize) -> io::Result<Class> {
+/// The size class for a stack limit, with so much room for thread-locals.
+pub(crate) fn stack_class(bytes: usize, room_bytes: usize) -> io::Result<Class> {
     use crate::config::{STACK_BYTES_MAX, STACK_BYTES_MIN};
-    let class = (STACK_BYTES_MIN..=STACK_BYTES_MAX).contains(&bytes).then(|| Class::fitting(bytes)).flatten();
-    class.ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("a stack of {bytes} bytes is out of range: 64 KiB to 1 GiB"),
-        )
+    let invalid = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
+    if !(STACK_BYTES_MIN..=STACK_BYTES_MAX).contains(&bytes) {
+        return Err(invalid(format!("a stack of {bytes} bytes is out of range: 64 KiB to 1 GiB")));
+    }
+    Class::fitting(bytes, room_bytes).ok_or_else(|| {
+        invalid(format!(
+            "a stack of {bytes} bytes and the {room_bytes} bytes that the program's thread-locals take do not fit into \
+             1 GiB together: ask for a smaller stack, or make the thread-locals smaller"
+        ))
     })
 }
 

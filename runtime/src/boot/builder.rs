@@ -186,7 +186,7 @@ impl Builder {
     ///
     /// # Errors
     /// `InvalidInput` for a number that is out of range, or a key of [`debug`](Self::debug) that is none, which the message
-    /// names; `Unsupported` if Gs can not have
+    /// names, or if stack and thread-locals are larger than 1 GiB together; `Unsupported` if Gs can not have
     /// thread-locals of their own here, which the message explains
     /// ([`shared_thread_locals`](Self::shared_thread_locals) does without); what the system says when it has no memory
     /// or no thread.
@@ -229,10 +229,14 @@ impl Builder {
         if self.name.as_ref().is_some_and(|name| name.contains('\0')) {
             return invalid("a runtime's name can not have a zero byte in it".to_owned());
         }
+        let locals = if self.shared_thread_locals { Locals::Shared } else { Locals::own()? };
+        let room_bytes = locals.room_bytes();
+        let stack_bytes = self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES);
         Ok(Setup {
             procs,
-            class: stack_class(self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES))?,
-            locals: if self.shared_thread_locals { Locals::Shared } else { Locals::own()? },
+            class: stack_class(stack_bytes, room_bytes)?,
+            locals,
+            room_bytes,
             max_threads,
             deadlock: self.deadlock,
             stall_ns: match self.stall.or(settings.stall_secs.map(Duration::from_secs)) {

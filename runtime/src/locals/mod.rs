@@ -21,7 +21,9 @@
 //!    but the runtime's own one, which is never cached (`m/current.rs`).
 //! 3. A block is made once for a slot and stays there. Each new G in the slot finds the program's thread-locals as a new
 //!    thread does. libc's part is kept: freed with its G it would leak the allocator's cache.
-//! 4. The destructors of a G's thread-locals run on the G's stack with its block loaded, before its joiner is told.
+//! 4. A slot has room for the block beside the stack that was asked for, however large the program's thread-locals are:
+//!    they choose the size class too (`stack_class` in `go.rs`).
+//! 5. The destructors of a G's thread-locals run on the G's stack with its block loaded, before its joiner is told.
 //!
 //! # Limits
 //! - What the kernel keeps per thread does not move with a G: the thread id, signal mask, priority, affinity. A G's
@@ -84,6 +86,16 @@ impl Locals {
         Ok(Locals::Own(blocks))
     }
 
+    /// How much room at the top of a slot is not stack. Gs that share their M's thread-locals may get a slot that those
+    /// of another runtime have used, so they need one as large.
+    pub(crate) fn room_bytes(self) -> usize {
+        match self {
+            // Where there can be no blocks, no slot has one.
+            Locals::Shared => thread_local_blocks().map_or(0, Blocks::room_bytes),
+            Locals::Own(blocks) => blocks.room_bytes(),
+        }
+    }
+
     /// The room at the top of `slot` that is not stack, and the block in it that is ready for a new G.
     ///
     /// # Errors
@@ -91,8 +103,8 @@ impl Locals {
     #[inline]
     pub(crate) fn room_for(self, slot: &Slot) -> Result<(usize, Option<ThreadPointer>), StackError> {
         match self {
-            Locals::Shared if slot.has_kept_top() => Ok((kept_room_bytes(), None)),
-            Locals::Shared => Ok((0, None)),
+            // A slot whose top holds a block that another runtime's Gs use keeps it.
+            Locals::Shared => Ok((slot.room_bytes(), None)),
             Locals::Own(blocks) => {
                 let block = if slot.has_kept_top() {
                     let block = blocks.block_in(slot.base());
@@ -151,12 +163,6 @@ pub(crate) unsafe fn with_block<R>(block: ThreadPointer, f: impl FnOnce() -> R) 
     result
 }
 
-/// A slot whose top holds a block that another runtime's Gs use keeps it.
-#[cold]
-fn kept_room_bytes() -> usize {
-    thread_local_blocks().map_or(0, Blocks::room_bytes)
-}
-
 #[cold]
 fn make(blocks: &Blocks, slot: &Slot) -> Result<ThreadPointer, StackError> {
     // SAFETY: the slot has no G yet, and its top is kept from here on.
@@ -166,6 +172,6 @@ fn make(blocks: &Blocks, slot: &Slot) -> Result<ThreadPointer, StackError> {
         what: "allocating thread-locals",
         errno: e.raw_os_error().unwrap_or(12),
     })?;
-    slot.keep_top(blocks.used_bytes());
+    slot.keep_top(blocks.room_bytes(), blocks.used_bytes(slot.base()));
     Ok(block)
 }

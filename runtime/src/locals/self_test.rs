@@ -12,6 +12,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+/// Enough for what the coroutine does, in a debug build too.
+const STACK_BYTES: usize = 256 << 10;
+
 static DESTROYED: AtomicU32 = AtomicU32::new(0);
 
 struct Counted;
@@ -46,7 +49,14 @@ unsafe impl Send for Moved {}
 pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
     let failed = |what| Err(io::Error::new(io::ErrorKind::Unsupported, what));
     let mut cache = Cache::new();
-    let slot = cache.take(Class::K256).map_err(io::Error::from)?;
+    let Some(class) = Class::fitting(STACK_BYTES, blocks.room_bytes()) else {
+        let bytes = blocks.room_bytes();
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("the program's thread-locals take {bytes} bytes, which leaves no stack in 1 GiB"),
+        ));
+    };
+    let slot = cache.take(class).map_err(io::Error::from)?;
     let block = super::make(blocks, &slot).map_err(io::Error::from)?;
     // SAFETY: the coroutine ends before the slot is given back, or the slot is forgotten.
     let stack = unsafe { GStack::on(&slot, blocks.room_bytes()) };

@@ -187,7 +187,8 @@ pub struct StackUse {
     pub used_bytes: usize,
     /// Bytes of memory that the stack has got so far, in whole pages.
     pub committed_bytes: usize,
-    /// Bytes that it may grow to.
+    /// Bytes that it may grow to: what is left of the size class without the guard and, if Gs have thread-locals of their
+    /// own, these.
     pub limit_bytes: usize,
 }
 
@@ -202,8 +203,8 @@ pub fn stack_use() -> Option<StackUse> {
     let pointer = (&raw const here).addr();
     Some(StackUse {
         pointer,
-        used_bytes: slot.base().saturating_sub(pointer),
+        used_bytes: slot.stack_base().saturating_sub(pointer),
         committed_bytes: slot.committed_bytes(),
-        limit_bytes: slot.base() - slot.limit(),
+        limit_bytes: slot.stack_base() - slot.limit(),
     })
 }

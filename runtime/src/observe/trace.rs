@@ -8,7 +8,7 @@
 use super::whose::Whose;
 use crate::coro::Tracer;
 use crate::g::{G, Runnable, Unparked};
-use crate::locals::{Locals, with_block};
+use crate::locals::with_block;
 use crate::os::{Frame, frames_of, unwind};
 use crate::sched::Shared;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};
@@ -43,15 +43,11 @@ struct Symbol {
 impl Traces {
     pub(super) fn new() -> Traces {
         // Without memory for a stack to work on, parked Gs have no traces.
-        let tracer = Cache::new().take(Class::DEFAULT).ok().and_then(|slot| {
+        let tracer = Cache::new().take(Class::DEFAULT).ok().map(|slot| {
             // A slot that Gs have used may hold a block of thread-locals at its top, for the next one.
-            let Ok((room_bytes, _)) = Locals::Shared.room_for(&slot) else {
-                Cache::new().give(slot);
-                return None;
-            };
             // SAFETY: the tracer is the only user of the slot until it is dropped, and uses it only while it traces.
-            let stack = unsafe { GStack::on(&slot, room_bytes) };
-            Some((Tracer::new(stack, FRAMES_MAX), slot))
+            let stack = unsafe { GStack::on(&slot, slot.room_bytes()) };
+            (Tracer::new(stack, FRAMES_MAX), slot)
         });
         Traces { tracer, names: HashMap::new() }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Setup {
     pub(crate) procs: usize,
     pub(crate) class: Class,
     pub(crate) locals: Locals,
+    /// How much of a slot is set aside for thread-locals.
+    pub(crate) room_bytes: usize,
     pub(crate) max_threads: usize,
     pub(crate) deadlock: DeadlockReport,
     /// How long nothing may run before that is reported.

@@ -54,7 +54,8 @@ struct Geometry {
 pub(super) struct Record {
     /// Whose stack it is, or null (I6).
     pub(super) owner: AtomicPtr<()>,
-    /// How many bytes at the top no trim may touch.
+    /// How many bytes at the top are set aside, and how many no trim may touch.
+    pub(super) room_bytes: AtomicU32,
     pub(super) kept_bytes: AtomicU32,
 }
 
@@ -344,7 +345,6 @@ pub(crate) struct Owner {
     /// The slot's class.
     pub(crate) class: Class,
     /// The slot's number in its class.
-    #[cfg(test)]
     pub(crate) index: u32,
     /// What `Slot::set_owner` was told, or null.
     pub(crate) owner: *const (),
@@ -358,7 +358,6 @@ pub(crate) fn owner_of(address: usize) -> Option<Owner> {
     let (index, offset_bytes) = arena.place_of(address)?;
     Some(Owner {
         class: arena.class(),
-        #[cfg(test)]
         index,
         // Acquire: pairs with the Release in `Slot::set_owner`.
         owner: arena.record(index).owner.load(Ordering::Acquire),

@@ -9,7 +9,8 @@ const GIB: usize = 1 << 30;
 /// The size class of a stack: the distance between two stacks of its arena.
 ///
 /// As with POSIX threads, the guard is counted in: a class of 256 KiB takes 256 KiB of address space per
-/// stack and lets a G use [`Class::usable_bytes`], which is 16 KiB less and up to 2 KiB of colouring. Powers
+/// stack and lets a G use [`Class::usable_bytes`], which is 16 KiB less and up to 2 KiB of colouring, and less
+/// what lies in the room at the top of its slot ([`Slot::usable_bytes`](super::Slot::usable_bytes)). Powers
 /// of two keep what a parked G costs at one page and its share of a page table (4,096 + 513 bytes at 256
 /// KiB), and let `PIRN_STACK=256K` mean the class of 256 KiB instead of the next larger one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,11 +43,15 @@ impl Class {
     /// The class for those who ask for none. Debug builds need three to five times the stack.
     pub(crate) const DEFAULT: Class = if cfg!(debug_assertions) { Class::M1 } else { Class::K256 };
 
-    /// The smallest class of at least `limit_bytes`, guard included; `None` if that is more than the largest.
-    pub(crate) const fn fitting(limit_bytes: usize) -> Option<Class> {
+    /// The smallest class of at least `limit_bytes`, guard included, whose slots have a room of `room_bytes` at the top;
+    /// `None` if that is more than the largest. The room is counted in, as the guard is, up to [`ROOM_COUNTED_IN`]; a
+    /// larger one comes on top of the limit.
+    pub(crate) const fn fitting(limit_bytes: usize, room_bytes: usize) -> Option<Class> {
+        let beside = if room_bytes > ROOM_COUNTED_IN { room_bytes } else { 0 };
+        let bytes = limit_bytes.saturating_add(beside);
         let mut index = 0;
         while index < Class::COUNT {
-            if Class::ALL[index].size_bytes() >= limit_bytes {
+            if Class::ALL[index].size_bytes() >= bytes {
                 return Some(Class::ALL[index]);
             }
             index += 1;
@@ -134,5 +139,8 @@ pub(super) const COLOURS_OF_TOP: usize = 16;
 /// Neighbours are so many steps apart, more than a parked G's frames take: a load is held up by a store before it whose
 /// address has the same low twelve bits.
 pub(super) const COLOUR_STEP: usize = 13;
+/// A room at the top of a slot takes so much from the stack at most: as much as the guard of the smallest class, which it
+/// leaves 30 KiB of stack. glibc by itself asks for some 4 KiB.
+const ROOM_COUNTED_IN: usize = 16 * KIB;
 /// A cache line.
 pub(super) const COLOUR_BYTES: usize = 64;

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::arena::{Arena, Owner, owner_of};
+use super::slot::Slot;
 use crate::os::{self, Fault};
 use crate::probe::last_words;
 
@@ -52,11 +53,12 @@ fn on_fault(fault: &Fault) {
     if let Some(describe) = DESCRIBE.get().filter(|_| !overflown.owner.is_null()) {
         describe(overflown.owner, &mut out);
     }
-    let class = overflown.class;
+    // Loads of atomics that are never freed.
+    let slot = Slot::new(overflown.class, overflown.index);
     out.put("the limit of this stack is ");
-    out.put_dec(class.size_bytes() as u64 >> 10);
+    out.put_dec(slot.class().size_bytes() as u64 >> 10);
     out.put(" KiB (");
-    out.put_dec(class.usable_bytes() as u64 >> 10);
+    out.put_dec(slot.usable_bytes() as u64 >> 10);
     out.put(" KiB usable); raise it with GoBuilder::stack_size, Builder::stack_size or PIRN_STACK\n");
     out.flush();
     // System calls only.

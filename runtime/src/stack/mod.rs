@@ -20,8 +20,9 @@
 //!   ^ start   ^ limit()                               base_below(room) ^                ^ base()
 //! ```
 //!
-//! A slot's life. Only "out" has an owner; `kept` counts the bytes at the top that no trim touches (0 unless
-//! somebody asked with [`Slot::keep_top`]).
+//! A slot's life. Only "out" has an owner; [`Slot::keep_top`] sets a room at the top aside, of which no trim touches the
+//! kept bytes. A small room is counted in the size of the class, as the guard is; a large one comes on top of what was
+//! asked for ([`Class::fitting`]).
 //!
 //! ```text
 //!   virgin --32 guards in one call--> P's cache <--take, give--> out (a G runs or waits there)

@@ -72,6 +72,16 @@ impl Slot {
         self.arena().slot_start(self.index) + self.class.guard_bytes()
     }
 
+    /// What a G can use of it at least, beside the room at its top. Signal-safe.
+    pub(crate) fn usable_bytes(&self) -> usize {
+        self.class.usable_bytes().saturating_sub(self.room_bytes())
+    }
+
+    /// Where the stack begins, below the room that lies at the top.
+    pub(crate) fn stack_base(&self) -> usize {
+        self.base_below(self.room_bytes())
+    }
+
     /// The usable part, from the lowest address to the highest.
     pub(crate) fn range(&self) -> (usize, usize) {
         (self.limit(), self.base())
@@ -100,20 +110,29 @@ impl Slot {
         self.record().owner.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// Has trimming spare the pages of the `reserve_bytes` room at the top, from the next time the slot is
-    /// given back until this is called with 0. Without it a free slot may lose all it holds, and reads as
+    /// Sets a room of `room_bytes` at the top aside, for good, and has trimming spare the pages of its last `kept_bytes`
+    /// from the next time the slot is given back. Without it a free slot may lose all it holds, and reads as
     /// zeros.
-    pub(crate) fn keep_top(&self, reserve_bytes: usize) {
+    pub(crate) fn keep_top(&self, room_bytes: usize, kept_bytes: usize) {
+        debug_assert!(0 < kept_bytes && kept_bytes <= room_bytes, "stack: {kept_bytes} of {room_bytes} bytes kept");
         let end = self.arena().slot_start(self.index) + self.class.size_bytes();
-        let kept_bytes = if reserve_bytes == 0 { 0 } else { end - self.room_start(reserve_bytes) };
-        // Relaxed: the scavenger reads it after it took the slot off a list, under the lock it was put there
+        let spared_bytes = end - self.room_start(kept_bytes);
+        // Relaxed, both: the scavenger reads them after it took the slot off a list, under the lock it was put there
         // with.
-        self.record().kept_bytes.store(kept_bytes as u32, Ordering::Relaxed);
+        self.record().room_bytes.store(room_bytes as u32, Ordering::Relaxed);
+        self.record().kept_bytes.store(spared_bytes as u32, Ordering::Relaxed);
+    }
+
+    /// How large the room at the top is: 0 if none was set aside.
+    #[inline]
+    pub(crate) fn room_bytes(&self) -> usize {
+        self.record().room_bytes.load(Ordering::Relaxed) as usize
     }
 
     /// Whether the slot has a room at the top that was spared: what was written there is still there.
+    #[inline]
     pub(crate) fn has_kept_top(&self) -> bool {
-        self.record().kept_bytes.load(Ordering::Relaxed) != 0
+        self.room_bytes() != 0
     }
 
     /// The metadata of this slot.

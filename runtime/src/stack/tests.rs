@@ -72,7 +72,8 @@ fn use_slot(slot: &Slot, bytes: usize) {
 
 /// Resident memory, exactly.
 fn resident_bytes() -> usize {
-    status_bytes("/proc/self/smaps_rollup", "Rss:")
+    // Not the pages of the program itself, of which the kernel maps many at a time.
+    status_bytes("/proc/self/smaps_rollup", "Anonymous:")
 }
 
 /// The number of kilobytes that follows `key` in `file`.
@@ -115,17 +116,23 @@ fn recurse(depth: usize) -> usize {
 
 #[test]
 fn fitting_table() {
-    assert_eq!(Class::fitting(0), Some(Class::K64));
+    assert_eq!(Class::fitting(0, 0), Some(Class::K64));
     for (class, next) in Class::ALL.into_iter().zip(Class::ALL.into_iter().skip(1).map(Some).chain([None])) {
         assert_eq!(Class::ALL[class.index()], class);
-        assert_eq!(Class::fitting(class.size_bytes()), Some(class));
-        assert_eq!(Class::fitting(class.size_bytes() - 1), Some(class));
-        assert_eq!(Class::fitting(class.size_bytes() + 1), next);
+        assert_eq!(Class::fitting(class.size_bytes(), 0), Some(class));
+        assert_eq!(Class::fitting(class.size_bytes() - 1, 0), Some(class));
+        assert_eq!(Class::fitting(class.size_bytes() + 1, 0), next);
         assert!(class.usable_bytes() >= class.size_bytes() - class.guard_bytes() - 2048);
     }
     let sizes_kib = Class::ALL.map(|class| class.size_bytes() >> 10);
     assert_eq!(sizes_kib, [64, 256, 1024, 4096, 16 << 10, 64 << 10, 256 << 10, 1 << 20]);
-    assert_eq!(Class::fitting(usize::MAX), None);
+    assert_eq!(Class::fitting(usize::MAX, 0), None);
+    // A small room is counted in, a large one comes on top.
+    assert_eq!(Class::fitting(64 << 10, 16 << 10), Some(Class::K64));
+    assert_eq!(Class::fitting(64 << 10, (16 << 10) + 1), Some(Class::K256));
+    assert_eq!(Class::fitting(64 << 10, 300_000), Some(Class::M1));
+    assert_eq!(Class::fitting(1 << 30, 300_000), None);
+    assert_eq!(Class::fitting(64 << 10, usize::MAX), None);
     assert_eq!(size_of::<Option<Slot>>(), 8);
 }
 
@@ -416,9 +423,10 @@ fn kept_rooms_survive() {
     let mut cache = Cache::new();
     let slot = cache.take(Class::K256).expect("slot");
     assert!(!slot.has_kept_top());
-    slot.keep_top(5000);
+    slot.keep_top(6000, 5000);
     use_slot(&slot, 64 << 10);
-    let (room, base) = (slot.base_below(5000), slot.base());
+    assert_eq!(slot.stack_base(), slot.base_below(6000));
+    let (room, base) = (slot.base() - 5000, slot.base());
     cache.give(slot);
     cache.flush();
     assert!(scavenge_all() >= 56 << 10);

@@ -16,6 +16,7 @@ pub(super) struct Image {
 /// The thread-locals that the modules have in the static block.
 pub(super) struct Modules {
     mine: usize,
+    static_bytes: usize,
     errno: usize,
     /// How far below the thread pointer the farthest of them begins.
     pub(super) below: usize,
@@ -25,8 +26,9 @@ pub(super) struct Modules {
     far: bool,
 }
 
-/// Looks at all modules that are loaded, from the thread whose thread pointer is `mine`.
-pub(super) fn modules(mine: usize) -> Modules {
+/// Looks at all modules that are loaded, from the thread whose thread pointer is `mine` and whose static block takes
+/// `static_bytes`.
+pub(super) fn modules(mine: usize, static_bytes: usize) -> Modules {
     unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
         // SAFETY: the loader passes one that is good during the call.
         let info = unsafe { &*info };
@@ -47,7 +49,7 @@ pub(super) fn modules(mine: usize) -> Modules {
     }
     // SAFETY: it returns the address of the calling thread's errno.
     let errno = unsafe { libc::__errno_location() }.expose_provenance();
-    let mut found = Modules { mine, errno, below: 0, images: Vec::new(), far: false };
+    let mut found = Modules { mine, static_bytes, errno, below: 0, images: Vec::new(), far: false };
     // SAFETY: `look` gets what it expects.
     unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
     if found.far {
@@ -59,7 +61,7 @@ pub(super) fn modules(mine: usize) -> Modules {
 impl Modules {
     /// Adds those of one module, which this thread has at `at`.
     fn add(&mut self, at: usize, header: &libc::Elf64_Phdr, image: u64) {
-        if at >= self.mine || self.mine - at > 1 << 20 {
+        if at >= self.mine || self.mine - at > self.static_bytes {
             // It does not lie in the static block: each thread gets it when it first uses it.
             self.far = true;
             return;

@@ -141,11 +141,10 @@ impl Blocks {
         (self.static_bytes + self.align).next_multiple_of(ALIGN_MIN)
     }
 
-    /// How much at the end of the room must stay as it is between two Gs. Below it lies only what glibc keeps free for
-    /// modules that are loaded later.
-    pub(crate) fn used_bytes(&self) -> usize {
-        // As in `block_in`: what lies above the thread pointer, rounded up, and what lies below.
-        self.control_bytes.next_multiple_of(self.align) + self.below
+    /// How much at the end of the room that ends at `end` must stay as it is between two Gs. Below it lies only what
+    /// glibc keeps free for modules that are loaded later.
+    pub(crate) fn used_bytes(&self, end: usize) -> usize {
+        end - self.block_in(end).address() + self.below
     }
 
     /// Where the block lies in the room that ends at `end`.
@@ -303,7 +302,7 @@ impl Blocks {
                 .all(|at| *at >= 8 && at + 16 <= control_bytes)
             && align.is_power_of_two()
             && mine.get(SELF) == mine.address();
-        let modules = modules(mine.address());
+        let modules = modules(mine.address(), static_bytes);
         if !sane || modules.below > static_bytes - control_bytes {
             return missing("the C library's thread control block does not look as it is known");
         }
