@@ -189,8 +189,8 @@ fn the_result_of_a_detached_g_is_dropped_with_its_thread_locals() {
 
 // ---------------------------------------------------------------------------------------------- loaded later
 
-/// A function of a module that is loaded now, which counts in a thread-local that begins with 40.
-fn load_counter(name: &str, model: &str) -> unsafe extern "C" fn() -> c_int {
+/// A function of a module that is loaded now, which counts in a thread-local that begins with 40; and the module.
+fn load_counter(name: &str, model: &str) -> (unsafe extern "C" fn() -> c_int, usize) {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let (source, module) = (dir.join(format!("{name}.c")), dir.join(format!("{name}.so")));
     std::fs::write(&source, "static __thread int n = 40; int count(void) { return ++n; }\n").expect("a file");
@@ -206,19 +206,41 @@ fn load_counter(name: &str, model: &str) -> unsafe extern "C" fn() -> c_int {
     let count = unsafe { libc::dlsym(loaded, c"count".as_ptr()) };
     assert!(!count.is_null());
     // SAFETY: that is its type.
-    unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(count) }
+    let count = unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(count) };
+    (count, loaded.expose_provenance())
 }
 
 /// Threads and Gs that count find it as it is at first, also where a G has been before the module was loaded.
 fn count_in_a_module(name: &str, model: &str) {
     let rt = isolated(1);
     rt.run(|| go(|| ()).join().expect("no panic"));
-    let count = load_counter(name, model);
+    let (count, _) = load_counter(name, model);
     // SAFETY: it takes nothing.
     let twice = move || [(); 2].map(|()| unsafe { count() });
     assert_eq!(thread::spawn(twice).join().expect("no panic"), [41, 42]);
     let gs: Vec<_> = rt.run(|| (0..5).map(|_| go(twice).join().expect("no panic")).collect());
     assert!(gs.iter().all(|counted| *counted == [41, 42]), "{gs:?}");
+    (0..3).for_each(|round| many_count(&rt, count, round));
+}
+
+/// So many at once that they are in blocks of all ages.
+fn many_count(rt: &common::House, count: unsafe extern "C" fn() -> c_int, round: usize) {
+    let counted = rt.run(|| {
+        let gs: Vec<_> = (0..100)
+            .map(|_| {
+                go(move || {
+                    // SAFETY: it takes nothing.
+                    let first = unsafe { count() };
+                    yield_now();
+                    // SAFETY: as above.
+                    [first, unsafe { count() }]
+                })
+            })
+            .collect();
+        gs.into_iter().map(|g| g.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    let wrong: Vec<_> = counted.iter().filter(|counted| **counted != [41, 42]).collect();
+    assert!(wrong.is_empty(), "round {round}: {wrong:?}");
 }
 
 #[test]
@@ -227,9 +249,41 @@ fn a_module_that_is_loaded_later() {
 }
 
 #[test]
-#[ignore = "glibc initialises the static room of all threads that it knows, and it does not know the blocks"]
 fn a_module_with_static_thread_locals_that_is_loaded_later() {
     count_in_a_module("loaded_static", "-ftls-model=initial-exec");
+}
+
+#[test]
+fn a_module_with_static_thread_locals_that_was_loaded_before_the_first_runtime() {
+    const TEST: &str = "a_module_with_static_thread_locals_that_was_loaded_before_the_first_runtime";
+    if child_case(TEST).is_some() {
+        let (count, module) = load_counter("loaded_early", "-ftls-model=initial-exec");
+        let rt = isolated(1);
+        (0..3).for_each(|round| many_count(&rt, count, round));
+        // Gs that begin after it has gone do not look for it.
+        // SAFETY: loaded above, and nobody uses it any more.
+        assert_eq!(unsafe { libc::dlclose(std::ptr::with_exposed_provenance_mut(module)) }, 0);
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux");
+        assert!(!maps.contains("loaded_early"), "it is still there");
+        rt.run(|| (0..100).for_each(|_| go(|| ()).join().expect("no panic")));
+        return;
+    }
+    subprocess(TEST, "", &[]).expect_success();
+}
+
+#[test]
+fn a_module_with_static_thread_locals_that_a_g_has_loaded() {
+    let rt = isolated(2);
+    rt.run(|| {
+        go(|| ()).join().expect("no panic");
+        let (count, _) = load_counter("loaded_by_a_g", "-ftls-model=initial-exec");
+        // SAFETY: it takes nothing.
+        let twice = move || [(); 2].map(|()| unsafe { count() });
+        // In the block from before; nobody says when the module has been seen.
+        common::eventually("the thread-locals are fresh", || {
+            go(twice).join().expect("no panic") == [41, 42] && go(twice).join().expect("no panic") == [41, 42]
+        });
+    });
 }
 
 #[test]

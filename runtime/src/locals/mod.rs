@@ -20,7 +20,7 @@
 //! 2. Between loading a block and resuming, and between the suspension and loading the M's own, no thread-local is used
 //!    but the runtime's own one, which is never cached (`m/current.rs`).
 //! 3. A block is made once for a slot and stays there. Each new G in the slot finds the program's thread-locals as a new
-//!    thread does. libc's part is kept: freed with its G it would leak the allocator's cache.
+//!    thread does, those of libraries that were loaded later too. libc's part is kept: freed with its G it would leak the allocator's cache.
 //! 4. A slot has room for the block beside the stack that was asked for, however large the program's thread-locals are:
 //!    they choose the size class too (`stack_class` in `go.rs`).
 //! 5. The destructors of a G's thread-locals run on the G's stack with its block loaded, before its joiner is told.
@@ -31,8 +31,11 @@
 //!   (`pthread_getaffinity_np` and the like for oneself), and a contended priority-inheritance mutex hangs.
 //! - `setuid`, `setgid` and the like, which libc carries out on every thread, do not return on a G: change identity
 //!   before the first runtime is built.
-//! - A library that is loaded later (`dlopen`) and insists on static thread-locals finds them uninitialised in blocks
-//!   that were made before. Ordinary thread-locals of such a library work.
+//! - A library that is loaded later (`dlopen`) and insists on static thread-locals (initial-exec) finds them
+//!   uninitialised in Gs that have begun before: glibc initialises them in the threads that it knows. Gs that begin after
+//!   it was loaded have them, but for those that a G starts within some milliseconds after another G or thread has loaded
+//!   it: the library is seen when a block is made, a G is started by a thread that is no M, or sysmon looks. Ordinary
+//!   thread-locals of such a library work everywhere.
 //! - An allocator with a heap per thread (mimalloc, jemalloc) has one per G.
 //! - A library that has room for so many threads counts each G that uses it: the registry of tracing-subscriber panics
 //!   when more than 4096 Gs live that have made a span.
@@ -116,6 +119,14 @@ impl Locals {
                 };
                 Ok((blocks.room_bytes(), Some(block)))
             }
+        }
+    }
+
+    /// Has new Gs find libraries that were loaded since the last look. Cheap, but no part of the start of each G: it takes
+    /// a lock of the loader.
+    pub(crate) fn look_for_libraries(self) {
+        if let Locals::Own(blocks) = self {
+            blocks.look_again();
         }
     }
 

@@ -143,6 +143,7 @@ impl Watchman {
             self.output.look(&self.shared, now);
             self.stall.look(&self.shared, &mut self.output, now);
             self.give_back(now);
+            self.shared.setup.locals.look_for_libraries();
             let busy = (self.shared.idle.idle_ps() as usize) < self.shared.ps.len();
             let looked = self.help(now, busy);
             self.pause(now, busy, &looked);

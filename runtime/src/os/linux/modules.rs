@@ -1,83 +1,231 @@
 //! Which thread-locals the loaded modules have in every thread's static block, and how they are at first.
+//!
+//! Where those of a module lie in the block only glibc knows, and it says so in the vector of a block that it has just
+//! made: there a module has an address if it lies in the static block, "unallocated" if each thread gets its thread-locals
+//! when it first uses them, and nothing if it is only being loaded. The vector of a thread that is older than the module
+//! says nothing, and to ask for the address (`__tls_get_addr`) would decide what is not decided yet.
 
+use super::tls::{ThreadPointer, loaded_block};
 use std::ffi::{c_int, c_void};
 use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-/// The thread-locals of a module, as they are when a thread begins.
-#[derive(Debug)]
-pub(super) struct Image {
+/// Where a control block has its vector.
+const VECTOR: usize = 0x08;
+/// What an entry says of thread-locals that each thread gets when it first uses them.
+const UNALLOCATED: usize = usize::MAX;
+
+/// An entry of a block's vector of thread-locals: where those of a module lie, and what to free if they were allocated
+/// when they were first used. The length stands before the vector, its generation in the first entry.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct ModuleEntry {
+    value: usize,
+    to_free: *mut c_void,
+}
+
+impl ModuleEntry {
+    /// The entry of the module with that number in the vector of a block, if that is long enough.
+    fn of(block: ThreadPointer, number: usize) -> Option<ModuleEntry> {
+        let vector = ptr::with_exposed_provenance::<ModuleEntry>(block.get(VECTOR));
+        // SAFETY: the entry before the first has the length.
+        let len = unsafe { vector.wrapping_sub(1).read() }.value;
+        // SAFETY: the vector has so many entries after its first.
+        (number <= len).then(|| unsafe { vector.wrapping_add(number).read() })
+    }
+}
+
+/// The thread-locals of a module, as they are when a thread begins. The bytes are a copy: the module may be unloaded.
+#[derive(Debug, PartialEq, Eq)]
+struct Image {
     /// How far below the thread pointer it lies.
-    pub(super) below: usize,
-    pub(super) from: *const u8,
-    pub(super) file_bytes: usize,
-    pub(super) memory_bytes: usize,
+    below: usize,
+    /// How they begin; the rest is zero.
+    bytes: Box<[u8]>,
+    memory_bytes: usize,
 }
 
-/// The thread-locals that the modules have in the static block.
+/// The thread-locals of all modules but libc that lie in the static block, as they are when a thread begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Images(Vec<Image>);
+
+/// The images that were found last, and how many modules had been loaded and unloaded until then.
+#[derive(Debug)]
+pub(super) struct Latest {
+    images: AtomicPtr<Images>,
+    changes: AtomicU64,
+    /// All that there have been. A G may begin with old ones at any time, so they are kept; what has been seen before is
+    /// used again.
+    known: Mutex<Vec<&'static Images>>,
+}
+
+impl Latest {
+    /// Those that were found first.
+    pub(super) fn new(found: Modules) -> Latest {
+        // If one was only being loaded, the next look finds that something has changed since.
+        let changes = if found.is_complete { found.changes } else { 0 };
+        let images: &'static Images = Box::leak(Box::new(found.images));
+        Latest {
+            images: AtomicPtr::new(ptr::from_ref(images).cast_mut()),
+            changes: AtomicU64::new(changes),
+            known: Mutex::new(vec![images]),
+        }
+    }
+
+    /// How many modules had been loaded and unloaded when somebody looked last.
+    pub(super) fn changes(&self) -> u64 {
+        // Relaxed: it guards nothing; who reads an old one looks once more.
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Has new Gs begin with what was found.
+    pub(super) fn publish(&self, found: Modules) {
+        let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
+        let images = match known.iter().find(|images| ***images == found.images) {
+            Some(images) => images,
+            None => {
+                let images: &'static Images = Box::leak(Box::new(found.images));
+                known.push(images);
+                images
+            }
+        };
+        // Two that look at the same time leave the newer.
+        if found.changes >= self.changes() {
+            // Release: partner is the Acquire in `write_to`.
+            self.images.store(ptr::from_ref(images).cast_mut(), Ordering::Release);
+            self.changes.store(found.changes, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes the thread-locals of a block as they are when a thread begins.
+    ///
+    /// # Safety
+    /// The block is of this process, whole, and used by nobody.
+    #[inline]
+    pub(super) unsafe fn write_to(&self, block: ThreadPointer) {
+        // Acquire: partner is the Release in `publish`.
+        let images = self.images.load(Ordering::Acquire);
+        // SAFETY: they are never dropped.
+        let images = unsafe { &*images };
+        for image in &images.0 {
+            let to = ptr::with_exposed_provenance_mut::<u8>(block.address() - image.below);
+            // SAFETY: its place in the block is as large, and nobody else uses it.
+            unsafe { ptr::copy_nonoverlapping(image.bytes.as_ptr(), to, image.bytes.len()) };
+            let rest = to.wrapping_add(image.bytes.len());
+            // SAFETY: as above.
+            unsafe { ptr::write_bytes(rest, 0, image.memory_bytes - image.bytes.len()) };
+        }
+    }
+}
+
+/// What a look at the loaded modules has found.
 pub(super) struct Modules {
-    mine: usize,
+    block: ThreadPointer,
     static_bytes: usize,
-    errno: usize,
-    /// How far below the thread pointer the farthest of them begins.
+    errno_below: usize,
+    /// How many had been loaded and unloaded until then.
+    pub(super) changes: u64,
+    /// How far below the thread pointer the farthest thread-local begins.
     pub(super) below: usize,
-    /// Those of all modules but libc, as they are at first.
-    pub(super) images: Vec<Image>,
-    /// There are others, outside the static block.
-    far: bool,
+    pub(super) images: Images,
+    /// None of them was only being loaded.
+    pub(super) is_complete: bool,
 }
 
-/// Looks at all modules that are loaded, from the thread whose thread pointer is `mine` and whose static block takes
-/// `static_bytes`.
-pub(super) fn modules(mine: usize, static_bytes: usize) -> Modules {
+/// How many modules have been loaded and unloaded so far: 20 ns.
+pub(super) fn changes() -> u64 {
+    unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
+        // SAFETY: the loader passes one that is good during the call.
+        let info = unsafe { &*info };
+        // SAFETY: `changes` passes this.
+        unsafe { *found.cast::<u64>() = changes_in(info) };
+        1
+    }
+    let mut found = 0_u64;
+    // SAFETY: `look` gets what it expects.
+    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
+    found
+}
+
+fn changes_in(info: &libc::dl_phdr_info) -> u64 {
+    info.dlpi_adds.wrapping_add(info.dlpi_subs)
+}
+
+/// Looks at all modules that are loaded. glibc has just made the block, of which the static part takes `static_bytes`.
+pub(super) fn modules(block: ThreadPointer, static_bytes: usize) -> Modules {
     unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
         // SAFETY: the loader passes one that is good during the call.
         let info = unsafe { &*info };
         // SAFETY: `modules` passes this.
         let found = unsafe { &mut *found.cast::<Modules>() };
-        let at = info.dlpi_tls_data.expose_provenance();
-        if info.dlpi_tls_modid == 0 || at == 0 {
+        found.changes = changes_in(info);
+        if info.dlpi_tls_modid == 0 {
             return 0;
         }
         for i in 0..usize::from(info.dlpi_phnum) {
             // SAFETY: there are so many headers.
             let header = unsafe { &*info.dlpi_phdr.wrapping_add(i) };
             if header.p_type == libc::PT_TLS {
-                found.add(at, header, info.dlpi_addr + header.p_vaddr);
+                // SAFETY: the module is loaded as long as the loader's lock is held, which is during this call.
+                unsafe { found.add(info.dlpi_tls_modid, header, info.dlpi_addr + header.p_vaddr) };
             }
         }
         0
     }
     // SAFETY: it returns the address of the calling thread's errno.
     let errno = unsafe { libc::__errno_location() }.expose_provenance();
-    let mut found = Modules { mine, static_bytes, errno, below: 0, images: Vec::new(), far: false };
+    let errno_below = loaded_block().address() - errno;
+    let images = Images(Vec::new());
+    let mut found = Modules { block, static_bytes, errno_below, changes: 0, below: 0, images, is_complete: true };
     // SAFETY: `look` gets what it expects.
     unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
-    if found.far {
-        tracing::debug!(target: "pirn::sched", "a module has thread-locals outside the static block");
-    }
     found
 }
 
 impl Modules {
-    /// Adds those of one module, which this thread has at `at`.
-    fn add(&mut self, at: usize, header: &libc::Elf64_Phdr, image: u64) {
-        if at >= self.mine || self.mine - at > self.static_bytes {
-            // It does not lie in the static block: each thread gets it when it first uses it.
-            self.far = true;
+    /// Adds those of the module with that number, if they lie in the static block.
+    ///
+    /// # Safety
+    /// The module is loaded, with this header, and its image is there.
+    unsafe fn add(&mut self, number: usize, header: &libc::Elf64_Phdr, image: u64) {
+        let at = ModuleEntry::of(self.block, number).map_or(0, |entry| entry.value);
+        if at == 0 {
+            self.is_complete = false;
+        }
+        let mine = self.block.address();
+        if at == 0 || at == UNALLOCATED || at >= mine || mine - at > self.static_bytes {
             return;
         }
-        let below = self.mine - at;
+        let below = mine - at;
         self.below = self.below.max(below);
         let memory_bytes = header.p_memsz as usize;
-        if (at..at + memory_bytes).contains(&self.errno) {
+        if (below - memory_bytes..below).contains(&(self.errno_below - 1)) {
             // This one is libc's.
             return;
         }
-        self.images.push(Image {
-            below,
-            from: ptr::with_exposed_provenance(image as usize),
-            file_bytes: header.p_filesz as usize,
-            memory_bytes,
-        });
+        let from = ptr::with_exposed_provenance::<u8>(image as usize);
+        // SAFETY: as the caller promises.
+        let bytes = unsafe { std::slice::from_raw_parts(from, header.p_filesz as usize) };
+        self.images.0.push(Image { below, bytes: bytes.into(), memory_bytes });
+    }
+}
+
+/// Thread-locals outside the static block are allocated when they are first used. The
+/// next user of the block has to find them new.
+pub(super) fn forget_late_modules(block: ThreadPointer) {
+    let vector = ptr::with_exposed_provenance_mut::<ModuleEntry>(block.get(VECTOR));
+    // SAFETY: the entry before the first has the length.
+    let len = unsafe { vector.wrapping_sub(1).read() }.value;
+    for i in 1..=len {
+        let entry = vector.wrapping_add(i);
+        // SAFETY: the vector has so many entries, and they are the block's own.
+        let ModuleEntry { to_free, .. } = unsafe { entry.read() };
+        if !to_free.is_null() {
+            // SAFETY: the loader allocated it, and frees it so at the end of a thread.
+            unsafe { libc::free(to_free) };
+            // SAFETY: as above.
+            unsafe { entry.write(ModuleEntry { value: UNALLOCATED, to_free: ptr::null_mut() }) };
+        }
     }
 }

@@ -11,7 +11,7 @@
 //! is found out at run time: from glibc's tables for debuggers, from what the kernel has registered, and from the
 //! running thread. All functions are looked up at run time too, so a C library without them is an error, not a crash.
 
-use super::modules::{Image, modules};
+use super::modules::{Latest, Modules, changes, forget_late_modules, modules};
 use std::arch::asm;
 use std::ffi::{CStr, c_void};
 use std::io;
@@ -45,6 +45,7 @@ pub(crate) struct ThreadPointer(NonZeroUsize);
 #[derive(Debug)]
 pub(crate) struct Blocks {
     allocate: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    deallocate: unsafe extern "C" fn(*mut c_void, bool),
     ctype_init: unsafe extern "C" fn(),
     call_destructors: unsafe extern "C" fn(),
     static_bytes: usize,
@@ -62,10 +63,11 @@ pub(crate) struct Blocks {
     resolver_pointer: usize,
     resolver: usize,
     keys: *const SpecificKey,
-    /// How far below the thread pointer the thread-locals of the modules reach.
+    /// How far below the thread pointer the thread-locals of the modules reached at first. What is loaded later need not be
+    /// kept: a new G finds it written afresh.
     below: usize,
-    /// The thread-locals of all modules but libc, as they are when a thread begins.
-    images: Vec<Image>,
+    /// What a new G finds.
+    images: Latest,
 }
 
 /// What glibc knows of a pthread key.
@@ -82,21 +84,10 @@ const SPECIFIC: usize = 32;
 /// A destructor may set a value again; glibc looks so many times.
 const SPECIFIC_ROUNDS: usize = 4;
 
-/// An entry of a block's vector of thread-locals: where those of a module lie, and what to free if they were allocated
-/// when they were first used. The length stands before the vector, its generation in the first entry.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct ModuleEntry {
-    value: usize,
-    to_free: *mut c_void,
-}
-/// Where the control block has it.
-const VECTOR: usize = 0x08;
 /// What glibc's headers call LC_GLOBAL_LOCALE.
 const GLOBAL_LOCALE: libc::locale_t = ptr::without_provenance_mut(usize::MAX);
-const UNALLOCATED: usize = usize::MAX;
 
-// SAFETY: the images are parts of loaded modules, which are read only.
+// SAFETY: the keys are glibc's, which all threads read, and everything else is plain or guarded.
 unsafe impl Send for Blocks {}
 // SAFETY: as above.
 unsafe impl Sync for Blocks {}
@@ -110,7 +101,10 @@ pub(crate) fn thread_local_blocks() -> io::Result<&'static Blocks> {
     static BLOCKS: Mutex<Option<&'static Blocks>> = Mutex::new(None);
     let mut known = BLOCKS.lock().unwrap_or_else(|e| e.into_inner());
     match *known {
-        Some(blocks) => Ok(blocks),
+        Some(blocks) => {
+            blocks.look_again();
+            Ok(blocks)
+        }
         None => Ok(known.insert(Box::leak(Box::new(Blocks::find()?)))),
     }
 }
@@ -162,6 +156,7 @@ impl Blocks {
     /// # Safety
     /// The `room_bytes` below `end` are the caller's, and stay as they are between uses.
     pub(crate) unsafe fn make(&self, end: usize) -> io::Result<ThreadPointer> {
+        self.look_again();
         let block = self.block_in(end);
         let start = end - self.room_bytes();
         // SAFETY: the room is the caller's.
@@ -204,13 +199,33 @@ impl Blocks {
     #[inline]
     pub(crate) unsafe fn renew(&self, block: ThreadPointer) {
         forget_late_modules(block);
-        for image in &self.images {
-            let to = ptr::with_exposed_provenance_mut::<u8>(block.address() - image.below);
-            // SAFETY: the image is the module's, and its place in the block is as large.
-            unsafe { ptr::copy_nonoverlapping(image.from, to, image.file_bytes) };
-            let rest = to.wrapping_add(image.file_bytes);
-            // SAFETY: as above.
-            unsafe { ptr::write_bytes(rest, 0, image.memory_bytes - image.file_bytes) };
+        // SAFETY: as the caller promises.
+        unsafe { self.images.write_to(block) };
+    }
+
+    /// Has new Gs find the thread-locals of libraries that have been loaded since the last look too: 20 ns if there are
+    /// none.
+    pub(crate) fn look_again(&self) {
+        if changes() != self.images.changes() {
+            self.look();
+        }
+    }
+
+    #[cold]
+    fn look(&self) {
+        let before = changes();
+        // SAFETY: glibc makes a block of its own.
+        let made = unsafe { (self.allocate)(ptr::null_mut()) };
+        let Some(block) = NonZeroUsize::new(made.expose_provenance()).map(ThreadPointer) else {
+            // There is no memory; the next look may be luckier.
+            return;
+        };
+        let found = modules(block, self.static_bytes);
+        // SAFETY: made above, with memory of glibc's, and never loaded.
+        unsafe { (self.deallocate)(made, true) };
+        // A module that came or went in between, or is only being loaded, is for the next look.
+        if found.is_complete && found.changes == before {
+            self.images.publish(found);
         }
     }
 
@@ -293,7 +308,7 @@ impl Blocks {
         let robust = robust_at.wrapping_sub(mine.address());
         let list = table(c"_thread_db_pthread_list", 2)? as usize;
         let resolver_pointer = symbol(c"__resp")?.expose_provenance().wrapping_sub(mine.address());
-        let resolver = resolver_state(resolver_pointer)?;
+        let (resolver, modules) = seen_by_a_thread(resolver_pointer, static_bytes)?;
         let specific_first = mine.get(specific).wrapping_sub(mine.address());
         let sane = control_bytes > 0
             && control_bytes < static_bytes
@@ -302,13 +317,14 @@ impl Blocks {
                 .all(|at| *at >= 8 && at + 16 <= control_bytes)
             && align.is_power_of_two()
             && mine.get(SELF) == mine.address();
-        let modules = modules(mine.address(), static_bytes);
         if !sane || modules.below > static_bytes - control_bytes {
             return missing("the C library's thread control block does not look as it is known");
         }
         Ok(Blocks {
-            // SAFETY: glibc's declarations: void *(void *), void (void), void (void).
+            // SAFETY: glibc's declarations: void *(void *), void (void *, bool), void (void), void (void).
             allocate: unsafe { function(c"_dl_allocate_tls")? },
+            // SAFETY: as above.
+            deallocate: unsafe { function(c"_dl_deallocate_tls")? },
             // SAFETY: as above.
             ctype_init: unsafe { function(c"__ctype_init")? },
             // SAFETY: as above.
@@ -327,18 +343,18 @@ impl Blocks {
             resolver,
             keys: symbol(c"__pthread_keys")?.cast(),
             below: modules.below,
-            images: modules.images,
+            images: Latest::new(modules),
         })
     }
 }
 
 impl ThreadPointer {
-    fn address(self) -> usize {
+    pub(super) fn address(self) -> usize {
         self.0.get()
     }
 
     /// A word of its thread control block.
-    fn get(self, at: usize) -> usize {
+    pub(super) fn get(self, at: usize) -> usize {
         // SAFETY: callers ask for places inside the control block of a block that is whole.
         unsafe { ptr::with_exposed_provenance::<usize>(self.address().wrapping_add(at)).read() }
     }
@@ -404,34 +420,16 @@ fn robust_list() -> io::Result<(usize, usize)> {
     Ok((head.expose_provenance(), offset))
 }
 
-/// Where the state of the resolver lies in a control block: on a thread that libc has made, since the main thread's is
-/// elsewhere.
-fn resolver_state(pointer: usize) -> io::Result<usize> {
+/// What only a thread shows that libc has just made: where the state of the resolver lies in a control block, since the
+/// main thread's is elsewhere; and which modules have thread-locals in the static block.
+fn seen_by_a_thread(resolver_pointer: usize, static_bytes: usize) -> io::Result<(usize, Modules)> {
     let look = move || {
         let block = loaded_block();
-        block.get(pointer).wrapping_sub(block.address())
+        let resolver = block.get(resolver_pointer).wrapping_sub(block.address());
+        (resolver, modules(block, static_bytes))
     };
     let thread = std::thread::Builder::new().spawn(look)?;
     thread.join().map_err(|_| io::Error::other("a thread that was looked at panicked"))
-}
-
-/// The thread-locals of modules that were loaded after the block was made are allocated when they are first used. The
-/// next user of the block has to find them new.
-fn forget_late_modules(block: ThreadPointer) {
-    let vector = ptr::with_exposed_provenance_mut::<ModuleEntry>(block.get(VECTOR));
-    // SAFETY: the entry before the first has the length.
-    let len = unsafe { vector.wrapping_sub(1).read() }.value;
-    for i in 1..=len {
-        let entry = vector.wrapping_add(i);
-        // SAFETY: the vector has so many entries, and they are the block's own.
-        let ModuleEntry { to_free, .. } = unsafe { entry.read() };
-        if !to_free.is_null() {
-            // SAFETY: the loader allocated it, and frees it so at the end of a thread.
-            unsafe { libc::free(to_free) };
-            // SAFETY: as above.
-            unsafe { entry.write(ModuleEntry { value: UNALLOCATED, to_free: ptr::null_mut() }) };
-        }
-    }
 }
 
 /// Where the rseq area lies, if this glibc has one.
