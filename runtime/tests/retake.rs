@@ -421,3 +421,88 @@ fn switches() -> u64 {
     };
     tasks.filter_map(of).sum()
 }
+
+/// Hears what sysmon warns of, if it is about membarrier.
+struct Hears(Arc<AtomicBool>);
+
+impl tracing::Subscriber for Hears {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Looks<'a>(&'a AtomicBool);
+        impl tracing::field::Visit for Looks<'_> {
+            fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                if format!("{value:?}").contains("membarrier") {
+                    self.0.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        event.record(&mut Looks(&self.0));
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Has every thread of the process get EPERM from membarrier from now on.
+fn refuse_membarrier() {
+    let op = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    let mut program = [
+        // The number of the system call.
+        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, libc::SYS_membarrier as u32),
+        op(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        op(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: it takes numbers only.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
+    // SAFETY: the program is good during the call.
+    assert_eq!(unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) }, 0);
+}
+
+#[test]
+fn a_barrier_that_is_refused_later_is_said_once_and_does_no_harm() {
+    const TEST: &str = "a_barrier_that_is_refused_later_is_said_once_and_does_no_harm";
+    if child_case(TEST).is_some() {
+        let said = Arc::new(AtomicBool::new(false));
+        tracing::subscriber::set_global_default(Hears(said.clone())).expect("the first one");
+        let rt = house(builder().procs(1).retake_eagerly());
+        refuse_membarrier();
+        // sysmon can not take the P, and says so.
+        let hog = rt.go({
+            let said = said.clone();
+            move || spin(&said)
+        });
+        let others: Vec<_> = (0..100).map(|i| rt.go(move || yield_now_and_return(i))).collect();
+        assert_ne!(hog.join().expect("no panic"), 0);
+        // All else works: borrows are refused all the time meanwhile.
+        others.into_iter().enumerate().for_each(|(i, g)| assert_eq!(g.join().expect("no panic"), i));
+        let sum = rt.run(|| {
+            let gs: Vec<_> = (0..1_000).map(|i| go(move || yield_now_and_return(i))).collect();
+            gs.into_iter().map(|g| g.join().expect("no panic")).sum::<usize>()
+        });
+        assert_eq!(sum, 499_500);
+        return;
+    }
+    let ended = subprocess(TEST, "", &[]);
+    ended.expect_success().expect_says("pirn: the kernel refuses membarrier");
+    assert_eq!(ended.stderr.matches("refuses membarrier").count(), 1, "{ended:#?}");
+}
+
+fn yield_now_and_return(i: usize) -> usize {
+    yield_now();
+    i
+}

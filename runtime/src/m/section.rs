@@ -31,6 +31,13 @@
 //! `membarrier(PRIVATE_EXPEDITED)`, which makes every running thread of the process pass a full fence. That is what
 //! makes `enter` two plain accesses (measured: 1 ns, against 5 for an atomic exchange). Where membarrier is missing
 //! both are full fences. The model in `section_loom.rs` has full fences on both sides.
+//!
+//! **A fence that fails.** Which fences there are is chosen once, and the Ms rely on it. If the kernel refuses the heavy
+//! one later, because a seccomp filter was installed meanwhile, the borrow is refused too: without the fence the borrower
+//! may have missed that the M is inside. That is sound, as it has touched nothing but `wanted`. An M that comes in and
+//! sees it waits for the lock and goes on; one that does not see it goes on at once; to both it is a borrow that found the
+//! M inside. What no longer works is what borrows are for: no P is retaken, and what a P hides is not shown, until its M
+//! comes in. sysmon says so, once ([`has_lost_fence`]).
 
 use crate::loom::{AtomicU32, Ordering, fence};
 use crate::loom::{Mutex, MutexGuard};
@@ -56,13 +63,29 @@ fn light_fence() {
     }
 }
 
+/// False if the kernel has refused: nothing is fenced.
 #[cfg(not(loom))]
-fn heavy_fence() {
+fn heavy_fence() -> bool {
     if ASYMMETRIC.load(Ordering::Relaxed) {
-        crate::os::heavy_fence();
-    } else {
-        fence(Ordering::SeqCst);
+        let is_fenced = crate::os::heavy_fence();
+        if !is_fenced {
+            LOST_FENCE.store(true, Ordering::Relaxed);
+        }
+        return is_fenced;
     }
+    fence(Ordering::SeqCst);
+    true
+}
+
+/// The kernel has refused the heavy fence after it had allowed it.
+#[cfg(not(loom))]
+static LOST_FENCE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Whether borrows are refused because the kernel refuses the heavy fence: true once in each process, for who says so.
+#[cfg(not(loom))]
+pub(crate) fn has_lost_fence() -> bool {
+    static SAID: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    LOST_FENCE.load(Ordering::Relaxed) && !SAID.swap(true, Ordering::Relaxed)
 }
 
 #[cfg(loom)]
@@ -71,8 +94,9 @@ fn light_fence() {
 }
 
 #[cfg(loom)]
-fn heavy_fence() {
+fn heavy_fence() -> bool {
     fence(Ordering::SeqCst);
+    true
 }
 
 /// An M's section. It starts inside: the M loop itself is all runtime.
@@ -129,7 +153,7 @@ impl Section {
         self.inside.load(Ordering::Relaxed) != 0
     }
 
-    /// Tries to act in the stead of an M that is out in a G's own code. None if it is inside.
+    /// Tries to act in the stead of an M that is out in a G's own code. None if it is inside, or nobody can tell.
     pub(crate) fn borrow(&self) -> Option<Borrowed<'_>> {
         let lock = match self.borrower.try_lock() {
             Ok(lock) => lock,
@@ -137,10 +161,10 @@ impl Section {
             Err(TryLockError::WouldBlock) => return None,
         };
         self.wanted.store(1, Ordering::Relaxed);
-        heavy_fence();
+        let is_fenced = heavy_fence();
         let borrowed = Borrowed { section: self, _lock: lock };
         // Acquire: partner is the Release in `leave`.
-        (self.inside.load(Ordering::Acquire) == 0).then_some(borrowed)
+        (is_fenced && self.inside.load(Ordering::Acquire) == 0).then_some(borrowed)
     }
 }
 

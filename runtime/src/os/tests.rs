@@ -48,7 +48,7 @@ fn clock_fences_and_hints() {
     set_timer_slack_ns(1);
     light_fence();
     if register_membarrier() {
-        heavy_fence();
+        assert!(heavy_fence());
     }
     prefetch(ptr::without_provenance::<u8>(1));
     assert!(now_ns() >= before_ns);

@@ -26,6 +26,7 @@ mod watch;
 
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS, SYSMON_DROWSY_NS, SYSMON_MIN_NS};
 use crate::m::M;
+use crate::m::section::has_lost_fence;
 use crate::observe;
 use crate::os::{answer_quits, ask_for_short_slices, set_timer_slack_ns, thread_id};
 use crate::p::{OwnedP, P};
@@ -171,6 +172,16 @@ impl Watchman {
         };
     }
 
+    /// Says once that no P can be borrowed any more (`m/section.rs`).
+    fn see_whether_fenced(&self) {
+        if has_lost_fence() {
+            let what = "the kernel refuses membarrier, which it had allowed (by a seccomp filter?): a goroutine that blocks \
+                        its thread or computes for long keeps its P until it comes back. Allow membarrier, or install \
+                        the filter before the first runtime is built";
+            self.shared.warn(what.to_owned());
+        }
+    }
+
     /// Does what the Ms can not do for themselves just now.
     fn help(&mut self, now: u64, busy: bool) -> Looked {
         if busy && self.scavenge_due_ns == NEVER {
@@ -179,6 +190,7 @@ impl Watchman {
         self.retry_stalled(now);
         let shared = &*self.shared;
         let mut looked = self.watch.look(shared, now);
+        self.see_whether_fenced();
         // Work that nobody comes to, or timers of a P whose M does not look at them.
         let waits = shared.idle.idle_ps() > 0 && (shared.earliest_ns() <= now || shared.has_visible_work());
         if waits && shared.idle.announce() {

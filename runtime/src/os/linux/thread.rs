@@ -20,10 +20,11 @@ pub(crate) fn register_membarrier() -> bool {
 /// Runs a full memory barrier on every thread of the process that is running right now; the others had one
 /// when they were switched out. With [`light_fence`] on the other side it is worth two `SeqCst` fences.
 ///
-/// Call it only if [`register_membarrier`] answered true: otherwise the other side needs a real fence too.
-pub(crate) fn heavy_fence() {
-    let done = membarrier(MEMBARRIER_PRIVATE_EXPEDITED);
-    debug_assert!(done, "os: heavy_fence without register_membarrier");
+/// Call it only if [`register_membarrier`] answered true: otherwise the other side needs a real fence too. Even then it may
+/// fail, if a seccomp filter was installed later: on false nothing is fenced.
+#[must_use = "if it is false nothing is fenced"]
+pub(crate) fn heavy_fence() -> bool {
+    membarrier(MEMBARRIER_PRIVATE_EXPEDITED)
 }
 
 /// The cheap side of [`heavy_fence`]: keeps the compiler from moving accesses across it, and costs no
