@@ -9,7 +9,7 @@
 //! [LICENSE-APACHE]: https://github.com/pirn-rs/pirn/blob/main/LICENSE-APACHE
 //!
 #![doc = include_str!("../README.md")]
-#![expect(clippy::needless_doctest_main, reason = "the README is read elsewhere too, where an example is a program")]
+#![allow(clippy::needless_doctest_main, reason = "the README is read elsewhere too, where an example is a program")]
 
 pub use pirn_channels as channel;
 pub use pirn_channels::{select, select_biased};

@@ -43,7 +43,7 @@ use std::time::{Duration, Instant};
 /// It borrows the channels until it is used for the last time, not until it is dropped:
 ///
 /// ```
-/// # use pirn_channels::{Select, unbounded};
+/// # use pirn::channel::{Select, unbounded};
 /// # let (s, r) = unbounded();
 /// # s.send(1).unwrap();
 /// let mut receivers = vec![r];

@@ -66,6 +66,7 @@ struct State {
 impl Armed {
     #[track_caller]
     fn new(state: State) -> Arc<Armed> {
+        checkpoint();
         let Some(shared) = Entered::new().map(|e| e.shared().arc()) else {
             panic!("a timer needs a runtime: make it on a goroutine, inside Runtime::run or go");
         };
@@ -116,6 +117,7 @@ impl Armed {
 
     /// Begins anew: as a timer, or with a period as a ticker.
     fn reset(self: &Arc<Self>, after: Duration, period_ns: Option<u64>) -> bool {
+        checkpoint();
         let mut state = self.lock();
         let was_pending = self.disarm(&mut state);
         state.fired = false;
@@ -125,6 +127,7 @@ impl Armed {
     }
 
     fn stop(&self) -> bool {
+        checkpoint();
         let mut state = self.lock();
         state.fired = false;
         state.period_ns = None;

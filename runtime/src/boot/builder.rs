@@ -143,7 +143,7 @@ impl Builder {
     /// ```
     /// # fn main() -> std::io::Result<()> {
     /// # use std::time::Duration;
-    /// let rt = pirn_runtime::Builder::new().stall_report(Duration::from_secs(10)).build()?;
+    /// let rt = pirn::Builder::new().stall_report(Duration::from_secs(10)).build()?;
     /// # drop(rt);
     /// # Ok(())
     /// # }
