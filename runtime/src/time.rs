@@ -78,10 +78,15 @@ impl Armed {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    fn arm(self: &Arc<Self>, state: &mut State, when_ns: u64) {
+    /// Arms it under its lock, and frees that.
+    fn arm(self: &Arc<Self>, mut state: MutexGuard<'_, State>, when_ns: u64) {
         // None after the end of its runtime. While that closes there are timers still: a destructor may wait for one.
-        let key = self.shared.add_timer(when_ns, Action::Call(self.clone()));
-        state.pending = key.map(|key| (when_ns, key));
+        let inserted = self.shared.insert_timer(when_ns, Action::Call(self.clone()));
+        state.pending = inserted.map(|(key, _)| (when_ns, key));
+        drop(state);
+        if inserted.is_some_and(|(_, is_unseen)| is_unseen) {
+            self.shared.tell_keeper(when_ns);
+        }
     }
 
     /// Takes the pending deadline back. False if there was none, or it is being fired just now.
@@ -122,7 +127,7 @@ impl Armed {
         let was_pending = self.disarm(&mut state);
         state.fired = false;
         state.period_ns = period_ns;
-        self.arm(&mut state, deadline(after));
+        self.arm(state, deadline(after));
         was_pending
     }
 
@@ -148,14 +153,16 @@ impl Fire for Armed {
         }
         state.pending = None;
         state.fired = true;
-        if let Some(period) = state.period_ns {
-            // Ticks that nobody could have taken are left out, as in Go.
-            let missed = (now_ns - when_ns) / period;
-            self.arm(&mut state, when_ns.saturating_add(period.saturating_mul(missed + 1)));
-        }
         let waiters = std::mem::take(&mut state.waiters);
         let call = state.call.take().zip(state.birthplace);
-        drop(state);
+        match state.period_ns {
+            // Ticks that nobody could have taken are left out, as in Go.
+            Some(period) => {
+                let missed = (now_ns - when_ns) / period;
+                self.arm(state, when_ns.saturating_add(period.saturating_mul(missed + 1)));
+            }
+            None => drop(state),
+        }
         waiters.iter().for_each(Unparker::unpark);
         if let Some((call, birthplace)) = call {
             // Whatever it is, it is dropped on a G's stack and not here.
@@ -190,7 +197,7 @@ impl Timer {
     #[track_caller]
     pub fn new(after: Duration) -> Timer {
         let armed = Armed::new(State::default());
-        armed.arm(&mut armed.lock(), deadline(after));
+        armed.arm(armed.lock(), deadline(after));
         Timer(armed)
     }
 
@@ -251,7 +258,7 @@ impl Ticker {
     pub fn new(period: Duration) -> Ticker {
         let period_ns = Some(period_ns(period));
         let armed = Armed::new(State { period_ns, ..State::default() });
-        armed.arm(&mut armed.lock(), deadline(period));
+        armed.arm(armed.lock(), deadline(period));
         Ticker(armed)
     }
 
@@ -319,7 +326,7 @@ where
 {
     let birthplace = Some(Location::caller());
     let armed = Armed::new(State { call: Some(Box::new(f)), birthplace, ..State::default() });
-    armed.arm(&mut armed.lock(), deadline(after));
+    armed.arm(armed.lock(), deadline(after));
     AfterFunc(armed)
 }
 
@@ -338,7 +345,7 @@ impl AfterFunc {
         let mut state = self.0.lock();
         let was_pending = self.0.disarm(&mut state);
         if was_pending {
-            self.0.arm(&mut state, deadline(after));
+            self.0.arm(state, deadline(after));
         }
         was_pending
     }

@@ -437,3 +437,45 @@ fn a_call_that_is_called_off_lets_go_of_what_it_captured() {
         assert!(!call.stop());
     });
 }
+
+/// A timer that is armed from outside may start a thread, and the user's callback that names it may use the same timer.
+#[test]
+fn callbacks_run_under_no_lock_of_a_timer() {
+    const TEST: &str = "callbacks_run_under_no_lock_of_a_timer";
+    if child_case(TEST).is_some() {
+        let timer: Arc<Mutex<Option<Arc<Timer>>>> = Arc::default();
+        let used = Arc::new(AtomicUsize::new(0));
+        let (of_callback, count, me) = (timer.clone(), used.clone(), std::thread::current().id());
+        let rt = common::house(common::builder().procs(2).thread_name(move |n| {
+            let timer = of_callback.lock().expect("no panic").clone();
+            if let Some(timer) = timer.filter(|_| std::thread::current().id() == me) {
+                timer.try_wait();
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            format!("w{n}")
+        }));
+        let made = Arc::new(rt.run(|| Timer::new(HOUR)));
+        *timer.lock().expect("no panic") = Some(made.clone());
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let mut gs = Vec::new();
+        // Gs block all the threads that there are, until a timer finds an idle P and nobody to tell of it.
+        while used.load(Ordering::Relaxed) == 0 {
+            let (ready, held) = (Countdown::new(1), held.clone());
+            let begun = ready.clone();
+            gs.push(rt.go(move || {
+                pirn_runtime::blocking(|| {
+                    begun.done();
+                    // Each but the first waits for the lock, until the sender has gone.
+                    held.lock().expect("no panic").recv().expect_err("nobody sends");
+                });
+            }));
+            ready.wait();
+            assert!(made.reset(HOUR));
+        }
+        drop(hold);
+        gs.into_iter().for_each(|g| g.join().expect("no panic"));
+        return;
+    }
+    subprocess(TEST, "", &[]).expect_success();
+}

@@ -16,8 +16,8 @@ use crate::m::M;
 use crate::os::{now_ns, thread_id};
 use crate::p::P;
 use crate::probe::fatal;
+use crate::user_code::contain;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
@@ -156,8 +156,8 @@ impl Shared {
     fn thread_name(&self, id: u32) -> String {
         let own = || format!("{}-m{id}", self.setup.name);
         let Some(callback) = &self.setup.thread_name else { return own() };
-        let named = catch_unwind(AssertUnwindSafe(|| callback(id as usize)));
+        let named = contain(|| callback(id as usize));
         // A thread's name can not have a zero in it.
-        named.map_or_else(|_| own(), |name| name.replace('\0', "?"))
+        named.map_or_else(own, |name| name.replace('\0', "?"))
     }
 }

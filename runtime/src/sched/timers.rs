@@ -14,13 +14,21 @@ const DUE_AT_ONCE: usize = 64;
 impl Shared {
     /// Starts a timer, on the caller's P if it has one. None if the runtime has ended.
     pub(crate) fn add_timer(&self, when_ns: u64, action: Action) -> Option<TimerKey> {
+        let (key, is_unseen) = self.insert_timer(when_ns, action)?;
+        if is_unseen {
+            self.tell_keeper(when_ns);
+        }
+        Some(key)
+    }
+
+    /// As `add_timer`, for who holds a lock: true says that `tell_keeper` is to be called when the lock is free. It may
+    /// start an M, for which there are callbacks of the user's.
+    pub(crate) fn insert_timer(&self, when_ns: u64, action: Action) -> Option<(TimerKey, bool)> {
         if let Some(p) = Entered::new().as_ref().and_then(|e| e.p_of(self)) {
-            return p.timers.insert(p.id, when_ns, action);
+            return Some((p.timers.insert(p.id, when_ns, action)?, false));
         }
         let p = &self.ps[when_ns as usize % self.ps.len()];
-        let key = p.timers.insert(p.id, when_ns, action)?;
-        self.tell_keeper(when_ns);
-        Some(key)
+        Some((p.timers.insert(p.id, when_ns, action)?, true))
     }
 
     /// Cancels a timer; false if it was due already.
@@ -29,7 +37,7 @@ impl Shared {
     }
 
     /// A timer was started by who will not look at it before it sleeps.
-    pub(super) fn tell_keeper(&self, when_ns: u64) {
+    pub(crate) fn tell_keeper(&self, when_ns: u64) {
         match self.keeper.added(when_ns) {
             Tell::Nobody => {}
             Tell::TheKeeper => {
@@ -86,12 +94,12 @@ impl Shared {
         }
         g.set_status(Status::Runnable);
         p.count_ready();
-        event!("ready", g = id);
         // SAFETY: it has just been claimed.
         let g = unsafe { Runnable::own(g) };
         if let Err(g) = p.push(g) {
             self.queue(p, g);
         }
+        event!("ready", g = id);
         true
     }
 }
