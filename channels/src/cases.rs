@@ -7,9 +7,10 @@
 //! wait for each other to make up their minds. Go's runtime does it so (`selectgo`).
 
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::{Choice, Head, Locked, Side};
+use crate::core::{Choice, Head, Side};
 use crate::loom::{WaitReason, checkpoint, has_come, random};
-use crate::wait::Until;
+use crate::parcel::Parcel;
+use crate::wait::{Until, end_of_grace};
 use crate::waiter::{Outcome, Ticket, Token, Waiter};
 use crate::wake::wake;
 use smallvec::SmallVec;
@@ -30,8 +31,12 @@ pub(crate) trait Handle {
     /// When it may become ready by itself.
     fn due(&self) -> Option<Instant>;
 
-    /// Chooses the operation if it is ready.
-    fn choose(&self) -> Option<Token>;
+    /// Chooses the operation if it is ready. It may have to wait for another select, and does so until `deadline`.
+    fn choose(&self, deadline: &mut dyn FnMut() -> Option<Instant>) -> Option<Token>;
+
+    /// A case that waits strikes itself off the promise that was made to it. False: none was, or it has been told. That is
+    /// final: it takes the lock, also for a send, and so comes after the turn of whoever has claimed the case.
+    fn abandon(&self, waiter: &Waiter) -> bool;
 
     /// Undoes what was chosen.
     ///
@@ -111,8 +116,12 @@ impl<T> Handle for Sender<T> {
         None
     }
 
-    fn choose(&self) -> Option<Token> {
+    fn choose(&self, _: &mut dyn FnMut() -> Option<Instant>) -> Option<Token> {
         self.channel.lock().choose_send()
+    }
+
+    fn abandon(&self, waiter: &Waiter) -> bool {
+        self.channel.lock().abandon(waiter)
     }
 
     unsafe fn release(&self, token: Token) {
@@ -138,20 +147,31 @@ impl<T> Handle for Receiver<T> {
         }
     }
 
-    fn choose(&self) -> Option<Token> {
+    fn choose(&self, deadline: &mut dyn FnMut() -> Option<Instant>) -> Option<Token> {
         let channel = match &self.flavor {
-            Flavor::Channel(channel) => channel.lock(),
+            Flavor::Channel(channel) => channel,
             Flavor::Clock(clock, _) => return clock.take().map(Token::Moment),
             Flavor::Never => return None,
         };
-        match channel.choose_receive() {
+        let locked = channel.lock();
+        match locked.choose_receive() {
             Choice::NotReady => None,
             Choice::Chosen(token, told) => {
-                drop(channel);
+                drop(locked);
                 wake(told);
                 Some(token)
             }
-            Choice::Claimed(sender) => choose_promised(channel, sender),
+            Choice::Claimed(sender) => {
+                let value = channel.receive_promised(locked, sender, WaitReason::Select, deadline)?;
+                Some(Token::Parcel(Parcel::pack(value)))
+            }
+        }
+    }
+
+    fn abandon(&self, waiter: &Waiter) -> bool {
+        match &self.flavor {
+            Flavor::Channel(channel) => channel.lock().abandon(waiter),
+            _ => false,
         }
     }
 
@@ -161,22 +181,6 @@ impl<T> Handle for Receiver<T> {
             let told = unsafe { channel.lock().release(token) };
             wake(told);
         }
-    }
-}
-
-/// Another select sends, and its value is on the way.
-#[cold]
-fn choose_promised<T>(channel: Locked<'_, T>, sender: *const Waiter) -> Option<Token> {
-    let ticket = Ticket::new(true);
-    let waiter = Waiter::new(0, false);
-    // SAFETY: both stay until the waiter is told, which is waited for.
-    let waiter = unsafe { waiter.belongs_to(&raw const ticket, ptr::null_mut()) };
-    let told = channel.promise(sender, waiter);
-    drop(channel);
-    wake(Some(told));
-    match ticket.wait_claimed(WaitReason::Select) {
-        Outcome::Selected(_) => Some(ticket.token()),
-        _ => None,
     }
 }
 
@@ -193,7 +197,7 @@ pub(crate) struct Want {
 pub(crate) fn try_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
     checkpoint();
     for _ in 0..ROUNDS_WITHOUT_LOCKS {
-        if let Some(chosen) = scan(cases, want) {
+        if let Some(chosen) = scan(cases, want, &mut Until::now()) {
             return Some(chosen);
         }
         // If nothing has changed since the first look it was true of all at once.
@@ -215,7 +219,7 @@ fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> 
         if !is_ready {
             return None;
         }
-        if let Some(chosen) = scan(cases, want) {
+        if let Some(chosen) = scan(cases, want, &mut Until::now()) {
             return Some(chosen);
         }
     }
@@ -223,16 +227,16 @@ fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> 
 
 /// Chooses one of the cases that seem ready. None: none is, or not any more.
 #[inline]
-fn scan(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
+fn scan(cases: &mut [Case<'_>], want: Want, until: &mut Until) -> Option<(usize, Token)> {
     let mut ready = 0;
     for case in &mut *cases {
         ready += usize::from(case.look());
     }
-    if ready == 0 { None } else { choose(cases, ready, want) }
+    if ready == 0 { None } else { choose(cases, ready, want, until) }
 }
 
 /// Chooses one of the `ready` cases that have seemed so: any of them, or else the next ones, once round.
-fn choose(cases: &[Case<'_>], ready: usize, want: Want) -> Option<(usize, Token)> {
+fn choose(cases: &[Case<'_>], ready: usize, want: Want, until: &mut Until) -> Option<(usize, Token)> {
     let mut without = if want.biased || ready == 1 { 0 } else { any_below(ready) };
     let mut left = ready;
     for (i, case) in cases.iter().enumerate().chain(cases.iter().enumerate()) {
@@ -243,7 +247,10 @@ fn choose(cases: &[Case<'_>], ready: usize, want: Want) -> Option<(usize, Token)
             without -= 1;
             continue;
         }
-        let token = if want.watch { case.is_ready().then_some(Token::Watched) } else { case.handle.choose() };
+        let token = match want.watch {
+            true => case.is_ready().then_some(Token::Watched),
+            false => case.handle.choose(&mut || earliest(cases, until.fix())),
+        };
         if let Some(token) = token {
             return Some((i, token));
         }
@@ -255,6 +262,11 @@ fn choose(cases: &[Case<'_>], ready: usize, want: Want) -> Option<(usize, Token)
     None
 }
 
+/// When a select has to look again, at the latest.
+fn earliest(cases: &[Case<'_>], deadline: Option<Instant>) -> Option<Instant> {
+    cases.iter().filter_map(|case| case.handle.due()).chain(deadline).min()
+}
+
 /// A number below `n`, each as likely as the others.
 #[inline]
 fn any_below(n: usize) -> usize {
@@ -263,16 +275,13 @@ fn any_below(n: usize) -> usize {
 }
 
 /// Waits until a case is ready, and chooses it. None: the time is over.
-pub(crate) fn wait_cases(cases: &mut [Case<'_>], want: Want, until: Until) -> Option<(usize, Token)> {
+pub(crate) fn wait_cases(cases: &mut [Case<'_>], want: Want, mut until: Until) -> Option<(usize, Token)> {
     checkpoint();
-    let mut deadline = None;
     loop {
-        if let Some(chosen) = scan(cases, want) {
+        if let Some(chosen) = scan(cases, want, &mut until) {
             return Some(chosen);
         }
-        if deadline.is_none() {
-            deadline = until.deadline();
-        }
+        let deadline = until.fix();
         // Only what was true at one moment is a reason to give up.
         if deadline.is_some_and(has_come) {
             return try_cases(cases, want);
@@ -308,8 +317,7 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let lined =
         Lined { ticket: &ticket, waiters: &waiters, cases, outcome: Cell::new(None), is_over: Cell::new(false) };
     locks.unlock();
-    let due = cases.iter().filter_map(|case| case.handle.due()).chain(deadline).min();
-    let in_time = ticket.wait(WaitReason::Select, 0, due);
+    let in_time = ticket.wait(WaitReason::Select, 0, earliest(cases, deadline));
     let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
     lined.outcome.set(outcome);
     lined.is_over.set(true);
@@ -361,10 +369,19 @@ struct Lined<'a, 'c> {
 }
 
 impl Lined<'_, '_> {
-    /// Nobody may claim it any more; if somebody has, it waits for what comes of that.
+    /// Nobody may claim it any more. If somebody has, it has been told (Some), or was promised a value, which may still come,
+    /// but not at any time.
     #[cold]
     fn give_up(&self) -> Option<Outcome> {
-        (!self.ticket.claim()).then(|| self.ticket.wait_claimed(WaitReason::Select))
+        if self.ticket.claim() {
+            return None;
+        }
+        let in_time = self.ticket.wait(WaitReason::Select, 0, Some(end_of_grace()));
+        if !in_time && self.waiters.iter().any(|waiter| self.cases[waiter.case].handle.abandon(waiter)) {
+            return None;
+        }
+        // Whoever has claimed it has told it or made a promise in one turn of a lock, and all locks were taken since.
+        Some(self.ticket.outcome().expect("who claims a select tells it, or makes it a promise"))
     }
 }
 

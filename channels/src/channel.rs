@@ -25,7 +25,8 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 /// Makes a channel that holds `cap` values at most.
 ///
 /// With a capacity of 0 a send and a receive meet: the send is done when a receiver has the value. A receiver may give it
-/// back, if it is a future or a selected operation that is dropped; then it is the next one's.
+/// back, if it is a future or a selected operation that is dropped, and one with a timeout may go before a select has
+/// completed its send; then the value is the next one's.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -286,7 +287,7 @@ impl<T> UnwindSafe for Receiver<T> {}
 impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Receiver<T> {
-    /// Receives if it can be done without waiting.
+    /// Receives if it can be done without waiting. If a select waits to send it is called on, and has 10 ms to complete that.
     ///
     /// # Errors
     /// `Empty` if nothing is there; `Disconnected` if nothing will ever be.

@@ -229,6 +229,55 @@ fn a_timeout_on_both_sides() {
     });
 }
 
+/// A thread whose select sends once.
+fn select_sends(s: Sender<Value>) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let mut select = Select::new();
+        select.send(&s);
+        select.select().send(&s, value(1)).unwrap();
+    })
+}
+
+#[test]
+fn a_timeout_and_a_promise() {
+    model(3, || {
+        let (s, r) = bounded::<Value>(0);
+        let sender = select_sends(s);
+        let received = r.recv_timeout(SOON).map(Value::get);
+        // It is on the way, or lies in the channel.
+        assert_eq!(received.or_else(|_| r.recv().map(Value::get)), Ok(1));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_select_with_a_timeout_and_a_promise() {
+    model(3, || {
+        let (s, r) = bounded::<Value>(0);
+        let (_s2, r2) = bounded::<Value>(0);
+        let sender = select_sends(s);
+        let received = select! {
+            recv(r2) -> _ => unreachable!(),
+            recv(r) -> message => message.map(Value::get),
+            default(SOON) => r.recv().map(Value::get),
+        };
+        assert_eq!(received, Ok(1));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_try_calls_on_a_select() {
+    model(3, || {
+        let (s, r) = bounded::<Value>(0);
+        let sender = select_sends(s);
+        let received = r.try_recv().map(Value::get);
+        assert!(matches!(received, Ok(1) | Err(TryRecvError::Empty)));
+        assert_eq!(received.or_else(|_| r.recv().map(Value::get)), Ok(1));
+        sender.join().unwrap();
+    });
+}
+
 /// Sends to one and receives from the other, whichever comes first.
 fn either(s: &Sender<Value>, r: &Receiver<Value>) -> Option<u32> {
     select! {
@@ -389,11 +438,7 @@ fn an_async_receive_that_is_dropped_loses_nothing() {
 fn an_async_receive_is_dropped_while_a_select_sends() {
     model(4, || {
         let (s, r) = bounded::<Value>(0);
-        let sender = thread::spawn(move || {
-            let mut select = Select::new();
-            select.send(&s);
-            select.select().send(&s, value(1)).unwrap();
-        });
+        let sender = select_sends(s);
         assert_eq!(recv_at_the_second_try(&r), Ok(1));
         sender.join().unwrap();
     });

@@ -4,7 +4,7 @@
 //! back, and of one that was promised to it the sender finds that it has gone.
 
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::{Channel, Given, Taken};
+use crate::core::{Channel, Given, Left, Side, Taken};
 use crate::error::{RecvError, SendError};
 use crate::loom::Unparker;
 use crate::place::Place;
@@ -121,8 +121,8 @@ impl<T> Future for SendFuture<'_, T> {
 impl<T> Drop for SendFuture<'_, T> {
     fn drop(&mut self) {
         let Some(place) = &self.place else { return };
-        let was_queued = self.sender.channel.lock().senders.remove(&place.waiter);
-        if was_queued || place.ticket.outcome() == Some(Outcome::Closed) {
+        let left = self.sender.channel.lock().leave(Side::Sends, &place.waiter);
+        if !matches!(left, Left::Told(Outcome::Done)) {
             // SAFETY: a sender whose value was not taken has it.
             drop(unsafe { place.value() });
         }
@@ -266,17 +266,14 @@ impl<T> Drop for RecvFuture<'_, T> {
     fn drop(&mut self) {
         let (Some(place), Flavor::Channel(channel)) = (&self.place, &self.receiver.flavor) else { return };
         let locked = channel.lock();
-        if locked.receivers.remove(&place.waiter) {
-            return;
-        }
-        let told = match place.ticket.outcome() {
+        let told = match locked.leave(Side::Receives, &place.waiter) {
             // SAFETY: it was put there.
-            Some(Outcome::Done) => locked.give_back(unsafe { place.value() }),
-            Some(_) => None,
-            None => {
+            Left::Told(Outcome::Done) => locked.give_back(unsafe { place.value() }),
+            Left::Promised => {
                 locked.abandon(&place.waiter);
                 None
             }
+            _ => None,
         };
         drop(locked);
         wake(told);

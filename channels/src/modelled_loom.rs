@@ -114,10 +114,6 @@ pub(crate) fn park_for(_: WaitReason, _: usize) {
     SEAT.with(Arc::clone).park();
 }
 
-pub(crate) fn park_uninterruptibly(reason: WaitReason, what: usize) {
-    park_for(reason, what);
-}
-
 /// There is no time in a model: whoever has a deadline waits a little, and meets it.
 pub(crate) fn park_until(_: WaitReason, _: usize, _: Instant) {
     loom::thread::yield_now();

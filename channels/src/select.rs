@@ -253,6 +253,11 @@ impl fmt::Debug for Select<'_> {
 
 /// An operation that was selected and has to be completed, with the sender or receiver that was added to the list.
 ///
+/// Complete it soon: a receiver may wait for the value of a send that was selected. If it has a timeout it goes 10 ms after
+/// that at the latest, and then the value is the next one's, and lies in the channel until then, also in an unbuffered
+/// one. Who forgets an operation ([`mem::forget`](std::mem::forget)) keeps what was selected from everybody: the receiver,
+/// the value, or the room.
+///
 /// # Panics
 /// If it is dropped instead. What was chosen is undone then; only a moment of the clock is gone.
 #[must_use = "an operation that was selected has to be completed"]

@@ -1,6 +1,6 @@
 //! The blocking operations on one channel: what they do when they can not be done at once.
 
-use crate::core::{Channel, Given, Head, Locked, Taken};
+use crate::core::{Channel, Given, Head, Left, Locked, Side, Taken};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::loom::{WaitReason, checkpoint, has_come};
 use crate::place::Place;
@@ -9,6 +9,15 @@ use crate::wake::wake;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
+
+/// So long a receive waits for a value that a select has promised it, when its time is over: the select is about to send
+/// it, but may have to wait for a P.
+const GRACE: Duration = Duration::from_millis(10);
+
+/// When a promise is not waited for any longer.
+pub(crate) fn end_of_grace() -> Instant {
+    Instant::now() + GRACE
+}
 
 /// How long an operation may wait. The clock is read only when it has to.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +39,14 @@ impl Until {
         }
     }
 
-    /// The same, and from here on it stays that deadline.
+    /// Not at all.
+    pub(crate) fn now() -> Until {
+        Until::For(Duration::ZERO)
+    }
+
+    /// The same as `deadline`, and from here on it stays that one.
     #[inline]
-    fn fix(&mut self) -> Option<Instant> {
+    pub(crate) fn fix(&mut self) -> Option<Instant> {
         let deadline = self.deadline();
         *self = deadline.map_or(Until::Ever, Until::At);
         deadline
@@ -92,7 +106,7 @@ impl<T> Channel<T> {
         if deadline.is_some_and(has_come) {
             return Err(SendTimeoutError::Timeout(value));
         }
-        let waits = Waits::new(self, MaybeUninit::new(value), true);
+        let waits = Waits::new(self, MaybeUninit::new(value), Side::Sends);
         let waiter = waits.arm();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.senders.push(waiter) };
@@ -124,21 +138,29 @@ impl<T> Channel<T> {
                 Taken::Closed => return Err(TryRecvError::Disconnected),
                 Taken::Claimed(sender) => sender,
             };
-            if let Some(value) = self.receive_promised(channel, sender) {
+            if let Some(value) =
+                self.receive_promised(channel, sender, WaitReason::ChanReceive, || Some(Instant::now()))
+            {
                 return Ok(value);
             }
         }
     }
 
-    /// A select has chosen to send, and its value is on the way. None: it does not come after all.
+    /// A select has chosen to send, and its value is on the way. None: it does not come after all, or not in time.
     #[cold]
-    fn receive_promised(&self, channel: Locked<'_, T>, sender: *const Waiter) -> Option<T> {
-        let waits = Waits::new(self, MaybeUninit::uninit(), false);
+    pub(crate) fn receive_promised(
+        &self,
+        channel: Locked<'_, T>,
+        sender: *const Waiter,
+        reason: WaitReason,
+        deadline: impl FnOnce() -> Option<Instant>,
+    ) -> Option<T> {
+        let waits = Waits::new(self, MaybeUninit::uninit(), Side::Receives);
         let waiter = waits.arm();
         let told = channel.promise(sender, waiter);
         drop(channel);
         wake(Some(told));
-        let outcome = waits.wait(WaitReason::ChanReceive, None);
+        let outcome = waits.wait(reason, deadline());
         // SAFETY: it was put there.
         (outcome == Some(Outcome::Done)).then(|| unsafe { waits.place.value() })
     }
@@ -169,15 +191,14 @@ impl<T> Channel<T> {
                         return result;
                     }
                 }
-                // What comes of that decides, whatever the time.
                 Taken::Claimed(sender) => {
-                    until.fix();
-                    if let Some(value) = self.receive_promised(channel, sender) {
+                    if let Some(value) = self.receive_promised(channel, sender, WaitReason::ChanReceive, || until.fix())
+                    {
                         return Ok(value);
                     }
                 }
             }
-            // A select was to send, and did not.
+            // A select was to send, and did not, or not yet.
             channel = self.lock();
         }
     }
@@ -189,7 +210,7 @@ impl<T> Channel<T> {
         if deadline.is_some_and(has_come) {
             return Some(Err(RecvTimeoutError::Timeout));
         }
-        let waits = Waits::new(self, MaybeUninit::uninit(), false);
+        let waits = Waits::new(self, MaybeUninit::uninit(), Side::Receives);
         let waiter = waits.arm();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.receivers.push(waiter) };
@@ -208,15 +229,15 @@ impl<T> Channel<T> {
 struct Waits<'a, T> {
     channel: &'a Channel<T>,
     place: Place<T>,
-    sends: bool,
+    side: Side,
     /// It is in the middle of its wait: if it is dropped so, the G is being unwound.
     is_waiting: Cell<bool>,
 }
 
 impl<'a, T> Waits<'a, T> {
     #[inline]
-    fn new(channel: &'a Channel<T>, slot: MaybeUninit<T>, sends: bool) -> Waits<'a, T> {
-        Waits { channel, place: Place::new(Ticket::new(false), slot), sends, is_waiting: Cell::new(false) }
+    fn new(channel: &'a Channel<T>, slot: MaybeUninit<T>, side: Side) -> Waits<'a, T> {
+        Waits { channel, place: Place::new(Ticket::new(false), slot), side, is_waiting: Cell::new(false) }
     }
 
     /// The waiter, ready to stand in the line.
@@ -226,25 +247,29 @@ impl<'a, T> Waits<'a, T> {
         unsafe { self.place.arm() }
     }
 
-    /// Waits. None: the deadline has passed, and the operation is out of the line.
+    /// Waits. None: the deadline has passed, and nobody looks at the operation any more.
     #[inline(always)]
     fn wait(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<Outcome> {
         self.is_waiting.set(true);
         let in_time = self.place.ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), deadline);
+        let outcome = if in_time { self.place.ticket.outcome() } else { self.give_up(reason) };
         self.is_waiting.set(false);
-        if in_time { self.place.ticket.outcome() } else { self.leave() }
+        outcome
     }
 
-    /// Gives up. If it has been claimed already it waits for what comes of it.
+    /// The time is over. A value that a select has promised may still come, but not at any time.
     #[cold]
-    fn leave(&self) -> Option<Outcome> {
-        let channel = self.channel.lock();
-        let line = if self.sends { &channel.senders } else { &channel.receivers };
-        if line.remove(&self.place.waiter) {
-            return None;
+    fn give_up(&self, reason: WaitReason) -> Option<Outcome> {
+        let Place { ticket, waiter, .. } = &self.place;
+        let left = self.channel.lock().leave(self.side, waiter);
+        match left {
+            Left::Gone => None,
+            Left::Told(outcome) => Some(outcome),
+            Left::Promised => {
+                let in_time = ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), Some(end_of_grace()));
+                if !in_time && self.channel.lock().abandon(waiter) { None } else { ticket.outcome() }
+            }
         }
-        drop(channel);
-        Some(self.place.ticket.wait_claimed(if self.sends { WaitReason::ChanSend } else { WaitReason::ChanReceive }))
     }
 }
 
@@ -261,18 +286,22 @@ impl<T> Waits<'_, T> {
     /// The runtime is closing, and the G unwinds in the middle of its wait. No value is lost: it stays in the channel.
     #[cold]
     fn unwound(&self) {
-        let outcome = self.leave();
-        match (self.sends, outcome) {
-            (true, Some(Outcome::Done)) => {}
+        let reason = match self.side {
+            Side::Sends => WaitReason::ChanSend,
+            Side::Receives => WaitReason::ChanReceive,
+        };
+        let outcome = self.give_up(reason);
+        match (self.side, outcome) {
+            (Side::Sends, Some(Outcome::Done)) => {}
             // SAFETY: a sender whose value was not taken has it. It ends with its G.
-            (true, _) => drop(unsafe { self.place.value() }),
-            (false, Some(Outcome::Done)) => {
+            (Side::Sends, _) => drop(unsafe { self.place.value() }),
+            (Side::Receives, Some(Outcome::Done)) => {
                 // SAFETY: it was put there.
                 let value = unsafe { self.place.value() };
                 let told = self.channel.lock().give_back(value);
                 wake(told);
             }
-            (false, _) => {}
+            (Side::Receives, _) => {}
         }
     }
 }

@@ -1,10 +1,7 @@
 //! Who waits: a [`Ticket`] for each operation that waits, a [`Waiter`] for each channel that it waits at, and the line
 //! in which they stand.
 
-use crate::loom::{
-    AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, WaitReason, has_come, park_for, park_uninterruptibly,
-    park_until,
-};
+use crate::loom::{AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, WaitReason, has_come, park_for, park_until};
 use crate::parcel::Parcel;
 use crate::wake::discard;
 use std::cell::Cell;
@@ -161,16 +158,6 @@ impl Ticket {
             }
         }
         true
-    }
-
-    /// Waits until it is told, come what may. For who has been claimed: it does not take long.
-    pub(crate) fn wait_claimed(&self, reason: WaitReason) -> Outcome {
-        loop {
-            match self.outcome() {
-                Some(outcome) => return outcome,
-                None => park_uninterruptibly(reason, 0),
-            }
-        }
     }
 }
 

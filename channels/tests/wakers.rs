@@ -4,32 +4,15 @@
 mod crew;
 
 use crew::common::{builder, eventually, house};
-use crew::{PATIENCE, poll_once};
+use crew::{in_time, poll_once};
 use pirn_channels::{Receiver, RecvError, Select, SendError, Sender, bounded, unbounded};
 use std::future::Future;
 use std::hint::spin_loop;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
-use std::thread;
-
-/// Runs a test that may never end.
-#[track_caller]
-fn in_time(test: impl FnOnce() + Send + 'static) {
-    let (done_in, done) = mpsc::channel();
-    let test = thread::spawn(move || {
-        let result = catch_unwind(AssertUnwindSafe(test));
-        // Nobody listens any more if it took too long.
-        _ = done_in.send(());
-        if let Err(payload) = result {
-            resume_unwind(payload);
-        }
-    });
-    done.recv_timeout(PATIENCE).expect("it has ended");
-    test.join().unwrap_or_else(|payload| resume_unwind(payload));
-}
 
 /// A moment in the life of a waker.
 #[derive(Clone, Copy, Debug, PartialEq)]

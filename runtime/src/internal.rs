@@ -18,11 +18,6 @@ pub fn park_until(reason: WaitReason, what: usize, deadline: Instant) {
     park::park_until(reason, what, park::deadline(deadline.saturating_duration_since(Instant::now())));
 }
 
-/// Parks the caller, who says why and on what, also when its runtime closes: for what must be waited for.
-pub fn park_uninterruptibly(reason: WaitReason, what: usize) {
-    park::park_uninterruptibly(reason, what);
-}
-
 /// A call that need not park: lets others run if the caller has been asked to.
 #[inline(always)]
 pub fn checkpoint() {

@@ -1,6 +1,7 @@
 //! # What lives here
 //! One channel: its lock, what lies in it, and what each operation does to it. [`Locked`] is the channel under its lock;
-//! its verbs return who has to be woken after the lock was given back. What selects do more is in `selects.rs`.
+//! its verbs return who has to be woken after the lock was given back. What selects do more is in `selects.rs`, what
+//! the verbs answer in `answers.rs`.
 //!
 //! # The protocol
 //! Who can go on at once does, under the lock. Who can not puts a waiter, which lies on its stack or in its future, into
@@ -23,7 +24,7 @@
 //!    more once the channel is closed, and who closes it comes back until the lines are empty (`tell_all`).
 //! 2. *No value is lost or there twice.* It belongs to the caller, to a slot whose owner is in the line, to the buffer,
 //!    or to a token; it moves from one to the next under the lock. A slot belongs to the waiter before it stands in line
-//!    and once it is told or out of the line, and in between to who holds the lock.
+//!    and once it is told or gone, and in between to who holds the lock.
 //! 3. *A waiter is there as long as others look at it.* Its owner goes on only when it has been told, or has taken it out
 //!    of the line under the lock, or has struck itself off the promise that was made to it; who claims it takes it out of
 //!    the line before and does not look at it after it is told.
@@ -31,8 +32,13 @@
 //!    under their locks before they go.
 //! 4. *Two selects never wait for each other.* While a select makes up its mind it holds the locks, or it is in no line
 //!    at all; who is in a line does nothing but wait. The locks are taken in one order.
-//! 5. *Who is promised a value gets it, or is told.* Only a select promises, between its choice and its completion; if it
-//!    is dropped in between it says so (`release`), and if the receiver goes first, it says so (`abandon`).
+//! 5. *Who is promised a value gets it, or is told, or goes.* Only a select promises, between its choice and its completion;
+//!    if it is dropped in between it says so (`release`). The receiver is out of all lines until then. It goes first if its
+//!    time is over, if its future is dropped, or if its G is unwound: it strikes itself off the promise under the lock
+//!    (`abandon`), when it has not been told, and nobody looks at it after that. The value is the next receiver's then, or
+//!    comes into the buffer, also of an unbuffered channel. Who waits with a timeout gives the select some time more before
+//!    it goes (`GRACE`), so that what a select sends without delay has been received by the one who was there for it. Who
+//!    has no timeout waits for as long as the select takes.
 //! 6. *Who looks without the lock is not fooled.* The counts and the heads of the lines are atomic, and the lock counts
 //!    its turns: equal before and after means that what was seen was one moment (`lock.rs`). Who has heard of a change
 //!    in whatever way sees it, because reading the lock's count synchronises with the last turn. Who is told that its
@@ -46,8 +52,10 @@
 //!
 //! `channels_loom.rs` models all of this on small channels, `lock_loom.rs` and `waiter_loom.rs` the two parts.
 
+mod answers;
 mod selects;
 
+pub(crate) use answers::{Choice, Given, Left, Taken};
 pub(crate) use selects::Side;
 
 use crate::lock::Lock;
@@ -148,35 +156,6 @@ impl Flag {
     fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
-}
-
-/// What came of a send.
-#[must_use]
-pub(crate) enum Given<T> {
-    /// Somebody has the value, or the buffer.
-    Done(Option<Unparker>),
-    Full(T),
-    Closed(T),
-}
-
-/// What came of a receive.
-#[must_use]
-pub(crate) enum Taken<T> {
-    Value(T, Option<Unparker>),
-    /// A select that wants to send has been claimed: the caller has to [`promise`](Locked::promise) its value to
-    /// somebody, under the same lock.
-    Claimed(*const Waiter),
-    Empty,
-    Closed,
-}
-
-/// What came of a select's wish to receive.
-#[must_use]
-pub(crate) enum Choice {
-    Chosen(Token, Option<Unparker>),
-    /// As for [`Taken`].
-    Claimed(*const Waiter),
-    NotReady,
 }
 
 /// The channel, locked.
@@ -449,6 +428,21 @@ impl<T> Locked<'_, T> {
         }
         // SAFETY: it has been claimed, and this is the only place that tells it.
         unsafe { tell(receiver, Outcome::Done, token) }
+    }
+
+    /// An operation that waits leaves the line.
+    pub(crate) fn leave(&self, side: Side, waiter: &Waiter) -> Left {
+        let line = match side {
+            Side::Sends => &self.senders,
+            Side::Receives => &self.receivers,
+        };
+        if line.remove(waiter) {
+            return Left::Gone;
+        }
+        // SAFETY: a waiter's ticket lives as long as it.
+        let outcome = unsafe { &*waiter.ticket() }.outcome();
+        // Whoever has claimed it has told it in the same turn of the lock, or has promised it a value.
+        outcome.map_or(Left::Promised, Left::Told)
     }
 
     /// Puts a value back that was received by who does not want it after all: it goes to the next, or to the front.

@@ -50,10 +50,17 @@ impl<T> Locked<'_, T> {
         Token::Promise(number)
     }
 
-    /// A receiver that was promised a value goes away without being told.
-    pub(crate) fn abandon(&self, receiver: &Waiter) {
-        let number = receiver.promise.get() - 1;
-        self.with_promises(|promises| promises[number] = ptr::null());
+    /// A receiver strikes itself off the promise that was made to it. False: none was, or it has been told.
+    pub(crate) fn abandon(&self, receiver: &Waiter) -> bool {
+        // SAFETY: a waiter's ticket lives as long as it.
+        let is_told = unsafe { &*receiver.ticket() }.outcome().is_some();
+        match receiver.promise.get().checked_sub(1) {
+            Some(number) if !is_told => {
+                self.with_promises(|promises| promises[number] = ptr::null());
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Sends the value that a select has chosen to send. It comes back if the channel is closed.

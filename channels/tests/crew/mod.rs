@@ -7,6 +7,7 @@ pub(crate) mod common;
 use common::{Census, Counted, runtime};
 use pirn_channels::{Receiver, SendError, Sender};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -48,7 +49,7 @@ impl<T> Worker<T> {
                 thread.join()
             }
         };
-        result.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+        result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
 
@@ -95,6 +96,22 @@ pub(crate) fn on_gs(test: impl Fn() + Sync) {
         house.run(&test);
         house.close();
     }
+}
+
+/// Runs a test that may never end.
+#[track_caller]
+pub(crate) fn in_time(test: impl FnOnce() + Send + 'static) {
+    let (done_in, done) = std::sync::mpsc::channel();
+    let test = std::thread::spawn(move || {
+        let result = catch_unwind(AssertUnwindSafe(test));
+        // Nobody listens any more if it took too long.
+        _ = done_in.send(());
+        if let Err(payload) = result {
+            resume_unwind(payload);
+        }
+    });
+    done.recv_timeout(PATIENCE).expect("it has ended");
+    test.join().unwrap_or_else(|payload| resume_unwind(payload));
 }
 
 /// Waits until a G is seen to be parked, without holding up the P that it is about to run on.

@@ -1,0 +1,45 @@
+//! What the verbs of a channel answer.
+
+use crate::loom::Unparker;
+use crate::waiter::{Outcome, Token, Waiter};
+
+/// What came of a send.
+#[must_use]
+pub(crate) enum Given<T> {
+    /// Somebody has the value, or the buffer.
+    Done(Option<Unparker>),
+    Full(T),
+    Closed(T),
+}
+
+/// What came of a receive.
+#[must_use]
+pub(crate) enum Taken<T> {
+    Value(T, Option<Unparker>),
+    /// A select that wants to send has been claimed: the caller has to [`promise`](super::Locked::promise) its value to
+    /// somebody, under the same lock.
+    Claimed(*const Waiter),
+    Empty,
+    Closed,
+}
+
+/// What came of a select's wish to receive.
+#[must_use]
+pub(crate) enum Choice {
+    Chosen(Token, Option<Unparker>),
+    /// As for [`Taken`].
+    Claimed(*const Waiter),
+    NotReady,
+}
+
+/// What an operation finds when it leaves the line.
+#[must_use]
+pub(crate) enum Left {
+    /// Nobody looks at it any more.
+    Gone,
+    /// It has been told.
+    Told(Outcome),
+    /// A select is to give it a value. It is gone when it has struck itself off that promise
+    /// ([`abandon`](super::Locked::abandon)).
+    Promised,
+}
