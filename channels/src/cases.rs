@@ -317,7 +317,8 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let lined =
         Lined { ticket: &ticket, waiters: &waiters, cases, outcome: Cell::new(None), is_over: Cell::new(false) };
     locks.unlock();
-    let in_time = ticket.wait(WaitReason::Select, 0, earliest(cases, deadline));
+    let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
+    let in_time = ticket.wait(reason, 0, earliest(cases, deadline));
     let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
     lined.outcome.set(outcome);
     lined.is_over.set(true);

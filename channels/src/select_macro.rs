@@ -11,8 +11,8 @@
 //! 3. The `Select` has gone before a body runs, so a body may move or change the channels that were selected over.
 //! 4. A body is written where the select stands, in no closure: `break`, `continue`, `return` and `?` work.
 
+use crate::loom::{WaitReason, park_for};
 use crate::{Receiver, RecvError, RecvTimeoutError, Select, SelectedOperation, TryRecvError};
-use std::convert::Infallible;
 use std::time::Duration;
 
 /// Waits until one of several channel operations can go on, and does it.
@@ -271,9 +271,8 @@ pub fn biased<'a>() -> Select<'a> {
 
 /// What a `select!` without cases does.
 pub fn wait_for_ever() -> ! {
-    match crate::never::<Infallible>().recv() {
-        Ok(message) => match message {},
-        Err(RecvError) => unreachable!("a channel that never delivers does not end either"),
+    loop {
+        park_for(WaitReason::SelectNoCases, 0);
     }
 }
 

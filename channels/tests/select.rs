@@ -674,12 +674,17 @@ fn forty_cases_are_no_problem() {
     assert_eq!(ten!(recv(r) -> message => 40 + message.unwrap()), 41);
 }
 
+/// It was shown as a receive on a channel that never has anything.
 #[test]
-fn an_empty_select_waits_for_ever() {
+fn an_empty_select_waits_for_ever_and_says_so() {
     let house = crew::common::runtime(1);
-    let g = house.go(|| select! {});
-    wait_until_parked(&house.handle(), g.id());
-    // The shutdown unwinds it.
+    let selects: [fn(); 2] = [|| select! {}, || _ = Select::new().select_timeout(PATIENCE).map(drop)];
+    for select in selects {
+        let g = house.go(select);
+        wait_until_parked(&house.handle(), g.id());
+        let shown = house.goroutines().into_iter().find(|shown| shown.id == g.id()).expect("it waits");
+        assert_eq!(shown.wait_reason, Some("select (no cases)"));
+    }
+    // The shutdown unwinds them.
     house.close();
-    assert!(g.join().is_err());
 }
