@@ -18,7 +18,8 @@ const NAP: Duration = Duration::from_micros(20);
 /// Given back by a plain store, which costs nothing but lets nobody be told; so who waits long sleeps by the clock.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    /// Odd while it is held, and one more each time it is taken or given back.
+    /// Odd while it is held, and one more each time it is taken or given back. It wraps on purpose: who looks would have to
+    /// look for 2^63 turns to be fooled.
     count: AtomicUsize,
     gate: Gate,
 }
@@ -78,14 +79,15 @@ impl Lock {
 
     #[cold]
     fn wait(&self) {
-        let mut pauses = PAUSES_MIN;
-        for round in 0_u32.. {
+        let (mut pauses, mut round) = (PAUSES_MIN, 0);
+        loop {
             match round {
                 0..ROUNDS_PAUSED => pause(pauses),
                 ROUNDS_PAUSED..ROUNDS_AWAKE => yield_thread(),
                 _ => std::thread::sleep(NAP),
             }
             pauses = (pauses * 2).min(PAUSES_MAX);
+            round = (round + 1).min(ROUNDS_AWAKE);
             if self.try_take() {
                 return;
             }

@@ -508,3 +508,21 @@ fn what_is_left_in_a_channel_is_dropped_with_it() {
     assert_eq!(thread.join().unwrap(), 5);
     assert_eq!(census.living(), 0);
 }
+
+/// A channel with the greatest capacity there is said that it had no limit.
+#[test]
+fn a_capacity_at_the_limit_is_one() {
+    for capacity in [0, 1, isize::MAX as usize - 1, isize::MAX as usize, isize::MAX as usize + 1, usize::MAX] {
+        let (s, r) = bounded::<()>(capacity);
+        assert_eq!((s.capacity(), r.capacity()), (Some(capacity), Some(capacity)));
+        assert_eq!(s.is_full(), capacity == 0);
+        (0..capacity.min(3)).for_each(|_| s.try_send(()).unwrap());
+        assert_eq!((r.len(), s.is_full()), (capacity.min(3), capacity <= 3));
+        assert_eq!(r.try_iter().count(), capacity.min(3));
+    }
+    let (s, r) = unbounded::<()>();
+    assert_eq!((s.capacity(), r.capacity(), s.is_full()), (None, None, false));
+    // Of large values the room is not taken before it is needed.
+    let (s, r) = bounded::<[u8; 1 << 40]>(1 << 16);
+    assert_eq!((s.capacity(), r.is_empty()), (Some(1 << 16), true));
+}

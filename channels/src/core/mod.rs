@@ -75,6 +75,7 @@ use std::thread::panicking;
 const KEPT_MAX: usize = 1024;
 /// Bounded channels up to this size have their room from the beginning.
 const PREPARED_MAX: usize = 1 << 16;
+const PREPARED_BYTES_MAX: usize = 1 << 22;
 
 /// A channel that is not one of the clock's.
 #[repr(C, align(64))]
@@ -83,7 +84,8 @@ pub(crate) struct Channel<T> {
     buffer: UnsafeCell<VecDeque<T>>,
     /// The receivers to whom selects have yet to give the value that they have chosen to send. Null: it has gone.
     promises: UnsafeCell<Slab<*const Waiter>>,
-    /// How many handles there are.
+    /// How many handles there are. They can not overflow: each handle counts in the `Arc` too, which aborts the process at
+    /// `isize::MAX`, also if handles are forgotten.
     pub(crate) senders_alive: AtomicUsize,
     pub(crate) receivers_alive: AtomicUsize,
 }
@@ -115,8 +117,8 @@ pub(crate) struct Head {
     is_closed: Flag,
     /// Somebody is in a line of watchers.
     is_watched: Cell<bool>,
-    /// `usize::MAX` if there is no limit.
-    capacity: usize,
+    /// None: there is no limit.
+    capacity: Option<usize>,
     /// Selects that want to know when one could send, or receive.
     room_watchers: Line,
     value_watchers: Line,
@@ -128,7 +130,8 @@ unsafe impl<T: Send> Send for Channel<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Channel<T> {}
 
-/// A number that is written under the lock and may be read without it.
+/// A number that is written under the lock and may be read without it. It counts values and can not overflow: it would take
+/// 2^63 of them.
 struct Count(AtomicIsize);
 
 impl Count {
@@ -140,7 +143,7 @@ impl Count {
     #[inline]
     fn add(&self, n: isize) {
         // Relaxed, and no read-modify-write: nobody else writes it.
-        self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
+        self.0.store(self.get() + n, Ordering::Relaxed);
     }
 }
 
@@ -221,21 +224,23 @@ impl Head {
 
     /// None: there is no limit.
     pub(crate) fn capacity(&self) -> Option<usize> {
-        (self.capacity != usize::MAX).then_some(self.capacity)
+        self.capacity
     }
 }
 
 impl<T> Channel<T> {
     pub(crate) fn new(capacity: Option<usize>) -> Channel<T> {
-        let capacity = capacity.unwrap_or(usize::MAX);
-        let prepared = if capacity <= PREPARED_MAX { capacity } else { 0 };
+        let is_small = |n: &usize| *n <= PREPARED_MAX && n.saturating_mul(size_of::<T>()) <= PREPARED_BYTES_MAX;
+        let prepared = capacity.filter(is_small).unwrap_or(0);
+        // A channel without a limit has one here too, which nothing reaches: to send so often takes centuries.
+        let room = capacity.and_then(|capacity| isize::try_from(capacity).ok()).unwrap_or(isize::MAX);
         Channel {
             head: Head {
                 lock: Lock::new(),
                 senders: Line::new(),
                 receivers: Line::new(),
                 values: Count(AtomicIsize::new(0)),
-                room: Count(AtomicIsize::new(isize::try_from(capacity).unwrap_or(isize::MAX))),
+                room: Count(AtomicIsize::new(room)),
                 is_closed: Flag(AtomicBool::new(false)),
                 is_watched: Cell::new(false),
                 capacity,
@@ -348,7 +353,7 @@ impl<T> Locked<'_, T> {
         self.room.add(1);
         self.with_buffer(|buffer| {
             let value = buffer.pop_front();
-            if self.capacity == usize::MAX && buffer.is_empty() && buffer.capacity() > KEPT_MAX {
+            if self.capacity.is_none() && buffer.is_empty() && buffer.capacity() > KEPT_MAX {
                 *buffer = VecDeque::new();
             }
             value.expect("values are counted")
