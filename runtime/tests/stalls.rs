@@ -136,7 +136,9 @@ fn gs_in_locks_of_std_are_reported() {
         assert!(said.contains(what), "{said}");
         assert!(said.contains("1 goroutine blocks its thread in a lock\n"), "{said}");
         let locks = about(&said, "locks");
-        assert!(locks.contains("[syscall, ") && locks.contains("lock_deep"), "{locks}");
+        // On a machine that is busy the thread may not answer in time.
+        let is_shown = locks.contains("lock_deep") || locks.contains("(no stack: the thread does not answer)");
+        assert!(locks.contains("[syscall, ") && is_shown, "{locks}");
         child.go_on();
         child.expect_success();
     }
