@@ -207,8 +207,11 @@ fn a_timer_that_is_not_due_for_long_is_named() {
     child.expect_success();
 }
 
-/// Counts warnings that speak of a stall.
-struct Stalls(Arc<AtomicUsize>);
+/// Counts warnings that speak of a stall, and comes back when it is let.
+struct Stalls {
+    heard: Arc<AtomicUsize>,
+    ends: Option<Arc<Mutex<()>>>,
+}
 
 struct Message(bool);
 
@@ -233,17 +236,40 @@ impl Subscriber for Stalls {
         let mut message = Message(false);
         event.record(&mut message);
         if message.0 {
-            self.0.fetch_add(1, Ordering::AcqRel);
+            self.heard.fetch_add(1, Ordering::AcqRel);
+            drop(self.ends.as_ref().map(|ends| ends.lock()));
         }
     }
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
 }
 
+/// A subscriber that waits for its reader for ever held sysmon, and so did the drop of the runtime.
+#[test]
+fn a_subscriber_that_blocks_holds_nobody() {
+    const TEST: &str = "a_subscriber_that_blocks_holds_nobody";
+    if case_of(TEST).is_none() {
+        return Running::start(&mut child_command(TEST, "", &[])).expect_success();
+    }
+    let (began, ends) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(())));
+    let _never = ends.lock().expect("no panic");
+    let stalls = Stalls { heard: began.clone(), ends: Some(ends.clone()) };
+    tracing::subscriber::set_global_default(stalls).expect("the only one");
+    let rt = builder().procs(1).name("told").stall_report(SOON).build().expect("a runtime");
+    let waits = rt.go(park);
+    common::eventually("it is reported", || began.load(Ordering::Acquire) == 1);
+    // That the second G runs is for sysmon to see to: the first one blocks the only P.
+    let (send, receive) = std::sync::mpsc::channel();
+    let blocks = rt.go(move || receive.recv().expect("it is sent"));
+    rt.go(move || send.send(()).expect("it is waited for")).join().expect("no panic");
+    blocks.join().expect("no panic");
+    drop((rt, waits));
+}
+
 #[test]
 fn a_subscriber_hears_of_a_stall() {
     let heard = Arc::new(AtomicUsize::new(0));
-    tracing::subscriber::set_global_default(Stalls(heard.clone())).expect("the only one");
+    tracing::subscriber::set_global_default(Stalls { heard: heard.clone(), ends: None }).expect("the only one");
     let rt = builder().procs(1).name("told").stall_report(SOON).build().expect("a runtime");
     let waits = rt.go(park);
     common::eventually("it is reported", || heard.load(Ordering::Acquire) == 1);

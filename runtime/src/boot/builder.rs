@@ -224,7 +224,7 @@ impl Builder {
         }
         let max_threads = self.max_threads.unwrap_or(10_000);
         if max_threads <= procs {
-            return invalid(format!("max_threads is {max_threads}: it must be more than the {procs} procs"));
+            return invalid(format!("max_threads is {max_threads}: it must be more than procs, which is {procs}"));
         }
         if self.name.as_ref().is_some_and(|name| name.contains('\0')) {
             return invalid("a runtime's name can not have a zero byte in it".to_owned());

@@ -7,7 +7,7 @@
 //! # Invariants
 //! 1. Nobody waits for an observer: the numbers are read one after the other, without stopping anybody, so they may be
 //!    of slightly different moments. A G whose stack is traced is claimed meanwhile (`trace`), for some microseconds; a
-//!    wake-up that comes then is carried out after.
+//!    wake-up that comes then is carried out after. A thread that is blocked in a G is interrupted by a signal.
 
 mod current;
 mod dump;

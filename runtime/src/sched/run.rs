@@ -21,9 +21,7 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     current::set_machine(Arc::as_ptr(m));
     m.set_thread(std::thread::current());
     // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
-    let alt_stack = os::AltStack::install().map_err(|e| {
-        complain(&format!("pirn: no alternate stack for signals: {e}; stack overflows will not be named"))
-    });
+    let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
     run_hook(shared.setup.on_start.as_deref());
     event!("m_start", m = m.id);
     if catch_unwind(AssertUnwindSafe(|| shared.run(m))).is_err() {

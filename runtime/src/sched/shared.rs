@@ -102,6 +102,7 @@ pub(crate) struct Shared {
     pub(crate) stalls: AtomicU64,
     thread_warned: AtomicBool,
     stack_warned: AtomicBool,
+    alt_stack_warned: AtomicBool,
     /// What sysmon is to say: who finds it must not wait for a reader, and a subscriber is the user's code, which must not
     /// run inside a section.
     warnings: Mutex<Vec<Warning>>,
@@ -199,6 +200,7 @@ impl Shared {
             stalls: AtomicU64::new(0),
             thread_warned: AtomicBool::new(false),
             stack_warned: AtomicBool::new(false),
+            alt_stack_warned: AtomicBool::new(false),
             warnings: Mutex::new(Vec::new()),
             me: me.clone(),
             setup,
@@ -284,6 +286,17 @@ impl Shared {
         if !self.stack_warned.swap(true, Ordering::Relaxed) {
             self.warn(format!(
                 "no stack for a new goroutine of the runtime {:?}, which waits for one: {error}",
+                self.setup.name
+            ));
+        }
+    }
+
+    /// Says once that a thread has no alternate stack, without which an overflow is a bare SIGSEGV.
+    pub(crate) fn warn_no_alt_stack(&self, error: &std::io::Error) {
+        if !self.alt_stack_warned.swap(true, Ordering::Relaxed) {
+            self.warn(format!(
+                "no alternate stack for signals for a thread of the runtime {:?}: {error}; stack overflows may not be named. \
+                 Raise the limit on address space (ulimit -v) or on mappings (vm.max_map_count)",
                 self.setup.name
             ));
         }

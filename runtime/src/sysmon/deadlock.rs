@@ -88,5 +88,5 @@ fn report(shared: &Shared, output: &mut Output, now_ns: u64) {
         give_up(&format!("{what}\n\n{}", gs.strip_suffix('\n').unwrap_or(&gs)));
     }
     let event = format!("{what} (runtime {:?})", shared.setup.name);
-    output.report(&Warning { text: format!("pirn: {event}\n\n{gs}"), event }, now_ns);
+    output.report(shared, Warning { text: format!("pirn: {event}\n\n{gs}"), event }, now_ns);
 }

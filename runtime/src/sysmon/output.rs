@@ -1,12 +1,12 @@
 //! What sysmon prints: schedtrace, the dumps that SIGQUIT asks for, warnings and reports. It never waits for a reader
-//! (`observe/outbox.rs`): who does not read gets less, and is told how much is missing.
+//! (`observe/outbox.rs`): who does not read gets less, and is told how much is missing. Nor does it wait for a `tracing` subscriber.
 
 use crate::observe::{self, Outbox, Printer};
 use crate::os::quits;
 use crate::sched::{Setup, Shared, Warning};
 use crate::timers::NEVER;
 use std::panic::catch_unwind;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// For how long the end of a runtime waits for a reader that takes nothing, and for one that is slow.
@@ -15,6 +15,9 @@ const LAST_ALL_NS: u64 = 1_000_000_000;
 
 /// SIGQUITs are looked for so often, if they are to be answered: a signal handler may not wake a thread.
 const ANSWER_NS: u64 = 100_000_000;
+
+/// A subscriber that does not come back from so many calls is told nothing more.
+const TELLING_MAX: usize = 8;
 
 /// What to print, and how often.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(super) struct Output {
     trace_due_ns: u64,
     /// How many SIGQUITs have been answered.
     quits: u32,
+    /// Threads in which a subscriber is told something.
+    telling: Vec<JoinHandle<()>>,
 }
 
 impl Output {
@@ -40,7 +45,7 @@ impl Output {
             trace.printer.print(shared, &mut stderr, shared.began_ns);
         }
         let trace_due_ns = trace.as_ref().map_or(NEVER, |trace| shared.began_ns + trace.period_ms * 1_000_000);
-        Output { stderr, trace, trace_due_ns, quits: quits() }
+        Output { stderr, trace, trace_due_ns, quits: quits(), telling: Vec::new() }
     }
 
     /// Prints what there is to print.
@@ -64,7 +69,7 @@ impl Output {
         let began_ns = shared.refresh_clock();
         self.warn(shared, began_ns);
         let mut taken_ns = began_ns;
-        while self.rest_due_ns() != NEVER {
+        while self.rest_due_ns() != NEVER || self.telling.iter().any(|thread| !thread.is_finished()) {
             let now_ns = shared.refresh_clock();
             if self.flush(now_ns) {
                 taken_ns = now_ns;
@@ -77,11 +82,27 @@ impl Output {
     }
 
     /// Reports to standard error, and to a subscriber.
-    pub(super) fn report(&mut self, warning: &Warning, now_ns: u64) {
+    pub(super) fn report(&mut self, shared: &Shared, warning: Warning, now_ns: u64) {
         self.stderr.post(&warning.text, now_ns);
-        let what = &warning.event;
-        // A subscriber that panics has been heard.
-        let _ = catch_unwind(|| tracing::warn!(target: "pirn::sched", "{what}"));
+        self.tell(shared, warning.event);
+    }
+
+    /// Tells a subscriber, if there is one. That is the user's code, and may wait for a reader as long as it likes, so it has
+    /// a thread to itself; if there is none to be had, it is told here.
+    fn tell(&mut self, shared: &Shared, event: String) {
+        if !tracing::enabled!(target: "pirn::sched", tracing::Level::WARN) {
+            return;
+        }
+        self.telling.retain(|thread| !thread.is_finished());
+        if self.telling.len() >= TELLING_MAX {
+            return;
+        }
+        let thread = thread::Builder::new().name(format!("{}-tell", shared.setup.name));
+        let to_tell = event.clone();
+        match thread.spawn(move || warn(&to_tell)) {
+            Ok(thread) => self.telling.push(thread),
+            Err(_) => warn(&event),
+        }
     }
 
     fn print_trace(&mut self, shared: &Shared, now_ns: u64) {
@@ -107,7 +128,7 @@ impl Output {
     /// Says what others have found, who must not wait, nor call a subscriber.
     fn warn(&mut self, shared: &Shared, now_ns: u64) {
         for warning in shared.take_warnings() {
-            self.report(&warning, now_ns);
+            self.report(shared, warning, now_ns);
         }
     }
 
@@ -122,4 +143,9 @@ impl Output {
         let printer = self.trace.as_ref().map_or(NEVER, |trace| trace.printer.due_ns());
         self.stderr.due_ns().min(printer)
     }
+}
+
+fn warn(what: &str) {
+    // A subscriber that panics has been heard.
+    let _ = catch_unwind(|| tracing::warn!(target: "pirn::sched", "{what}"));
 }

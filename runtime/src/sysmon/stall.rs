@@ -79,7 +79,7 @@ impl Stall {
         }
         self.is_judged = true;
         if let Some(what) = judge(shared, &ms) {
-            output.report(&report(shared, &ms, &what, quiet_ns, now_ns), now_ns);
+            output.report(shared, report(shared, &ms, &what, quiet_ns, now_ns), now_ns);
             self.cpu_ns = computed_ns(&ms);
         }
     }
