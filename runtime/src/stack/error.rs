@@ -44,12 +44,15 @@ impl fmt::Display for StackError {
         match *self {
             StackError::Refused { class, what, errno } => {
                 let (kib, reason) = (class.size_bytes() >> 10, io::Error::from_raw_os_error(errno));
-                write!(
-                    f,
-                    "no memory for a goroutine stack of {kib} KiB: the kernel refused {what} ({reason}); run \
-                     fewer goroutines at a time, or raise the limits on address space (ulimit -v), on \
-                     committed memory (vm.overcommit_memory) or on mappings (vm.max_map_count)"
-                )
+                write!(f, "no memory for a goroutine stack of {kib} KiB: the kernel refused {what} ({reason}); ")?;
+                // EAGAIN: what the kernel says when memory that is locked reaches its limit, and only then.
+                f.write_str(if reason.kind() == io::ErrorKind::WouldBlock {
+                    "the process locks all memory that it reserves (mlockall with MCL_FUTURE): raise the limit on that \
+                     (ulimit -l), or lock less"
+                } else {
+                    "run fewer goroutines at a time, or raise the limits on address space (ulimit -v), on committed \
+                     memory (vm.overcommit_memory) or on mappings (vm.max_map_count)"
+                })
             }
             StackError::TooManyGuards { guards_max } => write!(
                 f,

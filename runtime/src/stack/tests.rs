@@ -200,6 +200,9 @@ fn layout_of_a_slot() {
 fn errors_say_what_to_do() {
     let error = StackError::Refused { class: Class::K256, what: "to open more memory", errno: 12 };
     assert!(error.to_string().contains("Cannot allocate memory"));
+    assert!(error.to_string().contains("(ulimit -v)"));
+    let locked = StackError::Refused { class: Class::K256, what: "to reserve address space", errno: 11 };
+    assert!(locked.to_string().contains("(ulimit -l)"));
     assert!(StackError::TooManyGuards { guards_max: 24_573 }.to_string().contains("raise vm.max_map_count"));
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::OutOfMemory);
 }

@@ -292,7 +292,11 @@ impl Blocks {
         // SAFETY: it only reads a table that the kernel gave to the process.
         let hwcap2 = unsafe { libc::getauxval(libc::AT_HWCAP2) };
         if hwcap2 & HWCAP2_FSGSBASE == 0 {
-            return missing("the kernel or the CPU does not let programs write the FS register (FSGSBASE)");
+            return missing(if is_under_valgrind() {
+                "Valgrind does not follow the FS register"
+            } else {
+                "the kernel or the CPU does not let programs write the FS register (FSGSBASE)"
+            });
         }
         let mine = loaded_block();
         let (mut static_bytes, mut align) = (0_usize, 0_usize);
@@ -375,11 +379,16 @@ impl ThreadPointer {
     }
 }
 
+/// Whether Valgrind runs the program: it puts a library of its own into each.
+fn is_under_valgrind() -> bool {
+    std::fs::read_to_string("/proc/self/maps").is_ok_and(|maps| maps.contains("/vgpreload_core"))
+}
+
 fn missing<T>(what: impl Into<String>) -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, what.into()))
 }
 
-fn symbol(name: &CStr) -> io::Result<*mut c_void> {
+pub(super) fn symbol(name: &CStr) -> io::Result<*mut c_void> {
     // SAFETY: the name is a C string.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     if found.is_null() {
@@ -433,7 +442,7 @@ fn seen_by_a_thread(resolver_pointer: usize, static_bytes: usize) -> io::Result<
 }
 
 /// Where the rseq area lies, if this glibc has one.
-fn rseq_offset() -> Option<isize> {
+pub(super) fn rseq_offset() -> Option<isize> {
     let found = symbol(c"__rseq_offset").ok()?;
     // SAFETY: glibc declares it as const ptrdiff_t.
     Some(unsafe { found.cast::<isize>().read() })
