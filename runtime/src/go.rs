@@ -5,6 +5,7 @@ use crate::g::{G, Runnable, Settled};
 use crate::join::{Ended, Handle, JoinHandle, Outcome};
 use crate::locals::Locals;
 use crate::m::current::{self, event};
+use crate::m::fork::{error_in_fork, is_fork};
 use crate::observe::Growth;
 use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g, give_way, yield_on_g};
@@ -52,7 +53,7 @@ where
 /// Starts a G, or says why it can not.
 ///
 /// # Errors
-/// `Unsupported` outside of any runtime, `BrokenPipe` when the runtime is shutting down, `OutOfMemory` when Gs wait for
+/// `Unsupported` outside of any runtime and in a fork of a process that has one, `BrokenPipe` when the runtime is shutting down, `OutOfMemory` when Gs wait for
 /// stacks already. The closure is dropped.
 #[inline]
 #[track_caller]
@@ -297,6 +298,9 @@ where
     T: Send,
     A: After,
 {
+    if is_fork() {
+        return Err(error_in_fork());
+    }
     // Counted first, and then looked at `closing` once more; who shuts down sets `closing` and then looks at the count.
     // All sequentially consistent: one of the two sees the other.
     shared.foreign_spawned.fetch_add(1, Ordering::SeqCst);
@@ -323,6 +327,9 @@ where
 
 #[cold]
 fn outside() -> io::Error {
+    if is_fork() {
+        return error_in_fork();
+    }
     io::Error::new(
         io::ErrorKind::Unsupported,
         "not on a runtime: call it inside pirn::run(..) or Runtime::run(..), or use Runtime::go or a Handle",

@@ -2,6 +2,7 @@
 
 use crate::g::{Dropped, G, Gid};
 use crate::go::drop_result;
+use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::thread_id;
 use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g};
@@ -154,6 +155,9 @@ impl Waiting {
     fn note(g: &'static G) -> Option<Waiting> {
         if current_g().is_some() {
             return None;
+        }
+        if is_fork() {
+            end_in_fork("a thread waits for a goroutine of its parent");
         }
         waiting().push(WaitingThread { record: g, g: g.id(), tid: thread_id() });
         Some(Waiting(g.id()))

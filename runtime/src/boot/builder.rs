@@ -187,7 +187,8 @@ impl Builder {
     /// # Errors
     /// `InvalidInput` for a number that is out of range, or a key of [`debug`](Self::debug) that is none, which the message
     /// names, or if stack and thread-locals are larger than 1 GiB together; `Unsupported` if Gs can not have
-    /// thread-locals of their own here, which the message explains
+    /// thread-locals of their own here, or if this is the child of a fork of a process that has built a runtime, which the
+    /// message explains
     /// ([`shared_thread_locals`](Self::shared_thread_locals) does without); what the system says when it has no memory
     /// or no thread.
     pub fn build(self) -> io::Result<Runtime> {

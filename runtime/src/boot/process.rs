@@ -2,6 +2,7 @@
 
 use super::panics;
 use crate::g::G;
+use crate::m::fork::{error_in_fork, is_fork, watch_forks};
 use crate::m::section;
 use crate::stack::{FaultWriter, install_overflow_report};
 use std::io;
@@ -10,13 +11,17 @@ use std::sync::OnceLock;
 /// Prepares the process. Later calls repeat what the first one returned.
 ///
 /// # Errors
-/// What the kernel answers to a new signal handler.
+/// What the kernel answers to a new signal handler; `Unsupported` in a fork of a process that has been prepared.
 pub(super) fn prepare() -> io::Result<()> {
+    if is_fork() {
+        return Err(error_in_fork());
+    }
     static READY: OnceLock<Result<(), i32>> = OnceLock::new();
     READY
         .get_or_init(|| {
             section::choose_fences();
             install_overflow_report(describe).map_err(|e| e.raw_os_error().unwrap_or(0))?;
+            watch_forks().map_err(|e| e.raw_os_error().unwrap_or(0))?;
             panics::name_gs();
             Ok(())
         })

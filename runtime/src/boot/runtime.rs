@@ -4,6 +4,7 @@ use super::builder::Builder;
 use crate::config::DROP_TIMEOUT_NS;
 use crate::go::{GoBuilder, Place, Unscoped, WhenClosing, expect_started, start};
 use crate::join::JoinHandle;
+use crate::m::fork::is_fork;
 use crate::observe::{Goroutine, Metrics, dump, goroutines, metrics};
 use crate::park::checkpoint;
 use crate::sched::{Entered, Shared};
@@ -133,7 +134,7 @@ impl Runtime {
 
     /// Shuts down, and waits until every G has ended.
     ///
-    /// As [`shutdown_timeout`](Self::shutdown_timeout) without a limit: it returns true, or never.
+    /// As [`shutdown_timeout`](Self::shutdown_timeout) without a limit.
     pub fn shutdown(self) {
         self.shutdown_timeout(Duration::MAX);
     }
@@ -156,7 +157,8 @@ impl Runtime {
     /// | `blocking`, a system call, a lock of std | waited for | the same |
     /// | `go`, `Handle::go`, `Scope::go` | given a handle that says `ShutDown`; the closure is dropped | the same |
     ///
-    /// As with every panic, a std mutex that a G holds when it is unwound is poisoned.
+    /// As with every panic, a std mutex that a G holds when it is unwound is poisoned. In the child of a fork nothing happens, and the
+    /// answer is false.
     ///
     /// # Panics
     /// On a G of this very runtime, which can not wait for its own end. (Dropping the runtime there shuts it down in the
@@ -169,6 +171,11 @@ impl Runtime {
     }
 
     fn stop(&mut self, timeout_ns: u64) -> bool {
+        if is_fork() {
+            // Its threads are the parent's.
+            std::mem::forget(self.sysmon.take());
+            return false;
+        }
         self.sysmon.take().is_none_or(|sysmon| self.shared.shut_down(sysmon, timeout_ns))
     }
 

@@ -39,7 +39,10 @@
 //! - An allocator with a heap per thread (mimalloc, jemalloc) has one per G.
 //! - A library that has room for so many threads counts each G that uses it: the registry of tracing-subscriber panics
 //!   when more than 4096 Gs live that have made a span.
-//! - Valgrind and sanitizers do not follow the FS register; use shared thread-locals under them.
+//! - Valgrind and sanitizers do not follow the FS register. With shared thread-locals Valgrind works with
+//!   `--max-stackframe=40000`, AddressSanitizer with `-Cllvm-args=-asan-stack=0`; ThreadSanitizer does not work.
+//! - In the child of a fork the block of the G that has forked is the only thread that libc knows, and the stack of the M
+//!   is free: `m/fork.rs`.
 //!
 //! # Tests
 //! `self_test.rs` runs once in each process. Of those in `tests/`, `breakages.rs` shows the two ways in which

@@ -2,6 +2,7 @@
 
 use super::section::Section;
 use crate::g::G;
+use crate::os::{ThreadPointer, loaded_block};
 use crate::p::{OwnedP, P};
 use crate::sched::Shared;
 use std::fmt;
@@ -46,6 +47,8 @@ pub(crate) struct M {
     /// The kernel's number of its thread; 0 before it has begun.
     tid: AtomicI32,
     thread: OnceLock<Thread>,
+    /// Its thread's own thread-locals.
+    own_block: OnceLock<ThreadPointer>,
 }
 
 /// Counted up and down, so never more than there are runtimes: in how many of them some G is asked to let others run: what a call looks at first, as it is no thread-local.
@@ -92,6 +95,7 @@ impl M {
             has_departed: AtomicBool::new(false),
             tid: AtomicI32::new(0),
             thread: OnceLock::new(),
+            own_block: OnceLock::new(),
         }
     }
 
@@ -194,8 +198,14 @@ impl M {
     /// The M's thread says who it is, before it does anything else.
     pub(crate) fn set_thread(&self, thread: Thread) {
         self.tid.store(crate::os::thread_id(), Ordering::Relaxed);
-        // It is set once: only the M's own first lines call this.
+        // They are set once: only the M's own first lines call this.
         let _ = self.thread.set(thread);
+        let _ = self.own_block.set(loaded_block());
+    }
+
+    /// The block of thread-locals that its thread was made with.
+    pub(crate) fn own_block(&self) -> Option<ThreadPointer> {
+        self.own_block.get().copied()
     }
 
     /// Wakes the M, or makes its next sleep return at once.

@@ -1,6 +1,6 @@
 //! # What lives here
 //! The machine, an OS thread that runs Gs: its record ([`machine`]), the runtime's only thread-local ([`current`]),
-//! and the protocol by which an M is in or out of the runtime ([`section`]).
+//! the protocol by which an M is in or out of the runtime ([`section`]), and what is left in a fork of it ([`fork`]).
 //!
 //! # Who may come in
 //! `sched` drives Ms. What runs on a G asks [`current`] who it is.
@@ -22,6 +22,8 @@
 
 #[cfg(not(loom))]
 pub(crate) mod current;
+#[cfg(not(loom))]
+pub(crate) mod fork;
 #[cfg(not(loom))]
 mod machine;
 pub(crate) mod section;

@@ -21,6 +21,7 @@ pub(crate) use on_g::{checkpoint, give_way, in_closing, unwind_if_closing, yield
 
 use crate::g::{G, Runnable, Unparked};
 use crate::m::current::{self, event};
+use crate::m::fork::may_wait;
 use crate::os::now_ns;
 use crate::probe::WaitReason;
 use crate::sched;
@@ -93,13 +94,17 @@ pub(crate) fn park_on(reason: WaitReason, what: usize) {
             g.waits_on(what);
             on_g::park(g, reason);
         }
-        None => std::thread::park(),
+        None => {
+            may_wait();
+            std::thread::park();
+        }
     }
 }
 
 /// Parks the caller, who says why, and on what, until a deadline.
 pub(crate) fn park_until(reason: WaitReason, what: usize, deadline_ns: u64) {
     let Some(g) = current_g() else {
+        may_wait();
         return std::thread::park_timeout(Duration::from_nanos(deadline_ns.saturating_sub(now_ns())));
     };
     // SAFETY: `g` is the caller, so it lives, and so does its runtime.
@@ -120,7 +125,10 @@ pub(crate) fn park_uninterruptibly(reason: WaitReason, what: usize) {
             g.waits_on(what);
             on_g::park_uninterruptibly(g, reason);
         }
-        None => std::thread::park(),
+        None => {
+            may_wait();
+            std::thread::park();
+        }
     }
 }
 

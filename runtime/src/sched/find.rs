@@ -5,6 +5,7 @@ use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, M_KEPT_NS, SEARCH_NS};
 use crate::g::Runnable;
 use crate::m::M;
 use crate::m::current::event;
+use crate::m::fork::{end_in_fork, is_fork};
 use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
 use std::sync::atomic::Ordering;
@@ -167,6 +168,9 @@ impl Shared {
 
     /// Gives up the P, looks once more, and sleeps until it is given one again. False when the runtime stops.
     fn rest(&self, m: &Arc<M>) -> bool {
+        if is_fork() {
+            end_in_fork("what has forked on a thread of the runtime has returned");
+        }
         // SAFETY: this is the M itself, in its section.
         if let Some(p) = unsafe { m.p() } {
             let mut queues = self.lock();

@@ -2,6 +2,7 @@
 
 use super::shared::{Entered, Shared};
 use crate::g::Runnable;
+use crate::m::fork::is_fork;
 use crate::p::OwnedP;
 use crate::probe::Status;
 use std::sync::atomic::Ordering;
@@ -16,6 +17,10 @@ pub(crate) fn ready(g: Runnable) {
         return shared.ready_on(p, g);
     }
     drop(entered);
+    if is_fork() {
+        // Nobody is there to run it, and whoever held the locks in the parent still holds them here.
+        return;
+    }
     // Once it is in the queue the G may run and end, and its runtime with it, before this is through.
     let kept = shared.arc();
     kept.foreign_readies.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use crate::coro::{Coro, Outcome, Suspend, WayOut};
 use crate::g::{G, Runnable, give_free};
 use crate::locals;
 use crate::m::current::event;
+use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::{M, current};
 use crate::os;
 use crate::p::OwnedP;
@@ -310,4 +311,7 @@ fn begin(g: &'static G, way_out: WayOut) {
     let body = g.body().expect("go has set it");
     // SAFETY: `go` has put what the body takes into the record, and this is its only run.
     unsafe { body(g) };
+    if is_fork() {
+        end_in_fork("a goroutine that has forked has come to its end in the child");
+    }
 }

@@ -26,6 +26,7 @@ mod watch;
 
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS, SYSMON_DROWSY_NS, SYSMON_MIN_NS};
 use crate::m::M;
+use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
 use crate::observe;
 use crate::os::{answer_quits, ask_for_short_slices, set_timer_slack_ns, thread_id};
@@ -140,6 +141,9 @@ impl Watchman {
         set_timer_slack_ns(1);
         ask_for_short_slices();
         while !self.stop.load(Ordering::Acquire) {
+            if is_fork() {
+                end_in_fork("sysmon was told to fork by a subscriber");
+            }
             let now = self.shared.refresh_clock();
             self.output.look(&self.shared, now);
             self.stall.look(&self.shared, &mut self.output, now);

@@ -1,5 +1,6 @@
 //! Linux on x86_64.
 
+mod fork;
 mod memory;
 mod modules;
 mod signal;
@@ -8,6 +9,7 @@ mod tls;
 mod unwind;
 mod write;
 
+pub(crate) use fork::{Rseq, exit_at_once, on_fork};
 #[cfg(test)]
 pub(crate) use memory::set_guard_backend;
 pub(crate) use memory::{

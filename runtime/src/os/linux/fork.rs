@@ -1,0 +1,55 @@
+//! Forks: what a process does first in a child that it forked.
+
+use super::tls::{ThreadPointer, rseq_offset, symbol};
+use std::ffi::c_int;
+use std::io;
+
+/// Has `in_child` run in each child of `fork`, on the thread that has forked. It must be signal-safe. A child that was
+/// made without libc's `fork` does not run it.
+///
+/// # Errors
+/// There is no memory for it.
+pub(crate) fn on_fork(in_child: extern "C" fn()) -> io::Result<()> {
+    let child: unsafe extern "C" fn() = in_child;
+    // SAFETY: the function is there as long as the program.
+    let status = unsafe { libc::pthread_atfork(None, None, Some(child)) };
+    if status == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(status)) }
+}
+
+/// `enum rseq_flags`, and what glibc registers with (neither is in `libc`).
+const RSEQ_FLAG_UNREGISTER: c_int = 1;
+const RSEQ_SIGNATURE: u32 = 0x5305_3053;
+
+/// What it takes to tell the kernel that a thread is gone: found before a fork, as looking for symbols is not
+/// signal-safe.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rseq {
+    offset: isize,
+    bytes: u32,
+}
+
+impl Rseq {
+    /// None if the C library has registered nothing.
+    pub(crate) fn find() -> Option<Rseq> {
+        let offset = rseq_offset()?;
+        let bytes = symbol(c"__rseq_size").ok()?.cast::<u32>();
+        // SAFETY: glibc declares it as const unsigned int.
+        let bytes = unsafe { bytes.read() };
+        // It says how much of it is in use; 32 is the least that is registered.
+        (bytes > 0).then_some(Rseq { offset, bytes: bytes.max(32) })
+    }
+
+    /// Has the kernel no longer write where `block`, which the calling thread had, has its restartable sequences: the
+    /// memory may be given back. Signal-safe.
+    pub(crate) fn forget(self, block: ThreadPointer) {
+        let area = block.address().wrapping_add_signed(self.offset);
+        // SAFETY: to unregister touches no memory; if another is registered the kernel refuses.
+        let _ = unsafe { libc::syscall(libc::SYS_rseq, area, self.bytes, RSEQ_FLAG_UNREGISTER, RSEQ_SIGNATURE) };
+    }
+}
+
+/// Ends the process at once: no exit handlers, nothing is written that was buffered. Signal-safe.
+pub(crate) fn exit_at_once(status: c_int) -> ! {
+    // SAFETY: no preconditions.
+    unsafe { libc::_exit(status) }
+}
