@@ -74,5 +74,9 @@ pub(crate) const SCAVENGE_NS: u64 = 500_000_000;
 /// quarter of one CPU.
 pub(crate) const SCAVENGE_PAUSE_NS: u64 = 2_000_000;
 
+/// Whether a panic unwinds. With `panic = "abort"`, which a profile sets for all crates of a program, a G can not be ended
+/// from outside: when its runtime closes it is left whole where it waits.
+pub(crate) const UNWINDS: bool = cfg!(panic = "unwind");
+
 /// How long dropping a [`Runtime`](crate::Runtime) waits for Gs that do not park.
 pub(crate) const DROP_TIMEOUT_NS: u64 = 1_000_000_000;

@@ -184,6 +184,9 @@ impl Builder {
 
     /// Starts the runtime.
     ///
+    /// It works in a program that is compiled with `panic = "abort"` too, where a G that panics ends the process, as a
+    /// thread does, and a shutdown leaves Gs where they wait ([`Runtime::shutdown_timeout`]).
+    ///
     /// # Errors
     /// `InvalidInput` for a number that is out of range, or a key of [`debug`](Self::debug) that is none, which the message
     /// names, or if stack and thread-locals are larger than 1 GiB together; `Unsupported` if Gs can not have

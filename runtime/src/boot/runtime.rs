@@ -1,7 +1,7 @@
 //! A runtime, and the handles to it.
 
 use super::builder::Builder;
-use crate::config::DROP_TIMEOUT_NS;
+use crate::config::{DROP_TIMEOUT_NS, UNWINDS};
 use crate::go::{GoBuilder, Place, Unscoped, WhenClosing, expect_started, start};
 use crate::join::JoinHandle;
 use crate::m::fork::is_fork;
@@ -73,7 +73,9 @@ impl Runtime {
         let handle = expect_started(unsafe { start(place, f, Unscoped) });
         match handle.join_uninterruptibly() {
             Ok(result) => result,
-            Err(payload) => resume_unwind(payload),
+            Err(payload) if UNWINDS => resume_unwind(payload),
+            // What `f` panics with has ended the process.
+            Err(_) => panic!("Runtime::run: the runtime has been shut down"),
         }
     }
 
@@ -157,8 +159,13 @@ impl Runtime {
     /// | `blocking`, a system call, a lock of std | waited for | the same |
     /// | `go`, `Handle::go`, `Scope::go` | given a handle that says `ShutDown`; the closure is dropped | the same |
     ///
-    /// As with every panic, a std mutex that a G holds when it is unwound is poisoned. In the child of a fork nothing happens, and the
-    /// answer is false.
+    /// As with every panic, a std mutex that a G holds when it is unwound is poisoned.
+    ///
+    /// In a program that is compiled with `panic = "abort"` nothing can be unwound: Gs that park, or are parked, are left
+    /// whole where they wait, and it is false if there are any. What waits for one of them in [`run`](Self::run) or
+    /// [`join`](crate::JoinHandle::join) on a thread waits for good.
+    ///
+    /// In the child of a fork nothing happens, and it is false.
     ///
     /// # Panics
     /// On a G of this very runtime, which can not wait for its own end. (Dropping the runtime there shuts it down in the

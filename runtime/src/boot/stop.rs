@@ -1,11 +1,12 @@
 //! Shutting down.
 
-use crate::g::for_each;
+use crate::config::UNWINDS;
+use crate::g::{G, for_each};
 use crate::m::M;
 use crate::observe::{dump, plural};
 use crate::os::now_ns;
 use crate::park::unpark_g;
-use crate::probe::last_words;
+use crate::probe::{Status, last_words};
 use crate::sched::Shared;
 use crate::stack::scavenge_all;
 use crate::sysmon::Sysmon;
@@ -70,28 +71,43 @@ impl Shared {
         }
     }
 
-    /// Unparks every G, again and again, until none is left: each finds that the runtime closes.
+    /// Unparks every G, again and again, until none is left: each finds that the runtime closes. Where panics abort they
+    /// are left where they wait: nobody is unparked, and it is over when all that live wait.
     ///
     /// A G that looked at `closing` too early to see it has not parked yet: the unpark leaves a token, and it looks
     /// again. A G that parks in a destructor is woken in vain now and then, which a park allows.
     fn end_gs(&self, deadline_ns: u64) -> bool {
         let mut pause = PAUSE_MIN;
         loop {
-            if self.live_gs() == 0 {
+            let live = self.live_gs();
+            if live == 0 {
                 return true;
             }
-            if now_ns() >= deadline_ns {
+            if now_ns() >= deadline_ns || !UNWINDS && self.count_waiting() == live {
                 return false;
             }
-            for_each(|g| {
-                let id = g.id();
-                if id != 0 && std::ptr::eq(g.shared_ptr(), self) {
-                    unpark_g(g, id);
-                }
-            });
+            if UNWINDS {
+                self.each_g(unpark_g);
+            }
             std::thread::sleep(pause);
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// How many Gs wait. One that another has unparked just now will wait again, or is left in its queue.
+    fn count_waiting(&self) -> u64 {
+        let mut waiting = 0;
+        self.each_g(|g, _| waiting += u64::from(g.status() == Status::Waiting));
+        waiting
+    }
+
+    fn each_g(&self, mut f: impl FnMut(&'static G, u64)) {
+        for_each(|g| {
+            let id = g.id();
+            if id != 0 && std::ptr::eq(g.shared_ptr(), self) {
+                f(g, id);
+            }
+        });
     }
 
     /// Ends every M, and waits for their threads; but if not all Gs `ended`, the Ms of those that did not are left.

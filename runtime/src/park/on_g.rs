@@ -1,5 +1,6 @@
 //! How a G leaves its stack: parking and yielding.
 
+use crate::config::UNWINDS;
 use crate::coro::Suspend;
 use crate::g::G;
 use crate::m::current::event;
@@ -70,8 +71,15 @@ pub(crate) fn unwind_if_closing(g: &'static G) {
 #[cold]
 fn unwind(g: &'static G) {
     // A panic in a destructor would abort: what a destructor waits for, it waits for.
-    if !panicking() && !g.ending.get() {
+    if panicking() || g.ending.get() {
+        return;
+    }
+    if UNWINDS {
         std::panic::resume_unwind(Box::new(ShutDown));
+    }
+    // Any panic would abort. It stays here for good, whole.
+    loop {
+        suspend(g, Suspend::Park(WaitReason::Park));
     }
 }
 
