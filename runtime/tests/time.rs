@@ -445,11 +445,12 @@ fn callbacks_run_under_no_lock_of_a_timer() {
     if child_case(TEST).is_some() {
         let timer: Arc<Mutex<Option<Arc<Timer>>>> = Arc::default();
         let used = Arc::new(AtomicUsize::new(0));
-        let (of_callback, count, me) = (timer.clone(), used.clone(), std::thread::current().id());
+        let (of_callback, count) = (timer.clone(), used.clone());
         let rt = common::house(common::builder().procs(2).thread_name(move |n| {
             let timer = of_callback.lock().expect("no panic").clone();
-            if let Some(timer) = timer.filter(|_| std::thread::current().id() == me) {
+            if let Some(timer) = timer {
                 timer.try_wait();
+                timer.reset(HOUR);
                 count.fetch_add(1, Ordering::Relaxed);
             }
             format!("w{n}")

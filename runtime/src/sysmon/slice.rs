@@ -56,7 +56,7 @@ pub(super) enum Verdict {
     Ask,
     /// Take the P: the M is blocked, or asleep while others wait.
     TakeFromSleeper,
-    /// Take the P, if there is a thread that could use it: the G was asked and has not heeded.
+    /// Take the P, if there is a thread that could use it; else ask the G, again if it was asked before.
     TakeFromOverdue,
     /// Show the Gs that the P hides.
     Show,

@@ -194,7 +194,14 @@ impl Watch {
                 false
             }
             Verdict::TakeFromSleeper => self.take(shared, p, &m),
-            Verdict::TakeFromOverdue => shared.has_m_to_spare() && self.take(shared, p, &m),
+            Verdict::TakeFromOverdue => {
+                let is_taken = shared.has_m_to_spare() && self.take(shared, p, &m);
+                if !is_taken {
+                    // There is no thread that could use the P, or the M is in the runtime just now.
+                    m.ask();
+                }
+                is_taken
+            }
             Verdict::Show => shared.free_stuck(&m),
         };
     }

@@ -194,10 +194,13 @@ fn watchdog() {
 /// Says what every G does, and ends the process.
 pub(crate) fn dump_and_abort(name: &str, handle: &Handle) -> ! {
     let gs = handle.goroutines();
-    eprintln!("HANG: runtime {name}, seed {}, {} Gs", SEED.load(Ordering::Relaxed), gs.len());
+    let mut text = format!("HANG: runtime {name}, seed {}, {} Gs\n", SEED.load(Ordering::Relaxed), gs.len());
     for g in gs.iter().take(100) {
-        eprintln!("{g} waiting for {:?}", g.waiting_for);
+        text.push_str(&format!("{g} waiting for {:?}\n", g.waiting_for));
     }
+    // Past what the test runner keeps back, which it would never show.
+    // SAFETY: the pointer and the length are those of `text`.
+    unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
     std::process::abort();
 }
 
