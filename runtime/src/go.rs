@@ -308,7 +308,7 @@ where
         shared.foreign_retired.fetch_add(1, Ordering::Release);
         return refuse(shared, &place, f, after);
     }
-    shared.setup.locals.look_for_libraries();
+    shared.setup.locals.look_for_own_libraries();
     let g = crate::g::take_free();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put((f, after)) };

@@ -33,9 +33,9 @@
 //!   before the first runtime is built.
 //! - A library that is loaded later (`dlopen`) and insists on static thread-locals (initial-exec) finds them
 //!   uninitialised in Gs that have begun before: glibc initialises them in the threads that it knows. Gs that begin after
-//!   it was loaded have them, but for those that a G starts within some milliseconds after another G or thread has loaded
-//!   it: the library is seen when a block is made, a G is started by a thread that is no M, or sysmon looks. Ordinary
-//!   thread-locals of such a library work everywhere.
+//!   it was loaded have them, but for some that begin within milliseconds: the library is seen when a block is made, a
+//!   runtime is built, the thread that has loaded it starts a G, or sysmon looks. Ordinary thread-locals of such a library
+//!   work everywhere.
 //! - An allocator with a heap per thread (mimalloc, jemalloc) has one per G.
 //! - A library that has room for so many threads counts each G that uses it: the registry of tracing-subscriber panics
 //!   when more than 4096 Gs live that have made a span.
@@ -122,6 +122,14 @@ impl Locals {
                 };
                 Ok((blocks.room_bytes(), Some(block)))
             }
+        }
+    }
+
+    /// Has new Gs find libraries that the calling thread has loaded since the last look.
+    #[inline]
+    pub(crate) fn look_for_own_libraries(self) {
+        if let Locals::Own(blocks) = self {
+            blocks.look_if_caller_loaded();
         }
     }
 

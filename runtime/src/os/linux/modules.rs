@@ -9,7 +9,7 @@ use super::tls::{ThreadPointer, loaded_block};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 /// Where a control block has its vector.
 const VECTOR: usize = 0x08;
@@ -36,6 +36,14 @@ impl ModuleEntry {
     }
 }
 
+/// The generation of a block's vector: how new the newest module is that it knows.
+#[inline]
+fn generation(block: ThreadPointer) -> usize {
+    let vector = ptr::with_exposed_provenance::<ModuleEntry>(block.get(VECTOR));
+    // SAFETY: the first entry has it, in every block.
+    unsafe { vector.read() }.value
+}
+
 /// The thread-locals of a module, as they are when a thread begins. The bytes are a copy: the module may be unloaded.
 #[derive(Debug, PartialEq, Eq)]
 struct Image {
@@ -55,6 +63,8 @@ pub(super) struct Images(Vec<Image>);
 pub(super) struct Latest {
     images: AtomicPtr<Images>,
     changes: AtomicU64,
+    /// The generation of the vector that they were found by.
+    generation: AtomicUsize,
     /// All that there have been. A G may begin with old ones at any time, so they are kept; what has been seen before is
     /// used again.
     known: Mutex<Vec<&'static Images>>,
@@ -69,6 +79,7 @@ impl Latest {
         Latest {
             images: AtomicPtr::new(ptr::from_ref(images).cast_mut()),
             changes: AtomicU64::new(changes),
+            generation: AtomicUsize::new(found.generation),
             known: Mutex::new(vec![images]),
         }
     }
@@ -77,6 +88,13 @@ impl Latest {
     pub(super) fn changes(&self) -> u64 {
         // Relaxed: it guards nothing; who reads an old one looks once more.
         self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the calling thread itself has loaded a library with static thread-locals since: then the loader has
+    /// brought its vector up to date. Two loads.
+    #[inline]
+    pub(super) fn is_older_than_caller(&self) -> bool {
+        generation(loaded_block()) > self.generation.load(Ordering::Relaxed)
     }
 
     /// Has new Gs begin with what was found.
@@ -95,6 +113,7 @@ impl Latest {
             // Release: partner is the Acquire in `write_to`.
             self.images.store(ptr::from_ref(images).cast_mut(), Ordering::Release);
             self.changes.store(found.changes, Ordering::Relaxed);
+            self.generation.store(found.generation, Ordering::Relaxed);
         }
     }
 
@@ -129,6 +148,8 @@ pub(super) struct Modules {
     /// How far below the thread pointer the farthest thread-local begins.
     pub(super) below: usize,
     pub(super) images: Images,
+    /// The generation of the block's vector.
+    generation: usize,
     /// None of them was only being loaded.
     pub(super) is_complete: bool,
 }
@@ -177,7 +198,9 @@ pub(super) fn modules(block: ThreadPointer, static_bytes: usize) -> Modules {
     let errno = unsafe { libc::__errno_location() }.expose_provenance();
     let errno_below = loaded_block().address() - errno;
     let images = Images(Vec::new());
-    let mut found = Modules { block, static_bytes, errno_below, changes: 0, below: 0, images, is_complete: true };
+    let generation = generation(block);
+    let mut found =
+        Modules { block, static_bytes, errno_below, changes: 0, below: 0, images, generation, is_complete: true };
     // SAFETY: `look` gets what it expects.
     unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
     found
