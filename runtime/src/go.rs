@@ -424,6 +424,7 @@ where
 
 /// Destroys the thread-locals of the calling G. Who listens to events uses thread-locals: if somebody may, there are new
 /// ones for what is still to be told.
+#[inline]
 fn destroy_locals(g: &'static G, locals: Locals) {
     g.is_mute.set(true);
     locals.destroy();

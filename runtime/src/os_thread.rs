@@ -108,3 +108,25 @@ impl fmt::Debug for OsThreadLock {
         f.debug_struct("OsThreadLock").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::lock_os_thread;
+    use crate::Builder;
+    use crate::park::current_g;
+
+    #[test]
+    fn guards_that_leak_by_the_billion_keep_the_thread_and_overflow_nothing() {
+        // SAFETY: nothing here keeps a thread-local over a suspension.
+        let rt = unsafe { Builder::new().procs(1).shared_thread_locals() }.build().expect("a runtime");
+        rt.run(|| {
+            let g = current_g().expect("a G");
+            // As if so many had been leaked.
+            g.locks.set(u32::MAX - 1);
+            let guards = [lock_os_thread(), lock_os_thread()];
+            drop(guards);
+            assert_eq!(g.locks.get(), u32::MAX);
+            assert!(!g.locked_m.get().is_null());
+        });
+    }
+}

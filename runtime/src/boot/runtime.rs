@@ -136,7 +136,8 @@ impl Runtime {
 
     /// Shuts down, and waits until every G has ended.
     ///
-    /// As [`shutdown_timeout`](Self::shutdown_timeout) without a limit.
+    /// As [`shutdown_timeout`](Self::shutdown_timeout) without a limit. It never returns if a G computes for ever
+    /// or its destructor waits for what never comes.
     pub fn shutdown(self) {
         self.shutdown_timeout(Duration::MAX);
     }
