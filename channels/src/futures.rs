@@ -6,18 +6,16 @@
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Channel, Given, Left, Side, Taken};
 use crate::error::{RecvError, SendError};
-use crate::loom::Unparker;
+use crate::loom::{Alarm, Unparker};
 use crate::place::Place;
 use crate::waiter::{Outcome, Ticket};
 use crate::wake::{discard, wake};
 use futures_core::Stream;
-use futures_timer::Delay;
 use std::fmt;
 use std::future::Future;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
 
 impl<T> Place<T> {
     /// What became of it, or else from now on `waker` is told.
@@ -142,7 +140,7 @@ impl<T> fmt::Debug for SendFuture<'_, T> {
 pub struct RecvFuture<'a, T> {
     receiver: &'a Receiver<T>,
     place: Option<Place<T>>,
-    delay: Option<Delay>,
+    alarm: Alarm,
 }
 
 // SAFETY: as for `SendFuture`.
@@ -150,6 +148,9 @@ unsafe impl<T: Send> Send for RecvFuture<'_, T> {}
 
 impl<T> Receiver<T> {
     /// As [`recv`](Self::recv), for async tasks.
+    ///
+    /// From a channel of the clock ([`after`](crate::after), [`tick`](crate::tick)) a task that is polled on a goroutine receives
+    /// by a timer of its runtime. Elsewhere the first such receive starts a thread for all of them.
     ///
     /// It is safe to drop the future, in a `select!` for example: a value that was not given out is the next one's, and
     /// lies in the channel until then, also in an unbuffered one.
@@ -162,7 +163,7 @@ impl<T> Receiver<T> {
     /// # });
     /// ```
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
-        RecvFuture { receiver: self, place: None, delay: None }
+        RecvFuture { receiver: self, place: None, alarm: Alarm::default() }
     }
 
     /// The values as a [`Stream`], which ends when the channel is empty and disconnected.
@@ -230,16 +231,6 @@ impl<T> RecvFuture<'_, T> {
         }
         Poll::Pending
     }
-
-    fn poll_delay(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let left = due.saturating_duration_since(Instant::now());
-        let delay = self.delay.get_or_insert_with(|| Delay::new(left));
-        let polled = Pin::new(delay).poll(cx);
-        if polled.is_ready() {
-            self.delay = None;
-        }
-        polled
-    }
 }
 
 impl<T> Future for RecvFuture<'_, T> {
@@ -250,13 +241,15 @@ impl<T> Future for RecvFuture<'_, T> {
         let this = unsafe { self.get_unchecked_mut() };
         match &this.receiver.flavor {
             Flavor::Channel(channel) => this.poll_channel(channel, cx),
-            Flavor::Clock(clock, value) => loop {
+            Flavor::Clock(clock, value) => {
                 if let Some(moment) = clock.take() {
                     return Poll::Ready(Ok(value(moment)));
                 }
-                let Some(due) = clock.due() else { return Poll::Pending };
-                ready!(this.poll_delay(due, cx));
-            },
+                if let Some(due) = clock.due() {
+                    this.alarm.set(due, cx);
+                }
+                Poll::Pending
+            }
             Flavor::Never => Poll::Pending,
         }
     }

@@ -40,6 +40,8 @@
 //! What differs from Go: a send to a closed channel returns its value instead of panicking, a receive returns a
 //! `Result`, and the nil channel is [`never()`]. How it works, and why it may, stands in `core/mod.rs`.
 
+#[cfg(not(loom))]
+mod alarm;
 mod cases;
 mod channel;
 mod clock;

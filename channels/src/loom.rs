@@ -7,6 +7,7 @@ pub(crate) use modelled::*;
 
 #[cfg(not(loom))]
 mod chosen {
+    pub(crate) use crate::alarm::Alarm;
     pub(crate) use pirn_runtime::Unparker;
     pub(crate) use pirn_runtime::internal::{WaitReason, checkpoint, park_for, park_until, random};
     pub(crate) use pirn_runtime::sleep;

@@ -6,7 +6,7 @@ pub(crate) use loom::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU8
 use loom::sync::{Condvar, Mutex};
 pub(crate) use loom::thread::yield_now as yield_thread;
 use std::cell::Cell;
-use std::task::Waker;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 /// The model is told by the scheduler of loom who waits: any pause is a chance for others.
@@ -125,6 +125,16 @@ pub(crate) fn sleep(_: Duration) {
 
 loom::thread_local! {
     static ASKED: Cell<u32> = Cell::new(0);
+}
+
+/// There is no time in a model: it goes off at once.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm;
+
+impl Alarm {
+    pub(crate) fn set(&mut self, _: Instant, context: &mut Context<'_>) {
+        context.waker().wake_by_ref();
+    }
 }
 
 /// The third time that somebody asks it has.

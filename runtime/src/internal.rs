@@ -24,6 +24,11 @@ pub fn checkpoint() {
     park::checkpoint();
 }
 
+/// Whether the caller runs on a runtime whose timers it may use: one that does not close.
+pub fn has_timers() -> bool {
+    Entered::new().is_some_and(|entered| !entered.shared().is_closing())
+}
+
 /// A random number, of 64 bits, good enough to be fair.
 #[inline]
 pub fn random() -> u64 {
