@@ -204,31 +204,35 @@ impl<T> Sender<T> {
     /// assert_eq!(r.recv(), Err(RecvError));
     /// ```
     pub fn close(&self) -> bool {
+        checkpoint();
         self.channel.close()
     }
 
     /// Whether nothing lies in the channel. Unbuffered ones are empty, but for values that were given back.
     pub fn is_empty(&self) -> bool {
-        self.channel.len() == 0
+        self.len() == 0
     }
 
     /// Whether there is no room in the channel. Unbuffered ones are always full.
     pub fn is_full(&self) -> bool {
-        self.channel.capacity().is_some_and(|capacity| self.channel.len() >= capacity)
+        self.capacity().is_some_and(|capacity| self.len() >= capacity)
     }
 
     /// How many values lie in the channel.
     pub fn len(&self) -> usize {
+        checkpoint();
         self.channel.len()
     }
 
     /// How many values it holds at most. None: there is no limit.
     pub fn capacity(&self) -> Option<usize> {
+        checkpoint();
         self.channel.capacity()
     }
 
     /// Whether both send to the same channel.
     pub fn same_channel(&self, other: &Sender<T>) -> bool {
+        checkpoint();
         Arc::ptr_eq(&self.channel, &other.channel)
     }
 }
@@ -388,6 +392,7 @@ impl<T> Receiver<T> {
 
     /// How many values lie in the channel.
     pub fn len(&self) -> usize {
+        checkpoint();
         match &self.flavor {
             Flavor::Channel(channel) => channel.len(),
             Flavor::Clock(clock, _) => usize::from(clock.due().is_some_and(has_come)),
@@ -397,6 +402,7 @@ impl<T> Receiver<T> {
 
     /// How many values it holds at most. None: there is no limit.
     pub fn capacity(&self) -> Option<usize> {
+        checkpoint();
         match &self.flavor {
             Flavor::Channel(channel) => channel.capacity(),
             Flavor::Clock(..) => Some(1),
@@ -406,6 +412,7 @@ impl<T> Receiver<T> {
 
     /// Whether both receive from the same channel.
     pub fn same_channel(&self, other: &Receiver<T>) -> bool {
+        checkpoint();
         match (&self.flavor, &other.flavor) {
             (Flavor::Channel(a), Flavor::Channel(b)) => Arc::ptr_eq(a, b),
             (Flavor::Clock(a, _), Flavor::Clock(b, _)) => std::sync::Arc::ptr_eq(a, b),
@@ -417,6 +424,7 @@ impl<T> Receiver<T> {
 
 /// Waits for a channel of the clock.
 fn recv_moment(clock: &dyn Clock, deadline: Option<Instant>) -> Result<Instant, RecvTimeoutError> {
+    checkpoint();
     loop {
         if let Some(moment) = clock.take() {
             return Ok(moment);
@@ -440,6 +448,7 @@ fn recv_moment(clock: &dyn Clock, deadline: Option<Instant>) -> Result<Instant, 
 
 /// Waits until a deadline, or for ever.
 fn wait_for_nothing(deadline: Option<Instant>) {
+    checkpoint();
     loop {
         match deadline {
             None => park_for(WaitReason::ChanReceiveNever, 0),

@@ -6,7 +6,7 @@
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Channel, Given, Left, Side, Taken};
 use crate::error::{RecvError, SendError};
-use crate::loom::{Alarm, Unparker};
+use crate::loom::{Alarm, Unparker, checkpoint};
 use crate::place::Place;
 use crate::waiter::{Outcome, Ticket};
 use crate::wake::{discard, wake};
@@ -70,6 +70,7 @@ impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        checkpoint();
         // SAFETY: the place is moved neither here nor below.
         let this = unsafe { self.get_unchecked_mut() };
         let channel = &*this.sender.channel;
@@ -237,6 +238,7 @@ impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        checkpoint();
         // SAFETY: the place is not moved.
         let this = unsafe { self.get_unchecked_mut() };
         match &this.receiver.flavor {
