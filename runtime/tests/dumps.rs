@@ -105,6 +105,11 @@ fn block_deep(depth: u32) {
     std::hint::black_box(depth);
 }
 
+#[inline(never)]
+fn ask(rt: &pirn_runtime::Runtime) -> String {
+    std::hint::black_box(rt.dump())
+}
+
 /// A dump said of a P that a G has lost that it went to the M that lost it.
 #[test]
 fn a_p_that_was_lost_is_where_it_is_said_to_be() {
@@ -151,7 +156,7 @@ fn a_dump_without_debug_information_has_the_users_functions() {
         // It sleeps again and again; between two it can not be asked.
         let mut dump = String::new();
         eventually("all are seen", || {
-            dump = rt.run(|| rt.dump());
+            dump = rt.run(|| ask(&rt));
             about(&dump, "blocked").contains("block_deep")
         });
         eprintln!("{dump}");
@@ -173,14 +178,13 @@ fn a_dump_without_debug_information_has_the_users_functions() {
         lines.take_while(|line| !line.starts_with("created by")).collect()
     };
     let parked = functions("parked");
-    assert_eq!(parked[0], "pirn_runtime::park::park(...)", "{parked:#?}");
-    assert!(parked[1..5].iter().all(|line| line == "dumps::wait_deep(...)"), "{parked:#?}");
+    // All the frames that there are, and not how pirn waits.
+    assert!(parked.len() >= 4 && parked[..4].iter().all(|line| line == "dumps::wait_deep(...)"), "{parked:#?}");
     // How it begins is pirn's and the standard library's.
-    let is_mine = |line: &String| line.starts_with("dumps::");
-    assert!(parked.last().is_some_and(is_mine), "{parked:#?}");
-    let asker = functions("main");
-    assert!(asker.first().is_some_and(is_mine) && asker.last().is_some_and(is_mine), "{asker:#?}");
-    assert!(functions("blocked").last().is_some_and(is_mine), "{said}");
+    for name in ["parked", "main", "blocked"] {
+        assert!(functions(name).last().is_some_and(|line| line.starts_with("dumps::")), "{said}");
+    }
+    assert_eq!(functions("main")[0], "dumps::ask(...)", "{said}");
 }
 
 /// Two Gs that wake each other in turns, and wait for nothing else.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Countdown, Ended, builder, child_case, eventually, house, runtime, shares_thread_locals, subprocess};
-use pirn_runtime::{Builder, go, maxprocs, park, sleep, stack_use, yield_now};
+use pirn_runtime::{Builder, blocking, go, maxprocs, park, sleep, stack_use, yield_now};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -324,6 +324,12 @@ fn without_more_threads() {
         limit(libc::RLIMIT_AS, address_space() + MIB as u64);
         let refused_before = a_thread_is_refused();
         rt.run(|| work(50));
+        // More than there are threads for.
+        rt.run(|| {
+            let slow: Vec<_> =
+                (0..32).map(|_| go(|| blocking(|| std::thread::sleep(Duration::from_millis(5))))).collect();
+            slow.into_iter().for_each(|g| g.join().expect("no panic"));
+        });
         // Memory that was given back meanwhile may have been enough for one.
         let refused_to_the_end = refused_before && a_thread_is_refused();
         limit(libc::RLIMIT_AS, u64::MAX);

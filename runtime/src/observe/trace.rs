@@ -38,6 +38,7 @@ struct Symbol {
     /// Its two lines.
     text: String,
     whose: Whose,
+    has_file: bool,
 }
 
 impl Traces {
@@ -96,7 +97,7 @@ impl Traces {
     }
 
     /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, but for the
-    /// one that was called, if it is to begin there.
+    /// one that was called, if it is to begin there and is known.
     pub(super) fn write(&mut self, frames: &[Frame], begin: Begin, text: &mut String) {
         for frame in frames {
             self.names.entry(frame.ip).or_insert_with(|| look_up(frame.ip));
@@ -113,11 +114,12 @@ fn look_up(ip: usize) -> Vec<Symbol> {
         // Without the hash at its end.
         let name = symbol.name().map_or_else(|| format!("{ip:#x}"), |name| format!("{name:#}"));
         let line = symbol.lineno().unwrap_or(0);
-        symbols.push(match symbol.filename() {
-            None => Symbol { whose: Whose::by_name(&name), text: format!("{name}(...)\n") },
-            Some(file) => {
-                Symbol { whose: Whose::by_file(file), text: format!("{name}(...)\n\t{}:{line}\n", file.display()) }
-            }
+        let file = symbol.filename();
+        let place = file.map_or_else(String::new, |file| format!("\t{}:{line}\n", file.display()));
+        symbols.push(Symbol {
+            text: format!("{name}(...)\n{place}"),
+            whose: file.map_or_else(|| Whose::by_name(&name), Whose::by_file),
+            has_file: file.is_some(),
         });
     });
     symbols
@@ -137,14 +139,58 @@ fn within((low, high): (usize, usize), frames: &[Frame]) -> Vec<Frame> {
 }
 
 /// Without what is around the user's own functions: inside, how pirn waits, but for the function that was called; outside,
-/// how a G begins.
+/// how a G begins. If none is the user's, what is left is the lock of std or the system call that it is in.
 fn own_part<'a, 's>(symbols: &'a [&'s Symbol], begin: Begin) -> &'a [&'s Symbol] {
-    let around = symbols.iter().take_while(|symbol| symbol.whose != Whose::User).count();
-    let end = symbols.iter().rposition(|symbol| symbol.whose == Whose::User).map_or(symbols.len(), |last| last + 1);
+    let count_while = |is: fn(&Symbol) -> bool| symbols.iter().take_while(|symbol| is(symbol)).count();
+    let Some(last) = symbols.iter().rposition(|symbol| symbol.whose == Whose::User) else {
+        return &symbols[..count_while(|symbol| symbol.whose == Whose::Std)];
+    };
+    let around = count_while(|symbol| symbol.whose != Whose::User);
     // The last of ours among the innermost: the one that was called. In a lock of std, or a system call, it is all of it.
     let called = symbols[..around].iter().rposition(|symbol| symbol.whose == Whose::Ours).map(|called| match begin {
-        Begin::AtTheCall => called,
-        Begin::AtTheCaller => called + 1,
+        Begin::AtTheCall if symbols[called].has_file => called,
+        // Without debug information it may be any, as the one that was called is a part of its caller.
+        Begin::AtTheCall | Begin::AtTheCaller => called + 1,
     });
-    &symbols[called.unwrap_or(0).min(end)..end]
+    &symbols[called.unwrap_or(0)..=last]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Symbols in short: `p` is pirn's, `s` the standard library's, `u` the user's; capitals have no file.
+    fn shown(symbols: &str, begin: Begin) -> String {
+        let symbol = |c: char| Symbol {
+            text: c.to_string(),
+            whose: match c.to_ascii_lowercase() {
+                'p' => Whose::Ours,
+                's' => Whose::Std,
+                _ => Whose::User,
+            },
+            has_file: c.is_ascii_lowercase(),
+        };
+        let symbols: Vec<Symbol> = symbols.chars().map(symbol).collect();
+        let all: Vec<&Symbol> = symbols.iter().collect();
+        own_part(&all, begin).iter().map(|symbol| symbol.text.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_around_the_users_functions_is_left_out() {
+        use Begin::{AtTheCall, AtTheCaller};
+        // It waits; it asks; it calls back from std.
+        assert_eq!(shown("pspuusp", AtTheCall), "puu");
+        assert_eq!(shown("pspuusp", AtTheCaller), "uu");
+        assert_eq!(shown("ppusupspp", AtTheCall), "pusu");
+        // Without debug information.
+        assert_eq!(shown("PPUUSP", AtTheCall), "UU");
+        assert_eq!(shown("SSUSP", AtTheCall), "SSU");
+        // In a lock of std.
+        assert_eq!(shown("ssuusp", AtTheCall), "ssuu");
+        // None is the user's: `go(park)`, or all of it is a part of another function.
+        assert_eq!(shown("ppsp", AtTheCall), "");
+        assert_eq!(shown("ssppsp", AtTheCall), "ss");
+        assert_eq!(shown("", AtTheCaller), "");
+        assert_eq!(shown("SSS", AtTheCall), "SSS");
+    }
 }
