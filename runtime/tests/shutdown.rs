@@ -178,6 +178,37 @@ fn gs_started_in_a_destructor_are_dropped_and_their_handles_say_so() {
 }
 
 #[test]
+fn a_destructor_of_a_thread_local_starts_gs_and_waits_at_shutdown() {
+    struct Last(Arc<AtomicBool>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            assert!(was_shut_down(go(|| ()).join()));
+            let mut done = false;
+            scope(|s| drop(s.go(|| done = true)));
+            time::Timer::new(Duration::from_millis(1)).wait();
+            self.0.store(!done, Ordering::Release);
+        }
+    }
+    std::thread_local! {
+        static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
+    }
+    // In shared mode it is the thread's, and no G runs it.
+    let house = common::isolated(2);
+    let (came, ready) = (Arc::new(AtomicBool::new(false)), Countdown::new(1));
+    let (mine, begun) = (came.clone(), ready.clone());
+    let g: JoinHandle<()> = house.go(move || {
+        LAST.set(Some(Last(mine)));
+        begun.done();
+        loop {
+            park();
+        }
+    });
+    ready.wait();
+    house.close();
+    assert!(was_shut_down(g.join()) && came.load(Ordering::Acquire));
+}
+
+#[test]
 fn a_scope_in_a_destructor_returns_and_its_handles_say_what_was_not_done() {
     assert!(while_unwound(|_| {
         let mut done = false;

@@ -187,12 +187,14 @@ impl G {
         birthplace: &'static Location<'static>,
         parent: u64,
     ) {
-        self.word.assign(id);
         self.shared.store(shared.cast_mut(), Ordering::Relaxed);
         self.body.set(Some(body));
         self.class.set(class);
         self.birthplace.store(ptr::from_ref(birthplace).cast_mut(), Ordering::Relaxed);
         self.parent.store(parent, Ordering::Relaxed);
+        // After the rest: an observer takes a record with a number for a G of the runtime that it names, and the one that it
+        // named before may be gone and its address in use.
+        self.word.assign(id);
         self.status.store(Status::Runnable as u8, Ordering::Release);
     }
 

@@ -42,8 +42,9 @@ impl ParkWord {
 
     /// Gives the record to the G `id`. Only for who owns the free record.
     pub(crate) fn assign(&self, id: u64) {
-        // Relaxed: the G reaches others through queues and handles, which synchronise.
-        self.0.store(id << STATE_BITS, Ordering::Relaxed);
+        // Release: an observer that sees the number sees whose G it is (partner: `id`). All others get the G through queues
+        // and handles, which synchronise.
+        self.0.store(id << STATE_BITS, Ordering::Release);
     }
 
     /// Makes the record free again; unparkers of the old id do nothing from here on.
@@ -54,7 +55,8 @@ impl ParkWord {
     /// The G that the record belongs to, 0 if it is free.
     #[cfg_attr(loom, allow(dead_code, reason = "the models do not ask"))]
     pub(crate) fn id(&self) -> u64 {
-        self.0.load(Ordering::Relaxed) >> STATE_BITS
+        // Acquire: for observers (partner: `assign`).
+        self.0.load(Ordering::Acquire) >> STATE_BITS
     }
 
     /// Whether the G `id` is parked: a hint for observers.
