@@ -125,6 +125,15 @@ pub(super) struct Seen {
     pub(super) status: Status,
 }
 
+/// How long a G has waited, by a clock of milliseconds that wraps after 49 days: so does this.
+fn waited(now_ms: u32, since_ms: u32) -> Duration {
+    /// One that has parked after the clock was read seems to have done so in the future.
+    const AHEAD_MAX_MS: u32 = 3_600_000;
+    let ms = now_ms.wrapping_sub(since_ms);
+    let is_ahead = ms > u32::MAX - AHEAD_MAX_MS;
+    Duration::from_millis(if is_ahead { 0 } else { u64::from(ms) })
+}
+
 /// All Gs of a runtime, by number.
 pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
     look(shared, shared.refresh_clock()).into_iter().map(|seen| seen.public).collect()
@@ -152,8 +161,7 @@ pub(super) fn look(shared: &Shared, now_ns: u64) -> Vec<Seen> {
             name: g.name(),
             state,
             wait_reason: waits.map(|(reason, _)| reason.name()),
-            waiting_for: waits
-                .map(|(_, since_ms)| Duration::from_millis(u64::from(now_ms.wrapping_sub(since_ms).min(now_ms)))),
+            waiting_for: waits.map(|(_, since_ms)| waited(now_ms, since_ms)),
             waits_on: waits.and_then(|(reason, _)| waits_on(reason, g.waiting_on())),
             is_locked: locked.contains(&id),
             birthplace: g.birthplace(),
@@ -207,4 +215,18 @@ pub fn stack_use() -> Option<StackUse> {
         committed_bytes: slot.committed_bytes(),
         limit_bytes: slot.stack_base() - slot.limit(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, waited};
+
+    #[test]
+    fn a_wait_is_as_long_when_the_clock_has_wrapped() {
+        for (now_ms, since_ms, waited_ms) in
+            [(5, 5, 0), (70_000, 10_000, 60_000), (7, 9, 0), (4_000, u32::MAX - 999, 5_000), (u32::MAX, 0, 0)]
+        {
+            assert_eq!(waited(now_ms, since_ms), Duration::from_millis(waited_ms), "{now_ms} {since_ms}");
+        }
+    }
 }
