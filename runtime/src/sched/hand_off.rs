@@ -26,9 +26,9 @@ impl Shared {
         m.set_p(ptr::null());
         m.note_lost(p, now_ns());
         drop(borrowed);
-        event!("hand_off", p = p.id, m = m.id, why = "retake");
         // SAFETY: it has just been taken from its only holder.
         self.hand_on(unsafe { OwnedP::of(p) });
+        event!("hand_off", p = p.id, m = m.id, why = "retake");
         true
     }
 
@@ -38,8 +38,8 @@ impl Shared {
         let Some(p) = (unsafe { m.p() }) else { return };
         m.set_p(ptr::null());
         m.note_lost(&p, now_ns());
-        event!("hand_off", p = p.id, m = m.id, why = "given up");
         self.hand_on(p);
+        event!("hand_off", p = p.id, m = m.id, why = "given up");
     }
 
     /// A P that nobody holds but the caller goes to an M if there is work for it, else to the idle list.

@@ -5,7 +5,7 @@ use crate::observe::{self, Outbox, Printer};
 use crate::os::quits;
 use crate::sched::{Setup, Shared, Warning};
 use crate::timers::NEVER;
-use std::panic::catch_unwind;
+use crate::user_code::contain;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -147,5 +147,5 @@ impl Output {
 
 fn warn(what: &str) {
     // A subscriber that panics has been heard.
-    let _ = catch_unwind(|| tracing::warn!(target: "pirn::sched", "{what}"));
+    let _ = contain(|| tracing::warn!(target: "pirn::sched", "{what}"));
 }
