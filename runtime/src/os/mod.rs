@@ -14,8 +14,7 @@
 //!   [`exit_at_once`]; forks: [`on_fork`], [`Rseq`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
 //! - clock and threads: [`now_ns`], [`set_timer_slack_ns`], [`prefetch`], [`thread_id`], [`thread_cpu_ns`],
-//!   [`thread_sleeps`], [`thread_stretches`], [`thread_count`], [`threads`], [`thread_name`], [`is_in_lock`],
-//!   [`ask_for_short_slices`];
+//!   [`thread_sleeps`], [`thread_stretches`], [`thread_count`], [`threads`], [`thread_name`], [`is_in_lock`];
 //! - stack traces: [`unwind`], [`frames_of`], [`Frame`]; SIGQUIT: [`count_quits`], [`answer_quits`],
 //!   [`quits`].
 //!

@@ -12,6 +12,7 @@ use crate::p::OwnedP;
 use crate::probe::{Status, complain, fatal};
 use crate::stack::{Cache, GStack, Slot, StackError};
 use crate::user_code::contain;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +25,9 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
     run_hook(shared.setup.on_start.as_deref());
     event!("m_start", m = m.id);
-    if contain(|| shared.run(m)).is_none() {
+    // Kept: a payload may panic when it is dropped, and this is the end.
+    let ended = catch_unwind(AssertUnwindSafe(|| shared.run(m)));
+    if ended.is_err() {
         fatal("an M of the scheduler panicked");
     }
     event!("m_stop", m = m.id);

@@ -29,7 +29,7 @@ use crate::m::M;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
 use crate::observe;
-use crate::os::{answer_quits, ask_for_short_slices, set_timer_slack_ns, thread_id};
+use crate::os::{answer_quits, set_timer_slack_ns, thread_id};
 use crate::p::{OwnedP, P};
 use crate::probe::fatal;
 use crate::sched::Shared;
@@ -139,7 +139,6 @@ impl Watchman {
         self.shared.sysmon_tid.store(thread_id(), Ordering::Relaxed);
         // Else every pause is 50 us too long.
         set_timer_slack_ns(1);
-        ask_for_short_slices();
         while !self.stop.load(Ordering::Acquire) {
             if is_fork() {
                 end_in_fork("sysmon was told to fork by a subscriber");

@@ -57,25 +57,6 @@ pub(crate) fn set_timer_slack_ns(slack_ns: u64) {
     let _ = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack_ns as libc::c_ulong) };
 }
 
-/// Has the kernel run the calling thread soon after it becomes runnable, however many others are, by asking for the
-/// shortest time slice that there is: to a fair scheduler who asks for little has an early deadline. It takes no more CPU
-/// time and needs no privilege. Kernels before 6.12 do not know it and take no notice, so nothing is reported.
-pub(crate) fn ask_for_short_slices() {
-    /// What the kernel allows at the least.
-    const SLICE_NS: u64 = 100_000;
-    let size = size_of::<libc::sched_attr>() as u32;
-    // SAFETY: it is a struct of numbers.
-    let mut attr: libc::sched_attr = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes at most `size` bytes to `attr`, for the calling thread.
-    let known = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, size, 0) } == 0;
-    // Only of an ordinary thread: another was given its policy on purpose.
-    if known && attr.sched_policy == libc::SCHED_OTHER as u32 {
-        attr.sched_runtime = SLICE_NS;
-        // SAFETY: the kernel only reads `attr`, for the calling thread.
-        let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) };
-    }
-}
-
 /// The kernel's number for the calling thread.
 pub(crate) fn thread_id() -> i32 {
     // SAFETY: gettid has no arguments and always works.
