@@ -88,6 +88,18 @@ fn change_wakers() {
     assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
 }
 
+/// A task that was polled on a G first goes on elsewhere when that runtime has ended.
+fn outlive_the_runtime() {
+    let clock = after(5 * SOON);
+    let mut future = Box::pin(clock.recv_async());
+    let house = runtime(1);
+    let is_pending = house.run(|| future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    house.close();
+    if is_pending {
+        block_on(future).expect("it comes");
+    }
+}
+
 /// They started the thread of futures-timer, and no deadlock was reported any more.
 #[test]
 fn async_receives_on_gs_need_no_thread_of_others() {
@@ -106,6 +118,7 @@ fn async_receives_on_gs_need_no_thread_of_others() {
         // Without a runtime it works too.
         use_clocks();
         change_wakers();
+        outlive_the_runtime();
         assert!(is_helped());
     });
 }

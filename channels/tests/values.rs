@@ -523,6 +523,6 @@ fn a_capacity_at_the_limit_is_one() {
     let (s, r) = unbounded::<()>();
     assert_eq!((s.capacity(), r.capacity(), s.is_full()), (None, None, false));
     // Of large values the room is not taken before it is needed.
-    let (s, r) = bounded::<[u8; 1 << 40]>(1 << 16);
-    assert_eq!((s.capacity(), r.is_empty()), (Some(1 << 16), true));
+    let (s, r) = bounded::<[u8; 1 << 12]>(1 << 50);
+    assert_eq!((s.capacity(), r.is_empty()), (Some(1 << 50), true));
 }

@@ -353,7 +353,12 @@ where
     if place.when_closing == WhenClosing::Refuse {
         return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the runtime is shutting down"));
     }
+    let me = current_g();
+    let was_ending = me.is_some_and(|g| g.ending.replace(true));
     let result = drop_unrun::<F, T>(f);
+    if let Some(g) = me {
+        g.ending.set(was_ending);
+    }
     let ended = Ended::of(&result);
     // A record as that of a G that has ended, for the handle alone: no runtime counts it or shows it.
     let g = crate::g::take_free();
@@ -365,7 +370,8 @@ where
     Ok(Handle::new(g))
 }
 
-/// Drops the closure of a G that is never begun. Its destructors may do what they like.
+/// Drops the closure of a G that is never begun. Its destructors may do what they like; the caller has said that they are
+/// not to be unwound out of a wait (`ending`).
 fn drop_unrun<F, T>(f: F) -> Outcome<T> {
     match catch_unwind(AssertUnwindSafe(|| drop(f))) {
         Ok(()) => Err(Box::new(ShutDown)),
@@ -387,6 +393,7 @@ where
     let (f, after) = unsafe { g.storage.take::<(F, A)>() };
     let growth = Growth::begin(g);
     let result: Outcome<T> = if crate::park::in_closing(g) {
+        g.ending.set(true);
         drop_unrun(f)
     } else {
         catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(f)))

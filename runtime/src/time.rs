@@ -171,6 +171,15 @@ impl Fire for Armed {
             drop(unsafe { start(place, call, Unscoped) });
         }
     }
+
+    fn end(self: Arc<Self>) {
+        let mut state = self.lock();
+        state.pending = None;
+        let call = state.call.take();
+        drop(state);
+        // Who waits for the call may hold this, and learns by the drop that it never comes.
+        drop(call);
+    }
 }
 
 /// Fires once, some time after it was made or reset. It belongs to the runtime that it was made on, and never fires after the

@@ -120,21 +120,29 @@ fn a_loop_over_any_call_lets_others_run() {
 /// handed to.
 #[test]
 fn a_loop_over_calls_into_the_runtime_needs_no_other_thread() {
-    let rt = house(builder().procs(1).max_threads(2));
-    let over = Arc::new(AtomicBool::new(false));
-    let until_over = over.clone();
-    let blocked = rt.go(move || {
-        while !until_over.load(Ordering::Relaxed) {
-            block(10);
+    for procs in [1, 2] {
+        let rt = house(builder().procs(procs).max_threads(procs + 1));
+        let (over, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let blocked: Vec<_> = (0..procs)
+            .map(|_| {
+                let (until_over, begun) = (over.clone(), begun.clone());
+                rt.go(move || {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    while !until_over.load(Ordering::Relaxed) {
+                        block(10);
+                    }
+                })
+            })
+            .collect();
+        eventually("they are blocked", || begun.load(Ordering::Relaxed) == procs);
+        // One thread is left.
+        rt.run(|| ());
+        for (name, call) in entering_calls(&rt) {
+            others_run_beside(&rt, name, call);
         }
-    });
-    // The other of the two threads.
-    rt.run(|| ());
-    for (name, call) in entering_calls(&rt) {
-        others_run_beside(&rt, name, call);
+        over.store(true, Ordering::Relaxed);
+        blocked.into_iter().for_each(|g| g.join().expect("no panic"));
     }
-    over.store(true, Ordering::Relaxed);
-    blocked.join().expect("no panic");
 }
 
 /// While a G makes a call again and again another one has its turn, several times.

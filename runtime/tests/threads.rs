@@ -331,3 +331,42 @@ fn a_locked_g_goes_on_without_other_threads() {
     waits.join().expect("no panic");
     rt.shutdown();
 }
+
+/// A G that is locked to an M waits on a P that found no M, while another P is idle: it is found there, and its M is free.
+#[test]
+fn a_locked_g_is_found_on_any_idle_p() {
+    const TEST: &str = "a_locked_g_is_found_on_any_idle_p";
+    if child_case(TEST).is_none() {
+        subprocess(TEST, "locked", &[]).expect_success();
+        return;
+    }
+    let rt = house(builder().procs(2).max_threads(3));
+    for _ in 0..100 {
+        let (send, receive) = mpsc::channel();
+        let (answers, both) = (Arc::new(AtomicBool::new(false)), Arc::new(std::sync::Barrier::new(2)));
+        let answer = answers.clone();
+        let locked = rt.go(move || {
+            let _mine = lock_os_thread();
+            send.send(Unparker::current()).expect("it listens");
+            park();
+            answer.store(true, Ordering::Release);
+        });
+        let unparker = receive.recv().expect("it sends");
+        let asks = |unparker: Option<Unparker>| {
+            let (answers, both) = (answers.clone(), both.clone());
+            move || {
+                both.wait();
+                if let Some(unparker) = unparker {
+                    unparker.unpark();
+                }
+                blocking(|| {
+                    while !answers.load(Ordering::Acquire) {
+                        std::thread::sleep(Duration::from_micros(100));
+                    }
+                });
+            }
+        };
+        let gs = [rt.go(asks(Some(unparker))), rt.go(asks(None)), locked];
+        gs.into_iter().for_each(|g| g.join().expect("no panic"));
+    }
+}

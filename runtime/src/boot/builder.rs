@@ -212,7 +212,7 @@ impl Builder {
         match started.and_then(|()| sysmon::start(&shared, trace)) {
             Ok(sysmon) => Ok(Runtime::new(shared, sysmon)),
             Err(error) => {
-                shared.stop_machines(true);
+                shared.unbuild();
                 Err(error)
             }
         }

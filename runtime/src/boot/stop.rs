@@ -44,11 +44,13 @@ impl Shared {
         let ended = self.end_gs(now_ns().saturating_add(timeout_ns));
         sysmon.stop();
         self.stop_machines(ended);
+        // A timer may have started a G in between. All Ms have ended, so what they count is exact now.
+        let ended = ended && self.live_gs() == 0;
         if ended {
             // A timer may hold the runtime, and nobody looks at timers any more. Each goes alone: two panics at once of
             // what they hold would abort.
             for timer in self.ps.iter().flat_map(|p| p.timers.close()) {
-                contain(|| drop(timer));
+                contain(|| timer.end());
             }
         } else {
             // Gs that were left may be parked without an M that keeps the runtime: whoever unparks one looks at it.
@@ -56,6 +58,15 @@ impl Shared {
         }
         scavenge_all();
         ended
+    }
+
+    /// Ends the Ms of a runtime that could not be built. A hook of the user's may have started Gs.
+    pub(super) fn unbuild(&self) {
+        self.stop_machines(true);
+        if self.live_gs() > 0 {
+            // As above.
+            std::mem::forget(self.arc());
+        }
     }
 
     /// Says what the Gs do that the runtime ends with: they may have been forgotten.

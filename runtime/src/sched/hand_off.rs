@@ -90,7 +90,7 @@ impl Shared {
     pub(crate) fn has_m_to_spare(&self) -> bool {
         let queues = self.lock();
         let sleeps = !queues.idle_ms.is_empty() || queues.keeper.is_some();
-        sleeps || queues.ms.len() + self.ps.len() < self.setup.max_threads
+        sleeps || self.may_ask_for_m(&queues) && queues.ms.len() + self.ps.len() < self.setup.max_threads
     }
 
     /// Whether one more thread is allowed.

@@ -180,10 +180,14 @@ impl Shared {
     #[cold]
     fn put_away_without_p(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
         let goes_on = matches!(outcome, Outcome::Suspended(_));
+        let is_locked = !runnable.g().locked_m.get().is_null();
         if goes_on && self.regain(m) {
-            return Some(runnable);
-        }
-        if !runnable.g().locked_m.get().is_null() {
+            // Others may have waited for the P too, and there was no M but this one.
+            let gives_way = outcome == Outcome::Suspended(Suspend::YieldGlobal) && self.has_visible_work();
+            if !gives_way || is_locked {
+                return Some(runnable);
+            }
+        } else if is_locked {
             return self.put_away_locked(m, runnable, outcome);
         }
         if goes_on {

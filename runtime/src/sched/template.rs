@@ -142,8 +142,8 @@ impl Shared {
         queues.no_thread_until_ns = now_ns() + NO_THREAD_NS;
         let stopping = queues.stopping;
         if let Some(p) = m.take_handed() {
-            // SAFETY: Ps live as long as the runtime.
-            self.starve(queues, unsafe { &*p });
+            // An M may have become idle meanwhile. SAFETY: Ps live as long as the runtime.
+            self.start_m(queues, unsafe { &*p });
         } else {
             drop(queues);
         }

@@ -90,8 +90,14 @@ impl Shared {
         let owned = unsafe { OwnedP::of(p) };
         self.run_all_due(owned, now_ns);
         let mut queues = self.lock();
-        while let Some(g) = owned.take_next().or_else(|| owned.pop()) {
-            queues.global.push_back(g);
+        let Queues { global, idle_ps, .. } = &mut *queues;
+        // What is on the other idle Ps too: it stayed there when they found no M.
+        for p in std::iter::once(p).chain(idle_ps.iter().map(|id| &self.ps[*id])) {
+            // SAFETY: an idle P belongs to who holds the lock, and the first one to the caller.
+            let owned = unsafe { OwnedP::of(p) };
+            while let Some(g) = owned.take_next().or_else(|| owned.pop()) {
+                global.push_back(g);
+            }
         }
         // Who has the lock owns what is queued, so it may look at it.
         let is_locked = |g: &Runnable| !g.g().locked_m.get().is_null();

@@ -176,7 +176,8 @@ impl Watch {
         }
         let is_inside = m.section.is_inside();
         let sight = if is_inside { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
-        let idle = shared.idle.idle_ps() > 0;
+        // An idle P that no M is to be had for is of no use to those who wait.
+        let idle = shared.idle.idle_ps() > 0 && !shared.lock().starved;
         let waits = || shared.has_visible_work() || p.has_hidden() || shared.earliest_ns() <= now_ns;
         let scene = Scene {
             others_wait: !idle && waits(),
@@ -267,6 +268,10 @@ impl Watch {
 /// Reports a G that blocks its thread, once.
 fn name_blocker(shared: &Shared, adrift: &Adrift) {
     let Some(g) = adrift.m.g().filter(|g| g.id() == adrift.g) else { return };
+    if thread_sleeps(adrift.m.tid()) == Some(false) {
+        // It has got no CPU, or has just begun to be looked at.
+        return;
+    }
     if g.is_reported.swap(true, Ordering::Relaxed) {
         return;
     }

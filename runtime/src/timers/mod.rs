@@ -41,6 +41,18 @@ pub(crate) enum Action {
 pub(crate) trait Fire: Send + Sync {
     /// The deadline `when_ns` has passed; it is `now_ns`.
     fn fire(self: Arc<Self>, when_ns: u64, now_ns: u64);
+
+    /// The deadline never comes: the runtime has ended.
+    fn end(self: Arc<Self>);
+}
+
+impl Action {
+    /// The runtime has ended: drops what was to happen.
+    pub(crate) fn end(self) {
+        if let Action::Call(call) = self {
+            call.end();
+        }
+    }
 }
 
 impl fmt::Debug for Action {
