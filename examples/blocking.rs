@@ -4,8 +4,8 @@
 //! PIRN_MAXPROCS=2 PIRN_DEBUG=schedtrace=250 cargo run --release --example blocking
 //! ```
 //!
-//! Look at `threads` and `idlethreads`: they grow to 68 or so, and shrink to 4 after two seconds. SCHEDTRACE.md reads the
-//! output aloud.
+//! Look at `threads` and `idlethreads`: they grow to 66 or so, and shrink to 4 after two seconds. SCHEDTRACE.md reads
+//! the output aloud.
 
 use std::thread;
 use std::time::{Duration, Instant};

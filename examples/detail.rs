@@ -1,5 +1,5 @@
-//! One of each: a G that computes, one that sleeps, one in a receive, one in a select, one that waits for another, one
-//! that blocks its thread, one that keeps its thread; seen by scheddetail.
+//! One of each: a G that computes, one that sleeps, as the main G does, one in a receive, one in a select, one that
+//! blocks its thread, one that keeps its thread; seen by scheddetail.
 //!
 //! ```text
 //! PIRN_MAXPROCS=2 PIRN_DEBUG=schedtrace=150,scheddetail=1 cargo run --release --example detail

@@ -24,9 +24,10 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 
 /// Makes a channel that holds `cap` values at most.
 ///
-/// With a capacity of 0 a send and a receive meet: the send is done when a receiver has the value. A receiver may give it
-/// back, if it is a future or a selected operation that is dropped, and one with a timeout may go before a select has
-/// completed its send; then the value is the next one's.
+/// With a capacity of 0 a send and a receive meet: the send is done when a receiver has the value. There are two
+/// exceptions. A receiver that is a future, or a selected operation, gives the value back if it is dropped. And a
+/// receiver with a timeout may go before a select has completed its send. In both cases the next receiver gets the
+/// value.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -208,7 +209,8 @@ impl<T> Sender<T> {
         self.channel.close()
     }
 
-    /// Whether nothing lies in the channel. Unbuffered ones are empty, but for values that were given back.
+    /// Whether nothing lies in the channel. Unbuffered ones are empty, but for values that were given back, or that a
+    /// select has sent to a receiver that had gone.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -291,7 +293,8 @@ impl<T> UnwindSafe for Receiver<T> {}
 impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Receiver<T> {
-    /// Receives if it can be done without waiting. If a select waits to send it is called on, and has 10 ms to complete that.
+    /// Receives if it can be done without waiting. If a select waits to send, it is asked for its value, which is
+    /// waited for up to 10 ms.
     ///
     /// # Errors
     /// `Empty` if nothing is there; `Disconnected` if nothing will ever be.
@@ -343,7 +346,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Receives, and waits for `timeout` at most.
+    /// Receives, and waits for `timeout` at most. If a select has promised a value by then, up to 10 ms longer.
     ///
     /// # Errors
     /// `Timeout` or `Disconnected`.
@@ -359,7 +362,7 @@ impl<T> Receiver<T> {
         self.recv_until(Until::For(timeout))
     }
 
-    /// Receives, and waits until `deadline` at most.
+    /// Receives, and waits until `deadline` at most. If a select has promised a value by then, up to 10 ms longer.
     ///
     /// # Errors
     /// `Timeout` or `Disconnected`.
@@ -379,8 +382,8 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Whether nothing is there to be received. Unbuffered channels are empty, but for values that were given
-    /// back.
+    /// Whether nothing is there to be received. Unbuffered channels are empty, but for values that were given back, or
+    /// that a select has sent to a receiver that had gone.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

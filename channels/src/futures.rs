@@ -1,7 +1,7 @@
 //! The operations for async tasks. Each waits in the same line as everybody else.
 //!
 //! A future may be dropped at any time and waits for nobody then: a value that it has received and not given out goes
-//! back, and of one that was promised to it the sender finds that it has gone.
+//! back; if one was promised to it, the sender finds that the receiver has gone.
 
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Channel, Given, Left, Side, Taken};
@@ -40,7 +40,8 @@ impl<T> Place<T> {
 
 /// What [`Sender::send_async`] returns: resolves when the value is sent.
 ///
-/// Dropped before, it may have sent the value already, if a receiver has taken it meanwhile; else it drops it.
+/// Dropped before, it may have sent the value already, if a receiver has taken it meanwhile or it came into the buffer;
+/// else it drops the value.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct SendFuture<'a, T> {
     sender: &'a Sender<T>,
@@ -150,8 +151,8 @@ unsafe impl<T: Send> Send for RecvFuture<'_, T> {}
 impl<T> Receiver<T> {
     /// As [`recv`](Self::recv), for async tasks.
     ///
-    /// From a channel of the clock ([`after`](crate::after), [`tick`](crate::tick)) a task that is polled on a goroutine receives
-    /// by a timer of its runtime. Elsewhere the first such receive starts a thread for all of them.
+    /// From a channel of the clock ([`after`](crate::after), [`tick`](crate::tick)) a task that is polled on a
+    /// goroutine receives by a timer of its runtime. Elsewhere the first such receive starts a thread for all of them.
     ///
     /// It is safe to drop the future, in a `select!` for example: a value that was not given out is the next one's, and
     /// lies in the channel until then, also in an unbuffered one.

@@ -2,8 +2,8 @@
 //!
 //! Goroutines, OS threads and async tasks may use the two ends of one channel at the same time, and wait in the same
 //! lines: a goroutine is parked, a thread is blocked, a task is woken. A program that uses crossbeam-channel needs
-//! another `use`; its published tests pass on all three, but for one assertion: that a value whose destructor panics, as
-//! the last receiver goes, keeps those behind it from being dropped.
+//! another `use`; its published tests pass on threads and on goroutines, but for one assertion: that a value whose
+//! destructor panics, as the last receiver goes, keeps those behind it from being dropped.
 //!
 //! ```
 //! use pirn::channel::{bounded, unbounded};

@@ -143,7 +143,8 @@ impl<'a> Select<'a> {
         self.cases.remove(at);
     }
 
-    /// Selects an operation that is ready now.
+    /// Selects an operation that is ready now. If that is a receive from a select that waits to send, its value is
+    /// waited for up to 10 ms.
     ///
     /// A disconnected channel is always ready.
     ///
@@ -165,7 +166,8 @@ impl<'a> Select<'a> {
         self.selected(chosen.expect("who waits for ever has got something"))
     }
 
-    /// Waits until an operation is ready, for `timeout` at most, and selects it.
+    /// Waits until an operation is ready, for `timeout` at most, and selects it. If a select has promised a value by
+    /// then, up to 10 ms longer.
     ///
     /// # Errors
     /// If none was ready in time.
@@ -173,7 +175,8 @@ impl<'a> Select<'a> {
         self.select_until(Until::For(timeout))
     }
 
-    /// Waits until an operation is ready, until `deadline` at most, and selects it.
+    /// Waits until an operation is ready, until `deadline` at most, and selects it. If a select has promised a value by
+    /// then, up to 10 ms longer.
     ///
     /// # Errors
     /// If none was ready in time.
@@ -187,7 +190,8 @@ impl<'a> Select<'a> {
 
     /// Looks for an operation that is ready now, and returns its number.
     ///
-    /// It may be ready no more when one comes to do it; and may rarely never have been. Use `try_send` or `try_recv`.
+    /// It may be ready no more when one comes to do it, and in rare cases it was not ready at all. Use `try_send` or
+    /// `try_recv`.
     ///
     /// # Errors
     /// If none is.

@@ -29,9 +29,10 @@ use std::time::Duration;
 ///
 /// `receiver` and `sender` are expressions for a channel or a reference to one. All are evaluated once and in their
 /// order, but a `message` only when its case has been chosen, except where it is the only case. `result` is a pattern.
-/// A body that is a block needs no comma after it. There is one `default` at most. Any number of cases may use the
-/// same channel, also to send to it and to receive from it: a select does not pair with itself. A case on
-/// [`never`](crate::never) is never chosen, which is what a nil channel is for in Go. `select! {}` waits for ever.
+/// A body that is a block needs no comma after it. There is one `default` at most. Any number of cases may use the same
+/// channel, also to send to it and to receive from it: a select does not pair with itself. A case on
+/// [`never`](crate::never) is never chosen, which is what a nil channel is for in Go. `select! {}` waits for ever. With
+/// a `default` too, a receive from another select, which waits to send, is waited for up to 10 ms.
 ///
 /// ```
 /// use pirn::channel::{bounded, unbounded};

@@ -53,8 +53,8 @@ where
 /// Starts a G, or says why it can not.
 ///
 /// # Errors
-/// `Unsupported` outside of any runtime and in a fork of a process that has one, `BrokenPipe` when the runtime is shutting down, `OutOfMemory` when Gs wait for
-/// stacks already. The closure is dropped.
+/// `Unsupported` outside of any runtime and in a fork of a process that has one, `BrokenPipe` when the runtime is
+/// shutting down, `OutOfMemory` when Gs wait for stacks already. The closure is dropped.
 #[inline]
 #[track_caller]
 pub fn try_go<F, T>(f: F) -> io::Result<JoinHandle<T>>
@@ -121,7 +121,8 @@ impl GoBuilder {
     /// Starts the G.
     ///
     /// # Panics
-    /// As [`go`], and if the stack size is out of range.
+    /// As [`go`], and if the stack size is out of range, or if it and the program's thread-locals are more than 1 GiB
+    /// together.
     #[track_caller]
     pub fn go<F, T>(self, f: F) -> JoinHandle<T>
     where
@@ -136,8 +137,8 @@ impl GoBuilder {
     /// Starts the G, or says why it can not.
     ///
     /// # Errors
-    /// As [`try_go`], and `InvalidInput` if the stack size is out of range, or leaves no room for the program's
-    /// thread-locals.
+    /// As [`try_go`], and `InvalidInput` if the stack size is out of range, or if it and the program's thread-locals
+    /// are more than 1 GiB together.
     #[track_caller]
     pub fn try_go<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where

@@ -1,4 +1,5 @@
-//! Names of what can happen: wait reasons, statuses, events, and the ways to die.
+//! Names of what can happen: wait reasons, statuses, what a deadlock does; and the two ways to end the process, `fatal`
+//! and `give_up`.
 
 /// Why a G waits. Where Go has the same thing, the word is Go's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 /// Runs `f`, which may start Gs that borrow from the caller's stack, and waits for all of them.
 ///
-/// As [`std::thread::scope`]: Gs that were not joined are waited for, and if one of them panicked, `scope` panics. So if
-/// it returns, each G of it has come to its end, or a [`ScopedJoinHandle::join`] has said that it has not.
+/// As [`std::thread::scope`]: Gs that were not joined are waited for, and if one of them panicked, `scope` panics. So
+/// if it returns, each G of it has come to its end, or a [`ScopedJoinHandle::join`] has said that it has not, or a
+/// shutdown has kept it from its end and `scope` was called in a destructor.
 ///
-/// When the runtime is shut down, the Gs of a scope are unwound first, and then the one that waits for them: `scope` does
-/// not return but unwinds with [`ShutDown`](crate::ShutDown). Only in a destructor that runs while the G unwinds or ends,
-/// where a panic would end the process, it returns also when a shutdown has kept its Gs from their end: what matters there
-/// is to be joined.
+/// When the runtime is shut down, the Gs of a scope are unwound first, and then the one that waits for them: `scope`
+/// unwinds with [`ShutDown`](crate::ShutDown), unless it was called in a destructor that runs while the G unwinds or
+/// ends. There a panic would end the process, so it returns: what matters there is that its Gs are waited for.
 ///
 /// # Panics
 /// If a G panicked whose handle was not joined; or was unwound by a shutdown, while the runtime of the caller goes on.

@@ -271,18 +271,19 @@ impl<T> Channel<T> {
         first
     }
 
-    /// Ends the channel, as nobody is left who could receive: what lies in it is dropped.
+    /// Ends the channel, as nobody is left who could receive: what lies in it is dropped. If destructors panic, the
+    /// first payload goes on to the caller, and the others are forgotten.
     pub(crate) fn close_and_discard(&self) {
         self.close();
         let channel = self.lock();
         let rest = channel.with_buffer(mem::take);
         channel.values.add(-channel.values.get());
         drop(channel);
-        // The values' destructors are the user's code, so the lock has been given back. If one panics the others are
-        // dropped none the less, and the first panic goes on to the caller, unless that unwinds already.
+        // The values' destructors are the user's code, so the lock has been given back. If one panics the other values
+        // are dropped none the less. The first payload goes on to the caller, unless that unwinds already.
         let drop_each = |value| catch_unwind(AssertUnwindSafe(|| drop(value))).err();
         let panics = rest.into_iter().filter_map(drop_each);
-        // Those after the first are not dropped, for that might panic too.
+        // The payloads after the first are forgotten: dropping them might panic too.
         match panics.reduce(|first, other| (first, mem::forget(other)).0) {
             Some(first) if !panicking() => resume_unwind(first),
             first => mem::forget(first),

@@ -82,8 +82,9 @@ impl Builder {
         self
     }
 
-    /// How the thread of the M with that number is called. `name` is called on a thread of the runtime that runs no Gs, and
-    /// no M starts while it runs. If it panics the thread has the name that it would have without.
+    /// How the thread of the M with that number is called. For the first M `name` is called by [`build`](Self::build),
+    /// on its caller's thread; for the others on a thread of the runtime that runs no Gs. No M starts while it runs. If
+    /// it panics the thread has the name that it would have without.
     pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Builder {
         self.thread_name = Some(Arc::new(name));
         self
@@ -131,11 +132,11 @@ impl Builder {
     /// wait for something other than the clock: who waits for what, with stacks, and which threads of the process belong
     /// to others. By default `PIRN_DEBUG=stall=SECONDS`, or else never; zero is never.
     ///
-    /// It is for where [`deadlock_report`](Self::deadlock_report) can not speak: in a `#[test]`, beside another runtime, in
-    /// a program with threads of its own, and if a goroutine is blocked in a lock of std. It is no proof of a deadlock: a
-    /// server that nobody asks for anything stalls too. So choose a time that is longer than any in which nothing is to
-    /// happen. A goroutine that runs, for example one that a ticker wakes, silences it. A stall is reported once; the
-    /// next one is, after something has run.
+    /// It is for where [`deadlock_report`](Self::deadlock_report) can not speak: in a `#[test]`, beside another
+    /// runtime, in a program with threads of its own, and if a goroutine is blocked in a lock of std. It is no proof of
+    /// a deadlock: a server that nobody asks for anything stalls too. So choose a time that is longer than any in which
+    /// nothing is to happen. A goroutine that runs, for example one that a ticker wakes, silences it. A stall is
+    /// reported once; the next stall is reported only after something has run in between.
     ///
     /// Threads that are blocked in a goroutine are asked where they are by a SIGURG, so a system call in it may fail with
     /// EINTR.
@@ -160,13 +161,18 @@ impl Builder {
         self
     }
 
-    /// Lets Gs use the thread-locals of whichever thread runs them, instead of each having its own: some 20 ns less per
+    /// Lets Gs use the thread-locals of whichever thread runs them, instead of each having its own: some 10 ns less per
     /// switch, half the memory of a parked G, and it works where the other mode does not.
     ///
     /// # Safety
-    /// A G that parks, yields, sleeps, joins, waits, starts others, uses a channel, if only to try, asks whether something
-    /// has come (`is_finished`, `try_wait`), or returns from [`blocking`](crate::blocking), may go on on another thread. The caller promises that nothing that runs on this runtime, in its own code or in what that calls, keeps
-    /// over such a point
+    /// At a suspension point a G may go on on another thread. Every function of pirn may be one, also one that only
+    /// looks (`current`, `stack_use`, `maxprocs`, `num_goroutines`, `Handle::current`, `goroutines`, `dump`,
+    /// `metrics`), `lock_os_thread`, and all of a timer's, its drop included; and so is the return from
+    /// [`blocking`](crate::blocking). None is: `Unparker::current`, `unpark`, and to clone or drop a handle, a sender
+    /// or a receiver.
+    ///
+    /// The caller promises that nothing that runs on this runtime, in its own code or in what that calls, keeps over a
+    /// suspension point
     ///
     /// 1. a reference to a thread-local, or its address: the old thread's is used by other Gs now, or gone. Two Gs that
     ///    interleave on one thread also see each other's thread-locals, so a scoped one is left as the other G set it.
@@ -175,8 +181,9 @@ impl Builder {
     /// 3. the belief that it is still on the same thread. Optimised code may keep the address of a thread-local over any
     ///    call, so one function, with all that is inlined into it, does not use a thread-local before and after.
     ///
-    /// Thread-locals that are used between two such points and let go are fine, as are values that are `Send` and have
-    /// no thread-local behind them. A panic is looked after: a G that parks while it unwinds stays with its thread.
+    /// Thread-locals that are used between two suspension points and let go are fine, as are values that are `Send` and
+    /// have no thread-local behind them. A panic is looked after: a G that parks while it unwinds stays with its
+    /// thread.
     pub unsafe fn shared_thread_locals(mut self) -> Builder {
         self.shared_thread_locals = true;
         self
@@ -188,12 +195,12 @@ impl Builder {
     /// thread does, and a shutdown leaves Gs where they wait ([`Runtime::shutdown_timeout`]).
     ///
     /// # Errors
-    /// `InvalidInput` for a number that is out of range, or a key of [`debug`](Self::debug) that is none, which the message
-    /// names, or if stack and thread-locals are larger than 1 GiB together; `Unsupported` if Gs can not have
-    /// thread-locals of their own here, or if this is the child of a fork of a process that has built a runtime, which the
-    /// message explains
-    /// ([`shared_thread_locals`](Self::shared_thread_locals) does without); what the system says when it has no memory
-    /// or no thread.
+    /// `InvalidInput` for a number that is out of range, for a key or value that [`debug`](Self::debug) does not
+    /// accept, which the message names, for a name with a zero byte, or if stack and thread-locals together are larger
+    /// than 1 GiB. `Unsupported` if Gs can not have thread-locals of their own here
+    /// ([`shared_thread_locals`](Self::shared_thread_locals) does without), or if this is the child of a fork of a
+    /// process that has built a runtime; the message explains both. What the system says when it has no memory or no
+    /// thread.
     pub fn build(self) -> io::Result<Runtime> {
         let (mut settings, complaints) = Settings::read();
         complaints.iter().for_each(|line| complain(line));

@@ -61,7 +61,8 @@ impl Runtime {
     /// Runs `f` as a G and waits for its result: a G of a runtime parks, an OS thread sleeps. The other Gs go on.
     ///
     /// # Panics
-    /// With what `f` panics with, and if the runtime is shut down meanwhile.
+    /// With what `f` panics with; if the runtime is shut down meanwhile; if there is no memory for stacks; and in the
+    /// child of a fork of a process that has built a runtime.
     #[track_caller]
     pub fn run<F, R>(&self, f: F) -> R
     where
@@ -83,7 +84,7 @@ impl Runtime {
     /// [`go`](crate::go): the handle says that there is no new G.
     ///
     /// # Panics
-    /// If there is no memory for stacks.
+    /// If there is no memory for stacks, and in the child of a fork of a process that has built a runtime.
     #[track_caller]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
     where
@@ -107,10 +108,10 @@ impl Runtime {
 
     /// Every G that has been started and has not ended, with what it does and its stack, in the shape of Go's tracebacks.
     ///
-    /// Of a G that waits the whole stack is shown, of one that runs the M and the P, and for how long it has run as far as
-    /// that is known; of who calls this, and of one that blocks its thread, both. Each G that waits is held for some
-    /// microseconds while its stack is walked. A thread that is blocked is asked by a SIGURG, so a system call in it may fail
-    /// with EINTR.
+    /// Of a G that waits the stack is shown: at most 100 frames, without pirn's own. Of a G that runs it says on which
+    /// M and with which P, and for how long as far as that is known. Of the G that calls this, and of one that blocks
+    /// its thread, both are shown: the stack, and where it runs. Each G that waits is held for some microseconds while
+    /// its stack is walked. A thread that is blocked is asked by a SIGURG, so a system call in it may fail with EINTR.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -136,8 +137,9 @@ impl Runtime {
 
     /// Shuts down, and waits until every G has ended.
     ///
-    /// As [`shutdown_timeout`](Self::shutdown_timeout) without a limit. It never returns if a G computes for ever
-    /// or its destructor waits for what never comes.
+    /// As [`shutdown_timeout`](Self::shutdown_timeout) without a limit. It never returns if a G computes for ever or
+    /// its destructor waits for what never comes. In a program that is compiled with `panic = "abort"` it waits only
+    /// until all Gs that live are parked, and in the child of a fork it returns at once.
     pub fn shutdown(self) {
         self.shutdown_timeout(Duration::MAX);
     }
@@ -267,7 +269,7 @@ impl Handle {
     /// [`go`](crate::go): the handle says that there is no new G.
     ///
     /// # Panics
-    /// If there is no memory for stacks.
+    /// If there is no memory for stacks, and in the child of a fork of a process that has built a runtime.
     #[track_caller]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
     where

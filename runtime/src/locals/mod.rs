@@ -19,8 +19,9 @@
 //! 1. A block is loaded by at most one M, the one that runs its G. While an M runs none, its own block is loaded.
 //! 2. Between loading a block and resuming, and between the suspension and loading the M's own, no thread-local is used
 //!    but the runtime's own one, which is never cached (`m/current.rs`).
-//! 3. A block is made once for a slot and stays there. Each new G in the slot finds the program's thread-locals as a new
-//!    thread does, those of libraries that were loaded later too. libc's part is kept: freed with its G it would leak the allocator's cache.
+//! 3. A block is made once for a slot and stays there. Each new G in the slot finds the program's thread-locals as a
+//!    new thread does, those of libraries that were loaded later too. libc's part is kept: freed with its G it would
+//!    leak the allocator's cache.
 //! 4. A slot has room for the block beside the stack that was asked for, however large the program's thread-locals are:
 //!    they choose the size class too (`stack_class` in `go.rs`).
 //! 5. The destructors of a G's thread-locals run on the G's stack with its block loaded, before its joiner is told.
@@ -32,10 +33,10 @@
 //! - `setuid`, `setgid` and the like, which libc carries out on every thread, do not return on a G: change identity
 //!   before the first runtime is built.
 //! - A library that is loaded later (`dlopen`) and insists on static thread-locals (initial-exec) finds them
-//!   uninitialised in Gs that have begun before: glibc initialises them in the threads that it knows. Gs that begin after
-//!   it was loaded have them, but for some that begin within milliseconds: the library is seen when a block is made, a
-//!   runtime is built, the thread that has loaded it starts a G, or sysmon looks. Ordinary thread-locals of such a library
-//!   work everywhere.
+//!   uninitialised in Gs that have begun before: glibc initialises them in the threads that it knows. Gs that begin
+//!   after it was loaded have them, but for some that begin within milliseconds: the library is seen when a block is
+//!   made, a runtime is built, a thread outside of the runtime that has loaded it starts a G, or sysmon looks. Ordinary
+//!   thread-locals of such a library work everywhere.
 //! - An allocator with a heap per thread (mimalloc, jemalloc) has one per G.
 //! - A library that has room for so many threads counts each G that uses it: the registry of tracing-subscriber panics
 //!   when more than 4096 Gs live that have made a span.

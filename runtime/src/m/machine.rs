@@ -51,7 +51,8 @@ pub(crate) struct M {
     own_block: OnceLock<ThreadPointer>,
 }
 
-/// Counted up and down, so never more than there are runtimes: in how many of them some G is asked to let others run: what a call looks at first, as it is no thread-local.
+/// In how many runtimes some G is asked to let others run. A call looks at it first, as it is no thread-local. It can
+/// not overflow: it counts runtimes.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
 /// Whether some G of the process is asked to let others run.

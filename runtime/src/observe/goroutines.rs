@@ -41,7 +41,7 @@ pub struct Goroutine {
     pub is_locked: bool,
     /// Where the call stands that started it.
     pub birthplace: Option<&'static Location<'static>>,
-    /// The G that started it; none if a thread did.
+    /// The G that started it; none if a thread did, or [`after_func`](crate::time::after_func).
     pub parent: Option<Gid>,
 }
 

@@ -14,7 +14,8 @@ pub struct Metrics {
     pub procs: usize,
     /// Ps that no M holds.
     pub idle_procs: usize,
-    /// Ms: threads that run Gs, or wait for some to run. sysmon is not among them.
+    /// Ms: threads that run Gs, or wait for some to run. sysmon and the template, which starts them, are not among
+    /// them.
     pub threads: usize,
     /// Ms that sleep until there is something to do.
     pub idle_threads: usize,
@@ -56,7 +57,7 @@ pub struct Metrics {
     pub wakes: u64,
     /// Threads started.
     pub m_starts: u64,
-    /// Threads that have ended because they were not needed.
+    /// Threads that have ended before the runtime: they were not needed, or their G had leaked a lock on them.
     pub m_stops: u64,
 }
 

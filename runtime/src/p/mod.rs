@@ -5,8 +5,10 @@
 //! `sched`, by way of an [`OwnedP`]; thieves by the stealer; timers by their lock; observers by the atomics.
 //!
 //! # Invariants
-//! 1. The owner's side ([`OwnedP`]) is used by one thread at a time: the M that holds the P, inside its section, or
-//!    the one that has borrowed it (`m/section.rs`).
+//! 1. The owner's side ([`OwnedP`]) is used by one thread at a time: the M that holds the P, inside its section; or the
+//!    one that has borrowed it (`m/section.rs`); or, of a P that no M holds, whoever has taken it off the idle list: an
+//!    M that starts with it, or sysmon while it stands in (`sched/wake.rs`). On the idle list it belongs to who has the
+//!    scheduler's lock.
 //! 2. The local queue has two parts: the shown part, which thieves steal from, and the lane, which only the owner
 //!    touches. Every G in the shown part came before every G in the lane, so both together are first in, first out.
 //! 3. A G in runnext or in the lane is hidden: thieves can not take it. Its M comes to it, or shows it as soon as it
@@ -43,7 +45,7 @@ pub(crate) struct P {
     holder: AtomicU32,
     /// When an M took it last.
     taken_ns: AtomicU64,
-    /// How often it was handed off: taken from an M whose G went on without it.
+    /// How often it was handed off: taken from an M whose G went on without it, or given up by an M.
     handed_off: AtomicU64,
     /// What sysmon saw last: a number of picks, and when it first saw it.
     seen_picks: AtomicU32,

@@ -15,8 +15,8 @@
 //! stored, and wakes the keeper if the timer is earlier than that; the wake is a token that the keeper's sleep takes,
 //! so it does not matter whether the keeper sleeps already. With no keeper there is nobody to wake who sleeps for
 //! timers: if a P is idle, an M is woken with it, and it looks at all timers before it sleeps again and then becomes
-//! the keeper itself. If no P is idle, the M of each P looks at its timers when it picks, and becomes the keeper when
-//! it finds nothing to do.
+//! the keeper itself. If no P is idle, the M of each P looks at its timers when it picks (while slices are short, at
+//! every 61st pick), and becomes the keeper when it finds nothing to do.
 //!
 //! A G that adds a timer while its M holds a P wakes nobody: that M looks at the timers before it sleeps.
 

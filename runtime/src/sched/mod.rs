@@ -1,23 +1,25 @@
 //! # What lives here
 //! The scheduler: what all Ms of a runtime share ([`Shared`]), and the verbs that move Gs through it. One knot, in one
 //! room: making a G ready (`ready`), waking Ms (`wake`), running Gs (`run`), finding the next one (`find`), Ps that
-//! change hands while a G runs (`hand_off`), Gs that stay with their M (`locked`), due timers (`timers`), and the thread that
-//! starts all others (`template`).
+//! change hands while a G runs (`hand_off`), Gs that stay with their M (`locked`), due timers (`timers`), and the
+//! thread that starts all Ms but the first (`template`).
 //!
 //! # Who may come in
 //! `go` starts Gs, `park` makes them ready, `time` adds timers, `boot` starts and stops the Ms, `sysmon` helps out,
 //! `observe` looks.
 //!
 //! # Invariants
-//! 1. A P is held by one M, or is on the idle list, or is on its way to an M that was woken with it. An M that holds a P
-//!    may lose it while its G runs (`hand_off.rs`), and then runs on without.
+//! 1. A P is held by one M, or is on the idle list, or is on its way to an M that was woken with it or is being
+//!    started, or is with sysmon while that stands in (`wake.rs`). An M that holds a P may lose it while its G runs
+//!    (`hand_off.rs`), and then runs on without.
 //! 2. A G that was made visible to other Ps (queue, global queue) has been announced: `idle.rs` argues that somebody
 //!    goes for it. A G in runnext is not visible. Its M comes to it when the G that runs parks, yields or ends; until
 //!    then sysmon looks after it.
 //! 3. Whoever makes a P idle sees to it that somebody wakes for its earliest timer: an M that finds nothing becomes the
 //!    keeper, or makes sure that the keeper wakes early enough (`keeper.rs`).
-//! 4. An M in the idle list or the keeper's place is asleep or about to sleep, holds no P, and is woken only by who
-//!    took it out of there, or by its deadline.
+//! 4. An M in the idle list or the keeper's place is asleep or about to sleep, and holds no P. It is woken by who took
+//!    it out of there, or by its deadline. The keeper is also woken in its place, for an earlier timer; and every M
+//!    when the runtime stops.
 //!
 //! # Locks and ordering
 //! One lock, `queues`, for the global queue, the idle lists and the list of Ms. A P's timer lock is never taken inside

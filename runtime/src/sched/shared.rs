@@ -116,7 +116,7 @@ pub(crate) struct Queues {
     pub(crate) idle_ps: Vec<usize>,
     pub(crate) idle_ms: Vec<Arc<M>>,
     pub(crate) keeper: Option<Arc<M>>,
-    /// Every M that has a thread.
+    /// Every M, those too that have no thread yet.
     pub(crate) ms: Vec<(Arc<M>, Option<JoinHandle<()>>)>,
     /// So many of them wait for a G that is locked to them.
     pub(crate) locked_ms: usize,

@@ -1,4 +1,4 @@
-//! The template: the thread from which the Ms' threads are started.
+//! The template: the thread from which the threads of all Ms but the first are started.
 //!
 //! A new thread inherits much from the one that starts it: CPU affinity, priority, signal mask, namespaces, and whatever
 //! else the kernel keeps per thread. A G may change any of these on its M, most of all one that has locked it. So an M

@@ -58,11 +58,12 @@
 //!
 //! # Locks and ordering
 //!
-//! One lock per class, held for a few pushes, or for the 15 us that arming 32 slots takes; one lock for
-//! the scavenger, taken before a class's lock: [`scavenge()`] only tries it, [`scavenge_all`] waits for it. Nothing else is locked inside them. A slot passes from thread
-//! to thread through these locks or with its G, so the stack's contents need no ordering here. The fault
-//! handler takes no lock: it pairs `Acquire` loads of `first_slot` (`Arena::find`) with the `Release` store
-//! in `Arena::reserve`, and of a record's owner (`owner_of`) with the `Release` store in `Slot::set_owner`.
+//! One lock per class, held for a few pushes, or for the 15 us that arming 32 slots takes; one lock for the scavenger,
+//! taken before a class's lock: [`scavenge()`] only tries it, [`scavenge_all`] waits for it. Nothing else is locked
+//! inside them. A slot passes from thread to thread through these locks or with its G, so the stack's contents need no
+//! ordering here. The fault handler takes no lock: it pairs `Acquire` loads of `first_slot` (`Arena::find`) with the
+//! `Release` store in `Arena::reserve`, and of a record's owner (`owner_of`) with the `Release` store in
+//! `Slot::set_owner`.
 //!
 //! # Tests
 //!

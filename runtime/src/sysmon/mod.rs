@@ -1,8 +1,9 @@
 //! # What lives here
-//! The watchman: a thread that needs no P. It prints schedtrace, dumps and warnings (`output`), keeps the coarse clock, gives
-//! idle stacks back, and helps where the Ms by themselves would be late: it takes Ps back from Ms that block or compute
-//! (`watch`), frees a G that is stuck in runnext behind a long slice, and sees to timers that nobody looks at and work that
-//! no idle P has heard of. It reports that all Gs wait for ever (`deadlock`), or that nothing has run for long (`stall`).
+//! The watchman: a thread that needs no P, but holds one while it stands in for an M that is not to be had. It prints
+//! schedtrace, dumps and warnings (`output`), keeps the coarse clock, gives idle stacks back, and helps where the Ms by
+//! themselves would be late: it takes Ps back from Ms that block or compute (`watch`), frees a G that is stuck in
+//! runnext behind a long slice, and sees to timers that nobody looks at and work that no idle P has heard of. It
+//! reports that all Gs wait for ever (`deadlock`), or that nothing has run for long (`stall`).
 //!
 //! # How often it looks
 //! A round costs 15 to 30 us of somebody's time, so: 20 us after something was found to do, then twice as long each time,

@@ -1,11 +1,12 @@
 //! When an M loses its P: the rules, as plain decisions about what sysmon has seen. They read no clock and ask no kernel,
 //! so that each of them has a test.
 //!
-//! A **slice** is the wall time since sysmon first saw the pick of the G that an M runs. While others wait and no P is idle,
+//! A **slice** is the wall time since sysmon first saw the pick of the G that an M runs; for the first pick after an M
+//! has taken a P, the time since it took it. While others wait and no P is idle,
 //!
 //! 1. a G whose slice is over is asked to let the others run, and at the next look it loses its P: whether it computed,
-//!    slept shortly and often in the kernel, or both;
-//!    A G whose slice has been over for half of another one is not asked first: sysmon was late, as the machine is busy.
+//!    slept shortly and often in the kernel, or both. If its slice has been over for half of another one it is not
+//!    asked first: sysmon was late, as the machine is busy.
 //! 2. a G that is asleep in the kernel loses its P at once: it can not use it.
 //!
 //! A G that is asleep at two looks in a row and has not computed in between is blocked. It loses its P even if nobody
@@ -107,7 +108,7 @@ pub(super) fn computes(run_ns: u64, stretches: u64) -> bool {
 pub(super) struct Looked {
     /// A P was taken, or freed of what it hid.
     pub(super) helped: bool,
-    /// An M was seen to sleep, for the first time: look again at once.
+    /// An M was seen to sleep: look again at once.
     pub(super) suspects: bool,
     /// Some P has picked lately, or its M may block any moment: look again soon.
     pub(super) is_lively: bool,

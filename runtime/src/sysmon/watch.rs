@@ -1,8 +1,9 @@
 //! Ms that keep their P from others: which of them block, which compute for long, and what becomes of their Ps.
 //!
-//! An M that has picked nothing since the last look is in one G's code. What sysmon sees of it is judged by the rules of
-//! `slice`, which say whether its P is taken. Either way the G goes on, without a P. Those that compute without one are
-//! adrift: they are asked too, until they come to a call and queue for a P.
+//! An M whose G runs its own code is looked at if it has picked nothing since the last look, or if work waits. What
+//! sysmon sees of it is judged by the rules of `slice`, which say whether its P is taken. Either way the G goes on,
+//! without a P. Those that compute without one are adrift: they are asked too, until they come to a call and queue for
+//! a P.
 //!
 //! An M that seems to be in the runtime while its G has not suspended is judged as well: its G calls the runtime again and
 //! again. It may be asked at any time; its P is taken at a look that finds it outside (`m/section.rs`).

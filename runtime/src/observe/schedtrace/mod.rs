@@ -32,7 +32,8 @@ pub(crate) struct Line {
     pub(crate) runqueue: usize,
     /// How many Gs are on the local queue of each P. Not in the detailed form, where each P says it.
     pub(crate) local: Vec<usize>,
-    /// How many slices each P has begun: a G out of runnext goes on with the slice of who made it ready. Not in the detailed form, where each P says it.
+    /// How many slices each P has begun: a G out of runnext goes on with the slice of who made it ready. Not in the
+    /// detailed form, where each P says it.
     pub(crate) schedticks: Vec<u64>,
     /// How many Ms wait for the turn of a G that is locked to them. Only with detail.
     pub(crate) nmidlelocked: usize,

@@ -17,8 +17,8 @@ use super::thread::now_ns;
 /// So much at a time, so that a large text to a disk does not hold the caller for long.
 const AT_ONCE_BYTES: usize = 1 << 20;
 
-/// Writes to standard error as it is, without buffers or locks. Signal-safe (I4). It waits for a slow reader, but if that takes
-/// nothing for so long, or can not be written to, what is left is dropped.
+/// Writes to standard error as it is, without buffers or locks. Signal-safe (I4). It waits for a slow reader, but if
+/// that takes nothing for so long, or can not be written to, what is left is dropped.
 pub(crate) fn write_stderr(mut text: &[u8], patience_ns: u64) {
     let mut progress_ns = now_ns();
     while !text.is_empty() {
