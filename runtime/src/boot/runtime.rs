@@ -155,8 +155,9 @@ impl Runtime {
     ///
     /// | a G is in | it is | in a destructor, while it unwinds or ends |
     /// | --- | --- | --- |
-    /// | `park`, `join`, `block_on`, a channel, a select, `yield_now` | unwound | goes on when it has what it waits for |
-    /// | `sleep`, `park_timeout`, a `Timer` or `Ticker`, a timeout, a clock's channel | unwound | waits for its time |
+    /// | `join`, `block_on`, a channel, a select, `yield_now` | unwound | goes on when it has what it waits for |
+    /// | `sleep`, a `Timer` or `Ticker`, a timeout, a clock's channel | unwound | waits for its time |
+    /// | `park`, `park_timeout` | unwound | returns soon for no reason, as a park may: look again |
     /// | the end of a `scope` | unwound, after the Gs of the scope | waits for them and returns |
     /// | `run` of another runtime | waited for, as the other G may borrow from it | the same |
     /// | `blocking`, a system call, a lock of std | waited for | the same |

@@ -1,4 +1,4 @@
-//! As JSON: one object in one line, with all that the lines of text know, under the same names and in their order.
+//! As JSON: one object in one line, with all that the lines of text know, under nearly the same names and in their order.
 
 use super::{Detail, GLine, Line, MLine, Or, PLine, push, room_for};
 

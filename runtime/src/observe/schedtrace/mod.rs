@@ -30,7 +30,7 @@ pub(crate) struct Line {
     pub(crate) idlethreads: usize,
     /// How many Gs are on the global queue.
     pub(crate) runqueue: usize,
-    /// How many Gs are on the local queue of each P. Not in the detailed form, where each P says it.
+    /// How many Gs are on the local queue of each P. Not in the detailed text, where each P says it.
     pub(crate) local: Vec<usize>,
     /// How many slices each P has begun: a G out of runnext goes on with the slice of who made it ready. Not in the
     /// detailed form, where each P says it.
@@ -102,7 +102,7 @@ pub(crate) struct MLine {
 pub(crate) struct GLine {
     /// Its number.
     pub(crate) id: u64,
-    /// Where it is, with Go's numbers: 1 runnable, 2 running, 4 waiting, 6 dead.
+    /// Where it is, with Go's numbers: 1 runnable, 2 running, 3 in a system call, 4 waiting.
     pub(crate) status: u8,
     /// Why it waits, or nothing. Go goes on saying why it waited last.
     pub(crate) wait_reason: &'static str,

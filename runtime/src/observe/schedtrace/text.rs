@@ -69,7 +69,7 @@ fn head(text: &mut String, line: &Line) {
     push(text, format_args!(" idlethreads={idlethreads} runqueue={runqueue}"));
 }
 
-/// The rest of the header with detail. The world is never stopped here, so two of the values do not change.
+/// The rest of the header with detail. The world is never stopped here, so three of the values do not change.
 fn head_detail(text: &mut String, line: &Line) {
     let Line { nmidlelocked, sysmonwait, .. } = line;
     push(text, format_args!(" gcwaiting=false nmidlelocked={nmidlelocked} stopwait=0 sysmonwait={sysmonwait}\n"));
