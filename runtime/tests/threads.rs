@@ -5,6 +5,7 @@ mod common;
 
 use common::{Census, builder, child_case, eventually, house, shares_thread_locals, subprocess, threads};
 use pirn_runtime::{Unparker, blocking, go, lock_os_thread, park, yield_now};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -13,6 +14,12 @@ const MOMENT: Duration = Duration::from_millis(20);
 
 /// How long each of them tries.
 const TIME: Duration = Duration::from_millis(1500);
+
+/// The kernel's number for the calling thread.
+fn thread_id() -> libc::pid_t {
+    // SAFETY: gettid has no arguments and always works.
+    unsafe { libc::gettid() }
+}
 
 fn spin(time: Duration) {
     let began = Instant::now();
@@ -295,6 +302,27 @@ fn what_is_done_to_a_locked_thread_reaches_no_other() {
         });
         assert!(others.iter().all(|other| *other == before), "{round}: {others:?}, not {before:?}");
     }
+}
+
+/// The kernel may wake a thread 50 us late from a timed sleep unless it is told, and any M may be the one that keeps the
+/// time: also those that are started for others.
+#[test]
+fn every_m_wakes_on_time() {
+    let rt = house(builder().procs(2));
+    let slacks = rt.run(|| {
+        let gs: Vec<_> = (0..10)
+            .map(|_| {
+                go(|| {
+                    std::thread::sleep(MOMENT);
+                    // SAFETY: asks about the calling thread.
+                    (thread_id(), unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) })
+                })
+            })
+            .collect();
+        gs.into_iter().map(|g| g.join().expect("no panic")).collect::<HashMap<_, _>>()
+    });
+    assert!(slacks.len() > 2, "Ms were started: {slacks:?}");
+    assert!(slacks.values().all(|slack| *slack == 1), "{slacks:?}");
 }
 
 /// The one M is locked to its G, and the system has no thread for another: still nothing that the G waits for is lost.

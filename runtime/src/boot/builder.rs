@@ -90,7 +90,8 @@ impl Builder {
         self
     }
 
-    /// Called on each thread before it runs Gs. It must not panic.
+    /// Called on each thread before it runs Gs. It must not panic. The thread's timer slack is 1 ns then, so that timers
+    /// are on time; threads that a G starts inherit it.
     pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
         self.on_start = Some(Arc::new(hook));
         self

@@ -21,6 +21,8 @@ use std::sync::atomic::Ordering;
 pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     current::set_machine(Arc::as_ptr(m));
     m.set_thread(std::thread::current());
+    // Else the M that keeps the time is 50 us late.
+    os::set_timer_slack_ns(1);
     // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
     let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
     run_hook(shared.setup.on_start.as_deref());
