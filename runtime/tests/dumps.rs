@@ -312,6 +312,9 @@ fn what_is_left_and_what_blocks_is_named() {
             quick.join().expect("no panic");
         }
         Some("quit") => {
+            // A shell has what it runs in the background ignore this signal.
+            // SAFETY: it has no handler in this process.
+            unsafe { libc::signal(libc::SIGQUIT, libc::SIG_DFL) };
             let rt = builder().procs(2).name("asked").build().expect("a runtime");
             let g = rt.handle().try_go_with(GoBuilder::new().name("patient"), || wait_deep(1)).expect("it starts");
             wait_until_waiting(&rt.handle(), g.id());
