@@ -313,9 +313,10 @@ fn waits_for_a_stack_of_the_other_p() -> bool {
     });
     assert!(spin_until(|| begun.load(Ordering::Acquire)), "the other P comes for it");
     let all = with_large_stacks(64);
-    assert!((2..64).contains(&all), "{all} stacks of 1 GiB");
-    // This time nobody waits for one when they end, so they stay here, unless sysmon has taken the P meanwhile.
-    let stay = with_large_stacks(all) == all;
+    assert!((1..64).contains(&all), "{all} stacks of 1 GiB");
+    // This time nobody waits for one when they end, so they stay here, unless sysmon has taken the P meanwhile. If it did
+    // that before, while there was one G with such a stack, the others lie in the cache of that P.
+    let stay = all > 1 && with_large_stacks(all) == all;
     busy.store(false, Ordering::Release);
     if !stay {
         hog.join().expect("no panic");
