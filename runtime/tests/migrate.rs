@@ -193,5 +193,6 @@ fn a_g_between_two_live_threads() {
     });
     let seen = wakers.map(|g| g.join().expect("no panic"));
     assert!(journey.moves >= wanted, "{} moves; {seen:?}", journey.moves);
-    assert_eq!(journey.threads.len(), 2);
+    // More if a thread has been without a CPU for so long that sysmon has taken its P.
+    assert!(journey.threads.len() >= 2, "{seen:?}");
 }
