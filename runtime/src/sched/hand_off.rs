@@ -8,7 +8,8 @@
 //! idle list, and the look behind the fence (`idle.rs`, F2) and the word to the keeper (I3) follow, as when an M goes
 //! idle by itself. The G itself is still where it was, on its M (g I1): a P is not part of who owns a G.
 
-use super::shared::{Entered, Queues, Shared};
+use super::entered::Entered;
+use super::shared::{Queues, Shared};
 use crate::m::M;
 use crate::m::current::event;
 use crate::os::now_ns;

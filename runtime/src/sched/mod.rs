@@ -32,6 +32,8 @@ pub(crate) mod idle;
 pub(crate) mod keeper;
 
 #[cfg(not(loom))]
+mod entered;
+#[cfg(not(loom))]
 mod find;
 #[cfg(not(loom))]
 pub(crate) mod hand_off;
@@ -42,6 +44,8 @@ pub(crate) mod ready;
 #[cfg(not(loom))]
 mod run;
 #[cfg(not(loom))]
+mod setup;
+#[cfg(not(loom))]
 mod shared;
 #[cfg(not(loom))]
 mod template;
@@ -49,6 +53,14 @@ mod template;
 mod timers;
 #[cfg(not(loom))]
 mod wake;
+#[cfg(not(loom))]
+mod warnings;
 
 #[cfg(not(loom))]
-pub(crate) use shared::{Entered, Setup, Shared, Warning};
+pub(crate) use entered::Entered;
+#[cfg(not(loom))]
+pub(crate) use setup::Setup;
+#[cfg(not(loom))]
+pub(crate) use shared::Shared;
+#[cfg(not(loom))]
+pub(crate) use warnings::Warning;

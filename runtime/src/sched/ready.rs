@@ -1,6 +1,7 @@
 //! Makes Gs ready: which queue a G goes to, and who hears of it.
 
-use super::shared::{Entered, Shared};
+use super::entered::Entered;
+use super::shared::Shared;
 use crate::g::Runnable;
 use crate::m::fork::is_fork;
 use crate::p::OwnedP;

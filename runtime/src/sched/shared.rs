@@ -1,61 +1,17 @@
-//! What the Ms of one runtime share, and the way into it from a G.
+//! What the Ms of one runtime share.
 
 use super::idle::Idle;
 use super::keeper::Keeper;
+use super::setup::Setup;
+use super::warnings::Warning;
 use crate::g::Runnable;
-use crate::locals::Locals;
-use crate::m::{M, current};
+use crate::m::M;
 use crate::p::{OwnedP, P};
-use crate::probe::DeadlockReport;
-use crate::stack::{Class, StackError};
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::thread::{JoinHandle, Thread};
-
-/// A hook that runs on an M's thread.
-pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
-
-/// What a runtime is built with.
-pub(crate) struct Setup {
-    pub(crate) procs: usize,
-    pub(crate) class: Class,
-    pub(crate) locals: Locals,
-    /// How much of a slot is set aside for thread-locals.
-    pub(crate) room_bytes: usize,
-    pub(crate) max_threads: usize,
-    pub(crate) deadlock: DeadlockReport,
-    /// How long nothing may run before that is reported.
-    pub(crate) stall_ns: u64,
-    /// Gs are dumped when the runtime ends, and when there is a SIGQUIT.
-    pub(crate) dumps_on_exit: bool,
-    pub(crate) dumps_on_signal: bool,
-    /// Gs that block their threads for long are reported.
-    pub(crate) names_blockers: bool,
-    /// Every P is taken from its M all the time: for tests.
-    pub(crate) retakes_eagerly: bool,
-    pub(crate) name: String,
-    pub(crate) thread_name: Option<Arc<dyn Fn(usize) -> String + Send + Sync>>,
-    pub(crate) on_start: Option<Hook>,
-    pub(crate) on_stop: Option<Hook>,
-}
-
-impl fmt::Debug for Setup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setup").field("procs", &self.procs).field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// What sysmon is to say.
-#[derive(Debug)]
-pub(crate) struct Warning {
-    /// For standard error, with a line end.
-    pub(crate) text: String,
-    /// For a subscriber, in one line.
-    pub(crate) event: String,
-}
 
 /// One runtime.
 #[derive(Debug)]
@@ -100,12 +56,12 @@ pub(crate) struct Shared {
     pub(crate) has_stalled: AtomicBool,
     /// How often a G has found no stack.
     pub(crate) stalls: AtomicU64,
-    thread_warned: AtomicBool,
-    stack_warned: AtomicBool,
-    alt_stack_warned: AtomicBool,
+    pub(super) thread_warned: AtomicBool,
+    pub(super) stack_warned: AtomicBool,
+    pub(super) alt_stack_warned: AtomicBool,
     /// What sysmon is to say: who finds it must not wait for a reader, and a subscriber is the user's code, which must not
     /// run inside a section.
-    warnings: Mutex<Vec<Warning>>,
+    pub(super) warnings: Mutex<Vec<Warning>>,
     me: Weak<Shared>,
 }
 
@@ -269,52 +225,6 @@ impl Shared {
         self.foreign_retired.load(Ordering::Acquire) + self.ps.iter().map(P::retired).sum::<u64>()
     }
 
-    /// Says once that the system gave no thread.
-    pub(crate) fn warn_no_thread(&self, error: &std::io::Error) {
-        if !self.thread_warned.swap(true, Ordering::Relaxed) {
-            self.warn(format!(
-                "no thread for the runtime {:?}: {error}; it goes on with those that it has, so goroutines that block \
-                 their threads may hold up others. Raise the limit on threads (ulimit -u, pids.max of the cgroup, \
-                 kernel.threads-max), on address space (ulimit -v) or on mappings (vm.max_map_count)",
-                self.setup.name
-            ));
-        }
-    }
-
-    /// Says once that there was no stack for a new G.
-    pub(crate) fn warn_no_stack(&self, error: &StackError) {
-        if !self.stack_warned.swap(true, Ordering::Relaxed) {
-            self.warn(format!(
-                "no stack for a new goroutine of the runtime {:?}, which waits for one: {error}",
-                self.setup.name
-            ));
-        }
-    }
-
-    /// Says once that a thread has no alternate stack, without which an overflow is a bare SIGSEGV.
-    pub(crate) fn warn_no_alt_stack(&self, error: &std::io::Error) {
-        if !self.alt_stack_warned.swap(true, Ordering::Relaxed) {
-            self.warn(format!(
-                "no alternate stack for signals for a thread of the runtime {:?}: {error}; stack overflows may not be named. \
-                 Raise the limit on address space (ulimit -v) or on mappings (vm.max_map_count)",
-                self.setup.name
-            ));
-        }
-    }
-
-    /// Has sysmon warn, in one line.
-    pub(crate) fn warn(&self, what: String) {
-        self.report(Warning { text: format!("pirn: {what}\n"), event: what });
-    }
-
-    /// Has sysmon warn.
-    pub(crate) fn report(&self, warning: Warning) {
-        self.warnings.lock().unwrap_or_else(|e| e.into_inner()).push(warning);
-        if let Some(sysmon) = self.sysmon.get() {
-            sysmon.unpark();
-        }
-    }
-
     /// Work was queued that nobody may come to, as all Ps are held, or by Ms that block. Has sysmon look, which is late
     /// without this, and not too late.
     pub(crate) fn poke_sysmon(&self) {
@@ -332,75 +242,6 @@ impl Shared {
             && let Some(sysmon) = self.sysmon.get()
         {
             sysmon.unpark();
-        }
-    }
-
-    /// What there is to warn of.
-    pub(crate) fn take_warnings(&self) -> Vec<Warning> {
-        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|e| e.into_inner()))
-    }
-}
-
-/// The runtime, entered from a G's own code: the M may use its P until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Entered<'a> {
-    m: &'a M,
-    leave: bool,
-}
-
-impl<'a> Entered<'a> {
-    /// Enters. None on a thread that is no M. `'a` must end before the next suspension point: it is the caller's
-    /// function, which does not suspend while it has this.
-    #[inline(always)]
-    pub(crate) fn new() -> Option<Entered<'a>> {
-        let m = current::machine();
-        // SAFETY: an M lives as long as its thread runs (m I3).
-        let m = unsafe { m.as_ref() }?;
-        let leave = m.section.enter();
-        Some(Entered { m, leave })
-    }
-
-    /// The P of this M, if it has one and it belongs to that runtime.
-    #[inline(always)]
-    pub(crate) fn p_of(&self, shared: *const Shared) -> Option<OwnedP<'a>> {
-        if self.m.shared_ptr() != shared {
-            return None;
-        }
-        self.p()
-    }
-
-    /// The P of this M.
-    #[inline(always)]
-    pub(crate) fn p(&self) -> Option<OwnedP<'a>> {
-        // SAFETY: the M is in its section until `self` is dropped.
-        unsafe { self.m.p() }
-    }
-
-    /// This M.
-    #[inline(always)]
-    pub(crate) fn m(&self) -> &'a M {
-        self.m
-    }
-
-    /// Whether a G called, and not the M loop.
-    #[inline(always)]
-    pub(crate) fn on_g(&self) -> bool {
-        self.m.g().is_some()
-    }
-
-    /// The runtime of this M.
-    #[inline(always)]
-    pub(crate) fn shared(&self) -> &'a Shared {
-        // SAFETY: an M's runtime lives as long as its thread.
-        unsafe { &*self.m.shared_ptr() }
-    }
-}
-
-impl Drop for Entered<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if self.leave {
-            self.m.section.leave();
         }
     }
 }

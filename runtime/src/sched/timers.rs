@@ -1,7 +1,8 @@
 //! Timers: who hears of a new one, and what happens to those that are due.
 
+use super::entered::Entered;
 use super::keeper::Tell;
-use super::shared::{Entered, Shared};
+use super::shared::Shared;
 use crate::g::{G, Runnable, Unparked};
 use crate::m::current::event;
 use crate::p::{OwnedP, P};

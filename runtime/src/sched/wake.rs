@@ -1,6 +1,7 @@
 //! Wakes an M with an idle P, or has one started; and what happens when there is none.
 
-use super::shared::{Queues, Setup, Shared};
+use super::setup::Setup;
+use super::shared::{Queues, Shared};
 use crate::g::Runnable;
 use crate::m::M;
 use crate::os::thread_sleeps;

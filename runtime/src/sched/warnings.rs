@@ -1,0 +1,67 @@
+//! What sysmon is to say on behalf of others.
+
+use super::shared::Shared;
+use crate::stack::StackError;
+use std::sync::atomic::Ordering;
+
+/// What sysmon is to say.
+#[derive(Debug)]
+pub(crate) struct Warning {
+    /// For standard error, with a line end.
+    pub(crate) text: String,
+    /// For a subscriber, in one line.
+    pub(crate) event: String,
+}
+
+impl Shared {
+    /// Says once that the system gave no thread.
+    pub(crate) fn warn_no_thread(&self, error: &std::io::Error) {
+        if !self.thread_warned.swap(true, Ordering::Relaxed) {
+            self.warn(format!(
+                "no thread for the runtime {:?}: {error}; it goes on with those that it has, so goroutines that block \
+                 their threads may hold up others. Raise the limit on threads (ulimit -u, pids.max of the cgroup, \
+                 kernel.threads-max), on address space (ulimit -v) or on mappings (vm.max_map_count)",
+                self.setup.name
+            ));
+        }
+    }
+
+    /// Says once that there was no stack for a new G.
+    pub(crate) fn warn_no_stack(&self, error: &StackError) {
+        if !self.stack_warned.swap(true, Ordering::Relaxed) {
+            self.warn(format!(
+                "no stack for a new goroutine of the runtime {:?}, which waits for one: {error}",
+                self.setup.name
+            ));
+        }
+    }
+
+    /// Says once that a thread has no alternate stack, without which an overflow is a bare SIGSEGV.
+    pub(crate) fn warn_no_alt_stack(&self, error: &std::io::Error) {
+        if !self.alt_stack_warned.swap(true, Ordering::Relaxed) {
+            self.warn(format!(
+                "no alternate stack for signals for a thread of the runtime {:?}: {error}; stack overflows may not be named. \
+                 Raise the limit on address space (ulimit -v) or on mappings (vm.max_map_count)",
+                self.setup.name
+            ));
+        }
+    }
+
+    /// Has sysmon warn, in one line.
+    pub(crate) fn warn(&self, what: String) {
+        self.report(Warning { text: format!("pirn: {what}\n"), event: what });
+    }
+
+    /// Has sysmon warn.
+    pub(crate) fn report(&self, warning: Warning) {
+        self.warnings.lock().unwrap_or_else(|e| e.into_inner()).push(warning);
+        if let Some(sysmon) = self.sysmon.get() {
+            sysmon.unpark();
+        }
+    }
+
+    /// What there is to warn of.
+    pub(crate) fn take_warnings(&self) -> Vec<Warning> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+}
