@@ -30,7 +30,7 @@ pub(super) fn prepare() -> io::Result<()> {
 
 /// Says whose stack has overflowed, in a signal handler.
 fn describe(owner: *const (), out: &mut FaultWriter) {
-    // SAFETY: `bind` in `sched/run.rs` made it from a G record, and those are never freed.
+    // SAFETY: `bind` in `sched/first_run.rs` made it from a G record, and those are never freed.
     let Some(g) = (unsafe { owner.cast::<G>().as_ref() }) else {
         return;
     };

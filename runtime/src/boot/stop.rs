@@ -2,7 +2,6 @@
 
 use crate::config::UNWINDS;
 use crate::g::{G, for_each};
-use crate::m::M;
 use crate::observe::{dump, plural};
 use crate::os::now_ns;
 use crate::park::unpark_g;
@@ -11,10 +10,7 @@ use crate::sched::Shared;
 use crate::stack::scavenge_all;
 use crate::sysmon::Sysmon;
 use crate::user_code::contain;
-use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long to wait before the Gs are looked at again, at first and at most.
@@ -22,16 +18,6 @@ const PAUSE_MIN: Duration = Duration::from_micros(50);
 const PAUSE_MAX: Duration = Duration::from_millis(5);
 
 impl Shared {
-    /// Starts the first M, so that a system without threads says so at once.
-    pub(super) fn start_first(&self) -> io::Result<()> {
-        let p = &self.ps[0];
-        let mut queues = self.lock();
-        queues.idle_ps.retain(|id| *id != p.id);
-        self.idle.p_left_idle();
-        drop(queues);
-        self.start_first_m(p)
-    }
-
     /// From now on there are no new Gs, and those that park are unwound.
     pub(super) fn begin_closing(&self) {
         self.closing.store(true, Ordering::SeqCst);
@@ -119,45 +105,5 @@ impl Shared {
                 f(g, id);
             }
         });
-    }
-
-    /// Ends every M, and waits for their threads; but if not all Gs `ended`, the Ms of those that did not are left.
-    pub(super) fn stop_machines(&self, ended: bool) {
-        let mut queues = self.lock();
-        queues.stopping = true;
-        drop(queues);
-        let mut waiting = Vec::new();
-        loop {
-            let mut queues = self.lock();
-            // One without a handle is just being started: it has one soon, or is gone.
-            waiting.extend(queues.ms.extract_if(.., |(_, thread)| thread.is_some()));
-            waiting.append(&mut queues.departed);
-            let starting = !queues.ms.is_empty();
-            drop(queues);
-            waiting.retain_mut(|(m, thread)| !(has_ended(m, thread) || !ended && m.has_g()));
-            if waiting.is_empty() && !starting {
-                break;
-            }
-            std::thread::sleep(PAUSE_MIN);
-        }
-        self.stop_template();
-        let mut queues = self.lock();
-        queues.idle_ms.clear();
-        queues.keeper = None;
-    }
-}
-
-/// Whether an M's thread has ended; if not, it is woken to see that it should.
-fn has_ended(m: &Arc<M>, thread: &mut Option<JoinHandle<()>>) -> bool {
-    m.wake();
-    match thread {
-        Some(running) if !running.is_finished() => false,
-        _ => {
-            if let Some(ended) = thread.take() {
-                // Its panic, if it had one, has been printed; an M that panics is a broken house rule.
-                let _ = ended.join();
-            }
-            true
-        }
     }
 }

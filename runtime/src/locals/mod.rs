@@ -3,7 +3,7 @@
 //! work on this system (`self_test`).
 //!
 //! # Who may come in
-//! `boot` chooses; `sched/run.rs` binds a block to a G with its stack, and loads it around each resume.
+//! `boot` chooses; `sched/first_run.rs` binds a block to a G with its stack, and `sched/run.rs` loads it around each resume.
 //!
 //! # The argument
 //! A thread-local breaks in two ways when a G moves from one OS thread to another: a reference into it, or a value that

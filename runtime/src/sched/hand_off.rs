@@ -9,7 +9,7 @@
 //! idle by itself. The G itself is still where it was, on its M (g I1): a P is not part of who owns a G.
 
 use super::entered::Entered;
-use super::shared::{Queues, Shared};
+use super::shared::Shared;
 use crate::m::M;
 use crate::m::current::event;
 use crate::os::now_ns;
@@ -84,20 +84,6 @@ impl Shared {
         drop(queues);
         self.took_p(m, p);
         true
-    }
-
-    /// Whether a P that is taken from a G that computes could go to an M: one that sleeps, or one more thread. Some threads
-    /// are left for Gs that block: else the next one that does would find none.
-    pub(crate) fn has_m_to_spare(&self) -> bool {
-        let queues = self.lock();
-        let sleeps = !queues.idle_ms.is_empty() || queues.keeper.is_some();
-        sleeps || self.may_ask_for_m(&queues) && queues.ms.len() + self.ps.len() < self.setup.max_threads
-    }
-
-    /// Whether one more thread is allowed.
-    pub(super) fn may_start_m(&self, queues: &Queues) -> bool {
-        // Those of a runtime that was shut down with Gs left are not in the list any more.
-        queues.ms.len().saturating_sub(queues.panicking_ms) < self.setup.max_threads
     }
 }
 

@@ -4,9 +4,10 @@
 //! with its M, because the panic count is a thread-local of std: moved away, it would leave the old thread panicking for
 //! ever. Nor may that M run others meanwhile: they would seem to panic. So the M gives up its P and waits. Whoever picks
 //! the G out of a queue hands its own P to that M, and looks for another. Where no other M is to be had sysmon does that
-//! (`stand_in` in `wake.rs`).
+//! (`stand_in` in `starved.rs`).
 
 use super::shared::Shared;
+use crate::coro::Outcome;
 use crate::g::Runnable;
 use crate::m::M;
 use crate::p::P;
@@ -42,6 +43,24 @@ impl Shared {
             }
             std::thread::park();
         }
+    }
+
+    /// The G is locked to this M: nobody else runs on it until the G has had its turn, or after it has ended.
+    #[cold]
+    pub(super) fn put_away_locked(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
+        if let Outcome::Suspended(_) = outcome {
+            if self.lock().stopping {
+                // It was left behind: nobody else is there who could pick it.
+                return Some(runnable);
+            }
+            self.inject(runnable);
+            return Some(self.wait_for_locked(m));
+        }
+        // What was to unlock it has leaked: as in Go, the thread ends with the G.
+        runnable.g().locked_m.set(ptr::null());
+        m.is_tainted.store(true, Ordering::Relaxed);
+        self.retire_foreign(runnable);
+        None
     }
 
     /// `m` has picked a G that is locked to another M: that one gets the G and the P.

@@ -1,8 +1,15 @@
 //! # What lives here
 //! The scheduler: what all Ms of a runtime share ([`Shared`]), and the verbs that move Gs through it. One knot, in one
-//! room: making a G ready (`ready`), waking Ms (`wake`), running Gs (`run`), finding the next one (`find`), Ps that
-//! change hands while a G runs (`hand_off`), Gs that stay with their M (`locked`), due timers (`timers`), and the
-//! thread that starts all Ms but the first (`template`).
+//! room:
+//!
+//! | about | files |
+//! | --- | --- |
+//! | Gs | `ready` makes one runnable, `run` runs it, `first_run` gives it a stack, `stalls` has those that found none, `retire` ends it |
+//! | Ms | `find` looks for the next G, `rest` puts an M to sleep, `wake` wakes one, `machines` has their lives, `template` starts their threads, `starved` is for when there is none |
+//! | Ps | `hand_off`: one that changes hands while a G runs |
+//! | both | `locked`: Gs that stay with their M |
+//! | time | `timers`: those that are due; `keeper`: who sleeps for the next one |
+//! | the way in | `entered` |
 //!
 //! # Who may come in
 //! `go` starts Gs, `park` makes them ready, `time` adds timers, `boot` starts and stops the Ms, `sysmon` helps out,
@@ -10,7 +17,7 @@
 //!
 //! # Invariants
 //! 1. A P is held by one M, or is on the idle list, or is on its way to an M that was woken with it or is being
-//!    started, or is with sysmon while that stands in (`wake.rs`). An M that holds a P may lose it while its G runs
+//!    started, or is with sysmon while that stands in (`starved.rs`). An M that holds a P may lose it while its G runs
 //!    (`hand_off.rs`), and then runs on without.
 //! 2. A G that was made visible to other Ps (queue, global queue) has been announced: `idle.rs` argues that somebody
 //!    goes for it. A G in runnext is not visible. Its M comes to it when the G that runs parks, yields or ends; until
@@ -36,17 +43,29 @@ mod entered;
 #[cfg(not(loom))]
 mod find;
 #[cfg(not(loom))]
+mod first_run;
+#[cfg(not(loom))]
 pub(crate) mod hand_off;
 #[cfg(not(loom))]
 mod locked;
 #[cfg(not(loom))]
+mod machines;
+#[cfg(not(loom))]
 pub(crate) mod ready;
+#[cfg(not(loom))]
+mod rest;
+#[cfg(not(loom))]
+mod retire;
 #[cfg(not(loom))]
 mod run;
 #[cfg(not(loom))]
 mod setup;
 #[cfg(not(loom))]
 mod shared;
+#[cfg(not(loom))]
+mod stalls;
+#[cfg(not(loom))]
+mod starved;
 #[cfg(not(loom))]
 mod template;
 #[cfg(not(loom))]

@@ -1,52 +1,16 @@
 //! The M loop: runs one G after another.
 
 use super::shared::Shared;
-use crate::coro::{Coro, Outcome, Suspend, WayOut};
-use crate::g::{G, Runnable, give_free};
+use crate::coro::{Coro, Outcome, Suspend};
+use crate::g::Runnable;
 use crate::locals;
-use crate::m::current::event;
-use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::{M, current};
-use crate::os;
-use crate::p::OwnedP;
-use crate::probe::{Status, complain, fatal};
-use crate::stack::{Cache, GStack, Slot, StackError};
-use crate::user_code::contain;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
+use crate::probe::Status;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What an M's thread does, from its beginning to its end.
-pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
-    current::set_machine(Arc::as_ptr(m));
-    m.set_thread(std::thread::current());
-    // Else the M that keeps the time is 50 us late.
-    os::set_timer_slack_ns(1);
-    // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
-    let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
-    run_hook(shared.setup.on_start.as_deref());
-    event!("m_start", m = m.id);
-    // Kept: a payload may panic when it is dropped, and this is the end.
-    let ended = catch_unwind(AssertUnwindSafe(|| shared.run(m)));
-    if ended.is_err() {
-        fatal("an M of the scheduler panicked");
-    }
-    event!("m_stop", m = m.id);
-    run_hook(shared.setup.on_stop.as_deref());
-    drop(alt_stack);
-    current::set_machine(ptr::null());
-}
-
-fn run_hook(hook: Option<&(dyn Fn() + Send + Sync)>) {
-    let Some(hook) = hook else { return };
-    if contain(hook).is_none() {
-        complain("pirn: a thread hook panicked (Builder::on_thread_start, on_thread_stop)");
-    }
-}
-
 impl Shared {
-    fn run(&self, m: &Arc<M>) {
+    pub(super) fn run(&self, m: &Arc<M>) {
         if let Some(p) = m.take_handed() {
             self.took_p(m, p);
         }
@@ -132,26 +96,6 @@ impl Shared {
         }
     }
 
-    /// Gives a G that has never run a stack, thread-locals and a coroutine.
-    #[inline]
-    fn bind(&self, p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
-        let slot = p.stacks().take(g.class())?;
-        let (room_bytes, block) = match self.setup.locals.room_for(&slot) {
-            Ok(bound) => bound,
-            Err(error) => {
-                p.stacks().give(slot);
-                return Err(error);
-            }
-        };
-        slot.set_owner(ptr::from_ref(g).cast());
-        // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
-        let stack = unsafe { GStack::on(&slot, room_bytes) };
-        g.block.set(block);
-        // SAFETY: this M owns the G.
-        unsafe { *g.slot.get() = Some(slot) };
-        Ok(Coro::new(stack, g, begin))
-    }
-
     /// Puts a G that yielded or ended where it belongs. Returns a G that this M has to run next, if there is one.
     #[inline(always)]
     fn put_away(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
@@ -199,108 +143,6 @@ impl Shared {
         }
         None
     }
-
-    /// The G is locked to this M: nobody else runs on it until the G has had its turn, or after it has ended.
-    #[cold]
-    fn put_away_locked(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
-        if let Outcome::Suspended(_) = outcome {
-            if self.lock().stopping {
-                // It was left behind: nobody else is there who could pick it.
-                return Some(runnable);
-            }
-            self.inject(runnable);
-            return Some(self.wait_for_locked(m));
-        }
-        // What was to unlock it has leaked: as in Go, the thread ends with the G.
-        runnable.g().locked_m.set(ptr::null());
-        m.is_tainted.store(true, Ordering::Relaxed);
-        self.retire_foreign(runnable);
-        None
-    }
-
-    /// A G has ended: its stack goes back, and its record if nobody holds a handle. The caller counts it.
-    #[inline(always)]
-    fn retire(&self, p: OwnedP<'_>, runnable: Runnable) {
-        let g = runnable.g();
-        // SAFETY: this M owns the G, whose coroutine has finished.
-        let slot = unsafe { end_coroutine(g) };
-        p.stacks().give(slot);
-        g.set_status(Status::Dead);
-        if g.join.retire() {
-            g.end();
-            p.free_gs().give(g);
-        }
-        if self.has_stalled.load(Ordering::Relaxed) {
-            // The stack is for whoever tries again, on whichever P.
-            p.stacks().flush();
-            self.unstall();
-        }
-    }
-
-    /// A G has ended on an M that has no P: everything goes to the stores that are for all.
-    #[cold]
-    fn retire_foreign(&self, runnable: Runnable) {
-        let g = runnable.g();
-        // SAFETY: this M owns the G, whose coroutine has finished.
-        let slot = unsafe { end_coroutine(g) };
-        // Dropping the cache gives back what is in it.
-        Cache::new().give(slot);
-        g.set_status(Status::Dead);
-        if g.join.retire() {
-            g.end();
-            give_free(g);
-        }
-        if self.has_stalled.load(Ordering::Relaxed) {
-            self.unstall();
-        }
-        // Release: who sees the count even sees all of the above (partner: `live_gs`).
-        self.foreign_retired.fetch_add(1, Ordering::Release);
-    }
-
-    /// There is no stack for a G's first run. It waits until another G gives one back, or sysmon tries again.
-    #[cold]
-    fn stall(&self, runnable: Runnable, error: &StackError) {
-        self.stalls.fetch_add(1, Ordering::Relaxed);
-        let mut queues = self.lock();
-        queues.stalled.push(runnable);
-        let first = !self.has_stalled.swap(true, Ordering::SeqCst);
-        drop(queues);
-        if first {
-            self.warn_no_stack(error);
-        }
-    }
-
-    /// Has one of the Gs try again that found no stack. Whether it is the last of them shows when it has got one.
-    #[cold]
-    pub(crate) fn unstall(&self) {
-        let mut queues = self.lock();
-        let Some(g) = queues.stalled.pop() else { return };
-        queues.global.push_back(g);
-        self.publish_global(&queues);
-        drop(queues);
-        self.announce();
-    }
-
-    /// A G has got a stack while others waited for one.
-    #[cold]
-    fn got_stack(&self) {
-        let queues = self.lock();
-        self.has_stalled.store(!queues.stalled.is_empty(), Ordering::SeqCst);
-        drop(queues);
-        self.unstall();
-    }
-}
-
-/// Takes the stack of a G that has ended.
-///
-/// # Safety
-/// The caller owns the G, and its coroutine has finished.
-#[inline(always)]
-unsafe fn end_coroutine(g: &'static G) -> Slot {
-    // SAFETY: as the caller promises.
-    unsafe { *g.coro.get() = None };
-    // SAFETY: as above.
-    unsafe { &mut *g.slot.get() }.take().expect("a G that ran has a stack")
 }
 
 /// Resumes a G whose own thread-locals are loaded.
@@ -308,18 +150,4 @@ unsafe fn end_coroutine(g: &'static G) -> Slot {
 fn resume_as(m: &Arc<M>, coro: &mut Coro) -> Outcome {
     current::set_machine(Arc::as_ptr(m));
     coro.resume()
-}
-
-/// The first frame of every G. It has no thread-locals any more when the body returns: nothing may use one from then on.
-fn begin(g: &'static G, way_out: WayOut) {
-    g.way_out.set(Some(way_out));
-    // SAFETY: this is the G itself.
-    let locals = unsafe { g.shared() }.setup.locals;
-    locals.begin();
-    let body = g.body().expect("go has set it");
-    // SAFETY: `go` has put what the body takes into the record, and this is its only run.
-    unsafe { body(g) };
-    if is_fork() {
-        end_in_fork("a goroutine that has forked has come to its end in the child");
-    }
 }

@@ -9,7 +9,7 @@
 //! Who needs an M puts it into `Queues::to_start`, with a P in its hand, and wakes the template. The P is on its way then
 //! (I1). The template starts the thread, or, if the system has none, takes the P back and makes it idle.
 
-use super::run::machine_main;
+use super::machines::machine_main;
 use super::shared::{Queues, Shared};
 use crate::config::NO_THREAD_NS;
 use crate::m::M;
@@ -65,27 +65,6 @@ impl Shared {
         let _ = template.join();
     }
 
-    /// A new M that begins with `p`. It is in the list, and has no thread yet.
-    fn new_m(&self, queues: &mut Queues, p: &P, searching: bool) -> Arc<M> {
-        let nth = self.next_m.fetch_add(1, Ordering::Relaxed);
-        // One number is sysmon's.
-        let id = nth.wrapping_add(u32::from(nth >= self.sysmon_id));
-        let m = Arc::new(M::new(id, self));
-        m.searching.store(searching, Ordering::Relaxed);
-        m.hand(p);
-        queues.ms.push((m.clone(), None));
-        m
-    }
-
-    /// Starts the first M, from the thread that builds the runtime.
-    ///
-    /// # Errors
-    /// What the system says when it has no thread.
-    pub(crate) fn start_first_m(&self, p: &P) -> io::Result<()> {
-        let m = self.new_m(&mut self.lock(), p, false);
-        self.start_thread(&m)
-    }
-
     /// Has the template start an M that begins with `p`, and searches.
     pub(super) fn ask_for_m(&self, mut queues: MutexGuard<'_, Queues>, p: &P) {
         queues.starved = false;
@@ -105,7 +84,7 @@ impl Shared {
     }
 
     /// Starts the thread of an M that is in the list. If there is none to be had the M leaves the list.
-    fn start_thread(&self, m: &Arc<M>) -> io::Result<()> {
+    pub(super) fn start_thread(&self, m: &Arc<M>) -> io::Result<()> {
         // The Ms keep the runtime.
         let shared = self.arc();
         let started = thread::Builder::new().name(self.thread_name(m.id)).spawn({

@@ -15,7 +15,7 @@
 //!    system has given no thread, timers without a keeper and work without an M, which it tries to find one for; and Gs
 //!    without a stack, which it has try again.
 //! 2. sysmon sleeps without a limit only while every P is idle; it says so under the scheduler's lock, and whoever takes
-//!    a P after that wakes it (`sched/find.rs`, `took_p`). It wakes by itself for what has a time: a line of schedtrace, a
+//!    a P after that wakes it (`sched/rest.rs`, `took_p`). It wakes by itself for what has a time: a line of schedtrace, a
 //!    SIGQUIT to be answered, a stall to be looked for.
 //! 3. sysmon never waits for a reader of what it prints, but in its last words.
 

@@ -38,7 +38,7 @@ pub(crate) enum Action {
 }
 
 /// Something that happens at a deadline. It runs on an M, off any G's stack, or on sysmon if that stands in
-/// (`sched/wake.rs`): it must be short and must not park.
+/// (`sched/starved.rs`): it must be short and must not park.
 pub(crate) trait Fire: Send + Sync {
     /// The deadline `when_ns` has passed; it is `now_ns`.
     fn fire(self: Arc<Self>, when_ns: u64, now_ns: u64);

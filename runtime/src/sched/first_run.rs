@@ -1,0 +1,45 @@
+//! The first run of a G: it gets a stack, thread-locals and a coroutine.
+
+use super::shared::Shared;
+use crate::coro::{Coro, WayOut};
+use crate::g::G;
+use crate::m::fork::{end_in_fork, is_fork};
+use crate::p::OwnedP;
+use crate::stack::{GStack, StackError};
+use std::ptr;
+
+impl Shared {
+    /// Gives a G that has never run a stack, thread-locals and a coroutine.
+    #[inline]
+    pub(super) fn bind(&self, p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
+        let slot = p.stacks().take(g.class())?;
+        let (room_bytes, block) = match self.setup.locals.room_for(&slot) {
+            Ok(bound) => bound,
+            Err(error) => {
+                p.stacks().give(slot);
+                return Err(error);
+            }
+        };
+        slot.set_owner(ptr::from_ref(g).cast());
+        // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
+        let stack = unsafe { GStack::on(&slot, room_bytes) };
+        g.block.set(block);
+        // SAFETY: this M owns the G.
+        unsafe { *g.slot.get() = Some(slot) };
+        Ok(Coro::new(stack, g, begin))
+    }
+}
+
+/// The first frame of every G. It has no thread-locals any more when the body returns: nothing may use one from then on.
+fn begin(g: &'static G, way_out: WayOut) {
+    g.way_out.set(Some(way_out));
+    // SAFETY: this is the G itself.
+    let locals = unsafe { g.shared() }.setup.locals;
+    locals.begin();
+    let body = g.body().expect("go has set it");
+    // SAFETY: `go` has put what the body takes into the record, and this is its only run.
+    unsafe { body(g) };
+    if is_fork() {
+        end_in_fork("a goroutine that has forked has come to its end in the child");
+    }
+}

@@ -1,0 +1,188 @@
+//! How an M goes to sleep without missing work, and how it comes back with a P.
+
+use super::shared::{Queues, Shared};
+use crate::config::M_KEPT_NS;
+use crate::m::M;
+use crate::m::fork::{end_in_fork, is_fork};
+use crate::p::P;
+use crate::timers::NEVER;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+impl Shared {
+    /// Gives up the P, looks once more, and sleeps until it is given one again. False when the runtime stops.
+    pub(super) fn rest(&self, m: &Arc<M>) -> bool {
+        if is_fork() {
+            end_in_fork("what has forked on a thread of the runtime has returned");
+        }
+        // SAFETY: this is the M itself, in its section.
+        if let Some(p) = unsafe { m.p() } {
+            let mut queues = self.lock();
+            if !queues.global.is_empty() {
+                return true;
+            }
+            m.set_p(std::ptr::null());
+            self.put_idle_p(&mut queues, &p);
+            drop(queues);
+            if m.searching.swap(false, Ordering::Relaxed) {
+                self.idle.end_search();
+            } else {
+                self.idle.before_last_look();
+            }
+            if self.has_visible_work() && self.try_take_p(m) {
+                return true;
+            }
+            if self.ps.iter().any(P::has_hidden) {
+                // Its M may be blocked.
+                self.poke_sysmon();
+            }
+        }
+        self.sleep(m)
+    }
+
+    /// After the last look has found something: any idle P.
+    fn try_take_p(&self, m: &M) -> bool {
+        self.search_with_idle_p(m, self.lock()).is_ok()
+    }
+
+    /// Takes an idle P, to search for what made it worth while. The lock back if there is none.
+    fn search_with_idle_p<'a>(&self, m: &M, mut queues: MutexGuard<'a, Queues>) -> Result<(), MutexGuard<'a, Queues>> {
+        let Some(p) = self.take_idle_p(&mut queues) else { return Err(queues) };
+        drop(queues);
+        m.searching.store(true, Ordering::Relaxed);
+        self.idle.begin_search();
+        self.took_p(m, p);
+        Ok(())
+    }
+
+    /// Sleeps without a P: as the keeper if nobody else is, else until woken.
+    fn sleep(&self, m: &Arc<M>) -> bool {
+        let mut queues = self.lock();
+        if queues.stopping {
+            return false;
+        }
+        if std::mem::take(&mut queues.starved) {
+            // While this M was on its way here somebody looked for one, and found none.
+            queues = match self.search_with_idle_p(m, queues) {
+                Ok(()) => return true,
+                Err(queues) => queues,
+            };
+        }
+        if queues.keeper.is_none() {
+            let until = self.keeper.take_up(|| self.earliest_ns());
+            queues.keeper = Some(m.clone());
+            drop(queues);
+            return self.keep_time(m, until);
+        }
+        // The keeper may have gone to sleep before the timers of the P that has just become idle were started.
+        let earliest = self.earliest_ns();
+        let stale = match self.keeper.added(earliest) {
+            super::keeper::Tell::TheKeeper if earliest != NEVER => queues.keeper.clone(),
+            _ => None,
+        };
+        queues.idle_ms.push(m.clone());
+        drop(queues);
+        if let Some(keeper) = stale {
+            keeper.wake();
+        }
+        self.wait_for_p(m)
+    }
+
+    /// Sleeps until `until_ns`, as the keeper.
+    fn keep_time(&self, m: &Arc<M>, mut until_ns: u64) -> bool {
+        loop {
+            if let Some(p) = m.take_handed() {
+                self.took_p(m, p);
+                return true;
+            }
+            let now = self.refresh_clock();
+            if until_ns <= now {
+                return self.deadline_passed(m);
+            }
+            if until_ns == NEVER {
+                std::thread::park();
+            } else {
+                std::thread::park_timeout(Duration::from_nanos(until_ns - now));
+            }
+            if self.must_stop(m) {
+                return false;
+            }
+            let queues = self.lock();
+            if is_keeper(&queues, m) {
+                // Woken for an earlier timer, or in vain.
+                until_ns = self.keeper.take_up(|| self.earliest_ns());
+            }
+        }
+    }
+
+    /// The keeper's deadline has come: it takes an idle P and looks at the timers. Without an idle P, the Ms of the
+    /// others do.
+    fn deadline_passed(&self, m: &Arc<M>) -> bool {
+        if self.must_stop(m) {
+            return false;
+        }
+        let mut queues = self.lock();
+        if !is_keeper(&queues, m) {
+            // Somebody has handed it a P.
+            drop(queues);
+            return self.wait_for_p(m);
+        }
+        queues.keeper = None;
+        self.keeper.lay_down();
+        match self.search_with_idle_p(m, queues) {
+            Ok(()) => true,
+            Err(mut queues) => {
+                queues.idle_ms.push(m.clone());
+                drop(queues);
+                self.wait_for_p(m)
+            }
+        }
+    }
+
+    /// Sleeps until somebody hands it a P, or until it is not needed any more.
+    fn wait_for_p(&self, m: &M) -> bool {
+        let mut leaves_at = Some(Instant::now() + Duration::from_nanos(M_KEPT_NS));
+        loop {
+            if let Some(p) = m.take_handed() {
+                self.took_p(m, p);
+                return true;
+            }
+            match leaves_at {
+                Some(moment) => std::thread::park_timeout(moment.saturating_duration_since(Instant::now())),
+                None => std::thread::park(),
+            }
+            if self.must_stop(m) {
+                return false;
+            }
+            if leaves_at.is_some_and(|moment| moment <= Instant::now()) {
+                leaves_at = None;
+                if self.may_leave(m) {
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// The M has got a P that was idle, or was handed over.
+    pub(super) fn took_p(&self, m: &M, p: *const P) {
+        m.set_p(p);
+        m.note_regained();
+        // SAFETY: this is the M itself, in its section, and the P was taken off the idle list for it.
+        if let Some(p) = unsafe { m.p() } {
+            let now = self.refresh_clock();
+            p.set_holder(m.id, now);
+            p.restart_clock(now);
+        }
+        self.wake_sysmon();
+    }
+
+    /// The earliest deadline of all Ps.
+    pub(crate) fn earliest_ns(&self) -> u64 {
+        self.ps.iter().map(|p| p.timers.earliest_ns()).min().unwrap_or(NEVER)
+    }
+}
+
+fn is_keeper(queues: &Queues, m: &Arc<M>) -> bool {
+    queues.keeper.as_ref().is_some_and(|keeper| Arc::ptr_eq(keeper, m))
+}

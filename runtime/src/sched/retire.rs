@@ -1,0 +1,61 @@
+//! The end of a G: its stack and its record go back.
+
+use super::shared::Shared;
+use crate::g::{G, Runnable, give_free};
+use crate::p::OwnedP;
+use crate::probe::Status;
+use crate::stack::{Cache, Slot};
+use std::sync::atomic::Ordering;
+
+impl Shared {
+    /// A G has ended: its stack goes back, and its record if nobody holds a handle. The caller counts it.
+    #[inline(always)]
+    pub(super) fn retire(&self, p: OwnedP<'_>, runnable: Runnable) {
+        let g = runnable.g();
+        // SAFETY: this M owns the G, whose coroutine has finished.
+        let slot = unsafe { end_coroutine(g) };
+        p.stacks().give(slot);
+        g.set_status(Status::Dead);
+        if g.join.retire() {
+            g.end();
+            p.free_gs().give(g);
+        }
+        if self.has_stalled.load(Ordering::Relaxed) {
+            // The stack is for whoever tries again, on whichever P.
+            p.stacks().flush();
+            self.unstall();
+        }
+    }
+
+    /// A G has ended on an M that has no P: everything goes to the stores that are for all.
+    #[cold]
+    pub(super) fn retire_foreign(&self, runnable: Runnable) {
+        let g = runnable.g();
+        // SAFETY: this M owns the G, whose coroutine has finished.
+        let slot = unsafe { end_coroutine(g) };
+        // Dropping the cache gives back what is in it.
+        Cache::new().give(slot);
+        g.set_status(Status::Dead);
+        if g.join.retire() {
+            g.end();
+            give_free(g);
+        }
+        if self.has_stalled.load(Ordering::Relaxed) {
+            self.unstall();
+        }
+        // Release: who sees the count even sees all of the above (partner: `live_gs`).
+        self.foreign_retired.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Takes the stack of a G that has ended.
+///
+/// # Safety
+/// The caller owns the G, and its coroutine has finished.
+#[inline(always)]
+unsafe fn end_coroutine(g: &'static G) -> Slot {
+    // SAFETY: as the caller promises.
+    unsafe { *g.coro.get() = None };
+    // SAFETY: as above.
+    unsafe { &mut *g.slot.get() }.take().expect("a G that ran has a stack")
+}
