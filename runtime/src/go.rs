@@ -245,7 +245,7 @@ where
             None => return Err(outside()),
         },
     };
-    let refuses = shared.is_closing() || shared.has_stalled.load(Ordering::Relaxed);
+    let refuses = shared.is_closing() || shared.has_stalled();
     if refuses && place.when_closing != WhenClosing::Start {
         drop(entered);
         return refuse(shared, &place, f, after);
@@ -305,7 +305,7 @@ where
     // Counted first, and then looked at `closing` once more; who shuts down sets `closing` and then looks at the count.
     // All sequentially consistent: one of the two sees the other.
     shared.foreign_spawned.fetch_add(1, Ordering::SeqCst);
-    if shared.closing.load(Ordering::SeqCst) && place.when_closing != WhenClosing::Start {
+    if shared.is_closing_for_sure() && place.when_closing != WhenClosing::Start {
         shared.foreign_retired.fetch_add(1, Ordering::Release);
         return refuse(shared, &place, f, after);
     }

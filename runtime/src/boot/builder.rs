@@ -216,7 +216,7 @@ impl Builder {
             count_quits()?;
         }
         let shared = Shared::new(setup);
-        let started = shared.start_template().and_then(|()| shared.start_first());
+        let started = shared.start_template().and_then(|()| shared.start_first_m());
         match started.and_then(|()| sysmon::start(&shared, trace)) {
             Ok(sysmon) => Ok(Runtime::new(shared, sysmon)),
             Err(error) => {

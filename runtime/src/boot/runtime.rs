@@ -13,7 +13,6 @@ use std::fmt;
 use std::io;
 use std::panic::{Location, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Starts a runtime from the environment, runs `f` as its first G, shuts it down, and returns the result.
@@ -249,14 +248,14 @@ impl Clone for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.handles.fetch_sub(1, Ordering::SeqCst);
+        self.0.drop_handle();
     }
 }
 
 impl Handle {
     /// One more: whoever has it may start Gs.
     fn new(shared: Arc<Shared>) -> Handle {
-        shared.handles.fetch_add(1, Ordering::SeqCst);
+        shared.add_handle();
         Handle(shared)
     }
 

@@ -10,7 +10,6 @@ use crate::sched::Shared;
 use crate::stack::scavenge_all;
 use crate::sysmon::Sysmon;
 use crate::user_code::contain;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long to wait before the Gs are looked at again, at first and at most.
@@ -18,11 +17,6 @@ const PAUSE_MIN: Duration = Duration::from_micros(50);
 const PAUSE_MAX: Duration = Duration::from_millis(5);
 
 impl Shared {
-    /// From now on there are no new Gs, and those that park are unwound.
-    pub(super) fn begin_closing(&self) {
-        self.closing.store(true, Ordering::SeqCst);
-    }
-
     /// Ends all Gs, or leaves them whole at the timeout, and then the threads. True if all Gs have ended.
     pub(super) fn shut_down(&self, sysmon: Sysmon, timeout_ns: u64) -> bool {
         self.dump_on_exit();

@@ -18,7 +18,7 @@ pub(crate) fn dump(shared: &Shared) -> String {
     let mut dump = Dump {
         shared,
         now_ns,
-        ms: shared.lock().ms.iter().map(|(m, _)| m.clone()).collect(),
+        ms: shared.machines(),
         traces: Traces::new(),
         asks_until_ns: now_ns + ASKING_NS,
         text: String::new(),

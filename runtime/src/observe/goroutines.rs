@@ -141,8 +141,8 @@ pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
 
 /// All Gs of a runtime, by number, with their records, as at `now_ns`.
 pub(super) fn look(shared: &Shared, now_ns: u64) -> Vec<Seen> {
-    let now_ms = (now_ns.saturating_sub(shared.began_ns) / 1_000_000) as u32;
-    let locked: Vec<u64> = shared.lock().ms.iter().map(|(m, _)| m.locked_to.load(Ordering::Relaxed)).collect();
+    let now_ms = (now_ns.saturating_sub(shared.began_ns()) / 1_000_000) as u32;
+    let locked: Vec<u64> = shared.machines().iter().map(|m| m.locked_to.load(Ordering::Relaxed)).collect();
     let mut all = Vec::new();
     for_each(|g| {
         let id = g.id();

@@ -63,16 +63,12 @@ pub struct Metrics {
 
 /// Reads them all.
 pub(crate) fn metrics(shared: &Shared) -> Metrics {
-    let queues = shared.lock();
-    let running = queues.ms.iter().filter(|(m, _)| m.g().is_some()).count();
-    let (threads, locked_threads) = (queues.ms.len(), queues.locked_ms);
-    let idle_threads = queues.idle_ms.len() + usize::from(queues.keeper.is_some());
-    let (global_queue, stalled) = (queues.global.len(), queues.stalled.len());
-    drop(queues);
+    let census = shared.census();
+    let running = census.ms.iter().filter(|m| m.g().is_some()).count();
     let ps = &shared.ps;
     let local_queues: Vec<usize> = ps.iter().map(|p| p.queue_len()).collect();
     let next = ps.iter().filter(|p| p.next_id().is_some()).count();
-    let runnable = global_queue + stalled + local_queues.iter().sum::<usize>() + next;
+    let runnable = census.global + census.stalled + local_queues.iter().sum::<usize>() + next;
     // The ended ones first, so that both only grow.
     let ends = shared.ended_gs();
     let spawns = shared.spawned_gs();
@@ -81,16 +77,16 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
     let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
     Metrics {
         procs: ps.len(),
-        idle_procs: shared.idle.idle_ps() as usize,
-        threads,
-        idle_threads,
-        searching_threads: shared.idle.searching() as usize,
-        locked_threads,
+        idle_procs: shared.idle_ps(),
+        threads: census.ms.len(),
+        idle_threads: census.sleeping.len(),
+        searching_threads: shared.searching_ms(),
+        locked_threads: census.locked_ms,
         goroutines,
         running,
         runnable,
         waiting: goroutines.saturating_sub(running + runnable),
-        global_queue,
+        global_queue: census.global,
         local_queues,
         timers: ps.iter().map(|p| p.timers.len()).sum(),
         stacks: slots_out(),

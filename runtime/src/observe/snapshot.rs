@@ -10,7 +10,7 @@ use crate::m::M;
 use crate::os::thread_sleeps;
 use crate::p::P;
 use crate::probe::{Status, WaitReason};
-use crate::sched::Shared;
+use crate::sched::{SYSMON_ID, Shared};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,33 +19,30 @@ const IN_SYSCALL: u8 = 3;
 
 /// Takes a look, in detail or not.
 pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<Detail>) {
-    let queues = shared.lock();
-    let sleeping: Vec<Arc<M>> = queues.idle_ms.iter().chain(&queues.keeper).cloned().collect();
-    let all: Vec<Arc<M>> = if detail { queues.ms.iter().map(|(m, _)| m.clone()).collect() } else { Vec::new() };
+    let census = shared.census();
     let mut line = Line {
-        ms: now_ns.saturating_sub(shared.began_ns) / 1_000_000,
+        ms: now_ns.saturating_sub(shared.began_ns()) / 1_000_000,
         gomaxprocs: shared.ps.len(),
-        idleprocs: shared.idle.idle_ps() as usize,
+        idleprocs: shared.idle_ps(),
         // The Ms, and sysmon, which Go counts too.
-        threads: queues.ms.len() + 1,
-        spinningthreads: shared.idle.searching() as usize,
+        threads: census.ms.len() + 1,
+        spinningthreads: shared.searching_ms(),
         // Go's way of handing a search on, which is not needed here.
         needspinning: false,
-        idlethreads: sleeping.len(),
-        runqueue: queues.global.len(),
+        idlethreads: census.sleeping.len(),
+        runqueue: census.global,
         local: shared.ps.iter().map(P::queue_len).collect(),
         schedticks: shared.ps.iter().map(P::schedtick).collect(),
-        nmidlelocked: queues.locked_ms,
+        nmidlelocked: census.locked_ms,
         // It is sysmon that prints.
         sysmonwait: false,
         // The printer knows.
         leftout: 0,
     };
-    drop(queues);
     if !detail {
         return (line, None);
     }
-    let detail = look_closer(shared, now_ns, all, &sleeping);
+    let detail = look_closer(shared, now_ns, census.ms, &census.sleeping);
     line.idleprocs = detail.ps.iter().filter(|p| p.m.is_none()).count();
     line.spinningthreads = detail.ms.iter().filter(|m| m.spinning).count();
     line.local = detail.ps.iter().map(|p| p.runqsize).collect();
@@ -71,8 +68,8 @@ fn look_closer(shared: &Shared, now_ns: u64, mut all: Vec<Arc<M>>, sleeping: &[A
             g.status = IN_SYSCALL;
         }
     }
-    let tid = shared.sysmon_tid.load(Ordering::Relaxed);
-    ms.push(MLine { id: shared.sysmon_id, p: None, curg: None, spinning: false, blocked: false, lockedg: None, tid });
+    let tid = shared.sysmon_tid();
+    ms.push(MLine { id: SYSMON_ID, p: None, curg: None, spinning: false, blocked: false, lockedg: None, tid });
     ms.sort_unstable_by_key(|m| std::cmp::Reverse(m.id));
     let ps = shared.ps.iter().zip(holders).map(|(p, m)| p_line(p, m)).collect();
     Detail { ps, ms, gs }

@@ -8,7 +8,6 @@ use crate::m::{M, current, is_any_asked};
 use crate::probe::WaitReason;
 use crate::sched::Shared;
 use crate::shut_down::ShutDown;
-use std::sync::atomic::Ordering;
 use std::thread::panicking;
 
 /// Parks the G `g`, which is the caller.
@@ -127,5 +126,5 @@ fn heed() {
 fn alone(shared: &Shared) -> bool {
     // SAFETY: the caller runs on an M, which lives as long as its thread (m I3).
     let Some(p) = (unsafe { current::machine().as_ref() }).and_then(M::p_hint) else { return false };
-    p.is_empty() && shared.global_len.load(Ordering::Relaxed) == 0 && p.count_idle_yield()
+    p.is_empty() && shared.is_global_empty() && p.count_idle_yield()
 }

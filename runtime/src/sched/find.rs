@@ -63,7 +63,7 @@ impl Shared {
                 let began = self.refresh_clock();
                 let found = self.look_elsewhere(m, p, began);
                 // Another thread may have stored an earlier reading meanwhile.
-                p.exclude(self.coarse_ns.load(Ordering::Relaxed).saturating_sub(began));
+                p.exclude(self.coarse_ns().saturating_sub(began));
                 if found.is_some() {
                     if m.searching.load(Ordering::Relaxed) {
                         self.found(m, p);
@@ -95,7 +95,7 @@ impl Shared {
         }
         let mut now = began;
         while now < began + SEARCH_NS {
-            if self.global_len.load(Ordering::Relaxed) > 0
+            if !self.is_global_empty()
                 && let Some(g) = self.take_global(p, GLOBAL_BATCH_MAX)
             {
                 return Some(g);
@@ -129,27 +129,6 @@ impl Shared {
                 Some(stolen)
             },
         )
-    }
-
-    /// A fair share of the global queue, but at most `most`: one G to run, the rest into the local queue.
-    fn take_global(&self, p: OwnedP<'_>, most: usize) -> Option<Runnable> {
-        if self.global_len.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let mut queues = self.lock();
-        let first = queues.pop_global()?;
-        let share = queues.global.len() / self.ps.len();
-        for _ in 0..share.min(most - 1).min(p.room()) {
-            let Some(g) = queues.pop_global() else { break };
-            if let Err(g) = p.push(g) {
-                queues.global.push_front(g);
-                break;
-            }
-        }
-        self.publish_global(&queues);
-        drop(queues);
-        p.begin_slice();
-        Some(first)
     }
 
     /// An M that searched has found a G. If there is more to do, the next one is woken.

@@ -20,19 +20,13 @@ impl Shared {
     #[cold]
     pub(super) fn wait_for_locked(&self, m: &Arc<M>) -> Runnable {
         m.waits_for_locked.store(true, Ordering::Relaxed);
-        let panics = usize::from(m.locked_to.load(Ordering::Relaxed) == 0);
-        let mut queues = self.lock();
-        queues.locked_ms += 1;
-        queues.panicking_ms += panics;
-        drop(queues);
+        let panics = m.locked_to.load(Ordering::Relaxed) == 0;
+        self.lock().machines.begin_locked_wait(panics);
         self.give_up(m);
         loop {
             if let Some(p) = m.take_handed() {
                 m.waits_for_locked.store(false, Ordering::Relaxed);
-                let mut queues = self.lock();
-                queues.locked_ms -= 1;
-                queues.panicking_ms -= panics;
-                drop(queues);
+                self.lock().machines.end_locked_wait(panics);
                 self.took_p(m, p);
                 // Acquire: partner is the Release in `hand_with_p`.
                 let g = m.locked_g.swap(ptr::null_mut(), Ordering::Acquire);
@@ -49,7 +43,7 @@ impl Shared {
     #[cold]
     pub(super) fn put_away_locked(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
         if let Outcome::Suspended(_) = outcome {
-            if self.lock().stopping {
+            if self.lock().machines.is_stopping() {
                 // It was left behind: nobody else is there who could pick it.
                 return Some(runnable);
             }

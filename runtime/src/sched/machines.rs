@@ -1,6 +1,8 @@
 //! The lives of Ms: how one begins, when there may be another, and how it ends.
 
-use super::shared::{Queues, Shared};
+use super::queues::Queues;
+use super::shared::Shared;
+use super::sysmon_link::SYSMON_ID;
 use crate::m::current::event;
 use crate::m::{M, current};
 use crate::os;
@@ -17,6 +19,119 @@ use std::time::Duration;
 
 /// How long to wait before the Ms are looked at again that are to end.
 const PAUSE: Duration = Duration::from_micros(50);
+
+/// An M, and the thread that it has been given.
+type Listed = (Arc<M>, Option<JoinHandle<()>>);
+
+/// The Ms of a runtime, under the scheduler's lock.
+#[derive(Debug)]
+pub(super) struct Machines {
+    /// Every M, those too that have no thread yet.
+    all: Vec<Listed>,
+    /// Ms that have ended or are about to, of which somebody may want to know that they have.
+    departed: Vec<Listed>,
+    /// The number of the next M. It wraps: after four billion threads two Ms may have the same, to observers.
+    next_id: u32,
+    /// So many of them wait for a G that is locked to them.
+    locked: usize,
+    /// Of those, whose G panics: it did not ask for a thread of its own, so they do not count as too many.
+    panicking: usize,
+    /// Every M ends as soon as it has nothing to run.
+    is_stopping: bool,
+}
+
+impl Machines {
+    /// None yet.
+    pub(super) fn new() -> Machines {
+        Machines { all: Vec::new(), departed: Vec::new(), next_id: 0, locked: 0, panicking: 0, is_stopping: false }
+    }
+
+    /// Every M, those too that have no thread yet.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<M>> {
+        self.all.iter().map(|(m, _)| m)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// How many wait for a G that is locked to them.
+    pub(super) fn count_locked(&self) -> usize {
+        self.locked
+    }
+
+    /// Whether every M ends as soon as it has nothing to run.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping
+    }
+
+    /// An M begins to wait for a G that is locked to it, which may panic.
+    pub(super) fn begin_locked_wait(&mut self, panics: bool) {
+        self.locked += 1;
+        self.panicking += usize::from(panics);
+    }
+
+    /// It has got the G.
+    pub(super) fn end_locked_wait(&mut self, panics: bool) {
+        self.locked -= 1;
+        self.panicking -= usize::from(panics);
+    }
+
+    /// A new M without a thread.
+    fn add(&mut self, shared: &Shared) -> Arc<M> {
+        // One number is sysmon's.
+        let id = self.next_id.wrapping_add(u32::from(self.next_id >= SYSMON_ID));
+        self.next_id = self.next_id.wrapping_add(1);
+        let m = Arc::new(M::new(id, shared));
+        self.all.push((m.clone(), None));
+        m
+    }
+
+    /// The thread of `m` has been started. It may have ended already, or be about to.
+    pub(super) fn has_started(&mut self, m: &M, thread: JoinHandle<()>) {
+        let Some(at) = self.position(m) else {
+            // `stop_machines` takes only those that have their thread.
+            fatal("an M has gone before it was started");
+        };
+        self.all[at].1 = Some(thread);
+        if m.has_departed.load(Ordering::Relaxed) {
+            let departed = self.all.swap_remove(at);
+            self.departed.push(departed);
+        }
+    }
+
+    /// There is no thread for `m`.
+    pub(super) fn has_not_started(&mut self, m: &M) {
+        if let Some(at) = self.position(m) {
+            self.all.swap_remove(at);
+        }
+    }
+
+    /// `m` ends. Returns those that have ended before, to be dropped without the lock: it is a system call for each.
+    fn depart(&mut self, m: &M) -> Vec<Listed> {
+        m.has_departed.store(true, Ordering::Relaxed);
+        let ended = |thread: &Option<JoinHandle<()>>| thread.as_ref().is_none_or(JoinHandle::is_finished);
+        let gone = self.departed.extract_if(.., |(_, thread)| ended(thread)).collect();
+        // Who is just starting it looks whether it has departed, and does this then.
+        if let Some(at) = self.position(m).filter(|at| self.all[*at].1.is_some()) {
+            let departs = self.all.swap_remove(at);
+            self.departed.push(departs);
+        }
+        gone
+    }
+
+    /// Takes all that have a thread, also those that have departed. Whether others are just being started: they have
+    /// one soon, or are gone.
+    fn take_started(&mut self, into: &mut Vec<Listed>) -> bool {
+        into.extend(self.all.extract_if(.., |(_, thread)| thread.is_some()));
+        into.append(&mut self.departed);
+        !self.all.is_empty()
+    }
+
+    fn position(&self, m: &M) -> Option<usize> {
+        self.all.iter().position(|(other, _)| ptr::eq(&**other, m))
+    }
+}
 
 /// What an M's thread does, from its beginning to its end.
 pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
@@ -47,110 +162,78 @@ fn run_hook(hook: Option<&(dyn Fn() + Send + Sync)>) {
 }
 
 impl Shared {
-    /// Starts the first M, so that a system without threads says so at once.
-    pub(crate) fn start_first(&self) -> io::Result<()> {
-        let p = &self.ps[0];
-        let mut queues = self.lock();
-        queues.idle_ps.retain(|id| *id != p.id);
-        self.idle.p_left_idle();
-        drop(queues);
-        self.start_first_m(p)
-    }
-
-    /// Starts the first M, from the thread that builds the runtime.
+    /// Starts the first M, from the thread that builds the runtime, so that a system without threads says so at once.
     ///
     /// # Errors
     /// What the system says when it has no thread.
-    pub(crate) fn start_first_m(&self, p: &P) -> io::Result<()> {
-        let m = self.new_m(&mut self.lock(), p, false);
+    pub(crate) fn start_first_m(&self) -> io::Result<()> {
+        let mut queues = self.lock();
+        let p = self.take_idle_p(&mut queues).expect("every P is idle");
+        let m = self.new_m(&mut queues, p, false);
+        drop(queues);
         self.start_thread(&m)
     }
 
     /// A new M that begins with `p`. It is in the list, and has no thread yet.
     pub(super) fn new_m(&self, queues: &mut Queues, p: &P, searching: bool) -> Arc<M> {
-        let nth = self.next_m.fetch_add(1, Ordering::Relaxed);
-        // One number is sysmon's.
-        let id = nth.wrapping_add(u32::from(nth >= self.sysmon_id));
-        let m = Arc::new(M::new(id, self));
+        let m = queues.machines.add(self);
         m.searching.store(searching, Ordering::Relaxed);
         m.hand(p);
-        queues.ms.push((m.clone(), None));
         m
     }
 
     /// Whether one more thread is allowed.
     pub(super) fn may_start_m(&self, queues: &Queues) -> bool {
         // Those of a runtime that was shut down with Gs left are not in the list any more.
-        queues.ms.len().saturating_sub(queues.panicking_ms) < self.setup.max_threads
+        let Machines { all, panicking, .. } = &queues.machines;
+        all.len().saturating_sub(*panicking) < self.setup.max_threads
     }
 
     /// Whether a P that is taken from a G that computes could go to an M: one that sleeps, or one more thread. Some threads
     /// are left for Gs that block: else the next one that does would find none.
     pub(crate) fn has_m_to_spare(&self) -> bool {
         let queues = self.lock();
-        let sleeps = !queues.idle_ms.is_empty() || queues.keeper.is_some();
-        sleeps || self.may_ask_for_m(&queues) && queues.ms.len() + self.ps.len() < self.setup.max_threads
+        let sleeps = queues.idle.sleepers().next().is_some();
+        sleeps || self.may_ask_for_m(&queues) && queues.machines.len() + self.ps.len() < self.setup.max_threads
     }
 
     /// The M has slept for long, and others sleep too, as many as there are Ps: it leaves, and its thread ends.
     pub(super) fn may_leave(&self, m: &M) -> bool {
         let mut queues = self.lock();
-        // Without its lock nobody can take it out of the list, so nobody hands it a P.
-        let spare = queues.idle_ms.len() > self.ps.len();
-        let Some(at) = queues.idle_ms.iter().position(|other| spare && std::ptr::eq(&**other, m)) else {
-            return false;
-        };
-        queues.idle_ms.remove(at);
+        // Only a holder of the lock takes it out of the list, so nobody hands it a P.
+        let leaves = queues.idle.has_spare_m(self.ps.len()) && queues.idle.remove_m(m);
         drop(queues);
-        self.depart(m);
-        true
+        if leaves {
+            self.depart(m);
+        }
+        leaves
     }
 
     /// The M ends before its runtime does.
     #[cold]
     pub(super) fn depart(&self, m: &M) {
         self.m_stops.fetch_add(1, Ordering::Relaxed);
-        let mut queues = self.lock();
-        m.has_departed.store(true, Ordering::Relaxed);
-        let ended = |thread: &Option<JoinHandle<()>>| thread.as_ref().is_none_or(JoinHandle::is_finished);
-        let gone: Vec<_> = queues.departed.extract_if(.., |(_, thread)| ended(thread)).collect();
-        // Whoever is just starting it looks for it in the list, and does this then.
-        if let Some(at) = queues.ms.iter().position(|(other, thread)| std::ptr::eq(&**other, m) && thread.is_some()) {
-            let departs = queues.ms.swap_remove(at);
-            queues.departed.push(departs);
-        }
-        drop(queues);
-        // Not under the lock: it is a system call for each.
+        let gone = self.lock().machines.depart(m);
         drop(gone);
     }
 
     /// The runtime stops, and nobody has handed this M a P: it leaves the lists.
     pub(super) fn must_stop(&self, m: &M) -> bool {
         let mut queues = self.lock();
-        if !queues.stopping || m.has_handed() {
+        if !queues.machines.is_stopping || m.has_handed() {
             return false;
         }
-        queues.idle_ms.retain(|other| !std::ptr::eq(&**other, m));
-        if queues.keeper.as_ref().is_some_and(|keeper| std::ptr::eq(&**keeper, m)) {
-            queues.keeper = None;
-            self.keeper.lay_down();
-        }
+        queues.idle.remove_m(m);
+        self.lay_down_keeping(&mut queues, m);
         true
     }
 
     /// Ends every M, and waits for their threads; but if not all Gs `ended`, the Ms of those that did not are left.
     pub(crate) fn stop_machines(&self, ended: bool) {
-        let mut queues = self.lock();
-        queues.stopping = true;
-        drop(queues);
+        self.lock().machines.is_stopping = true;
         let mut waiting = Vec::new();
         loop {
-            let mut queues = self.lock();
-            // One without a handle is just being started: it has one soon, or is gone.
-            waiting.extend(queues.ms.extract_if(.., |(_, thread)| thread.is_some()));
-            waiting.append(&mut queues.departed);
-            let starting = !queues.ms.is_empty();
-            drop(queues);
+            let starting = self.lock().machines.take_started(&mut waiting);
             waiting.retain_mut(|(m, thread)| !(has_ended(m, thread) || !ended && m.has_g()));
             if waiting.is_empty() && !starting {
                 break;
@@ -158,9 +241,7 @@ impl Shared {
             std::thread::sleep(PAUSE);
         }
         self.stop_template();
-        let mut queues = self.lock();
-        queues.idle_ms.clear();
-        queues.keeper = None;
+        self.lock().idle.forget_ms();
     }
 }
 

@@ -39,17 +39,29 @@ pub(crate) mod idle;
 pub(crate) mod keeper;
 
 #[cfg(not(loom))]
+mod census;
+#[cfg(not(loom))]
+mod closing;
+#[cfg(not(loom))]
+mod coarse_clock;
+#[cfg(not(loom))]
 mod entered;
 #[cfg(not(loom))]
 mod find;
 #[cfg(not(loom))]
 mod first_run;
 #[cfg(not(loom))]
+mod global;
+#[cfg(not(loom))]
 pub(crate) mod hand_off;
+#[cfg(not(loom))]
+mod idle_lists;
 #[cfg(not(loom))]
 mod locked;
 #[cfg(not(loom))]
 mod machines;
+#[cfg(not(loom))]
+mod queues;
 #[cfg(not(loom))]
 pub(crate) mod ready;
 #[cfg(not(loom))]
@@ -67,6 +79,8 @@ mod stalls;
 #[cfg(not(loom))]
 mod starved;
 #[cfg(not(loom))]
+mod sysmon_link;
+#[cfg(not(loom))]
 mod template;
 #[cfg(not(loom))]
 mod timers;
@@ -81,5 +95,7 @@ pub(crate) use entered::Entered;
 pub(crate) use setup::Setup;
 #[cfg(not(loom))]
 pub(crate) use shared::Shared;
+#[cfg(not(loom))]
+pub(crate) use sysmon_link::SYSMON_ID;
 #[cfg(not(loom))]
 pub(crate) use warnings::Warning;

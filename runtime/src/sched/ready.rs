@@ -101,44 +101,24 @@ impl Shared {
         let mut queues = self.lock();
         for _ in 0..crate::config::LOCAL_QUEUE_MAX / 2 {
             match p.pop() {
-                Some(g) => queues.global.push_back(g),
+                Some(g) => queues.global.push(g),
                 None => break,
             }
         }
-        queues.global.push_back(g);
+        queues.global.push(g);
         self.publish_global(&queues);
         drop(queues);
         self.announce();
         p.note_overflow()
     }
 
-    /// Appends a G to the global queue: for who holds no P of this runtime, and for Gs that shall wait their turn.
-    pub(crate) fn inject(&self, g: Runnable) {
-        g.g().set_status(Status::Runnable);
-        let mut queues = self.lock();
-        queues.global.push_back(g);
-        self.publish_global(&queues);
-        drop(queues);
-        self.announce();
-    }
-
-    /// Appends a G to the global queue, for who does not come to it by itself.
-    pub(crate) fn inject_foreign(&self, g: Runnable) {
-        self.inject(g);
-        if self.idle.idle_ps() == 0 {
-            self.poke_sysmon();
-        }
-    }
-
-    /// Work has been made visible: wakes a P if one is needed for it.
-    pub(crate) fn announce(&self) {
-        if self.idle.announce() {
-            self.wake_p();
-        }
+    /// Work has been made visible: wakes a P if one is needed for it. Returns whether it was, and there was an M for it.
+    pub(crate) fn announce(&self) -> bool {
+        self.idle.announce() && self.wake_p()
     }
 
     /// Whether a G can be seen from outside its P.
     pub(crate) fn has_visible_work(&self) -> bool {
-        self.global_len.load(Ordering::Relaxed) > 0 || self.ps.iter().any(|p| p.has_queued())
+        !self.is_global_empty() || self.ps.iter().any(|p| p.has_queued())
     }
 }

@@ -1,6 +1,7 @@
 //! How an M goes to sleep without missing work, and how it comes back with a P.
 
-use super::shared::{Queues, Shared};
+use super::queues::Queues;
+use super::shared::Shared;
 use crate::config::M_KEPT_NS;
 use crate::m::M;
 use crate::m::fork::{end_in_fork, is_fork};
@@ -59,7 +60,7 @@ impl Shared {
     /// Sleeps without a P: as the keeper if nobody else is, else until woken.
     fn sleep(&self, m: &Arc<M>) -> bool {
         let mut queues = self.lock();
-        if queues.stopping {
+        if queues.machines.is_stopping() {
             return false;
         }
         if std::mem::take(&mut queues.starved) {
@@ -69,19 +70,18 @@ impl Shared {
                 Err(queues) => queues,
             };
         }
-        if queues.keeper.is_none() {
-            let until = self.keeper.take_up(|| self.earliest_ns());
-            queues.keeper = Some(m.clone());
+        if queues.idle.keeper().is_none() {
+            let until = self.take_up_keeping(&mut queues, m);
             drop(queues);
             return self.keep_time(m, until);
         }
         // The keeper may have gone to sleep before the timers of the P that has just become idle were started.
         let earliest = self.earliest_ns();
         let stale = match self.keeper.added(earliest) {
-            super::keeper::Tell::TheKeeper if earliest != NEVER => queues.keeper.clone(),
+            super::keeper::Tell::TheKeeper if earliest != NEVER => queues.idle.keeper().cloned(),
             _ => None,
         };
-        queues.idle_ms.push(m.clone());
+        queues.idle.add_m(m);
         drop(queues);
         if let Some(keeper) = stale {
             keeper.wake();
@@ -108,10 +108,10 @@ impl Shared {
             if self.must_stop(m) {
                 return false;
             }
-            let queues = self.lock();
-            if is_keeper(&queues, m) {
+            let mut queues = self.lock();
+            if queues.idle.is_keeper(m) {
                 // Woken for an earlier timer, or in vain.
-                until_ns = self.keeper.take_up(|| self.earliest_ns());
+                until_ns = self.take_up_keeping(&mut queues, m);
             }
         }
     }
@@ -123,17 +123,15 @@ impl Shared {
             return false;
         }
         let mut queues = self.lock();
-        if !is_keeper(&queues, m) {
+        if !self.lay_down_keeping(&mut queues, m) {
             // Somebody has handed it a P.
             drop(queues);
             return self.wait_for_p(m);
         }
-        queues.keeper = None;
-        self.keeper.lay_down();
         match self.search_with_idle_p(m, queues) {
             Ok(()) => true,
             Err(mut queues) => {
-                queues.idle_ms.push(m.clone());
+                queues.idle.add_m(m);
                 drop(queues);
                 self.wait_for_p(m)
             }
@@ -181,8 +179,4 @@ impl Shared {
     pub(crate) fn earliest_ns(&self) -> u64 {
         self.ps.iter().map(|p| p.timers.earliest_ns()).min().unwrap_or(NEVER)
     }
-}
-
-fn is_keeper(queues: &Queues, m: &Arc<M>) -> bool {
-    queues.keeper.as_ref().is_some_and(|keeper| Arc::ptr_eq(keeper, m))
 }

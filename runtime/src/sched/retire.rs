@@ -20,7 +20,7 @@ impl Shared {
             g.end();
             p.free_gs().give(g);
         }
-        if self.has_stalled.load(Ordering::Relaxed) {
+        if self.has_stalled() {
             // The stack is for whoever tries again, on whichever P.
             p.stacks().flush();
             self.unstall();
@@ -40,7 +40,7 @@ impl Shared {
             g.end();
             give_free(g);
         }
-        if self.has_stalled.load(Ordering::Relaxed) {
+        if self.has_stalled() {
             self.unstall();
         }
         // Release: who sees the count even sees all of the above (partner: `live_gs`).

@@ -42,7 +42,7 @@ impl Shared {
             match self.bind(p, g) {
                 Ok(fresh) => {
                     *coro = Some(fresh);
-                    if self.has_stalled.load(Ordering::Relaxed) {
+                    if self.has_stalled() {
                         self.got_stack();
                     }
                 }

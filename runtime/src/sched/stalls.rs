@@ -3,16 +3,44 @@
 use super::shared::Shared;
 use crate::g::Runnable;
 use crate::stack::StackError;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What is known of them without the lock; they are in `Queues::stalled`.
+#[derive(Debug)]
+pub(super) struct Stalls {
+    /// There are some.
+    any: AtomicBool,
+    /// How often a G has found no stack.
+    count: AtomicU64,
+}
+
+impl Stalls {
+    /// There are none.
+    pub(super) fn new() -> Stalls {
+        Stalls { any: AtomicBool::new(false), count: AtomicU64::new(0) }
+    }
+}
 
 impl Shared {
+    /// Whether Gs wait for stacks.
+    #[inline(always)]
+    pub(crate) fn has_stalled(&self) -> bool {
+        // Relaxed: who misses the first of them misses it once. sysmon looks again.
+        self.stalls.any.load(Ordering::Relaxed)
+    }
+
+    /// How often a G has found no stack.
+    pub(crate) fn count_stalls(&self) -> u64 {
+        self.stalls.count.load(Ordering::Relaxed)
+    }
+
     /// There is no stack for a G's first run. It waits until another G gives one back, or sysmon tries again.
     #[cold]
     pub(super) fn stall(&self, runnable: Runnable, error: &StackError) {
-        self.stalls.fetch_add(1, Ordering::Relaxed);
+        self.stalls.count.fetch_add(1, Ordering::Relaxed);
         let mut queues = self.lock();
         queues.stalled.push(runnable);
-        let first = !self.has_stalled.swap(true, Ordering::SeqCst);
+        let first = !self.stalls.any.swap(true, Ordering::SeqCst);
         drop(queues);
         if first {
             self.warn_no_stack(error);
@@ -24,7 +52,7 @@ impl Shared {
     pub(crate) fn unstall(&self) {
         let mut queues = self.lock();
         let Some(g) = queues.stalled.pop() else { return };
-        queues.global.push_back(g);
+        queues.global.push(g);
         self.publish_global(&queues);
         drop(queues);
         self.announce();
@@ -34,7 +62,7 @@ impl Shared {
     #[cold]
     pub(super) fn got_stack(&self) {
         let queues = self.lock();
-        self.has_stalled.store(!queues.stalled.is_empty(), Ordering::SeqCst);
+        self.stalls.any.store(!queues.stalled.is_empty(), Ordering::SeqCst);
         drop(queues);
         self.unstall();
     }

@@ -1,8 +1,8 @@
 //! When work waits and a P is idle, but there is no M for it.
 
+use super::queues::Queues;
 use super::setup::Setup;
-use super::shared::{Queues, Shared};
-use crate::g::Runnable;
+use super::shared::Shared;
 use crate::m::M;
 use crate::os::thread_sleeps;
 use crate::p::{OwnedP, P};
@@ -23,6 +23,11 @@ impl Shared {
         false
     }
 
+    /// Whether work waits for an M, though a P is idle.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.lock().starved
+    }
+
     /// Work waits, a P is idle, and no M is to be had for it. sysmon does what needs none: due timers, and Gs that are locked
     /// to an M, which waits for them. The others wait for an M that comes back, or a thread. Returns whether it could do
     /// something.
@@ -37,18 +42,16 @@ impl Shared {
         let owned = unsafe { OwnedP::of(p) };
         self.run_all_due(owned, now_ns);
         let mut queues = self.lock();
-        let Queues { global, idle_ps, .. } = &mut *queues;
+        let Queues { global, idle, .. } = &mut *queues;
         // What is on the other idle Ps too: it stayed there when they found no M.
-        for p in std::iter::once(p).chain(idle_ps.iter().map(|id| &self.ps[*id])) {
+        for p in std::iter::once(p).chain(idle.ps().iter().map(|id| &self.ps[*id])) {
             // SAFETY: an idle P belongs to who holds the lock, and the first one to the caller.
             let owned = unsafe { OwnedP::of(p) };
             while let Some(g) = owned.take_next().or_else(|| owned.pop()) {
-                global.push_back(g);
+                global.push(g);
             }
         }
-        // Who has the lock owns what is queued, so it may look at it.
-        let is_locked = |g: &Runnable| !g.g().locked_m.get().is_null();
-        let locked = queues.global.iter().position(is_locked).and_then(|at| queues.global.remove(at));
+        let locked = queues.global.take_locked();
         self.publish_global(&queues);
         let Some(locked) = locked else {
             self.put_idle_p(&mut queues, p);
@@ -62,10 +65,10 @@ impl Shared {
     /// Whether work waits for an M, but all that may be are there, and each is blocked in a G.
     pub(crate) fn is_exhausted(&self) -> bool {
         let queues = self.lock();
-        if !queues.starved || queues.stopping || self.is_closing() || self.may_start_m(&queues) {
+        if !queues.starved || queues.machines.is_stopping() || self.is_closing() || self.may_start_m(&queues) {
             return false;
         }
-        let ms: Vec<Arc<M>> = queues.ms.iter().map(|(m, _)| m.clone()).collect();
+        let ms: Vec<Arc<M>> = queues.machines.all().cloned().collect();
         drop(queues);
         // One that is in the runtime goes on; one that computes will come to an end, or to a call.
         ms.iter().all(|m| {
@@ -78,7 +81,7 @@ impl Shared {
     #[cold]
     pub(crate) fn exhausted(&self) -> ! {
         let queues = self.lock();
-        let (all, locked) = (queues.ms.len(), queues.locked_ms);
+        let (all, locked) = (queues.machines.len(), queues.machines.count_locked());
         drop(queues);
         let Setup { name, max_threads, .. } = &self.setup;
         give_up(&format!(

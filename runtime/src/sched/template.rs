@@ -6,21 +6,41 @@
 //! and runs nothing but the name callback of the user. As Go's template thread.
 //!
 //! # The protocol
-//! Who needs an M puts it into `Queues::to_start`, with a P in its hand, and wakes the template. The P is on its way then
+//! Who needs an M puts it into `Template::to_start`, with a P in its hand, and wakes the template. The P is on its way then
 //! (I1). The template starts the thread, or, if the system has none, takes the P back and makes it idle.
 
 use super::machines::machine_main;
-use super::shared::{Queues, Shared};
+use super::queues::Queues;
+use super::shared::Shared;
 use crate::config::NO_THREAD_NS;
 use crate::m::M;
 use crate::os::{now_ns, thread_id};
 use crate::p::P;
-use crate::probe::fatal;
 use crate::user_code::contain;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
-use std::thread;
+use std::thread::{self, JoinHandle};
+
+/// What is known of the template, under the scheduler's lock.
+#[derive(Debug)]
+pub(super) struct Template {
+    thread: Option<JoinHandle<()>>,
+    /// The kernel's number of its thread; 0 before it has begun.
+    tid: i32,
+    /// The Ms that wait for it to start their threads, with a P in their hands.
+    to_start: VecDeque<Arc<M>>,
+    /// The system had no thread: nobody asks for one before then.
+    no_thread_until_ns: u64,
+}
+
+impl Template {
+    /// It is not there yet.
+    pub(super) fn new() -> Template {
+        Template { thread: None, tid: 0, to_start: VecDeque::new(), no_thread_until_ns: 0 }
+    }
+}
 
 impl Shared {
     /// Starts the template, from the thread that builds the runtime.
@@ -31,14 +51,14 @@ impl Shared {
         let shared = self.arc();
         let name = format!("{}-template", self.setup.name);
         let thread = thread::Builder::new().name(name).spawn(move || {
-            shared.template_tid.store(thread_id(), Ordering::Relaxed);
+            shared.lock().template.tid = thread_id();
             while let Some(m) = shared.next_to_start() {
                 if let Err(error) = shared.start_thread(&m) {
                     shared.not_started(&m, &error);
                 }
             }
         })?;
-        self.lock().template = Some(thread);
+        self.lock().template.thread = Some(thread);
         Ok(())
     }
 
@@ -46,10 +66,10 @@ impl Shared {
     fn next_to_start(&self) -> Option<Arc<M>> {
         loop {
             let mut queues = self.lock();
-            if let Some(m) = queues.to_start.pop_front() {
+            if let Some(m) = queues.template.to_start.pop_front() {
                 return Some(m);
             }
-            if queues.stopping {
+            if queues.machines.is_stopping() {
                 return None;
             }
             drop(queues);
@@ -59,7 +79,7 @@ impl Shared {
 
     /// Waits for the end of the template. The runtime stops.
     pub(crate) fn stop_template(&self) {
-        let Some(template) = self.lock().template.take() else { return };
+        let Some(template) = self.lock().template.thread.take() else { return };
         template.thread().unpark();
         // It panics only if a house rule is broken, and then it has said so.
         let _ = template.join();
@@ -69,8 +89,8 @@ impl Shared {
     pub(super) fn ask_for_m(&self, mut queues: MutexGuard<'_, Queues>, p: &P) {
         queues.starved = false;
         let m = self.new_m(&mut queues, p, true);
-        queues.to_start.push_back(m);
-        let template = queues.template.as_ref().map(|thread| thread.thread().clone());
+        queues.template.to_start.push_back(m);
+        let template = queues.template.thread.as_ref().map(|thread| thread.thread().clone());
         drop(queues);
         if let Some(template) = template {
             template.unpark();
@@ -80,7 +100,8 @@ impl Shared {
     /// Whether it is worth while to ask for another thread: the runtime goes on, and the system has not refused one a moment
     /// ago.
     pub(super) fn may_ask_for_m(&self, queues: &Queues) -> bool {
-        !queues.stopping && queues.template.is_some() && now_ns() >= queues.no_thread_until_ns
+        let Template { thread, no_thread_until_ns, .. } = &queues.template;
+        !queues.machines.is_stopping() && thread.is_some() && now_ns() >= *no_thread_until_ns
     }
 
     /// Starts the thread of an M that is in the list. If there is none to be had the M leaves the list.
@@ -92,24 +113,15 @@ impl Shared {
             move || machine_main(&shared, &m)
         });
         let mut queues = self.lock();
-        let at = queues.ms.iter().position(|(other, _)| Arc::ptr_eq(other, m));
-        match (started, at) {
-            (Ok(thread), Some(at)) => {
+        match started {
+            Ok(thread) => {
                 self.wakes.fetch_add(1, Ordering::Relaxed);
                 self.m_starts.fetch_add(1, Ordering::Relaxed);
-                queues.ms[at].1 = Some(thread);
-                if m.has_departed.load(Ordering::Relaxed) {
-                    let departed = queues.ms.swap_remove(at);
-                    queues.departed.push(departed);
-                }
+                queues.machines.has_started(m, thread);
                 Ok(())
             }
-            // `stop_machines` takes only those that have their thread.
-            (Ok(_), None) => fatal("an M has gone before it was started"),
-            (Err(error), at) => {
-                if let Some(at) = at {
-                    queues.ms.swap_remove(at);
-                }
+            Err(error) => {
+                queues.machines.has_not_started(m);
                 Err(error)
             }
         }
@@ -118,8 +130,8 @@ impl Shared {
     /// The system has no thread for an M: its P becomes idle.
     fn not_started(&self, m: &M, error: &io::Error) {
         let mut queues = self.lock();
-        queues.no_thread_until_ns = now_ns() + NO_THREAD_NS;
-        let stopping = queues.stopping;
+        queues.template.no_thread_until_ns = now_ns() + NO_THREAD_NS;
+        let stopping = queues.machines.is_stopping();
         if let Some(p) = m.take_handed() {
             // An M may have become idle meanwhile. SAFETY: Ps live as long as the runtime.
             self.start_m(queues, unsafe { &*p });
@@ -129,6 +141,11 @@ impl Shared {
         if !stopping {
             self.warn_no_thread(error);
         }
+    }
+
+    /// The kernel's number of the template's thread.
+    pub(crate) fn template_tid(&self) -> i32 {
+        self.lock().template.tid
     }
 
     /// How the thread of the M `id` is called.

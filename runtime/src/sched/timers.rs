@@ -39,16 +39,14 @@ impl Shared {
 
     /// A timer was started by who will not look at it before it sleeps.
     pub(crate) fn tell_keeper(&self, when_ns: u64) {
-        match self.keeper.added(when_ns) {
-            Tell::Nobody => {}
-            Tell::TheKeeper => {
-                let keeper = self.lock().keeper.clone();
-                match keeper {
-                    Some(keeper) => keeper.wake(),
-                    None => self.announce(),
-                }
-            }
-            Tell::AnIdleP => self.announce(),
+        let keeper = match self.keeper.added(when_ns) {
+            Tell::Nobody => return,
+            Tell::TheKeeper => self.lock().idle.keeper().cloned(),
+            Tell::AnIdleP => None,
+        };
+        match keeper {
+            Some(keeper) => keeper.wake(),
+            None => _ = self.announce(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Wakes an M with an idle P, or has one started.
 
-use super::shared::{Queues, Shared};
+use super::queues::Queues;
+use super::shared::Shared;
 use crate::p::P;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
@@ -21,29 +22,11 @@ impl Shared {
         }
     }
 
-    /// Takes a P off the idle list.
-    pub(super) fn take_idle_p(&self, queues: &mut Queues) -> Option<&P> {
-        let p = queues.idle_ps.pop()?;
-        self.idle.p_left_idle();
-        Some(&self.ps[p])
-    }
-
-    /// Puts a P on the idle list.
-    pub(super) fn put_idle_p(&self, queues: &mut Queues, p: &P) {
-        queues.idle_ps.push(p.id);
-        self.idle.p_went_idle();
-    }
-
     /// Gives `p` to an M that sleeps, or to a new one, which searches and has been counted as searching. If there is
     /// none to be had, `p` becomes idle, and the work stays where it is: the Ms that there are come to it, and sysmon
     /// tries again.
     pub(super) fn start_m(&self, mut queues: MutexGuard<'_, Queues>, p: &P) -> bool {
-        let m = queues.idle_ms.pop().or_else(|| {
-            let keeper = queues.keeper.take()?;
-            self.keeper.lay_down();
-            Some(keeper)
-        });
-        if let Some(m) = m {
+        if let Some(m) = self.take_idle_m(&mut queues) {
             queues.starved = false;
             m.searching.store(true, Ordering::Relaxed);
             // Under the lock: an M that is to stop looks there whether it has been handed a P.

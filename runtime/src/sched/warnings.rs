@@ -2,7 +2,8 @@
 
 use super::shared::Shared;
 use crate::stack::StackError;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 /// What sysmon is to say.
 #[derive(Debug)]
@@ -13,10 +14,38 @@ pub(crate) struct Warning {
     pub(crate) event: String,
 }
 
+/// What waits to be said.
+#[derive(Debug)]
+pub(super) struct Warnings {
+    /// What is said once has been.
+    no_thread_said: AtomicBool,
+    no_stack_said: AtomicBool,
+    no_alt_stack_said: AtomicBool,
+    /// Left to sysmon: who finds it must not wait for a reader, and a subscriber is the user's code, which must not run
+    /// inside a section.
+    waiting: Mutex<Vec<Warning>>,
+}
+
+impl Warnings {
+    /// Nothing.
+    pub(super) fn new() -> Warnings {
+        Warnings {
+            no_thread_said: AtomicBool::new(false),
+            no_stack_said: AtomicBool::new(false),
+            no_alt_stack_said: AtomicBool::new(false),
+            waiting: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Warning>> {
+        self.waiting.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
 impl Shared {
     /// Says once that the system gave no thread.
     pub(crate) fn warn_no_thread(&self, error: &std::io::Error) {
-        if !self.thread_warned.swap(true, Ordering::Relaxed) {
+        if !self.warnings.no_thread_said.swap(true, Ordering::Relaxed) {
             self.warn(format!(
                 "no thread for the runtime {:?}: {error}; it goes on with those that it has, so goroutines that block \
                  their threads may hold up others. Raise the limit on threads (ulimit -u, pids.max of the cgroup, \
@@ -28,7 +57,7 @@ impl Shared {
 
     /// Says once that there was no stack for a new G.
     pub(crate) fn warn_no_stack(&self, error: &StackError) {
-        if !self.stack_warned.swap(true, Ordering::Relaxed) {
+        if !self.warnings.no_stack_said.swap(true, Ordering::Relaxed) {
             self.warn(format!(
                 "no stack for a new goroutine of the runtime {:?}, which waits for one: {error}",
                 self.setup.name
@@ -38,7 +67,7 @@ impl Shared {
 
     /// Says once that a thread has no alternate stack, without which an overflow is a bare SIGSEGV.
     pub(crate) fn warn_no_alt_stack(&self, error: &std::io::Error) {
-        if !self.alt_stack_warned.swap(true, Ordering::Relaxed) {
+        if !self.warnings.no_alt_stack_said.swap(true, Ordering::Relaxed) {
             self.warn(format!(
                 "no alternate stack for signals for a thread of the runtime {:?}: {error}; stack overflows may not be named. \
                  Raise the limit on address space (ulimit -v) or on mappings (vm.max_map_count)",
@@ -54,14 +83,12 @@ impl Shared {
 
     /// Has sysmon warn.
     pub(crate) fn report(&self, warning: Warning) {
-        self.warnings.lock().unwrap_or_else(|e| e.into_inner()).push(warning);
-        if let Some(sysmon) = self.sysmon.get() {
-            sysmon.unpark();
-        }
+        self.warnings.lock().push(warning);
+        self.sysmon.unpark();
     }
 
     /// What there is to warn of.
     pub(crate) fn take_warnings(&self) -> Vec<Warning> {
-        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|e| e.into_inner()))
+        std::mem::take(&mut *self.warnings.lock())
     }
 }

@@ -16,7 +16,6 @@ use crate::os::thread_count;
 use crate::probe::{DeadlockReport, give_up};
 use crate::sched::{Shared, Warning};
 use crate::timers::NEVER;
-use std::sync::atomic::Ordering;
 
 /// How long until the next look, at first and at most.
 const AGAIN_MIN_NS: u64 = 100_000_000;
@@ -61,12 +60,9 @@ impl Deadlock {
 
 /// See the head of this file. None: the system does not say how many threads there are.
 fn is_deadlock(shared: &Shared) -> Option<bool> {
-    let queues = shared.lock();
-    let asleep = queues.idle_ms.len() + usize::from(queues.keeper.is_some()) + queues.locked_ms;
-    let all_sleep = queues.idle_ps.len() == shared.ps.len() && asleep == queues.ms.len();
-    let nothing_queued = queues.global.is_empty() && queues.stalled.is_empty() && !shared.has_visible_work();
-    let nobody_else = shared.handles.load(Ordering::SeqCst) == 0 && !shared.is_closing();
-    if !all_sleep || !nothing_queued || !nobody_else || shared.earliest_ns() != NEVER || shared.live_gs() == 0 {
+    let Some(asleep) = shared.all_asleep() else { return Some(false) };
+    let nobody_else = !shared.has_handles() && !shared.is_closing();
+    if !nobody_else || shared.earliest_ns() != NEVER || shared.live_gs() == 0 {
         return Some(false);
     }
     let waiting = threads_waiting_in(shared);
@@ -75,7 +71,7 @@ fn is_deadlock(shared: &Shared) -> Option<bool> {
         return Some(false);
     }
     // Beside the Ms there are sysmon and the template.
-    let alone = thread_count()? == queues.ms.len() + 2 + waiting.len();
+    let alone = thread_count()? == asleep.count_ms() + 2 + waiting.len();
     // Last: a thread may have started a timer, which takes none of these locks, and gone.
     Some(alone && shared.earliest_ns() == NEVER)
 }

@@ -44,9 +44,9 @@ impl Output {
     pub(super) fn new(shared: &Shared, mut trace: Option<Trace>) -> Output {
         let mut stderr = Outbox::stderr();
         if let Some(trace) = &mut trace {
-            trace.printer.print(shared, &mut stderr, shared.began_ns);
+            trace.printer.print(shared, &mut stderr, shared.began_ns());
         }
-        let trace_due_ns = trace.as_ref().map_or(NEVER, |trace| shared.began_ns + trace.period_ms * 1_000_000);
+        let trace_due_ns = trace.as_ref().map_or(NEVER, |trace| shared.began_ns() + trace.period_ms * 1_000_000);
         Output { stderr, trace, trace_due_ns, quits: quits(), telling: Vec::new() }
     }
 

@@ -24,7 +24,6 @@ use crate::sched::{Shared, Warning};
 use crate::timers::{Action, NEVER};
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// So many looks in the time that is asked for, and this long between two at least.
@@ -67,7 +66,7 @@ impl Stall {
             return;
         }
         self.due_ns = now_ns + (self.after_ns / u64::from(LOOKS)).max(EVERY_MIN_NS);
-        let ms: Vec<Arc<M>> = shared.lock().ms.iter().map(|(m, _)| m.clone()).collect();
+        let ms: Vec<Arc<M>> = shared.machines();
         if self.has_run(shared, &ms) {
             (self.since_ns, self.looks, self.is_judged) = (now_ns, 0, false);
             return;
@@ -147,7 +146,7 @@ fn report(shared: &Shared, ms: &[Arc<M>], what: &str, quiet_ns: u64, now_ns: u64
 /// The threads of the process that do not belong to the runtime.
 fn others(shared: &Shared, ms: &[Arc<M>]) -> String {
     let Some(mut tids) = threads() else { return "the system does not say which other threads there are".to_owned() };
-    let own = [&shared.sysmon_tid, &shared.template_tid].map(|tid| tid.load(Ordering::Relaxed));
+    let own = [shared.sysmon_tid(), shared.template_tid()];
     tids.retain(|tid| !own.contains(tid) && ms.iter().all(|m| m.tid() != *tid));
     let waiting = threads_waiting_in(shared);
     let named = tids.iter().take(NAMED_MAX).map(|tid| {

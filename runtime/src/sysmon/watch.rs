@@ -178,7 +178,7 @@ impl Watch {
         let is_inside = m.section.is_inside();
         let sight = if is_inside { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
         // An idle P that no M is to be had for is of no use to those who wait.
-        let idle = shared.idle.idle_ps() > 0 && !shared.lock().starved;
+        let idle = shared.idle_ps() > 0 && !shared.is_starved();
         let waits = || shared.has_visible_work() || p.has_hidden() || shared.earliest_ns() <= now_ns;
         let scene = Scene {
             others_wait: !idle && waits(),

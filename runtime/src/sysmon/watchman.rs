@@ -10,7 +10,7 @@ use crate::m::M;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
 use crate::observe;
-use crate::os::{answer_quits, set_timer_slack_ns, thread_id};
+use crate::os::{answer_quits, set_timer_slack_ns};
 use crate::p::{OwnedP, P};
 use crate::probe::fatal;
 use crate::sched::Shared;
@@ -41,14 +41,14 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>) -> io::Result<Sy
         stop: stop.clone(),
         output: Output::new(shared, trace),
         deadlock: Deadlock::new(),
-        stall: Stall::new(shared.setup.stall_ns, shared.began_ns),
+        stall: Stall::new(shared.setup.stall_ns, shared.began_ns()),
         scavenge_due_ns: NEVER,
         scavenge_more: More::Never,
         delay_ns: SYSMON_MIN_NS,
         idle_rounds: 0,
         stalled_since_ns: NEVER,
         stalls_before: 0,
-        exhausted: Exhausted { slices: 0, since_ns: shared.began_ns, looks: 0 },
+        exhausted: Exhausted { slices: 0, since_ns: shared.began_ns(), looks: 0 },
     };
     let thread = thread::Builder::new().name(format!("{}-sysmon", shared.setup.name)).spawn(|| watch.run());
     // Not left to the thread either: a signal may come before it runs.
@@ -108,9 +108,7 @@ struct Watchman {
 
 impl Watchman {
     fn run(mut self) {
-        // It is set once: this is the only sysmon of that runtime.
-        let _ = self.shared.sysmon.set(thread::current());
-        self.shared.sysmon_tid.store(thread_id(), Ordering::Relaxed);
+        self.shared.begin_sysmon();
         // Else every pause is 50 us too long.
         set_timer_slack_ns(1);
         while !self.stop.load(Ordering::Acquire) {
@@ -122,7 +120,7 @@ impl Watchman {
             self.stall.look(&self.shared, &mut self.output, now);
             self.give_back(now);
             self.shared.setup.locals.look_for_libraries();
-            let busy = (self.shared.idle.idle_ps() as usize) < self.shared.ps.len();
+            let busy = self.shared.idle_ps() < self.shared.ps.len();
             let looked = self.help(now, busy);
             self.pause(now, busy, &looked);
         }
@@ -169,10 +167,8 @@ impl Watchman {
         let mut looked = self.watch.look(shared, now);
         self.see_whether_fenced();
         // Work that nobody comes to, or timers of a P whose M does not look at them.
-        let waits = shared.idle.idle_ps() > 0 && (shared.earliest_ns() <= now || shared.has_visible_work());
-        if waits && shared.idle.announce() {
-            looked.helped |= shared.wake_p();
-        }
+        let waits = shared.idle_ps() > 0 && (shared.earliest_ns() <= now || shared.has_visible_work());
+        looked.helped |= waits && shared.announce();
         looked.helped |= waits && shared.stand_in(now);
         self.see_whether_exhausted(now, waits);
         looked
@@ -196,14 +192,14 @@ impl Watchman {
     /// that it could give back, and all have tried in vain, none ever will.
     fn retry_stalled(&mut self, now: u64) {
         let shared = &*self.shared;
-        if !shared.has_stalled.load(Ordering::SeqCst) {
+        if !shared.has_stalled() {
             self.stalled_since_ns = NEVER;
             return;
         }
         shared.flush_idle_stacks();
         shared.ps.iter().for_each(|p| shared.flush_stacks_of(p));
         shared.unstall();
-        let stalls = shared.stalls.load(Ordering::Relaxed);
+        let stalls = shared.count_stalls();
         let hopeless = observe::goroutines(shared).iter().all(|g| g.state == observe::State::Runnable);
         if !hopeless {
             self.stalled_since_ns = NEVER;
@@ -224,7 +220,7 @@ impl Watchman {
             .min(self.watch.due_ns(now))
             .min(self.stall.due_ns());
         let shared = &*self.shared;
-        let stalled = shared.has_stalled.load(Ordering::SeqCst);
+        let stalled = shared.has_stalled();
         // Without a thread to be had, work may wait though every P is idle.
         let late = shared.earliest_ns() <= now && self.idle_rounds > 0;
         if busy || stalled || late || self.watch.has_computing() || shared.has_visible_work() {
@@ -234,10 +230,10 @@ impl Watchman {
             self.delay_ns = looked.pause_ns(self.delay_ns, waits);
             let timers = Some(shared.earliest_ns()).filter(|ns| *ns > now).unwrap_or(NEVER).max(now + SYSMON_MIN_NS);
             let until = due.min(now + self.delay_ns).min(timers);
-            shared.sysmon_drowsy.store(until > now + SYSMON_DROWSY_NS, Ordering::Relaxed);
-            sleep_until(now, until);
-            let poked = until > now + SYSMON_DROWSY_NS && !shared.sysmon_drowsy.swap(false, Ordering::Relaxed);
-            if poked {
+            let sleep = || sleep_until(now, until);
+            if until <= now + SYSMON_DROWSY_NS {
+                sleep();
+            } else if shared.doze_as_sysmon(sleep) {
                 // A first look now, a second one soon.
                 self.delay_ns = SYSMON_MIN_NS;
             }
@@ -248,18 +244,12 @@ impl Watchman {
             return sleep_until(now, due.min(now + self.delay_ns));
         }
         due = due.min(self.deadlock.look(&self.shared, &mut self.output, now));
-        // I2: it is said under the lock, and only while every P is idle.
-        let queues = self.shared.lock();
-        let all_idle = queues.idle_ps.len() == self.shared.ps.len() && !self.shared.has_visible_work();
-        // It happens that there is no M to keep the time: the system gave no thread.
-        let timers = if queues.keeper.is_some() { NEVER } else { self.shared.earliest_ns() };
-        let due = due.min(timers);
-        self.shared.sysmon_asleep.store(all_idle, Ordering::Release);
-        drop(queues);
-        if all_idle && !self.stop.load(Ordering::Acquire) {
-            sleep_until(now, due);
-            self.shared.sysmon_asleep.store(false, Ordering::Release);
-        }
+        // I2.
+        self.shared.sleep_as_sysmon(|timers| {
+            if !self.stop.load(Ordering::Acquire) {
+                sleep_until(now, due.min(timers));
+            }
+        });
         self.delay_ns = SYSMON_MIN_NS;
         self.idle_rounds = 0;
     }
@@ -287,11 +277,6 @@ impl Shared {
             self.inject(g);
         }
         freed
-    }
-
-    /// The M with that number, if it is there.
-    pub(super) fn machine(&self, id: u32) -> Option<Arc<M>> {
-        self.lock().ms.iter().map(|(m, _)| m).find(|m| m.id == id).cloned()
     }
 
     /// Gives the free stacks of a P whose M is out in a G's own code to all.

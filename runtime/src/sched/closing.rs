@@ -1,0 +1,57 @@
+//! Who may still start Gs: whether the runtime closes, and how many handles there are.
+
+use super::shared::Shared;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(super) struct Closing {
+    /// No new Gs; whoever parks is unwound.
+    has_begun: AtomicBool,
+    /// How many [`Handle`](crate::Handle)s there are. It can not overflow: each has an `Arc` of the runtime, which aborts
+    /// before.
+    handles: AtomicUsize,
+}
+
+impl Closing {
+    /// A runtime that is open, without handles.
+    pub(super) fn new() -> Closing {
+        Closing { has_begun: AtomicBool::new(false), handles: AtomicUsize::new(0) }
+    }
+}
+
+impl Shared {
+    /// From now on there are no new Gs, and those that park are unwound.
+    pub(crate) fn begin_closing(&self) {
+        // SeqCst: partner is `start_foreign` in `go.rs`, which counts its G and then looks; who closes looks at the
+        // count after this.
+        self.closing.has_begun.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether Gs are unwound instead of parked.
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.has_begun.load(Ordering::Acquire)
+    }
+
+    /// As `is_closing`, for who has counted a G before and is counted on to see it (partner: `begin_closing`).
+    pub(crate) fn is_closing_for_sure(&self) -> bool {
+        self.closing.has_begun.load(Ordering::SeqCst)
+    }
+
+    /// There is one more handle.
+    pub(crate) fn add_handle(&self) {
+        // SeqCst, here and below: the deadlock check looks whether there is one, as the last of several things.
+        self.closing.handles.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// There is one less.
+    pub(crate) fn drop_handle(&self) {
+        self.closing.handles.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether somebody has a handle, who may start Gs.
+    pub(crate) fn has_handles(&self) -> bool {
+        self.closing.handles.load(Ordering::SeqCst) != 0
+    }
+}

@@ -1,0 +1,131 @@
+//! Who is idle: Ps that nobody holds, and Ms that sleep, one of them as the keeper.
+//!
+//! The lists are under the scheduler's lock. What others read without it, the number of idle Ps ([`Idle`]) and the
+//! deadline of the keeper ([`Keeper`](super::keeper::Keeper)), changes together with them, and only in this file.
+
+use super::queues::Queues;
+use super::shared::Shared;
+use crate::m::M;
+use crate::p::{OwnedP, P};
+use std::sync::Arc;
+
+/// The lists.
+#[derive(Debug)]
+pub(super) struct IdleLists {
+    ps: Vec<usize>,
+    ms: Vec<Arc<M>>,
+    keeper: Option<Arc<M>>,
+}
+
+impl IdleLists {
+    /// All Ps are idle, and there is no M.
+    pub(super) fn new(procs: usize) -> IdleLists {
+        IdleLists { ps: (0..procs).rev().collect(), ms: Vec::new(), keeper: None }
+    }
+
+    /// The numbers of the idle Ps.
+    pub(super) fn ps(&self) -> &[usize] {
+        &self.ps
+    }
+
+    /// The Ms that sleep, the keeper among them.
+    pub(super) fn sleepers(&self) -> impl Iterator<Item = &Arc<M>> {
+        self.ms.iter().chain(&self.keeper)
+    }
+
+    /// The M that sleeps for the next timer.
+    pub(super) fn keeper(&self) -> Option<&Arc<M>> {
+        self.keeper.as_ref()
+    }
+
+    /// Whether `m` is the keeper.
+    pub(super) fn is_keeper(&self, m: &M) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| is(keeper, m))
+    }
+
+    /// `m` is about to sleep, and not as the keeper.
+    pub(super) fn add_m(&mut self, m: &Arc<M>) {
+        self.ms.push(m.clone());
+    }
+
+    /// Takes `m` out of the list, if it is there; it may be the keeper instead.
+    pub(super) fn remove_m(&mut self, m: &M) -> bool {
+        let at = self.ms.iter().position(|other| is(other, m));
+        at.map(|at| self.ms.remove(at)).is_some()
+    }
+
+    /// Whether so many Ms sleep, the keeper not counted, that one may end.
+    pub(super) fn has_spare_m(&self, procs: usize) -> bool {
+        self.ms.len() > procs
+    }
+
+    /// All Ms have ended.
+    pub(super) fn forget_ms(&mut self) {
+        self.ms.clear();
+        self.keeper = None;
+    }
+}
+
+fn is(m: &Arc<M>, other: &M) -> bool {
+    std::ptr::eq(&**m, other)
+}
+
+impl Shared {
+    /// How many Ps are idle: a hint.
+    #[inline]
+    pub(crate) fn idle_ps(&self) -> usize {
+        self.idle.idle_ps() as usize
+    }
+
+    /// How many Ms search: a hint.
+    pub(crate) fn searching_ms(&self) -> usize {
+        self.idle.searching() as usize
+    }
+
+    /// Takes a P off the idle list.
+    pub(super) fn take_idle_p(&self, queues: &mut Queues) -> Option<&P> {
+        let p = queues.idle.ps.pop()?;
+        self.idle.p_left_idle();
+        Some(&self.ps[p])
+    }
+
+    /// Puts a P on the idle list.
+    pub(super) fn put_idle_p(&self, queues: &mut Queues, p: &P) {
+        queues.idle.ps.push(p.id);
+        self.idle.p_went_idle();
+    }
+
+    /// Takes an M that sleeps, to be woken: the keeper last, as somebody has to be it.
+    pub(super) fn take_idle_m(&self, queues: &mut Queues) -> Option<Arc<M>> {
+        queues.idle.ms.pop().or_else(|| {
+            let keeper = queues.idle.keeper.take()?;
+            self.keeper.lay_down();
+            Some(keeper)
+        })
+    }
+
+    /// `m` becomes the keeper, or begins anew as it. Returns the deadline to sleep for.
+    pub(super) fn take_up_keeping(&self, queues: &mut Queues, m: &Arc<M>) -> u64 {
+        queues.idle.keeper = Some(m.clone());
+        self.keeper.take_up(|| self.earliest_ns())
+    }
+
+    /// If `m` is the keeper, it is that no longer.
+    pub(super) fn lay_down_keeping(&self, queues: &mut Queues, m: &M) -> bool {
+        let is_keeper = queues.idle.is_keeper(m);
+        if is_keeper {
+            queues.idle.keeper = None;
+            self.keeper.lay_down();
+        }
+        is_keeper
+    }
+
+    /// Gives the free stacks of idle Ps to everybody, so that they can be trimmed.
+    pub(crate) fn flush_idle_stacks(&self) {
+        let queues = self.lock();
+        for &id in queues.idle.ps() {
+            // SAFETY: an idle P belongs to who holds the lock.
+            unsafe { OwnedP::of(&self.ps[id]) }.stacks().flush();
+        }
+    }
+}
