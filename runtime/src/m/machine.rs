@@ -1,6 +1,7 @@
 //! The record of an M.
 
 use super::section::Section;
+use super::sleep::{Sleep, Wake};
 use crate::g::G;
 use crate::os::{ThreadPointer, loaded_block};
 use crate::p::{OwnedP, P};
@@ -9,7 +10,6 @@ use std::fmt;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use std::thread::Thread;
 
 /// An OS thread that runs Gs.
 #[repr(align(128))]
@@ -46,7 +46,7 @@ pub(crate) struct M {
     pub(crate) has_departed: AtomicBool,
     /// The kernel's number of its thread; 0 before it has begun.
     tid: AtomicI32,
-    thread: OnceLock<Thread>,
+    sleep: Sleep,
     /// Its thread's own thread-locals.
     own_block: OnceLock<ThreadPointer>,
 }
@@ -95,7 +95,7 @@ impl M {
             is_tainted: AtomicBool::new(false),
             has_departed: AtomicBool::new(false),
             tid: AtomicI32::new(0),
-            thread: OnceLock::new(),
+            sleep: Sleep::new(),
             own_block: OnceLock::new(),
         }
     }
@@ -197,10 +197,10 @@ impl M {
     }
 
     /// The M's thread says who it is, before it does anything else.
-    pub(crate) fn set_thread(&self, thread: Thread) {
+    pub(crate) fn begin_thread(&self) {
         self.tid.store(crate::os::thread_id(), Ordering::Relaxed);
-        // They are set once: only the M's own first lines call this.
-        let _ = self.thread.set(thread);
+        self.sleep.begin();
+        // It is set once: only the M's own first lines call this.
         let _ = self.own_block.set(loaded_block());
     }
 
@@ -209,17 +209,19 @@ impl M {
         self.own_block.get().copied()
     }
 
-    /// Wakes the M, or makes its next sleep return at once.
-    pub(crate) fn wake(&self) {
-        // An M that has no thread yet looks before it sleeps.
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
+    /// Sleeps until it is woken, or until `until_ns`, or for no reason: the caller looks. Only the M's own thread.
+    pub(crate) fn sleep(&self, until_ns: u64) {
+        self.sleep.sleep(until_ns);
     }
 
-    /// Its thread, which may be unparked when the M is gone already.
-    pub(crate) fn thread(&self) -> Option<Thread> {
-        self.thread.get().cloned()
+    /// Wakes the M, or makes its next sleep return at once.
+    pub(crate) fn wake(&self) {
+        self.sleep.wake();
+    }
+
+    /// To wake the M when it may be gone already.
+    pub(crate) fn to_wake(&self) -> Wake {
+        self.sleep.to_wake()
     }
 
     /// Gives it a P; the caller wakes it next.

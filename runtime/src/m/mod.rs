@@ -1,6 +1,7 @@
 //! # What lives here
 //! The machine, an OS thread that runs Gs: its record ([`machine`]), the runtime's only thread-local ([`current`]),
-//! the protocol by which an M is in or out of the runtime ([`section`]), and what is left in a fork of it ([`fork`]).
+//! the protocol by which an M is in or out of the runtime ([`section`]), how it sleeps (`sleep`), and what is left in a
+//! fork of it ([`fork`]).
 //!
 //! # Who may come in
 //! `sched` drives Ms. What runs on a G asks [`current`] who it is.
@@ -14,7 +15,7 @@
 //!    suspension point. It is never used after that: the G may go on on another M.
 //!
 //! # Locks and ordering
-//! See [`section`].
+//! See [`section`], and `sleep` for the token of a wake.
 //!
 //! # Tests
 //! `section_loom.rs` models the section and retakes; `tests/stress.rs` moves Gs between Ms thousands of times, and
@@ -27,6 +28,8 @@ pub(crate) mod fork;
 #[cfg(not(loom))]
 mod machine;
 pub(crate) mod section;
+#[cfg(not(loom))]
+mod sleep;
 
 #[cfg(not(loom))]
 pub(crate) use machine::{M, count_asking, is_any_asked};

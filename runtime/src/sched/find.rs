@@ -50,7 +50,7 @@ impl Shared {
         let now = self.refresh_clock();
         p.judge_slices(FAIRNESS_TICKS, now);
         p.age_stacks(now);
-        self.run_all_due(p, now);
+        self.look_outside(p, now);
         self.take_global(p, 1)
     }
 
@@ -103,7 +103,7 @@ impl Shared {
             if let Some(g) = self.steal(p) {
                 return Some(g);
             }
-            self.run_all_due(p, now);
+            self.look_outside(p, now);
             if let Some(g) = p.next() {
                 return Some(g);
             }

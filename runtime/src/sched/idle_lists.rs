@@ -106,7 +106,9 @@ impl Shared {
 
     /// `m` becomes the keeper, or begins anew as it. Returns the deadline to sleep for.
     pub(super) fn take_up_keeping(&self, queues: &mut Queues, m: &Arc<M>) -> u64 {
-        queues.idle.keeper = Some(m.clone());
+        if !queues.idle.is_keeper(m) {
+            queues.idle.keeper = Some(m.clone());
+        }
         self.keeper.take_up(|| self.earliest_ns())
     }
 

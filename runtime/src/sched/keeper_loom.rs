@@ -1,16 +1,44 @@
-//! Models of the keeper: a timer is slept for, or somebody is told.
+//! Models of the keeper: a timer is slept for, or somebody is told; and no wake of the keeper is lost. Its sleep has
+//! one token, as that of `m/sleep.rs`; one that never ends is a deadlock, which loom reports.
 
 use super::*;
+use crate::loom::{AtomicU32, Mutex};
 use crate::loom::{model, thread};
-use loom::sync::Arc;
+use loom::sync::{Arc, Condvar};
+
+/// What wakes a sleeper. loom's own `park` does not do: an unpark also ends a wait for a lock or a thread.
+struct Token {
+    is_there: Mutex<bool>,
+    comes: Condvar,
+}
+
+impl Token {
+    fn new() -> Token {
+        Token { is_there: Mutex::new(false), comes: Condvar::new() }
+    }
+
+    fn wake(&self) {
+        *self.is_there.lock().unwrap() = true;
+        self.comes.notify_one();
+    }
+
+    fn sleep(&self) {
+        let mut is_there = self.is_there.lock().unwrap();
+        while !*is_there {
+            is_there = self.comes.wait(is_there).unwrap();
+        }
+        *is_there = false;
+    }
+}
 
 struct House {
     keeper: Keeper,
     earliest: AtomicU64,
+    token: Token,
 }
 
 fn house() -> Arc<House> {
-    Arc::new(House { keeper: Keeper::new(), earliest: AtomicU64::new(u64::MAX) })
+    Arc::new(House { keeper: Keeper::new(), earliest: AtomicU64::new(u64::MAX), token: Token::new() })
 }
 
 #[test]
@@ -47,5 +75,68 @@ fn a_keeper_that_lays_down_leaves_no_timer_alone() {
         let until = h.keeper.take_up(|| h.earliest.load(Ordering::Relaxed));
         let told = adder.join().unwrap();
         assert!(until <= 100 || told == Tell::TheKeeper || told == Tell::AnIdleP);
+    });
+}
+
+#[test]
+fn a_keeper_that_sleeps_is_told_of_an_earlier_timer() {
+    model(|| {
+        let h = house();
+        let other = h.clone();
+        let adder = thread::spawn(move || {
+            other.earliest.store(100, Ordering::Relaxed);
+            if other.keeper.added(100) == Tell::TheKeeper {
+                other.token.wake();
+            }
+        });
+        // As in `keep_time`: without a timer it sleeps until it is woken.
+        while h.keeper.take_up(|| h.earliest.load(Ordering::Relaxed)) > 100 {
+            h.token.sleep();
+        }
+        adder.join().unwrap();
+    });
+}
+
+/// The keeper's place under the scheduler's lock, and its hand.
+struct Place {
+    is_taken: Mutex<bool>,
+    handed: AtomicU32,
+}
+
+#[test]
+fn a_keeper_that_is_handed_a_p_while_a_timer_is_added_wakes_for_it() {
+    model(|| {
+        let h = house();
+        let place = Arc::new(Place { is_taken: Mutex::new(true), handed: AtomicU32::new(0) });
+        let take_up = |h: &House| h.keeper.take_up(|| h.earliest.load(Ordering::Relaxed));
+        let mut until = take_up(&h);
+        let (other, theirs) = (h.clone(), place.clone());
+        // As `start_m`.
+        let starter = thread::spawn(move || {
+            let mut is_taken = theirs.is_taken.lock().unwrap();
+            *is_taken = false;
+            other.keeper.lay_down();
+            theirs.handed.store(1, Ordering::Release);
+            drop(is_taken);
+            other.token.wake();
+        });
+        let (other, theirs) = (h.clone(), place.clone());
+        // As `tell_keeper`.
+        let adder = thread::spawn(move || {
+            other.earliest.store(100, Ordering::Relaxed);
+            if other.keeper.added(100) == Tell::TheKeeper && *theirs.is_taken.lock().unwrap() {
+                other.token.wake();
+            }
+        });
+        // As `keep_time`: for an earlier timer it would sleep until that is due, and look then.
+        while place.handed.load(Ordering::Acquire) == 0 && until > 100 {
+            h.token.sleep();
+            let is_taken = place.is_taken.lock().unwrap();
+            if *is_taken {
+                until = take_up(&h);
+            }
+        }
+        starter.join().unwrap();
+        adder.join().unwrap();
     });
 }

@@ -11,6 +11,7 @@ use crate::coro::Outcome;
 use crate::g::Runnable;
 use crate::m::M;
 use crate::p::P;
+use crate::timers::NEVER;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,7 +36,8 @@ impl Shared {
                 // SAFETY: `hand_with_p` gave up its Runnable for this.
                 return unsafe { Runnable::own(g) };
             }
-            std::thread::park();
+            // Never the keeper, so not by way of the poller.
+            m.sleep(NEVER);
         }
     }
 
@@ -72,10 +74,8 @@ impl Shared {
         let target = unsafe { &*g.locked_m.get() };
         target.locked_g.store(ptr::from_ref(g).cast_mut(), Ordering::Release);
         // As soon as it has the P, the G may end, and the M with it.
-        let thread = target.thread();
+        let wake = target.to_wake();
         target.hand(p);
-        if let Some(thread) = thread {
-            thread.unpark();
-        }
+        wake.wake();
     }
 }

@@ -136,7 +136,7 @@ impl Machines {
 /// What an M's thread does, from its beginning to its end.
 pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     current::set_machine(Arc::as_ptr(m));
-    m.set_thread(std::thread::current());
+    m.begin_thread();
     // Else the M that keeps the time is 50 us late.
     os::set_timer_slack_ns(1);
     // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
@@ -234,7 +234,7 @@ impl Shared {
         let mut waiting = Vec::new();
         loop {
             let starting = self.lock().machines.take_started(&mut waiting);
-            waiting.retain_mut(|(m, thread)| !(has_ended(m, thread) || !ended && m.has_g()));
+            waiting.retain_mut(|(m, thread)| !(self.has_ended(m, thread) || !ended && m.has_g()));
             if waiting.is_empty() && !starting {
                 break;
             }
@@ -243,19 +243,19 @@ impl Shared {
         self.stop_template();
         self.lock().idle.forget_ms();
     }
-}
 
-/// Whether an M's thread has ended; if not, it is woken to see that it should.
-fn has_ended(m: &Arc<M>, thread: &mut Option<JoinHandle<()>>) -> bool {
-    m.wake();
-    match thread {
-        Some(running) if !running.is_finished() => false,
-        _ => {
-            if let Some(ended) = thread.take() {
-                // Its panic, if it had one, has been printed; an M that panics is a broken house rule.
-                let _ = ended.join();
+    /// Whether an M's thread has ended; if not, it is woken to see that it should.
+    fn has_ended(&self, m: &M, thread: &mut Option<JoinHandle<()>>) -> bool {
+        self.poller.wake(m);
+        match thread {
+            Some(running) if !running.is_finished() => false,
+            _ => {
+                if let Some(ended) = thread.take() {
+                    // Its panic, if it had one, has been printed; an M that panics is a broken house rule.
+                    let _ = ended.join();
+                }
+                true
             }
-            true
         }
     }
 }

@@ -8,7 +8,7 @@
 //! | Ms | `find` looks for the next G, `rest` puts an M to sleep, `wake` wakes one, `machines` has their lives, `template` starts their threads, `starved` is for when there is none |
 //! | Ps | `hand_off`: one that changes hands while a G runs |
 //! | both | `locked`: Gs that stay with their M |
-//! | time | `timers`: those that are due; `keeper`: who sleeps for the next one |
+//! | time | `timers`: those that are due; `keeper`: who sleeps for the next one; `poller`: where it sleeps, and what else may come |
 //! | the way in | `entered` |
 //!
 //! # Who may come in
@@ -60,6 +60,8 @@ mod idle_lists;
 mod locked;
 #[cfg(not(loom))]
 mod machines;
+#[cfg(not(loom))]
+mod poller;
 #[cfg(not(loom))]
 mod queues;
 #[cfg(not(loom))]

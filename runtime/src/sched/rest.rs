@@ -5,11 +5,11 @@ use super::shared::Shared;
 use crate::config::M_KEPT_NS;
 use crate::m::M;
 use crate::m::fork::{end_in_fork, is_fork};
+use crate::os::now_ns;
 use crate::p::P;
 use crate::timers::NEVER;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
-use std::time::{Duration, Instant};
 
 impl Shared {
     /// Gives up the P, looks once more, and sleeps until it is given one again. False when the runtime stops.
@@ -84,7 +84,7 @@ impl Shared {
         queues.idle.add_m(m);
         drop(queues);
         if let Some(keeper) = stale {
-            keeper.wake();
+            self.poller.wake(&keeper);
         }
         self.wait_for_p(m)
     }
@@ -96,15 +96,10 @@ impl Shared {
                 self.took_p(m, p);
                 return true;
             }
-            let now = self.refresh_clock();
-            if until_ns <= now {
+            if until_ns <= self.refresh_clock() {
                 return self.deadline_passed(m);
             }
-            if until_ns == NEVER {
-                std::thread::park();
-            } else {
-                std::thread::park_timeout(Duration::from_nanos(until_ns - now));
-            }
+            self.poller.sleep(m, until_ns);
             if self.must_stop(m) {
                 return false;
             }
@@ -140,21 +135,18 @@ impl Shared {
 
     /// Sleeps until somebody hands it a P, or until it is not needed any more.
     fn wait_for_p(&self, m: &M) -> bool {
-        let mut leaves_at = Some(Instant::now() + Duration::from_nanos(M_KEPT_NS));
+        let mut leaves_ns = now_ns() + M_KEPT_NS;
         loop {
             if let Some(p) = m.take_handed() {
                 self.took_p(m, p);
                 return true;
             }
-            match leaves_at {
-                Some(moment) => std::thread::park_timeout(moment.saturating_duration_since(Instant::now())),
-                None => std::thread::park(),
-            }
+            m.sleep(leaves_ns);
             if self.must_stop(m) {
                 return false;
             }
-            if leaves_at.is_some_and(|moment| moment <= Instant::now()) {
-                leaves_at = None;
+            if leaves_ns <= now_ns() {
+                leaves_ns = NEVER;
                 if self.may_leave(m) {
                     return false;
                 }
@@ -173,10 +165,5 @@ impl Shared {
             p.restart_clock(now);
         }
         self.wake_sysmon();
-    }
-
-    /// The earliest deadline of all Ps.
-    pub(crate) fn earliest_ns(&self) -> u64 {
-        self.ps.iter().map(|p| p.timers.earliest_ns()).min().unwrap_or(NEVER)
     }
 }

@@ -6,6 +6,7 @@ use super::coarse_clock::CoarseClock;
 use super::global::GlobalLen;
 use super::idle::Idle;
 use super::keeper::Keeper;
+use super::poller::Poller;
 use super::queues::Queues;
 use super::setup::Setup;
 use super::stalls::Stalls;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     /// lines of its own.
     pub(super) idle: CachePadded<Idle>,
     pub(super) keeper: CachePadded<Keeper>,
+    pub(super) poller: Poller,
     pub(super) global_len: GlobalLen,
     /// The scheduler's lock ([`lock`](Shared::lock)).
     pub(super) queues: CachePadded<Mutex<Queues>>,
@@ -55,6 +57,7 @@ impl Shared {
             ps: (0..procs).map(P::new).collect(),
             idle: CachePadded::new(Idle::new(procs as u32)),
             keeper: CachePadded::new(Keeper::new()),
+            poller: Poller,
             global_len: GlobalLen::new(),
             queues: CachePadded::new(Mutex::new(Queues::new(procs))),
             clock: CoarseClock::new(),

@@ -40,7 +40,7 @@ impl Shared {
         drop(queues);
         // SAFETY: it was taken off the idle list, for the caller alone.
         let owned = unsafe { OwnedP::of(p) };
-        self.run_all_due(owned, now_ns);
+        self.look_outside(owned, now_ns);
         let mut queues = self.lock();
         let Queues { global, idle, .. } = &mut *queues;
         // What is on the other idle Ps too: it stayed there when they found no M.

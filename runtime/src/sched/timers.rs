@@ -7,7 +7,7 @@ use crate::g::{G, Runnable, Unparked};
 use crate::m::current::event;
 use crate::p::{OwnedP, P};
 use crate::probe::Status;
-use crate::timers::{Action, TimerKey};
+use crate::timers::{Action, NEVER, TimerKey};
 
 /// So many due timers are taken out under the lock at a time.
 const DUE_AT_ONCE: usize = 64;
@@ -45,16 +45,14 @@ impl Shared {
             Tell::AnIdleP => None,
         };
         match keeper {
-            Some(keeper) => keeper.wake(),
+            Some(keeper) => self.poller.wake(&keeper),
             None => _ = self.announce(),
         }
     }
 
-    /// Does what is due on all Ps.
-    pub(super) fn run_all_due(&self, p: OwnedP<'_>, now_ns: u64) {
-        for of in &self.ps {
-            self.run_due(p, of, now_ns);
-        }
+    /// The earliest deadline of all Ps.
+    pub(crate) fn earliest_ns(&self) -> u64 {
+        self.ps.iter().map(|p| p.timers.earliest_ns()).min().unwrap_or(NEVER)
     }
 
     /// Does what is due in the timers of `of`. Gs that become ready go to the end of the caller's queue.

@@ -33,7 +33,7 @@ impl Shared {
             m.hand(p);
             drop(queues);
             self.wakes.fetch_add(1, Ordering::Relaxed);
-            m.wake();
+            self.poller.wake(&m);
             return true;
         }
         if !self.may_start_m(&queues) || !self.may_ask_for_m(&queues) {

@@ -41,7 +41,7 @@ impl Deadlock {
 
     /// Every P is idle. Returns when to look again.
     pub(super) fn look(&mut self, shared: &Shared, output: &mut Output, now_ns: u64) -> u64 {
-        let waits = shared.live_gs() > 0 && shared.earliest_ns() == NEVER;
+        let waits = shared.live_gs() > 0 && !shared.awaits();
         if self.said || !waits || shared.setup.deadlock == DeadlockReport::Off {
             return NEVER;
         }
@@ -62,7 +62,7 @@ impl Deadlock {
 fn is_deadlock(shared: &Shared) -> Option<bool> {
     let Some(asleep) = shared.all_asleep() else { return Some(false) };
     let nobody_else = !shared.has_handles() && !shared.is_closing();
-    if !nobody_else || shared.earliest_ns() != NEVER || shared.live_gs() == 0 {
+    if !nobody_else || shared.awaits() || shared.live_gs() == 0 {
         return Some(false);
     }
     let waiting = threads_waiting_in(shared);
@@ -73,7 +73,7 @@ fn is_deadlock(shared: &Shared) -> Option<bool> {
     // Beside the Ms there are sysmon and the template.
     let alone = thread_count()? == asleep.count_ms() + 2 + waiting.len();
     // Last: a thread may have started a timer, which takes none of these locks, and gone.
-    Some(alone && shared.earliest_ns() == NEVER)
+    Some(alone && !shared.awaits())
 }
 
 fn report(shared: &Shared, output: &mut Output, now_ns: u64) {

@@ -179,7 +179,7 @@ impl Watch {
         let sight = if is_inside { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
         // An idle P that no M is to be had for is of no use to those who wait.
         let idle = shared.idle_ps() > 0 && !shared.is_starved();
-        let waits = || shared.has_visible_work() || p.has_hidden() || shared.earliest_ns() <= now_ns;
+        let waits = || shared.has_visible_work() || p.has_hidden() || shared.has_come(now_ns);
         let scene = Scene {
             others_wait: !idle && waits(),
             hides: idle && p.has_hidden(),

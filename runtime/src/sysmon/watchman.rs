@@ -167,7 +167,7 @@ impl Watchman {
         let mut looked = self.watch.look(shared, now);
         self.see_whether_fenced();
         // Work that nobody comes to, or timers of a P whose M does not look at them.
-        let waits = shared.idle_ps() > 0 && (shared.earliest_ns() <= now || shared.has_visible_work());
+        let waits = shared.idle_ps() > 0 && (shared.has_come(now) || shared.has_visible_work());
         looked.helped |= waits && shared.announce();
         looked.helped |= waits && shared.stand_in(now);
         self.see_whether_exhausted(now, waits);
@@ -222,7 +222,7 @@ impl Watchman {
         let shared = &*self.shared;
         let stalled = shared.has_stalled();
         // Without a thread to be had, work may wait though every P is idle.
-        let late = shared.earliest_ns() <= now && self.idle_rounds > 0;
+        let late = shared.has_come(now) && self.idle_rounds > 0;
         if busy || stalled || late || self.watch.has_computing() || shared.has_visible_work() {
             self.idle_rounds = 0;
             self.deadlock.is_none();

@@ -1,0 +1,141 @@
+//! How an M sleeps, and how it is woken: the only place where its thread does. The keeper sleeps by way of the poller
+//! (`sched/poller.rs`), which uses this too.
+//!
+//! # The protocol
+//! ```text
+//! who wakes it                                the M
+//!   change what it waits for                    look at what it waits for: if it has come, go on
+//!   wake: leave a token                         sleep: take the token, or wait for one, or for the deadline
+//!                                               look again, whatever has ended the sleep
+//! ```
+//! What an M waits for: a P in its hand ([`M::hand`](super::M::hand)), the end of the runtime, and as the keeper an earlier
+//! deadline.
+//!
+//! # The argument
+//! There is one token, which is std's of `thread::park`: a wake that comes before the sleep is kept, and ends it at once.
+//! The wake comes after the change (a Release of the token), and the sleep that takes it comes before the next look (an
+//! Acquire), so the M sees the change. A token that was left by an earlier wake only makes it look once more than it
+//! needs.
+//!
+//! A token is lost if somebody else takes it: std lends the same one to a user's `thread::park` on that thread. That can
+//! not be between the wake and the M's next sleep, as an M that rests runs no user code until it goes on, and then it
+//! has seen what the wake was for. A wake that comes late, when the M runs a G again, ends a `thread::park` of that G for
+//! no reason, as std allows.
+//!
+//! An M that has no thread yet, or whose thread has not said who it is, can not be woken, and need not be: it is in no
+//! list of those that sleep, and its thread looks at what it waits for before it sleeps for the first time. Who ends the
+//! runtime wakes all Ms again and again.
+//!
+//! The model is that of the keeper (`sched/keeper_loom.rs`).
+
+use crate::os::now_ns;
+use crate::timers::NEVER;
+use std::sync::OnceLock;
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+/// The sleep of one thread.
+#[derive(Debug)]
+pub(super) struct Sleep {
+    thread: OnceLock<Thread>,
+}
+
+/// Wakes a thread, also when its M is gone already.
+#[derive(Debug)]
+pub(crate) struct Wake(Option<Thread>);
+
+impl Sleep {
+    /// That of a thread which is not known yet.
+    pub(super) fn new() -> Sleep {
+        Sleep { thread: OnceLock::new() }
+    }
+
+    /// It is the calling thread that sleeps.
+    pub(super) fn begin(&self) {
+        // It is set once: only the M's own first lines call this.
+        let _ = self.thread.set(thread::current());
+    }
+
+    /// Sleeps until it is woken, or until `until_ns`, or for no reason: the caller looks.
+    pub(super) fn sleep(&self, until_ns: u64) {
+        debug_assert_eq!(self.thread.get().map(Thread::id), Some(thread::current().id()), "only its own thread sleeps");
+        if until_ns == NEVER {
+            return thread::park();
+        }
+        let now_ns = now_ns();
+        if now_ns < until_ns {
+            thread::park_timeout(Duration::from_nanos(until_ns - now_ns));
+        }
+    }
+
+    /// Wakes it, or makes its next sleep return at once.
+    pub(super) fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// To wake it later.
+    pub(super) fn to_wake(&self) -> Wake {
+        Wake(self.thread.get().cloned())
+    }
+}
+
+impl Wake {
+    /// As [`Sleep::wake`].
+    pub(crate) fn wake(self) {
+        if let Some(thread) = self.0 {
+            thread.unpark();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn of_this_thread() -> Sleep {
+        let sleep = Sleep::new();
+        sleep.begin();
+        sleep
+    }
+
+    #[test]
+    fn a_wake_before_the_sleep_ends_it() {
+        let sleep = of_this_thread();
+        sleep.wake();
+        sleep.sleep(NEVER);
+        // One that was made before, and is used when nobody has the other any more.
+        let wake = sleep.to_wake();
+        wake.wake();
+        sleep.sleep(NEVER);
+    }
+
+    #[test]
+    fn a_sleeper_is_woken_by_another_thread() {
+        let sleep = Arc::new(of_this_thread());
+        let other = sleep.clone();
+        let waker = thread::spawn(move || other.wake());
+        sleep.sleep(NEVER);
+        waker.join().unwrap();
+    }
+
+    #[test]
+    fn a_sleep_ends_at_its_deadline() {
+        let sleep = of_this_thread();
+        let until_ns = now_ns() + 2_000_000;
+        while now_ns() < until_ns {
+            sleep.sleep(until_ns);
+        }
+        // It is over already.
+        sleep.sleep(until_ns);
+    }
+
+    #[test]
+    fn who_has_no_thread_is_not_woken() {
+        let sleep = Sleep::new();
+        sleep.wake();
+        sleep.to_wake().wake();
+    }
+}
