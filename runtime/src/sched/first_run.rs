@@ -2,16 +2,37 @@
 
 use super::shared::Shared;
 use crate::coro::{Coro, WayOut};
-use crate::g::G;
+use crate::g::{G, Runnable};
+use crate::m::M;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::p::OwnedP;
 use crate::stack::{GStack, StackError};
 use std::ptr;
 
 impl Shared {
+    /// The coroutine of a G, which is made for its first run.
+    ///
+    /// # Errors
+    /// There is no stack for it.
+    #[inline(always)]
+    pub(super) fn coroutine<'g>(&self, m: &M, runnable: &'g mut Runnable) -> Result<&'g mut Coro, StackError> {
+        let g = runnable.g();
+        // SAFETY: the Runnable says that the caller owns the G.
+        let coro = unsafe { &mut *g.coro.get() };
+        if coro.is_none() {
+            // SAFETY: this is the M itself, in its section.
+            let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
+            *coro = Some(self.bind(p, g)?);
+            if self.has_stalled() {
+                self.got_stack();
+            }
+        }
+        Ok(coro.as_mut().expect("it has just been made"))
+    }
+
     /// Gives a G that has never run a stack, thread-locals and a coroutine.
     #[inline]
-    pub(super) fn bind(&self, p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
+    fn bind(&self, p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
         let slot = p.stacks().take(g.class())?;
         let (room_bytes, block) = match self.setup.locals.room_for(&slot) {
             Ok(bound) => bound,

@@ -1,15 +1,17 @@
-//! The M loop: runs one G after another.
+//! The M loop: runs one G after another, and does what each wants when it leaves its stack.
 
 use super::shared::Shared;
 use crate::coro::{Coro, Outcome, Suspend};
-use crate::g::Runnable;
+use crate::g::{G, Runnable};
 use crate::locals;
 use crate::m::{M, current};
+use crate::p::OwnedP;
 use crate::probe::Status;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Shared {
+    /// The loop: until the runtime stops, or the M's thread is of no more use.
     pub(super) fn run(&self, m: &Arc<M>) {
         if let Some(p) = m.take_handed() {
             self.took_p(m, p);
@@ -27,99 +29,79 @@ impl Shared {
 
     /// Runs a G until it wants something, and does that. Returns a G that this M has to run next, if there is one.
     #[inline]
-    fn execute(&self, m: &Arc<M>, runnable: Runnable) -> Option<Runnable> {
+    fn execute(&self, m: &Arc<M>, mut runnable: Runnable) -> Option<Runnable> {
         let g = runnable.g();
         let locked = g.locked_m.get();
         if !locked.is_null() && locked != Arc::as_ptr(m) {
             self.hand_to_locked(m, runnable);
             return None;
         }
-        // SAFETY: the Runnable says that this M owns the G.
-        let coro = unsafe { &mut *g.coro.get() };
-        if coro.is_none() {
-            // SAFETY: this is the M itself, in its section.
-            let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
-            match self.bind(p, g) {
-                Ok(fresh) => {
-                    *coro = Some(fresh);
-                    if self.has_stalled() {
-                        self.got_stack();
+        let coro = match self.coroutine(m, &mut runnable) {
+            Ok(coro) => coro,
+            Err(error) => {
+                self.stall(runnable, &error);
+                return None;
+            }
+        };
+        let id = g.id();
+        g.last_m.store(m.id, Ordering::Relaxed);
+        loop {
+            let outcome = resume(m, g, coro);
+            // SAFETY: this is the M itself, in its section. It may have lost its P meanwhile.
+            let p = unsafe { m.p() };
+            let is_locked = !g.locked_m.get().is_null();
+            if let Outcome::Suspended(Suspend::Park(reason)) = outcome {
+                // Before the M says that it runs no G: until then observers take the G to be here.
+                g.set_waiting(reason, self.coarse_ms());
+            }
+            m.set_g(None);
+            match (outcome, p) {
+                (Outcome::Suspended(Suspend::Park(_)), p) => {
+                    if g.word.commit_park(id) {
+                        self.count_park(p);
+                        // From here on `g` is somebody else's.
+                        return is_locked.then(|| self.wait_for_locked(m));
+                    }
+                    // It was unparked before it was parked, so it goes on.
+                    if p.is_none() {
+                        return self.put_away_without_p(m, runnable, Outcome::Suspended(Suspend::Yield));
                     }
                 }
-                Err(error) => {
-                    self.stall(runnable, &error);
+                (outcome, None) => return self.put_away_without_p(m, runnable, outcome),
+                (outcome, Some(_)) if is_locked => return self.put_away_locked(m, runnable, outcome),
+                (Outcome::Suspended(Suspend::Yield), Some(p)) => {
+                    self.put_back(p, runnable);
+                    return None;
+                }
+                (Outcome::Suspended(Suspend::YieldGlobal), Some(_)) => {
+                    self.inject(runnable);
+                    return None;
+                }
+                (Outcome::Finished, Some(p)) => {
+                    self.retire(p, runnable);
+                    p.count_retired();
                     return None;
                 }
             }
-        }
-        let coro = coro.as_mut().expect("it has just been bound");
-        let id = g.id();
-        m.set_g(Some(g));
-        g.set_status(Status::Running);
-        g.last_m.store(m.id, Ordering::Relaxed);
-        loop {
-            m.section.leave();
-            let outcome = match g.block.get() {
-                None => coro.resume(),
-                // SAFETY: this M owns the G, so the block is loaded nowhere else.
-                Some(block) => unsafe { locals::with_block(block, || resume_as(m, coro)) },
-            };
-            m.section.enter();
-            m.has_heard();
-            let Outcome::Suspended(Suspend::Park(reason)) = outcome else {
-                m.set_g(None);
-                return self.put_away(m, runnable, outcome);
-            };
-            g.set_waiting(reason, self.coarse_ms());
-            let locked = !g.locked_m.get().is_null();
-            m.set_g(None);
-            if g.word.commit_park(id) {
-                self.count_park(m);
-                // From here on `g` is somebody else's.
-                return locked.then(|| self.wait_for_locked(m));
-            }
-            if m.p_hint().is_none() {
-                return self.put_away_without_p(m, runnable, Outcome::Suspended(Suspend::Yield));
-            }
-            m.set_g(Some(g));
-            g.set_status(Status::Running);
         }
     }
 
     /// A G has parked.
     #[inline(always)]
-    fn count_park(&self, m: &M) {
-        // SAFETY: this is the M itself, in its section.
-        match unsafe { m.p() } {
+    fn count_park(&self, p: Option<OwnedP<'_>>) {
+        match p {
             Some(p) => p.count_park(),
             None => _ = self.foreign_parks.fetch_add(1, Ordering::Relaxed),
         }
     }
 
-    /// Puts a G that yielded or ended where it belongs. Returns a G that this M has to run next, if there is one.
+    /// A G has yielded: it goes to the end of the queue. The next pick makes it stealable if a P is idle.
     #[inline(always)]
-    fn put_away(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
-        // SAFETY: this is the M itself, in its section.
-        let Some(p) = (unsafe { m.p() }) else { return self.put_away_without_p(m, runnable, outcome) };
-        let g = runnable.g();
-        if !g.locked_m.get().is_null() {
-            return self.put_away_locked(m, runnable, outcome);
+    fn put_back(&self, p: OwnedP<'_>, runnable: Runnable) {
+        runnable.g().set_status(Status::Runnable);
+        if let Err(g) = p.push(runnable) {
+            self.queue(p, g);
         }
-        match outcome {
-            Outcome::Finished => {
-                self.retire(p, runnable);
-                p.count_retired();
-            }
-            Outcome::Suspended(Suspend::YieldGlobal) => self.inject(runnable),
-            Outcome::Suspended(_) => {
-                g.set_status(Status::Runnable);
-                // The pick that comes next shows it, if it is to be shown.
-                if let Err(g) = p.push(runnable) {
-                    self.queue(p, g);
-                }
-            }
-        }
-        None
     }
 
     /// The P was taken from this M while its G ran. If the G goes on it takes an idle P, or queues with the others.
@@ -143,6 +125,22 @@ impl Shared {
         }
         None
     }
+}
+
+/// Runs a G until it leaves its stack: with its own thread-locals, and outside of the section.
+#[inline(always)]
+fn resume(m: &Arc<M>, g: &'static G, coro: &mut Coro) -> Outcome {
+    m.set_g(Some(g));
+    g.set_status(Status::Running);
+    m.section.leave();
+    let outcome = match g.block.get() {
+        None => coro.resume(),
+        // SAFETY: this M owns the G, so the block is loaded nowhere else.
+        Some(block) => unsafe { locals::with_block(block, || resume_as(m, coro)) },
+    };
+    m.section.enter();
+    m.has_heard();
+    outcome
 }
 
 /// Resumes a G whose own thread-locals are loaded.
