@@ -6,7 +6,7 @@
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::m::M;
-use crate::p::{OwnedP, P};
+use crate::p::P;
 use std::sync::Arc;
 
 /// The lists.
@@ -120,14 +120,5 @@ impl Shared {
             self.keeper.lay_down();
         }
         is_keeper
-    }
-
-    /// Gives the free stacks of idle Ps to everybody, so that they can be trimmed.
-    pub(crate) fn flush_idle_stacks(&self) {
-        let queues = self.lock();
-        for &id in queues.idle.ps() {
-            // SAFETY: an idle P belongs to who holds the lock.
-            unsafe { OwnedP::of(&self.ps[id]) }.stacks().flush();
-        }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) mod idle;
 pub(crate) mod keeper;
 
 #[cfg(not(loom))]
+mod borrow;
+#[cfg(not(loom))]
 mod census;
 #[cfg(not(loom))]
 mod closing;

@@ -21,6 +21,7 @@
 
 mod deadlock;
 mod output;
+mod pace;
 mod slice;
 mod stall;
 mod watch;

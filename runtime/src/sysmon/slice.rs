@@ -15,7 +15,7 @@
 //! A slice is 10 ms, and longer while many Gs compute without a P (those *adrift*): else a load of long computations would
 //! be spread over ever more threads, of which none gets far.
 
-use crate::config::{ADRIFT_PER_P, SLICE_NS, STRETCH_NS, SYSMON_BUSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
+use crate::config::{ADRIFT_PER_P, SLICE_NS, STRETCH_NS};
 
 /// How long an M has been in one G's code, as far as sysmon has seen it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -101,25 +101,6 @@ pub(super) fn slice_ns(computing: usize, procs: usize) -> u64 {
 /// shortly and often runs in many short stretches, however busy the machine is.
 pub(super) fn computes(run_ns: u64, stretches: u64) -> bool {
     run_ns > 0 && run_ns >= STRETCH_NS * stretches
-}
-
-/// What a look has brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Looked {
-    /// A P was taken, or freed of what it hid.
-    pub(super) helped: bool,
-    /// An M was seen to sleep: look again at once.
-    pub(super) suspects: bool,
-    /// Some P has picked lately, or its M may block any moment: look again soon.
-    pub(super) is_lively: bool,
-}
-
-impl Looked {
-    /// How long until the next look, after a pause of `last_ns`; `waits` says that work waits which a look may help.
-    pub(super) fn pause_ns(&self, last_ns: u64, waits: bool) -> u64 {
-        let most = if self.is_lively || waits { SYSMON_BUSY_NS } else { SYSMON_MAX_NS };
-        if self.helped || self.suspects { SYSMON_MIN_NS } else { (last_ns * 2).min(most) }
-    }
 }
 
 #[cfg(test)]

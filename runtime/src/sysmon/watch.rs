@@ -8,7 +8,8 @@
 //! An M that seems to be in the runtime while its G has not suspended is judged as well: its G calls the runtime again and
 //! again. It may be asked at any time; its P is taken at a look that finds it outside (`m/section.rs`).
 
-use super::slice::{Looked, Scene, Sight, Slice, Verdict, computes, slice_ns};
+use super::pace::Looked;
+use super::slice::{Scene, Sight, Slice, Verdict, computes, slice_ns};
 use crate::config::BLOCKER_NS;
 use crate::m::{M, count_asking};
 use crate::observe::describe_blocked;

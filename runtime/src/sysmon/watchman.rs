@@ -2,16 +2,15 @@
 
 use super::deadlock::Deadlock;
 use super::output::{Output, Trace};
-use super::slice::Looked;
+use super::pace::Looked;
 use super::stall::Stall;
 use super::watch::Watch;
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS, SYSMON_DROWSY_NS, SYSMON_MIN_NS};
-use crate::m::M;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
 use crate::observe;
 use crate::os::{answer_quits, set_timer_slack_ns};
-use crate::p::{OwnedP, P};
+use crate::p::P;
 use crate::probe::fatal;
 use crate::sched::Shared;
 use crate::stack::{More, scavenge};
@@ -260,38 +259,5 @@ fn sleep_until(now: u64, until: u64) {
         thread::park();
     } else if until > now {
         thread::park_timeout(Duration::from_nanos(until - now));
-    }
-}
-
-impl Shared {
-    /// Makes the Gs visible that the P of `m` hides, as the M runs a long slice. The caller announces them.
-    pub(super) fn free_stuck(&self, m: &M) -> bool {
-        let mut next = None;
-        let mut freed = false;
-        in_stead_of(m, |p| {
-            next = p.take_next();
-            freed = next.is_some() || p.has_lane();
-            p.show_all();
-        });
-        if let Some(g) = next {
-            self.inject(g);
-        }
-        freed
-    }
-
-    /// Gives the free stacks of a P whose M is out in a G's own code to all.
-    pub(super) fn flush_stacks_of(&self, p: &P) {
-        if let Some(m) = self.machine(p.holder()) {
-            in_stead_of(&m, |p| p.stacks().flush());
-        }
-    }
-}
-
-/// Acts in the stead of `m` on the P that it holds, if it is out in a G's own code.
-fn in_stead_of(m: &M, act: impl FnOnce(OwnedP<'_>)) {
-    let Some(_borrowed) = m.section.borrow() else { return };
-    // SAFETY: borrowed, so its owner's side is ours until `_borrowed` is dropped.
-    if let Some(p) = unsafe { m.p() } {
-        act(p);
     }
 }

@@ -1,0 +1,48 @@
+//! What sysmon does on Ps that are not its own: on one that is idle, and on one whose M is out in a G's own code
+//! (`m/section.rs`).
+
+use super::shared::Shared;
+use crate::m::M;
+use crate::p::{OwnedP, P};
+
+impl Shared {
+    /// Makes the Gs visible that the P of `m` hides, as the M runs a long slice. The caller announces them.
+    pub(crate) fn free_stuck(&self, m: &M) -> bool {
+        let mut next = None;
+        let mut freed = false;
+        in_stead_of(m, |p| {
+            next = p.take_next();
+            freed = next.is_some() || p.has_lane();
+            p.show_all();
+        });
+        if let Some(g) = next {
+            self.inject(g);
+        }
+        freed
+    }
+
+    /// Gives the free stacks of a P whose M is out in a G's own code to all.
+    pub(crate) fn flush_stacks_of(&self, p: &P) {
+        if let Some(m) = self.machine(p.holder()) {
+            in_stead_of(&m, |p| p.stacks().flush());
+        }
+    }
+
+    /// Gives the free stacks of idle Ps to everybody, so that they can be trimmed.
+    pub(crate) fn flush_idle_stacks(&self) {
+        let queues = self.lock();
+        for &id in queues.idle.ps() {
+            // SAFETY: an idle P belongs to who holds the lock.
+            unsafe { OwnedP::of(&self.ps[id]) }.stacks().flush();
+        }
+    }
+}
+
+/// Acts in the stead of `m` on the P that it holds, if it is out in a G's own code.
+fn in_stead_of(m: &M, act: impl FnOnce(OwnedP<'_>)) {
+    let Some(_borrowed) = m.section.borrow() else { return };
+    // SAFETY: borrowed, so its owner's side is ours until `_borrowed` is dropped.
+    if let Some(p) = unsafe { m.p() } {
+        act(p);
+    }
+}
