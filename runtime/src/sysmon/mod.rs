@@ -8,7 +8,20 @@
 //! # How often it looks
 //! A round costs 15 to 30 us of somebody's time, so: 20 us after something was found to do, then twice as long each time,
 //! up to 1 ms while any M may block, up to 10 ms while all that run compute for long and nobody waits, and not at all
-//! while every P is idle. Who finds it in a long sleep and all Ps taken pokes it (`poke_sysmon`).
+//! while every P is idle. Who finds it in a long sleep and all Ps taken pokes it (`poke_sysmon`). The states (`pace`):
+//!
+//! ```text
+//!                  every P is idle,
+//!                  nothing waits              the same                the same
+//!   +----------+  ---------------->  +----------+  ------>  +----------+  ------>  +--------+
+//!   | Watching |                     | Settling |           | Settling |           | Asleep |
+//!   |          |  <----------------  |   once   |           |  twice   |           |        |
+//!   +----------+   a P is held, or   +----------+           +----------+           +--------+
+//!     |  ^   ^     something waits        ^                      |                   |    |
+//!     +--+   +----------------------------|----------------------+-------------------+    |
+//!   a pause; out of a long one            +------- a time has come, and nothing else -----+
+//!   it may be poked
+//! ```
 //!
 //! # Invariants
 //! 1. Nothing depends on sysmon to happen at all, but what waits behind a G that does not come into the runtime; and, if the
@@ -20,6 +33,8 @@
 //! 3. sysmon never waits for a reader of what it prints, but in its last words.
 
 mod deadlock;
+mod no_stack;
+mod no_thread;
 mod output;
 mod pace;
 mod slice;

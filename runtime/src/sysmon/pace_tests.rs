@@ -1,26 +1,110 @@
-//! How long sysmon pauses, with made-up times.
+//! Each way from one state of sysmon's sleep to the next, and how long its pauses are, with made-up times.
 
 use super::*;
 
 const MS: u64 = 1_000_000;
+const NOW: u64 = 1_000 * MS;
+
+/// Every P is idle and nothing waits.
+const QUIET: Scene =
+    Scene { now_ns: NOW, is_busy: false, work_waits: false, hides: false, timer_ns: NEVER, due_ns: NEVER };
+const BUSY: Scene = Scene { is_busy: true, ..QUIET };
+const NOTHING: Looked = Looked { helped: false, suspects: false, is_lively: false };
+const LIVELY: Looked = Looked { is_lively: true, ..NOTHING };
+const SUSPECTS: Looked = Looked { suspects: true, ..NOTHING };
+
+/// The states after looks at these scenes.
+fn walk(from: Pace, scenes: &[Scene]) -> Vec<Pace> {
+    let next = |pace: &mut Pace, scene: &Scene| {
+        *pace = pace.next(scene, &NOTHING);
+        Some(*pace)
+    };
+    scenes.iter().scan(from, next).collect()
+}
+
+fn watching(pause_ns: u64) -> Pace {
+    Pace::Watching { pause_ns }
+}
+
+fn settling(pause_ns: u64, looks: u32) -> Pace {
+    Pace::Settling { pause_ns, looks }
+}
+
+#[test]
+fn it_falls_asleep_at_the_third_look_at_which_all_is_quiet() {
+    assert_eq!(walk(watching(MS), &[QUIET; 3]), [settling(MS, 1), settling(MS, 2), Pace::Asleep]);
+}
+
+#[test]
+fn what_happens_while_it_settles_has_it_watch_again_at_the_pause_that_it_was_at() {
+    let waits = Scene { work_waits: true, ..QUIET };
+    for happens in [BUSY, waits] {
+        let states = walk(watching(MS / 10), &[QUIET, QUIET, happens, QUIET]);
+        let pause_ns = MS / 5;
+        assert_eq!(states[2..], [watching(pause_ns), settling(pause_ns, 1)], "{happens:?}");
+    }
+}
+
+#[test]
+fn who_was_asleep_begins_anew() {
+    assert_eq!(Pace::Asleep.next(&BUSY, &NOTHING), watching(2 * SYSMON_MIN_NS));
+    assert_eq!(walk(Pace::Asleep, &[QUIET; 3]), [settling(SYSMON_MIN_NS, 1), settling(SYSMON_MIN_NS, 2), Pace::Asleep]);
+}
+
+#[test]
+fn a_timer_that_is_due_is_the_keepers_at_the_first_quiet_look_and_late_at_the_next() {
+    let due = Scene { timer_ns: NOW, ..QUIET };
+    assert_eq!(walk(watching(MS / 10), &[due; 2]), [settling(MS / 10, 1), watching(MS / 5)]);
+    assert_eq!(Pace::Asleep.next(&due, &NOTHING), settling(SYSMON_MIN_NS, 1));
+    let to_come = Scene { timer_ns: NOW + 1, ..QUIET };
+    assert_eq!(settling(MS, 1).next(&to_come, &NOTHING), settling(MS, 2));
+}
+
+#[test]
+fn what_a_p_hides_keeps_pauses_short_but_nobody_awake() {
+    let hides = Scene { hides: true, ..BUSY };
+    assert_eq!(watching(MS).next(&hides, &NOTHING), watching(SYSMON_BUSY_NS));
+    assert_eq!(watching(MS).next(&BUSY, &NOTHING), watching(2 * MS));
+    assert_eq!(watching(MS).next(&Scene { hides: true, ..QUIET }, &NOTHING), settling(MS, 1));
+}
 
 #[test]
 fn it_looks_again_at_once_after_it_has_helped_or_suspects_somebody() {
-    for looked in [Looked { helped: true, ..Looked::default() }, Looked { suspects: true, ..Looked::default() }] {
-        for waits in [false, true] {
-            assert_eq!(looked.pause_ns(MS, waits), SYSMON_MIN_NS, "{looked:?}");
+    for looked in [Looked { helped: true, ..NOTHING }, SUSPECTS] {
+        for scene in [BUSY, Scene { work_waits: true, ..BUSY }] {
+            assert_eq!(watching(MS).next(&scene, &looked), Pace::fresh(), "{looked:?}");
         }
     }
 }
 
 #[test]
 fn pauses_double_up_to_a_limit() {
-    let quiet = Looked::default();
-    let lively = Looked { is_lively: true, ..quiet };
-    let after =
-        |looked: Looked, waits, looks: usize| (0..looks).fold(SYSMON_MIN_NS, |ns, _| looked.pause_ns(ns, waits));
-    assert_eq!(after(quiet, false, 3), 8 * SYSMON_MIN_NS);
-    assert_eq!(after(quiet, false, 30), SYSMON_MAX_NS);
-    assert_eq!(after(lively, false, 30), SYSMON_BUSY_NS);
-    assert_eq!(after(quiet, true, 30), SYSMON_BUSY_NS);
+    let after = |looked: Looked, scene: Scene, looks: usize| {
+        (0..looks).fold(Pace::fresh(), |pace, _| pace.next(&scene, &looked)).until_ns(&scene) - NOW
+    };
+    assert_eq!(after(NOTHING, BUSY, 3), 8 * SYSMON_MIN_NS);
+    assert_eq!(after(NOTHING, BUSY, 30), SYSMON_MAX_NS);
+    assert_eq!(after(LIVELY, BUSY, 30), SYSMON_BUSY_NS);
+    assert_eq!(after(NOTHING, Scene { work_waits: true, ..BUSY }, 30), SYSMON_BUSY_NS);
+}
+
+#[test]
+fn a_pause_ends_at_what_comes_first() {
+    let until = |pace: Pace, timer_ns, due_ns| pace.until_ns(&Scene { timer_ns, due_ns, ..BUSY });
+    assert_eq!(until(watching(MS), NEVER, NEVER), NOW + MS);
+    assert_eq!(until(watching(MS), NEVER, NOW + 5), NOW + 5);
+    assert_eq!(until(watching(MS), NOW + MS / 2, NEVER), NOW + MS / 2);
+    assert_eq!(until(watching(MS), NOW + 1, NEVER), NOW + SYSMON_MIN_NS, "not at once");
+    assert_eq!(until(watching(MS), NOW, NEVER), NOW + MS, "it was seen at this look");
+    // The keeper sleeps for timers.
+    assert_eq!(until(settling(MS, 1), NOW + 5, NEVER), NOW + MS);
+    assert_eq!(until(settling(MS, 1), NEVER, NOW + 5), NOW + 5);
+    assert_eq!(until(Pace::Asleep, NOW + 5, NEVER), NEVER);
+    assert_eq!(until(Pace::Asleep, NEVER, NOW + 5), NOW + 5);
+}
+
+#[test]
+fn it_may_be_poked_out_of_a_long_pause() {
+    assert!(!is_long(NOW, NOW + SYSMON_DROWSY_NS));
+    assert!(is_long(NOW, NOW + SYSMON_DROWSY_NS + 1));
 }

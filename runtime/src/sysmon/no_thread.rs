@@ -1,0 +1,36 @@
+//! Work waits for an M, and all that there may be are blocked in Gs: if it stays so, that is the end.
+
+use crate::p::P;
+use crate::sched::Shared;
+
+/// How long that may be so, and at how many looks it must have been: on a busy machine much time may pass between two.
+const HOPELESS_NS: u64 = 100_000_000;
+const HOPELESS_LOOKS: u32 = 20;
+
+/// Since when work waits for an M, there can be none, and no slice has begun.
+#[derive(Debug)]
+pub(super) struct NoThread {
+    slices: u64,
+    since_ns: u64,
+    looks: u32,
+}
+
+impl NoThread {
+    /// Nothing waits.
+    pub(super) fn new(now_ns: u64) -> NoThread {
+        NoThread { slices: 0, since_ns: now_ns, looks: 0 }
+    }
+
+    /// Looks. `waits` says that work waits, and a P is idle.
+    pub(super) fn look(&mut self, shared: &Shared, now_ns: u64, waits: bool) {
+        let slices = shared.ps.iter().map(P::schedtick).sum();
+        let goes_on = std::mem::replace(&mut self.slices, slices) != slices;
+        if goes_on || !waits || !shared.is_exhausted() {
+            *self = NoThread { slices, since_ns: now_ns, looks: 0 };
+        }
+        self.looks = self.looks.saturating_add(1);
+        if now_ns - self.since_ns > HOPELESS_NS && self.looks > HOPELESS_LOOKS {
+            shared.exhausted();
+        }
+    }
+}
