@@ -88,6 +88,8 @@ mod sysmon_link;
 mod template;
 #[cfg(not(loom))]
 mod timers;
+#[cfg(all(test, not(loom)))]
+mod tests;
 #[cfg(not(loom))]
 mod wake;
 #[cfg(not(loom))]

@@ -79,11 +79,14 @@ impl Shared {
     }
 
     /// Has sysmon sleep until somebody takes a P, or until the moment that `sleep` is given, for timers that have no
-    /// keeper; not if a P is taken, or work waits. Said under the lock (sysmon I2): who takes an idle P does so under the
-    /// lock, and wakes sysmon after it.
+    /// keeper; not if a P is taken, if work waits, or if a G waits for a stack, which only sysmon has try again.
+    ///
+    /// Decided under the lock (sysmon I2): who takes an idle P takes it under the lock, and wakes sysmon after that. A G
+    /// that finds no stack is listed under the lock too, before its P becomes idle.
     pub(crate) fn sleep_as_sysmon(&self, sleep: impl FnOnce(u64)) {
         let queues = self.lock();
-        if queues.idle.ps().len() != self.ps.len() || self.has_visible_work() {
+        let all_idle = queues.idle.ps().len() == self.ps.len();
+        if !all_idle || !queues.stalled.is_empty() || self.has_visible_work() {
             return;
         }
         // It happens that there is no M to keep the time: the system gave no thread.

@@ -1,0 +1,61 @@
+//! The parts of [`Shared`] by themselves: a runtime without threads.
+
+use super::{Setup, Shared};
+use crate::g::{Runnable, give_free, take_free};
+use crate::locals::Locals;
+use crate::probe::DeadlockReport;
+use crate::stack::{Class, StackError};
+use crate::timers::NEVER;
+use std::sync::Arc;
+
+/// All Ps are idle, and there is no M.
+fn without_threads(procs: usize) -> Arc<Shared> {
+    Shared::new(Setup {
+        procs,
+        class: Class::DEFAULT,
+        locals: Locals::Shared,
+        room_bytes: 0,
+        max_threads: 8,
+        deadlock: DeadlockReport::Off,
+        stall_ns: NEVER,
+        dumps_on_exit: false,
+        dumps_on_signal: false,
+        names_blockers: false,
+        retakes_eagerly: false,
+        name: "test".to_owned(),
+        thread_name: None,
+        on_start: None,
+        on_stop: None,
+    })
+}
+
+/// Whether sysmon would sleep without a limit.
+fn sleeps(shared: &Shared) -> bool {
+    let mut sleeps = false;
+    shared.sleep_as_sysmon(|until_ns| sleeps = until_ns == NEVER);
+    sleeps
+}
+
+#[test]
+fn sysmon_sleeps_only_while_every_p_is_idle() {
+    let shared = without_threads(2);
+    assert!(sleeps(&shared));
+    let p = shared.take_idle_p(&mut shared.lock()).expect("it is idle");
+    assert!(!sleeps(&shared));
+    shared.put_idle_p(&mut shared.lock(), p);
+    assert!(sleeps(&shared));
+}
+
+/// It was overlooked if it came between sysmon's look and its sleep; then nobody had the G try again.
+#[test]
+fn sysmon_does_not_sleep_while_a_g_waits_for_a_stack() {
+    let shared = without_threads(1);
+    let g = take_free();
+    let error = StackError::Refused { class: Class::DEFAULT, what: "mmap", errno: 12 };
+    // SAFETY: the record is free, and this is its only Runnable.
+    shared.stall(unsafe { Runnable::own(g) }, &error);
+    assert!(!sleeps(&shared));
+    shared.lock().stalled.clear();
+    assert!(sleeps(&shared));
+    give_free(g);
+}
