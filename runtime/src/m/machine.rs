@@ -4,12 +4,12 @@ use super::section::Section;
 use super::sleep::{Sleep, Wake};
 use crate::g::G;
 use crate::os::{ThreadPointer, loaded_block};
-use crate::p::{OwnedP, P};
+use crate::p::{FreeP, OwnedP, P};
 use crate::sched::Shared;
 use std::fmt;
 use std::ptr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// An OS thread that runs Gs.
 #[repr(align(128))]
@@ -49,6 +49,7 @@ pub(crate) struct M {
     sleep: Sleep,
     /// Its thread's own thread-locals.
     own_block: OnceLock<ThreadPointer>,
+    me: Weak<M>,
 }
 
 /// In how many runtimes some G is asked to let others run. A call looks at it first, as it is no thread-local. It can
@@ -77,8 +78,8 @@ unsafe impl Sync for M {}
 
 impl M {
     /// An M that has no thread yet.
-    pub(crate) fn new(id: u32, shared: *const Shared) -> M {
-        M {
+    pub(crate) fn new(id: u32, shared: *const Shared) -> Arc<M> {
+        Arc::new_cyclic(|me| M {
             section: Section::new(),
             p: AtomicPtr::new(ptr::null_mut()),
             g: AtomicPtr::new(ptr::null_mut()),
@@ -97,7 +98,13 @@ impl M {
             tid: AtomicI32::new(0),
             sleep: Sleep::new(),
             own_block: OnceLock::new(),
-        }
+            me: me.clone(),
+        })
+    }
+
+    /// The M itself, to be kept.
+    pub(crate) fn arc(&self) -> Arc<M> {
+        self.me.upgrade().expect("the caller keeps the M")
     }
 
     /// The runtime's address, to compare with.
@@ -111,7 +118,7 @@ impl M {
     /// # Safety
     /// Only the M's own thread inside its section, or whoever has borrowed it: that makes the caller the owner.
     #[inline(always)]
-    pub(crate) unsafe fn p(&self) -> Option<OwnedP<'_>> {
+    pub(super) unsafe fn p(&self) -> Option<OwnedP<'_>> {
         let p = self.p.load(Ordering::Relaxed);
         // SAFETY: Ps live as long as the runtime.
         let p = unsafe { p.as_ref() }?;
@@ -131,10 +138,24 @@ impl M {
         self.p.load(Ordering::Relaxed)
     }
 
-    /// Takes or gives up a P. Only the M's own thread, in its section, or whoever has borrowed that.
+    /// It holds that P from now on. Only the M's own thread, in its section.
     #[inline]
-    pub(crate) fn set_p(&self, p: *const P) {
+    pub(super) fn set_p(&self, p: *const P) {
         self.p.store(p.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Takes its P from it.
+    ///
+    /// # Safety
+    /// As for `p`; and no [`OwnedP`] that came from there is used any more.
+    #[inline]
+    pub(super) unsafe fn take_p(&self) -> Option<FreeP<'_>> {
+        let p = self.p.load(Ordering::Relaxed);
+        self.set_p(ptr::null());
+        // SAFETY: Ps live as long as the runtime.
+        let p = unsafe { p.as_ref() }?;
+        // SAFETY: the M held it, by I1 alone, and holds it no longer.
+        Some(unsafe { FreeP::own(p) })
     }
 
     /// Notes that its G goes on without a P, for observers.
@@ -225,9 +246,9 @@ impl M {
     }
 
     /// Gives it a P; the caller wakes it next.
-    pub(crate) fn hand(&self, p: *const P) {
+    pub(crate) fn hand(&self, p: FreeP<'_>) {
         // Release: the P's own data go with it (partner: `take_handed`).
-        self.handed.store(p.cast_mut(), Ordering::Release);
+        self.handed.store(p.into_ptr().cast_mut(), Ordering::Release);
     }
 
     /// Whether somebody gave it a P.
@@ -236,11 +257,15 @@ impl M {
     }
 
     /// The P that somebody gave it.
-    pub(crate) fn take_handed(&self) -> Option<*const P> {
+    pub(crate) fn take_handed(&self) -> Option<FreeP<'_>> {
         if self.handed.load(Ordering::Relaxed).is_null() {
             return None;
         }
-        Some(self.handed.swap(ptr::null_mut(), Ordering::Acquire).cast_const())
+        let p = self.handed.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: Ps live as long as the runtime.
+        let p = unsafe { p.as_ref() }?;
+        // SAFETY: `hand` gave up the ownership for this, and it has just been taken out for good.
+        Some(unsafe { FreeP::own(p) })
     }
 }
 

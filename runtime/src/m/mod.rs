@@ -10,7 +10,8 @@
 //! 1. An M that holds a P has `m.p` set, and no other M has the same P. Only the M itself writes it while it is in
 //!    its section; while it is out, a borrower may take the P away. So an M that comes in may find that it has none.
 //! 2. What belongs to a P's owner (runnext, free lists, the queue's owner side) is touched only by the M that holds
-//!    the P while it is in its section, or by a borrower that found it outside ([`section`] has the argument).
+//!    the P while it is in its section, or by a borrower that found it outside ([`section`] has the argument). The
+//!    evidence for the one is a [`Me`], for the other what [`M::borrow`] returns.
 //! 3. An M lives as long as its thread runs, so a pointer from [`current::machine`] is good until the caller's next
 //!    suspension point. It is never used after that: the G may go on on another M.
 //!
@@ -22,14 +23,20 @@
 //! `tests/retake.rs` takes Ps away all the time.
 
 #[cfg(not(loom))]
+mod borrowed;
+#[cfg(not(loom))]
 pub(crate) mod current;
 #[cfg(not(loom))]
 pub(crate) mod fork;
 #[cfg(not(loom))]
 mod machine;
+#[cfg(not(loom))]
+mod me;
 pub(crate) mod section;
 #[cfg(not(loom))]
 mod sleep;
 
 #[cfg(not(loom))]
 pub(crate) use machine::{M, count_asking, is_any_asked};
+#[cfg(not(loom))]
+pub(crate) use me::Me;

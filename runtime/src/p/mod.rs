@@ -5,10 +5,10 @@
 //! `sched`, by way of an [`OwnedP`]; thieves by the stealer; timers by their lock; observers by the atomics.
 //!
 //! # Invariants
-//! 1. The owner's side ([`OwnedP`]) is used by one thread at a time: the M that holds the P, inside its section; or the
-//!    one that has borrowed it (`m/section.rs`); or, of a P that no M holds, whoever has taken it off the idle list: an
-//!    M that starts with it, or sysmon while it stands in (`sched/starved.rs`). On the idle list it belongs to who has the
-//!    scheduler's lock.
+//! 1. The owner's side ([`OwnedP`]) is used by one thread at a time: the M that holds the P, inside its section (`Me`); or
+//!    the one that has borrowed it (`BorrowedM`); or, of a P that no M holds, whoever has taken it from an M or off the
+//!    idle list ([`FreeP`]): on its way to another M, or with sysmon while that stands in (`sched/starved.rs`). On the
+//!    idle list it belongs to who has the scheduler's lock.
 //! 2. The local queue has two parts: the shown part, which thieves steal from, and the lane, which only the owner
 //!    touches. Every G in the shown part came before every G in the lane, so both together are first in, first out.
 //! 3. A G in runnext or in the lane is hidden: thieves can not take it. Its M comes to it, or shows it as soon as it
@@ -18,10 +18,12 @@
 //! The lane is what makes a switch cheap: a pop from the shown part is a read-modify-write (5 ns), a pop from the lane is
 //! not. It is used while slices are short, so that a hidden G does not wait long for its M's next pick.
 
+mod free;
 mod owned;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use free::FreeP;
 pub(crate) use owned::OwnedP;
 
 use crate::config::{FAIRNESS_TICKS, LOCAL_QUEUE_MAX};

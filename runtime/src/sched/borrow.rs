@@ -30,19 +30,16 @@ impl Shared {
 
     /// Gives the free stacks of idle Ps to everybody, so that they can be trimmed.
     pub(crate) fn flush_idle_stacks(&self) {
-        let queues = self.lock();
-        for &id in queues.idle.ps() {
-            // SAFETY: an idle P belongs to who holds the lock.
-            unsafe { OwnedP::of(&self.ps[id]) }.stacks().flush();
-        }
+        let mut queues = self.lock();
+        queues.idle.owned_ps(&self.ps).for_each(|p| p.stacks().flush());
     }
 }
 
 /// Acts in the stead of `m` on the P that it holds, if it is out in a G's own code.
 fn in_stead_of(m: &M, act: impl FnOnce(OwnedP<'_>)) {
-    let Some(_borrowed) = m.section.borrow() else { return };
-    // SAFETY: borrowed, so its owner's side is ours until `_borrowed` is dropped.
-    if let Some(p) = unsafe { m.p() } {
+    if let Some(borrowed) = m.borrow()
+        && let Some(p) = borrowed.p()
+    {
         act(p);
     }
 }

@@ -1,13 +1,13 @@
 //! The way into the runtime from a G.
 
 use super::shared::Shared;
-use crate::m::{M, current};
+use crate::m::{M, Me, current};
 use crate::p::OwnedP;
 
 /// The runtime, entered from a G's own code: the M may use its P until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Entered<'a> {
-    m: &'a M,
+    me: Me<'a>,
     leave: bool,
 }
 
@@ -20,13 +20,15 @@ impl<'a> Entered<'a> {
         // SAFETY: an M lives as long as its thread runs (m I3).
         let m = unsafe { m.as_ref() }?;
         let leave = m.section.enter();
-        Some(Entered { m, leave })
+        // SAFETY: this is its own thread, which is inside until `leave`.
+        let me = unsafe { Me::of(m) };
+        Some(Entered { me, leave })
     }
 
     /// The P of this M, if it has one and it belongs to that runtime.
     #[inline(always)]
-    pub(crate) fn p_of(&self, shared: *const Shared) -> Option<OwnedP<'a>> {
-        if self.m.shared_ptr() != shared {
+    pub(crate) fn p_of(&self, shared: *const Shared) -> Option<OwnedP<'_>> {
+        if self.me.shared_ptr() != shared {
             return None;
         }
         self.p()
@@ -34,28 +36,32 @@ impl<'a> Entered<'a> {
 
     /// The P of this M.
     #[inline(always)]
-    pub(crate) fn p(&self) -> Option<OwnedP<'a>> {
-        // SAFETY: the M is in its section until `self` is dropped.
-        unsafe { self.m.p() }
+    pub(crate) fn p(&self) -> Option<OwnedP<'_>> {
+        self.me.p()
+    }
+
+    /// This M, for who changes which P it holds.
+    pub(super) fn me(&mut self) -> &mut Me<'a> {
+        &mut self.me
     }
 
     /// This M.
     #[inline(always)]
     pub(crate) fn m(&self) -> &'a M {
-        self.m
+        self.me.m()
     }
 
     /// Whether a G called, and not the M loop.
     #[inline(always)]
     pub(crate) fn on_g(&self) -> bool {
-        self.m.g().is_some()
+        self.me.g().is_some()
     }
 
     /// The runtime of this M.
     #[inline(always)]
     pub(crate) fn shared(&self) -> &'a Shared {
         // SAFETY: an M's runtime lives as long as its thread.
-        unsafe { &*self.m.shared_ptr() }
+        unsafe { &*self.me.shared_ptr() }
     }
 }
 
@@ -63,7 +69,7 @@ impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.leave {
-            self.m.section.leave();
+            self.me.section.leave();
         }
     }
 }

@@ -3,28 +3,26 @@
 use super::shared::Shared;
 use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, SEARCH_NS};
 use crate::g::Runnable;
-use crate::m::M;
 use crate::m::current::event;
+use crate::m::{M, Me};
 use crate::p::OwnedP;
 use crate::timers::NEVER;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Shared {
     /// The next G to run. None when the runtime stops.
     #[inline]
-    pub(super) fn find(&self, m: &Arc<M>) -> Option<Runnable> {
-        // SAFETY: this is the M itself, in its section.
-        if let Some(p) = unsafe { m.p() }
+    pub(super) fn find(&self, me: &mut Me<'_>) -> Option<Runnable> {
+        if let Some(p) = me.p()
             && let Some(g) = self.pick(p)
         {
             // It was woken to search, with a P that had work already.
-            if m.searching.load(Ordering::Relaxed) {
-                self.found(m, p);
+            if me.searching.load(Ordering::Relaxed) {
+                self.found(me, p);
             }
             return Some(g);
         }
-        self.find_elsewhere(m)
+        self.find_elsewhere(me)
     }
 
     /// From this P alone, but for every 61st time.
@@ -56,22 +54,21 @@ impl Shared {
 
     /// The P's own queue is empty: timers, global queue, other Ps; at last sleep.
     #[cold]
-    fn find_elsewhere(&self, m: &Arc<M>) -> Option<Runnable> {
+    fn find_elsewhere(&self, me: &mut Me<'_>) -> Option<Runnable> {
         loop {
-            // SAFETY: this is the M itself, in its section.
-            if let Some(p) = unsafe { m.p() } {
+            if let Some(p) = me.p() {
                 let began = self.refresh_clock();
-                let found = self.look_elsewhere(m, p, began);
+                let found = self.look_elsewhere(me, p, began);
                 // Another thread may have stored an earlier reading meanwhile.
                 p.exclude(self.coarse_ns().saturating_sub(began));
                 if found.is_some() {
-                    if m.searching.load(Ordering::Relaxed) {
-                        self.found(m, p);
+                    if me.searching.load(Ordering::Relaxed) {
+                        self.found(me, p);
                     }
                     return found;
                 }
             }
-            if !self.rest(m) {
+            if !self.rest(me) {
                 return None;
             }
         }

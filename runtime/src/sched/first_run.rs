@@ -3,7 +3,7 @@
 use super::shared::Shared;
 use crate::coro::{Coro, WayOut};
 use crate::g::{G, Runnable};
-use crate::m::M;
+use crate::m::Me;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::p::OwnedP;
 use crate::stack::{GStack, StackError};
@@ -15,13 +15,12 @@ impl Shared {
     /// # Errors
     /// There is no stack for it.
     #[inline(always)]
-    pub(super) fn coroutine<'g>(&self, m: &M, runnable: &'g mut Runnable) -> Result<&'g mut Coro, StackError> {
+    pub(super) fn coroutine<'g>(&self, me: &Me<'_>, runnable: &'g mut Runnable) -> Result<&'g mut Coro, StackError> {
         let g = runnable.g();
         // SAFETY: the Runnable says that the caller owns the G.
         let coro = unsafe { &mut *g.coro.get() };
         if coro.is_none() {
-            // SAFETY: this is the M itself, in its section.
-            let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
+            let p = me.p().expect("an M that runs Gs has a P");
             *coro = Some(self.bind(p, g)?);
             if self.has_stalled() {
                 self.got_stack();

@@ -10,48 +10,41 @@
 
 use super::entered::Entered;
 use super::shared::Shared;
-use crate::m::M;
 use crate::m::current::event;
+use crate::m::{M, Me};
 use crate::os::now_ns;
-use crate::p::{OwnedP, P};
+use crate::p::{FreeP, P};
 use crate::timers::NEVER;
-use std::ptr;
 
 impl Shared {
     /// Takes `p` away from `m`, whose G runs its own code. False if the M is in the runtime just now, or has another P.
     pub(crate) fn retake(&self, m: &M, p: &P) -> bool {
-        let Some(borrowed) = m.section.borrow() else { return false };
-        if !ptr::eq(m.p_ptr(), p) {
-            return false;
-        }
-        m.set_p(ptr::null());
+        let Some(mut borrowed) = m.borrow() else { return false };
+        let Some(taken) = borrowed.take_p(p) else { return false };
         m.note_lost(p, now_ns());
         drop(borrowed);
-        // SAFETY: it has just been taken from its only holder.
-        self.hand_on(unsafe { OwnedP::of(p) });
+        self.hand_on(taken);
         event!("hand_off", p = p.id, m = m.id, why = "retake");
         true
     }
 
     /// The M gives up its P, if it has one: its G goes on without, or waits for this M alone, or the M ends.
-    pub(super) fn give_up(&self, m: &M) {
-        // SAFETY: this is the M itself, in its section.
-        let Some(p) = (unsafe { m.p() }) else { return };
-        m.set_p(ptr::null());
-        m.note_lost(&p, now_ns());
-        self.hand_on(p);
-        event!("hand_off", p = p.id, m = m.id, why = "given up");
+    pub(super) fn give_up(&self, me: &mut Me<'_>) {
+        let Some(lost) = me.lay_down() else { return };
+        let p = &self.ps[lost.id];
+        me.note_lost(p, now_ns());
+        self.hand_on(lost);
+        event!("hand_off", p = p.id, m = me.id, why = "given up");
     }
 
-    /// A P that nobody holds but the caller goes to an M if there is work for it, else to the idle list.
-    fn hand_on(&self, p: OwnedP<'_>) {
+    /// The P goes to an M if there is work for it, else to the idle list.
+    fn hand_on(&self, p: FreeP<'_>) {
         p.count_hand_off();
-        if let Some(g) = p.take_next() {
-            self.queue(p, g);
+        if let Some(g) = p.owned().take_next() {
+            self.queue(p.owned(), g);
         }
-        p.show_all();
-        // From here on it is no longer the caller's.
-        let p = &self.ps[p.id];
+        p.owned().show_all();
+        let timers = &self.ps[p.id].timers;
         let mut queues = self.lock();
         if p.has_queued() || !queues.global.is_empty() {
             self.idle.begin_search();
@@ -65,15 +58,15 @@ impl Shared {
             self.announce();
         }
         // Whoever makes a P idle sees to its timers (I3).
-        let earliest_ns = p.timers.earliest_ns();
+        let earliest_ns = timers.earliest_ns();
         if earliest_ns != NEVER {
             self.tell_keeper(earliest_ns);
         }
     }
 
     /// An M whose G has lost its P, and wants to go on: takes an idle one, if there is one.
-    pub(super) fn regain(&self, m: &M) -> bool {
-        if m.p_hint().is_some() {
+    pub(super) fn regain(&self, me: &mut Me<'_>) -> bool {
+        if me.p().is_some() {
             return true;
         }
         if self.idle.idle_ps() == 0 {
@@ -82,19 +75,19 @@ impl Shared {
         let mut queues = self.lock();
         let Some(p) = self.take_idle_p(&mut queues) else { return false };
         drop(queues);
-        self.took_p(m, p);
+        self.took_p(me, p);
         true
     }
 }
 
 /// The calling G gives up its P before it blocks its thread.
 pub(crate) fn give_up_p() {
-    if let Some(entered) = Entered::new() {
-        entered.shared().give_up(entered.m());
+    if let Some(mut entered) = Entered::new() {
+        entered.shared().give_up(entered.me());
     }
 }
 
 /// Whether the calling G has a P, or could take an idle one.
 pub(crate) fn ask_for_p() -> bool {
-    Entered::new().is_none_or(|entered| entered.shared().regain(entered.m()))
+    Entered::new().is_none_or(|mut entered| entered.shared().regain(entered.me()))
 }

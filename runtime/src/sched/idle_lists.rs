@@ -6,7 +6,7 @@
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::m::M;
-use crate::p::P;
+use crate::p::{FreeP, OwnedP, P};
 use std::sync::Arc;
 
 /// The lists.
@@ -28,6 +28,12 @@ impl IdleLists {
         &self.ps
     }
 
+    /// The owner's sides of the idle Ps among `ps`, which are those of the runtime.
+    pub(super) fn owned_ps<'q>(&'q mut self, ps: &'q [P]) -> impl Iterator<Item = OwnedP<'q>> {
+        // SAFETY: an idle P belongs to who holds the lock (p I1), of which this is a part.
+        self.ps.iter().map(|id| unsafe { OwnedP::of(&ps[*id]) })
+    }
+
     /// The Ms that sleep, the keeper among them.
     pub(super) fn sleepers(&self) -> impl Iterator<Item = &Arc<M>> {
         self.ms.iter().chain(&self.keeper)
@@ -44,8 +50,8 @@ impl IdleLists {
     }
 
     /// `m` is about to sleep, and not as the keeper.
-    pub(super) fn add_m(&mut self, m: &Arc<M>) {
-        self.ms.push(m.clone());
+    pub(super) fn add_m(&mut self, m: &M) {
+        self.ms.push(m.arc());
     }
 
     /// Takes `m` out of the list, if it is there; it may be the keeper instead.
@@ -83,14 +89,15 @@ impl Shared {
     }
 
     /// Takes a P off the idle list.
-    pub(super) fn take_idle_p(&self, queues: &mut Queues) -> Option<&P> {
+    pub(super) fn take_idle_p(&self, queues: &mut Queues) -> Option<FreeP<'_>> {
         let p = queues.idle.ps.pop()?;
         self.idle.p_left_idle();
-        Some(&self.ps[p])
+        // SAFETY: `put_idle_p` gave up its ownership for this, as did who built the runtime.
+        Some(unsafe { FreeP::own(&self.ps[p]) })
     }
 
     /// Puts a P on the idle list.
-    pub(super) fn put_idle_p(&self, queues: &mut Queues, p: &P) {
+    pub(super) fn put_idle_p(&self, queues: &mut Queues, p: FreeP<'_>) {
         queues.idle.ps.push(p.id);
         self.idle.p_went_idle();
     }
@@ -105,9 +112,9 @@ impl Shared {
     }
 
     /// `m` becomes the keeper, or begins anew as it. Returns the deadline to sleep for.
-    pub(super) fn take_up_keeping(&self, queues: &mut Queues, m: &Arc<M>) -> u64 {
+    pub(super) fn take_up_keeping(&self, queues: &mut Queues, m: &M) -> u64 {
         if !queues.idle.is_keeper(m) {
-            queues.idle.keeper = Some(m.clone());
+            queues.idle.keeper = Some(m.arc());
         }
         self.keeper.take_up(|| self.earliest_ns())
     }

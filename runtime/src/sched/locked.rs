@@ -9,66 +9,64 @@
 use super::shared::Shared;
 use crate::coro::Outcome;
 use crate::g::Runnable;
-use crate::m::M;
-use crate::p::P;
+use crate::m::Me;
+use crate::p::FreeP;
 use crate::timers::NEVER;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Shared {
     /// The M's G has parked or queued, and is locked to it: waits until somebody has picked the G.
     #[cold]
-    pub(super) fn wait_for_locked(&self, m: &Arc<M>) -> Runnable {
-        m.waits_for_locked.store(true, Ordering::Relaxed);
-        let panics = m.locked_to.load(Ordering::Relaxed) == 0;
+    pub(super) fn wait_for_locked(&self, me: &mut Me<'_>) -> Runnable {
+        me.waits_for_locked.store(true, Ordering::Relaxed);
+        let panics = me.locked_to.load(Ordering::Relaxed) == 0;
         self.lock().machines.begin_locked_wait(panics);
-        self.give_up(m);
+        self.give_up(me);
         loop {
-            if let Some(p) = m.take_handed() {
-                m.waits_for_locked.store(false, Ordering::Relaxed);
+            if let Some(p) = me.m().take_handed() {
+                me.waits_for_locked.store(false, Ordering::Relaxed);
                 self.lock().machines.end_locked_wait(panics);
-                self.took_p(m, p);
+                self.took_p(me, p);
                 // Acquire: partner is the Release in `hand_with_p`.
-                let g = m.locked_g.swap(ptr::null_mut(), Ordering::Acquire);
+                let g = me.locked_g.swap(ptr::null_mut(), Ordering::Acquire);
                 // SAFETY: records are never freed, and a P was handed over together with this G.
                 let g = unsafe { g.as_ref() }.expect("the P came with the G");
                 // SAFETY: `hand_with_p` gave up its Runnable for this.
                 return unsafe { Runnable::own(g) };
             }
             // Never the keeper, so not by way of the poller.
-            m.sleep(NEVER);
+            me.sleep(NEVER);
         }
     }
 
     /// The G is locked to this M: nobody else runs on it until the G has had its turn, or after it has ended.
     #[cold]
-    pub(super) fn put_away_locked(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
+    pub(super) fn put_away_locked(&self, me: &mut Me<'_>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
         if let Outcome::Suspended(_) = outcome {
             if self.lock().machines.is_stopping() {
                 // It was left behind: nobody else is there who could pick it.
                 return Some(runnable);
             }
             self.inject(runnable);
-            return Some(self.wait_for_locked(m));
+            return Some(self.wait_for_locked(me));
         }
         // What was to unlock it has leaked: as in Go, the thread ends with the G.
         runnable.g().locked_m.set(ptr::null());
-        m.is_tainted.store(true, Ordering::Relaxed);
+        me.is_tainted.store(true, Ordering::Relaxed);
         self.retire_foreign(runnable);
         None
     }
 
-    /// `m` has picked a G that is locked to another M: that one gets the G and the P.
+    /// The M has picked a G that is locked to another M: that one gets the G and the P.
     #[cold]
-    pub(super) fn hand_to_locked(&self, m: &M, runnable: Runnable) {
-        let p = m.p_ptr();
-        m.set_p(ptr::null());
+    pub(super) fn hand_to_locked(&self, me: &mut Me<'_>, runnable: Runnable) {
+        let p = me.lay_down().expect("an M that picks Gs has a P");
         self.hand_with_p(runnable, p);
     }
 
-    /// The M that a G is locked to gets the G, and a P that the caller owns.
-    pub(super) fn hand_with_p(&self, runnable: Runnable, p: *const P) {
+    /// The M that a G is locked to gets the G, and a P.
+    pub(super) fn hand_with_p(&self, runnable: Runnable, p: FreeP<'_>) {
         let g = runnable.g();
         // SAFETY: an M that a G is locked to waits for it.
         let target = unsafe { &*g.locked_m.get() };

@@ -4,9 +4,9 @@ use super::queues::Queues;
 use super::shared::Shared;
 use super::sysmon_link::SYSMON_ID;
 use crate::m::current::event;
-use crate::m::{M, current};
+use crate::m::{M, Me, current};
 use crate::os;
-use crate::p::P;
+use crate::p::FreeP;
 use crate::probe::{complain, fatal};
 use crate::user_code::contain;
 use std::io;
@@ -82,7 +82,7 @@ impl Machines {
         // One number is sysmon's.
         let id = self.next_id.wrapping_add(u32::from(self.next_id >= SYSMON_ID));
         self.next_id = self.next_id.wrapping_add(1);
-        let m = Arc::new(M::new(id, shared));
+        let m = M::new(id, shared);
         self.all.push((m.clone(), None));
         m
     }
@@ -144,7 +144,9 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     run_hook(shared.setup.on_start.as_deref());
     event!("m_start", m = m.id);
     // Kept: a payload may panic when it is dropped, and this is the end.
-    let ended = catch_unwind(AssertUnwindSafe(|| shared.run(m)));
+    // SAFETY: this is its own thread, which is inside from the beginning; it goes outside by way of this.
+    let mut me = unsafe { Me::of(m) };
+    let ended = catch_unwind(AssertUnwindSafe(|| shared.run(&mut me)));
     if ended.is_err() {
         fatal("an M of the scheduler panicked");
     }
@@ -175,7 +177,7 @@ impl Shared {
     }
 
     /// A new M that begins with `p`. It is in the list, and has no thread yet.
-    pub(super) fn new_m(&self, queues: &mut Queues, p: &P, searching: bool) -> Arc<M> {
+    pub(super) fn new_m(&self, queues: &mut Queues, p: FreeP<'_>, searching: bool) -> Arc<M> {
         let m = queues.machines.add(self);
         m.searching.store(searching, Ordering::Relaxed);
         m.hand(p);

@@ -18,7 +18,7 @@
 //! # Invariants
 //! 1. A P is held by one M, or is on the idle list, or is on its way to an M that was woken with it or is being
 //!    started, or is with sysmon while that stands in (`starved.rs`). An M that holds a P may lose it while its G runs
-//!    (`hand_off.rs`), and then runs on without.
+//!    (`hand_off.rs`), and then runs on without. A P on its way is a `FreeP`, which can not be copied.
 //! 2. A G that was made visible to other Ps (queue, global queue) has been announced: `idle.rs` argues that somebody
 //!    goes for it. A G in runnext is not visible. Its M comes to it when the G that runs parks, yields or ends; until
 //!    then sysmon looks after it.

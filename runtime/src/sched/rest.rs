@@ -3,35 +3,35 @@
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::config::M_KEPT_NS;
-use crate::m::M;
+use crate::m::Me;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::now_ns;
-use crate::p::P;
+use crate::p::{FreeP, P};
 use crate::timers::NEVER;
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 impl Shared {
     /// Gives up the P, looks once more, and sleeps until it is given one again. False when the runtime stops.
-    pub(super) fn rest(&self, m: &Arc<M>) -> bool {
+    pub(super) fn rest(&self, me: &mut Me<'_>) -> bool {
         if is_fork() {
             end_in_fork("what has forked on a thread of the runtime has returned");
         }
-        // SAFETY: this is the M itself, in its section.
-        if let Some(p) = unsafe { m.p() } {
+        if me.p().is_some() {
             let mut queues = self.lock();
             if !queues.global.is_empty() {
                 return true;
             }
-            m.set_p(std::ptr::null());
-            self.put_idle_p(&mut queues, &p);
+            if let Some(p) = me.lay_down() {
+                self.put_idle_p(&mut queues, p);
+            }
             drop(queues);
-            if m.searching.swap(false, Ordering::Relaxed) {
+            if me.searching.swap(false, Ordering::Relaxed) {
                 self.idle.end_search();
             } else {
                 self.idle.before_last_look();
             }
-            if self.has_visible_work() && self.try_take_p(m) {
+            if self.has_visible_work() && self.try_take_p(me) {
                 return true;
             }
             if self.ps.iter().any(P::has_hidden) {
@@ -39,41 +39,45 @@ impl Shared {
                 self.poke_sysmon();
             }
         }
-        self.sleep(m)
+        self.sleep(me)
     }
 
     /// After the last look has found something: any idle P.
-    fn try_take_p(&self, m: &M) -> bool {
-        self.search_with_idle_p(m, self.lock()).is_ok()
+    fn try_take_p(&self, me: &mut Me<'_>) -> bool {
+        self.search_with_idle_p(me, self.lock()).is_ok()
     }
 
     /// Takes an idle P, to search for what made it worth while. The lock back if there is none.
-    fn search_with_idle_p<'a>(&self, m: &M, mut queues: MutexGuard<'a, Queues>) -> Result<(), MutexGuard<'a, Queues>> {
+    fn search_with_idle_p<'a>(
+        &self,
+        me: &mut Me<'_>,
+        mut queues: MutexGuard<'a, Queues>,
+    ) -> Result<(), MutexGuard<'a, Queues>> {
         let Some(p) = self.take_idle_p(&mut queues) else { return Err(queues) };
         drop(queues);
-        m.searching.store(true, Ordering::Relaxed);
+        me.searching.store(true, Ordering::Relaxed);
         self.idle.begin_search();
-        self.took_p(m, p);
+        self.took_p(me, p);
         Ok(())
     }
 
     /// Sleeps without a P: as the keeper if nobody else is, else until woken.
-    fn sleep(&self, m: &Arc<M>) -> bool {
+    fn sleep(&self, me: &mut Me<'_>) -> bool {
         let mut queues = self.lock();
         if queues.machines.is_stopping() {
             return false;
         }
         if std::mem::take(&mut queues.starved) {
             // While this M was on its way here somebody looked for one, and found none.
-            queues = match self.search_with_idle_p(m, queues) {
+            queues = match self.search_with_idle_p(me, queues) {
                 Ok(()) => return true,
                 Err(queues) => queues,
             };
         }
         if queues.idle.keeper().is_none() {
-            let until = self.take_up_keeping(&mut queues, m);
+            let until = self.take_up_keeping(&mut queues, me);
             drop(queues);
-            return self.keep_time(m, until);
+            return self.keep_time(me, until);
         }
         // The keeper may have gone to sleep before the timers of the P that has just become idle were started.
         let earliest = self.earliest_ns();
@@ -81,73 +85,73 @@ impl Shared {
             super::keeper::Tell::TheKeeper if earliest != NEVER => queues.idle.keeper().cloned(),
             _ => None,
         };
-        queues.idle.add_m(m);
+        queues.idle.add_m(me);
         drop(queues);
         if let Some(keeper) = stale {
             self.poller.wake(&keeper);
         }
-        self.wait_for_p(m)
+        self.wait_for_p(me)
     }
 
     /// Sleeps until `until_ns`, as the keeper.
-    fn keep_time(&self, m: &Arc<M>, mut until_ns: u64) -> bool {
+    fn keep_time(&self, me: &mut Me<'_>, mut until_ns: u64) -> bool {
         loop {
-            if let Some(p) = m.take_handed() {
-                self.took_p(m, p);
+            if let Some(p) = me.m().take_handed() {
+                self.took_p(me, p);
                 return true;
             }
             if until_ns <= self.refresh_clock() {
-                return self.deadline_passed(m);
+                return self.deadline_passed(me);
             }
-            self.poller.sleep(m, until_ns);
-            if self.must_stop(m) {
+            self.poller.sleep(me, until_ns);
+            if self.must_stop(me) {
                 return false;
             }
             let mut queues = self.lock();
-            if queues.idle.is_keeper(m) {
+            if queues.idle.is_keeper(me) {
                 // Woken for an earlier timer, or in vain.
-                until_ns = self.take_up_keeping(&mut queues, m);
+                until_ns = self.take_up_keeping(&mut queues, me);
             }
         }
     }
 
     /// The keeper's deadline has come: it takes an idle P and looks at the timers. Without an idle P, the Ms of the
     /// others do.
-    fn deadline_passed(&self, m: &Arc<M>) -> bool {
-        if self.must_stop(m) {
+    fn deadline_passed(&self, me: &mut Me<'_>) -> bool {
+        if self.must_stop(me) {
             return false;
         }
         let mut queues = self.lock();
-        if !self.lay_down_keeping(&mut queues, m) {
+        if !self.lay_down_keeping(&mut queues, me) {
             // Somebody has handed it a P.
             drop(queues);
-            return self.wait_for_p(m);
+            return self.wait_for_p(me);
         }
-        match self.search_with_idle_p(m, queues) {
+        match self.search_with_idle_p(me, queues) {
             Ok(()) => true,
             Err(mut queues) => {
-                queues.idle.add_m(m);
+                queues.idle.add_m(me);
                 drop(queues);
-                self.wait_for_p(m)
+                self.wait_for_p(me)
             }
         }
     }
 
     /// Sleeps until somebody hands it a P, or until it is not needed any more.
-    fn wait_for_p(&self, m: &M) -> bool {
+    fn wait_for_p(&self, me: &mut Me<'_>) -> bool {
         let mut leaves_ns = now_ns() + M_KEPT_NS;
         loop {
-            if let Some(p) = m.take_handed() {
-                self.took_p(m, p);
+            if let Some(p) = me.m().take_handed() {
+                self.took_p(me, p);
                 return true;
             }
-            m.sleep(leaves_ns);
-            if self.must_stop(m) {
+            me.sleep(leaves_ns);
+            if self.must_stop(me) {
                 return false;
             }
             if leaves_ns <= now_ns() {
                 leaves_ns = NEVER;
-                if self.may_leave(m) {
+                if self.may_leave(me) {
                     return false;
                 }
             }
@@ -155,15 +159,12 @@ impl Shared {
     }
 
     /// The M has got a P that was idle, or was handed over.
-    pub(super) fn took_p(&self, m: &M, p: *const P) {
-        m.set_p(p);
-        m.note_regained();
-        // SAFETY: this is the M itself, in its section, and the P was taken off the idle list for it.
-        if let Some(p) = unsafe { m.p() } {
-            let now = self.refresh_clock();
-            p.set_holder(m.id, now);
-            p.restart_clock(now);
-        }
+    pub(super) fn took_p(&self, me: &mut Me<'_>, p: FreeP<'_>) {
+        let now = self.refresh_clock();
+        p.set_holder(me.id, now);
+        p.owned().restart_clock(now);
+        me.take_up(p);
+        me.note_regained();
         self.wake_sysmon();
     }
 }

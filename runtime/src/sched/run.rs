@@ -4,39 +4,39 @@ use super::shared::Shared;
 use crate::coro::{Coro, Outcome, Suspend};
 use crate::g::{G, Runnable};
 use crate::locals;
-use crate::m::{M, current};
+use crate::m::{M, Me, current};
 use crate::p::OwnedP;
 use crate::probe::Status;
-use std::sync::Arc;
+use std::ptr;
 use std::sync::atomic::Ordering;
 
 impl Shared {
     /// The loop: until the runtime stops, or the M's thread is of no more use.
-    pub(super) fn run(&self, m: &Arc<M>) {
-        if let Some(p) = m.take_handed() {
-            self.took_p(m, p);
+    pub(super) fn run(&self, me: &mut Me<'_>) {
+        if let Some(p) = me.m().take_handed() {
+            self.took_p(me, p);
         }
-        while let Some(mut g) = self.find(m) {
-            while let Some(next) = self.execute(m, g) {
+        while let Some(mut g) = self.find(me) {
+            while let Some(next) = self.execute(me, g) {
                 g = next;
             }
-            if m.is_tainted.load(Ordering::Relaxed) {
-                self.depart(m);
-                return self.give_up(m);
+            if me.is_tainted.load(Ordering::Relaxed) {
+                self.depart(me);
+                return self.give_up(me);
             }
         }
     }
 
     /// Runs a G until it wants something, and does that. Returns a G that this M has to run next, if there is one.
     #[inline]
-    fn execute(&self, m: &Arc<M>, mut runnable: Runnable) -> Option<Runnable> {
+    fn execute(&self, me: &mut Me<'_>, mut runnable: Runnable) -> Option<Runnable> {
         let g = runnable.g();
         let locked = g.locked_m.get();
-        if !locked.is_null() && locked != Arc::as_ptr(m) {
-            self.hand_to_locked(m, runnable);
+        if !locked.is_null() && !ptr::eq(locked, me.m()) {
+            self.hand_to_locked(me, runnable);
             return None;
         }
-        let coro = match self.coroutine(m, &mut runnable) {
+        let coro = match self.coroutine(me, &mut runnable) {
             Ok(coro) => coro,
             Err(error) => {
                 self.stall(runnable, &error);
@@ -44,31 +44,31 @@ impl Shared {
             }
         };
         let id = g.id();
-        g.last_m.store(m.id, Ordering::Relaxed);
+        g.last_m.store(me.id, Ordering::Relaxed);
         loop {
-            let outcome = resume(m, g, coro);
-            // SAFETY: this is the M itself, in its section. It may have lost its P meanwhile.
-            let p = unsafe { m.p() };
+            let outcome = resume(me, g, coro);
+            // It may have been taken away meanwhile.
+            let p = me.p();
             let is_locked = !g.locked_m.get().is_null();
             if let Outcome::Suspended(Suspend::Park(reason)) = outcome {
                 // Before the M says that it runs no G: until then observers take the G to be here.
                 g.set_waiting(reason, self.coarse_ms());
             }
-            m.set_g(None);
+            me.set_g(None);
             match (outcome, p) {
                 (Outcome::Suspended(Suspend::Park(_)), p) => {
                     if g.word.commit_park(id) {
                         self.count_park(p);
                         // From here on `g` is somebody else's.
-                        return is_locked.then(|| self.wait_for_locked(m));
+                        return is_locked.then(|| self.wait_for_locked(me));
                     }
                     // It was unparked before it was parked, so it goes on.
                     if p.is_none() {
-                        return self.put_away_without_p(m, runnable, Outcome::Suspended(Suspend::Yield));
+                        return self.put_away_without_p(me, runnable, Outcome::Suspended(Suspend::Yield));
                     }
                 }
-                (outcome, None) => return self.put_away_without_p(m, runnable, outcome),
-                (outcome, Some(_)) if is_locked => return self.put_away_locked(m, runnable, outcome),
+                (outcome, None) => return self.put_away_without_p(me, runnable, outcome),
+                (outcome, Some(_)) if is_locked => return self.put_away_locked(me, runnable, outcome),
                 (Outcome::Suspended(Suspend::Yield), Some(p)) => {
                     self.put_back(p, runnable);
                     return None;
@@ -106,17 +106,17 @@ impl Shared {
 
     /// The P was taken from this M while its G ran. If the G goes on it takes an idle P, or queues with the others.
     #[cold]
-    fn put_away_without_p(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
+    fn put_away_without_p(&self, me: &mut Me<'_>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
         let goes_on = matches!(outcome, Outcome::Suspended(_));
         let is_locked = !runnable.g().locked_m.get().is_null();
-        if goes_on && self.regain(m) {
+        if goes_on && self.regain(me) {
             // Others may have waited for the P too, and there was no M but this one.
             let gives_way = outcome == Outcome::Suspended(Suspend::YieldGlobal) && self.has_visible_work();
             if !gives_way || is_locked {
                 return Some(runnable);
             }
         } else if is_locked {
-            return self.put_away_locked(m, runnable, outcome);
+            return self.put_away_locked(me, runnable, outcome);
         }
         if goes_on {
             self.inject(runnable);
@@ -129,23 +129,21 @@ impl Shared {
 
 /// Runs a G until it leaves its stack: with its own thread-locals, and outside of the section.
 #[inline(always)]
-fn resume(m: &Arc<M>, g: &'static G, coro: &mut Coro) -> Outcome {
-    m.set_g(Some(g));
+fn resume(me: &mut Me<'_>, g: &'static G, coro: &mut Coro) -> Outcome {
+    me.set_g(Some(g));
     g.set_status(Status::Running);
-    m.section.leave();
-    let outcome = match g.block.get() {
+    let outcome = me.outside(|m| match g.block.get() {
         None => coro.resume(),
         // SAFETY: this M owns the G, so the block is loaded nowhere else.
         Some(block) => unsafe { locals::with_block(block, || resume_as(m, coro)) },
-    };
-    m.section.enter();
-    m.has_heard();
+    });
+    me.has_heard();
     outcome
 }
 
 /// Resumes a G whose own thread-locals are loaded.
 #[inline(always)]
-fn resume_as(m: &Arc<M>, coro: &mut Coro) -> Outcome {
-    current::set_machine(Arc::as_ptr(m));
+fn resume_as(m: &M, coro: &mut Coro) -> Outcome {
+    current::set_machine(m);
     coro.resume()
 }

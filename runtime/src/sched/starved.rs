@@ -5,7 +5,7 @@ use super::setup::Setup;
 use super::shared::Shared;
 use crate::m::M;
 use crate::os::thread_sleeps;
-use crate::p::{OwnedP, P};
+use crate::p::FreeP;
 use crate::probe::give_up;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -14,7 +14,7 @@ impl Shared {
     /// There is no M for `p`: it becomes idle. An M may be on its way to the idle list, and takes it; else sysmon sees to
     /// it, and whether that is for ever.
     #[cold]
-    pub(super) fn starve(&self, mut queues: MutexGuard<'_, Queues>, p: &P) -> bool {
+    pub(super) fn starve(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) -> bool {
         queues.starved = true;
         self.put_idle_p(&mut queues, p);
         self.idle.end_search();
@@ -38,15 +38,11 @@ impl Shared {
         }
         let Some(p) = self.take_idle_p(&mut queues) else { return false };
         drop(queues);
-        // SAFETY: it was taken off the idle list, for the caller alone.
-        let owned = unsafe { OwnedP::of(p) };
-        self.look_outside(owned, now_ns);
+        self.look_outside(p.owned(), now_ns);
         let mut queues = self.lock();
         let Queues { global, idle, .. } = &mut *queues;
         // What is on the other idle Ps too: it stayed there when they found no M.
-        for p in std::iter::once(p).chain(idle.ps().iter().map(|id| &self.ps[*id])) {
-            // SAFETY: an idle P belongs to who holds the lock, and the first one to the caller.
-            let owned = unsafe { OwnedP::of(p) };
+        for owned in std::iter::once(p.owned()).chain(idle.owned_ps(&self.ps)) {
             while let Some(g) = owned.take_next().or_else(|| owned.pop()) {
                 global.push(g);
             }

@@ -15,7 +15,7 @@ use super::shared::Shared;
 use crate::config::NO_THREAD_NS;
 use crate::m::M;
 use crate::os::{now_ns, thread_id};
-use crate::p::P;
+use crate::p::FreeP;
 use crate::user_code::contain;
 use std::collections::VecDeque;
 use std::io;
@@ -86,7 +86,7 @@ impl Shared {
     }
 
     /// Has the template start an M that begins with `p`, and searches.
-    pub(super) fn ask_for_m(&self, mut queues: MutexGuard<'_, Queues>, p: &P) {
+    pub(super) fn ask_for_m(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) {
         queues.starved = false;
         let m = self.new_m(&mut queues, p, true);
         queues.template.to_start.push_back(m);
@@ -133,8 +133,8 @@ impl Shared {
         queues.template.no_thread_until_ns = now_ns() + NO_THREAD_NS;
         let stopping = queues.machines.is_stopping();
         if let Some(p) = m.take_handed() {
-            // An M may have become idle meanwhile. SAFETY: Ps live as long as the runtime.
-            self.start_m(queues, unsafe { &*p });
+            // An M may have become idle meanwhile.
+            self.start_m(queues, p);
         } else {
             drop(queues);
         }

@@ -2,7 +2,7 @@
 
 use super::queues::Queues;
 use super::shared::Shared;
-use crate::p::P;
+use crate::p::FreeP;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
@@ -25,7 +25,7 @@ impl Shared {
     /// Gives `p` to an M that sleeps, or to a new one, which searches and has been counted as searching. If there is
     /// none to be had, `p` becomes idle, and the work stays where it is: the Ms that there are come to it, and sysmon
     /// tries again.
-    pub(super) fn start_m(&self, mut queues: MutexGuard<'_, Queues>, p: &P) -> bool {
+    pub(super) fn start_m(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) -> bool {
         if let Some(m) = self.take_idle_m(&mut queues) {
             queues.starved = false;
             m.searching.store(true, Ordering::Relaxed);

@@ -1,0 +1,73 @@
+//! The evidence that the caller is an M's own thread, inside its section: by it an M uses its P.
+
+use super::M;
+use crate::p::{FreeP, OwnedP};
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// This M. Who has it may use the P that the M holds (I1, I2).
+///
+/// The P comes as an [`OwnedP`] that borrows from this. So it can not be kept over what needs this exclusively: to give
+/// the P up, to take another, and to leave the section, in which it may be taken away.
+#[derive(Debug)]
+pub(crate) struct Me<'a> {
+    m: &'a M,
+    /// It stands for a thread.
+    not_send: PhantomData<*mut ()>,
+}
+
+impl<'a> Me<'a> {
+    /// Makes it.
+    ///
+    /// # Safety
+    /// The caller is on the M's own thread, and in its section whenever it uses this. If there is another of the same M
+    /// further up the stack, which is not `outside`, the M keeps the P that it holds.
+    #[inline(always)]
+    pub(crate) unsafe fn of(m: &'a M) -> Me<'a> {
+        Me { m, not_send: PhantomData }
+    }
+
+    /// The M, to be looked at for as long as it lives.
+    #[inline(always)]
+    pub(crate) fn m(&self) -> &'a M {
+        self.m
+    }
+
+    /// The P that it holds.
+    #[inline(always)]
+    pub(crate) fn p(&self) -> Option<OwnedP<'_>> {
+        // SAFETY: this is the M's own thread in its section, as `of` was promised.
+        unsafe { self.m.p() }
+    }
+
+    /// Takes a P; it has none.
+    #[inline]
+    pub(crate) fn take_up(&mut self, p: FreeP<'_>) {
+        self.m.set_p(p.into_ptr());
+    }
+
+    /// Gives up the P that it holds.
+    #[inline]
+    pub(crate) fn lay_down(&mut self) -> Option<FreeP<'a>> {
+        // SAFETY: as in `p`; an OwnedP would borrow from this.
+        unsafe { self.m.take_p() }
+    }
+
+    /// Runs `f`, a G's own code, outside of the section. Meanwhile the P may be taken away.
+    #[inline(always)]
+    pub(crate) fn outside<R>(&mut self, f: impl FnOnce(&M) -> R) -> R {
+        self.m.section.leave();
+        let result = f(self.m);
+        self.m.section.enter();
+        result
+    }
+}
+
+impl Deref for Me<'_> {
+    type Target = M;
+
+    #[inline(always)]
+    fn deref(&self) -> &M {
+        self.m
+    }
+}

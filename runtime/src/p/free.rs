@@ -1,0 +1,44 @@
+//! A P on its way.
+
+use super::{OwnedP, P};
+use std::ops::Deref;
+
+/// A P that no M holds and that is not on the idle list: who has this owns it (I1), and gives it to an M, or puts it on
+/// the list. It can not be copied, so it has one place, as a [`Runnable`](crate::g::Runnable) gives a G one; dropped, the
+/// P would be lost.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct FreeP<'a>(&'a P);
+
+impl<'a> FreeP<'a> {
+    /// Takes ownership of a P.
+    ///
+    /// # Safety
+    /// The caller owns the P by I1, uses no other right to it from now on, and makes no second one of these.
+    #[inline]
+    pub(crate) unsafe fn own(p: &'a P) -> FreeP<'a> {
+        FreeP(p)
+    }
+
+    /// Its owner's side, for as long as it is on its way.
+    #[inline]
+    pub(crate) fn owned(&self) -> OwnedP<'_> {
+        // SAFETY: as `own` was promised, nobody else owns it.
+        unsafe { OwnedP::of(self.0) }
+    }
+
+    /// Gives up the ownership, for where the P is kept as a pointer.
+    #[inline]
+    pub(crate) fn into_ptr(self) -> *const P {
+        self.0
+    }
+}
+
+impl Deref for FreeP<'_> {
+    type Target = P;
+
+    #[inline(always)]
+    fn deref(&self) -> &P {
+        self.0
+    }
+}
