@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 /// Uses of a room by one below it, that there are for now. Each has its reason; one that is no longer needed is an
 /// error, so that the list only gets shorter.
@@ -39,8 +41,32 @@ const DOORS: &[(&str, &[&str])] = &[
 /// A file is no longer than this without its tests.
 const LINES_MAX: usize = 500;
 
-/// The crates in their line: each uses only those before it.
-const CRATES: &[&str] = &["runtime", "channels"];
+/// Crates whose modules are no rooms yet, with floors and doors.
+const NO_ROOMS: &[&str] = &["channels"];
+
+/// A published crate below the root.
+struct Crate {
+    /// As cargo calls it.
+    name: String,
+    folder: String,
+}
+
+/// The crates in their line: each uses only those before it. `ci/crates` reads them from `Cargo.toml`.
+fn crates() -> &'static [Crate] {
+    static CRATES: OnceLock<Vec<Crate>> = OnceLock::new();
+    CRATES.get_or_init(|| {
+        let output = Command::new(root().join("ci/crates")).output().expect("ci/crates is a program");
+        assert!(output.status.success(), "ci/crates: {output:?}");
+        let text = String::from_utf8(output.stdout).expect("names are UTF-8");
+        let of_line = |line: &str| {
+            let (name, folder) = line.split_once(' ').expect("a name and a folder");
+            Crate { name: name.to_owned(), folder: folder.to_owned() }
+        };
+        let crates: Vec<_> = text.lines().map(of_line).collect();
+        assert!(crates.len() >= 2, "the crates are not where they were: {text}");
+        crates
+    })
+}
 
 /// A file of a crate.
 struct Source {
@@ -101,7 +127,7 @@ fn sources() -> Vec<Source> {
 
 /// Every file of all crates.
 fn all_sources() -> Vec<Source> {
-    CRATES.iter().flat_map(|krate| sources_of(krate)).collect()
+    crates().iter().flat_map(|krate| sources_of(&krate.folder)).collect()
 }
 
 fn sources_of(krate: &'static str) -> Vec<Source> {
@@ -129,9 +155,14 @@ fn collect(krate: &'static str, dir: &Path, src: &Path, into: &mut Vec<Source>) 
     }
 }
 
-/// The rooms from the top floor to the ground, as lib.rs lists them.
-fn rooms() -> Vec<String> {
-    let lib = read("runtime/src/lib.rs");
+/// The crates that are made of rooms.
+fn with_rooms() -> impl Iterator<Item = &'static str> {
+    crates().iter().map(|krate| krate.folder.as_str()).filter(|krate| !NO_ROOMS.contains(krate))
+}
+
+/// The rooms of a crate from the top floor to the ground, as its lib.rs lists them.
+fn rooms(krate: &str) -> Vec<String> {
+    let lib = read(&format!("{krate}/src/lib.rs"));
     let room = |line: &str| {
         let name = line.strip_prefix("pub ").unwrap_or(line);
         Some(name.strip_prefix("mod ")?.strip_suffix(';')?.to_owned())
@@ -194,33 +225,10 @@ fn groups_and_paths_are_understood() {
 
 #[test]
 fn a_room_uses_only_rooms_below_it() {
-    let rooms = rooms();
-    let floor = |name: &str| rooms.iter().position(|room| room == name);
     let mut needed = BTreeSet::new();
     let mut wrong = Vec::new();
-    for source in sources().iter().filter(|source| !source.is_test()) {
-        let room = source.room();
-        if room == "lib" {
-            continue;
-        }
-        let Some(own) = floor(room) else {
-            wrong.push(format!("{} is in no room of lib.rs", source.path));
-            continue;
-        };
-        let code = source.code().join("\n");
-        for used in used_rooms(&code) {
-            match floor(used) {
-                None => wrong.push(format!("{} uses crate::{used}: name the room instead", source.path)),
-                Some(theirs) if theirs >= own => {}
-                Some(_) => {
-                    let exception = UPWARD.iter().find(|(from, to, _)| *from == room && *to == used);
-                    match exception {
-                        Some((from, to, _)) => _ = needed.insert((*from, *to)),
-                        None => wrong.push(format!("{} uses {used}, which is above it", source.path)),
-                    }
-                }
-            }
-        }
+    for krate in with_rooms() {
+        uses_upward(krate, &mut needed, &mut wrong);
     }
     for (from, to, _) in UPWARD {
         if !needed.contains(&(*from, *to)) {
@@ -230,12 +238,40 @@ fn a_room_uses_only_rooms_below_it() {
     report(wrong);
 }
 
+/// Those of one crate: what is on the list goes to `needed`, and what is not to `wrong`.
+fn uses_upward(krate: &'static str, needed: &mut BTreeSet<(&str, &str)>, wrong: &mut Vec<String>) {
+    let rooms = rooms(krate);
+    let floor = |name: &str| rooms.iter().position(|room| room == name);
+    for source in sources_of(krate).iter().filter(|source| !source.is_test()) {
+        let room = source.room();
+        if room == "lib" {
+            continue;
+        }
+        let Some(own) = floor(room) else {
+            wrong.push(format!("{} is in no room of lib.rs", source.name()));
+            continue;
+        };
+        let code = source.code().join("\n");
+        for used in used_rooms(&code) {
+            match floor(used) {
+                None => wrong.push(format!("{} uses crate::{used}: name the room instead", source.name())),
+                Some(theirs) if theirs >= own => {}
+                Some(_) => match UPWARD.iter().find(|(from, to, _)| *from == room && *to == used) {
+                    Some((from, to, _)) => _ = needed.insert((*from, *to)),
+                    None => wrong.push(format!("{} uses {used}, which is above it", source.name())),
+                },
+            }
+        }
+    }
+}
+
 #[test]
 fn architecture_lists_the_rooms_in_their_order() {
     let text = read("ARCHITECTURE.md");
+    let rooms = rooms("runtime");
     let listed: Vec<_> =
-        all_between(&text, "\n| `", "` |").into_iter().filter(|name| rooms().iter().any(|room| room == name)).collect();
-    assert_eq!(listed, rooms());
+        all_between(&text, "\n| `", "` |").into_iter().filter(|name| rooms.iter().any(|room| room == name)).collect();
+    assert_eq!(listed, rooms);
 }
 
 #[test]
@@ -267,14 +303,14 @@ fn corosensei_has_one_test_file() {
 #[test]
 fn doors_say_what_lives_there_and_what_holds() {
     let mut wrong = Vec::new();
-    for source in sources().iter().filter(|source| source.path.ends_with("/mod.rs")) {
+    for source in with_rooms().flat_map(sources_of).filter(|source| source.path.ends_with("/mod.rs")) {
         // A folder inside a room (a platform of `os`) is no room.
         if source.path.matches('/').count() > 1 {
             continue;
         }
         for heading in ["//! # What lives here", "//! # Invariants"] {
             if !source.text.lines().any(|line| line == heading) {
-                wrong.push(format!("{} has no {heading:?}", source.path));
+                wrong.push(format!("{} has no {heading:?}", source.name()));
             }
         }
     }
@@ -293,7 +329,8 @@ fn examples_are_written_as_users_write_them() {
     let mut wrong = Vec::new();
     for source in all_sources() {
         for (nth, line) in source.text.lines().map(str::trim_start).enumerate() {
-            let inner = ["pirn_runtime::", "pirn_channels::"].iter().find(|name| line.contains(**name));
+            let inner = crates().iter().map(|krate| krate.name.replace('-', "_") + "::");
+            let inner = inner.into_iter().find(|name| line.contains(name.as_str()));
             if let Some(inner) = inner.filter(|_| line.starts_with("///") || line.starts_with("//!")) {
                 wrong.push(format!("{}: users write `pirn::`, not `{inner}`", source.at(nth)));
             }
@@ -317,12 +354,49 @@ fn files_fit_in_a_head() {
 #[test]
 fn crates_stand_in_one_line() {
     let mut wrong = Vec::new();
-    for (nth, krate) in CRATES.iter().enumerate() {
-        let manifest = read(&format!("{krate}/Cargo.toml"));
-        let used = manifest.lines().filter_map(|line| line.strip_prefix("pirn-")).map(word);
-        for other in used.filter(|other| !CRATES[..nth].contains(other)) {
-            wrong.push(format!("{krate} uses {other}, which does not stand before it"));
+    for (nth, krate) in crates().iter().enumerate() {
+        let manifest = read(&format!("{}/Cargo.toml", krate.folder));
+        let used = manifest.lines().filter(|line| line.starts_with("pirn-"));
+        let used = used.filter_map(|line| line.split(['.', ' ']).next());
+        for other in used.filter(|other| crates()[..nth].iter().all(|before| before.name != *other)) {
+            wrong.push(format!("{} uses {other}, which does not stand before it", krate.name));
         }
+    }
+    report(wrong);
+}
+
+#[test]
+fn the_facade_and_the_papers_have_every_crate() {
+    let facade = read("src/lib.rs");
+    let architecture = read("ARCHITECTURE.md");
+    let line =
+        architecture.lines().find(|line| line.trim_start().starts_with("runtime -> ")).expect("the line of crates");
+    let line: Vec<_> = line.trim().split(" -> ").collect();
+    let mut wrong = Vec::new();
+    let mut before = None;
+    for krate in crates() {
+        let path = krate.name.replace('-', "_");
+        if !facade.contains(&format!("pub use {path}")) {
+            wrong.push(format!("src/lib.rs re-exports nothing of {path}"));
+        }
+        let place = line.iter().position(|name| *name == krate.folder);
+        if place.is_none() || place < before {
+            wrong.push(format!("ARCHITECTURE.md has {} not where it stands in Cargo.toml: {line:?}", krate.folder));
+        }
+        before = place;
+    }
+    report(wrong);
+}
+
+#[test]
+fn scripts_ask_for_the_crates() {
+    let mut wrong = Vec::new();
+    for entry in fs::read_dir(root().join("ci")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        // One crate alone is a matter of that crate.
+        let several = |line: &&str| line.matches("-p pirn-").count() > 1;
+        wrong.extend(text.lines().filter(several).map(|line| format!("{}: ask ci/crates: {line}", path.display())));
     }
     report(wrong);
 }
@@ -430,8 +504,9 @@ fn the_readme_and_the_environment_agree() {
 /// Every paper, by its path below the root.
 fn papers() -> Vec<String> {
     let mut papers = Vec::new();
-    for dir in ["", "benches/", "runtime/", "channels/"] {
-        for entry in fs::read_dir(root().join(dir)).expect("a folder of the project") {
+    let below = crates().iter().map(|krate| format!("{}/", krate.folder));
+    for dir in ["".to_owned(), "benches/".to_owned()].into_iter().chain(below) {
+        for entry in fs::read_dir(root().join(&dir)).expect("a folder of the project") {
             let name = entry.expect("a file of the project").file_name().into_string().expect("names are UTF-8");
             if name.ends_with(".md") {
                 papers.push(format!("{dir}{name}"));
@@ -549,8 +624,9 @@ fn ci_runs_the_command_of_the_readme() {
     let run = read(".ci/run");
     for entry in fs::read_dir(root().join("ci")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name == "matrix" {
-            continue; // Takes longer than CI may.
+        // The one takes longer than CI may, the other is a list and checks nothing.
+        if ["matrix", "crates"].contains(&name.as_str()) {
+            continue;
         }
         assert!(run.contains(&format!("ci/{name}")), ".ci/run does not call ci/{name}");
     }
