@@ -9,10 +9,6 @@ use std::sync::OnceLock;
 /// Uses of a room by one below it, that there are for now. Each has its reason; one that is no longer needed is an
 /// error, so that the list only gets shorter.
 const UPWARD: &[(&str, &str, &str)] = &[
-    ("scope", "go", "a scope starts Gs through the same door"),
-    ("boot", "go", "Runtime::run and Handle::go start Gs, and GoBuilder is an argument"),
-    ("time", "go", "after_func starts a G; sleep(0) is a yield"),
-    ("join", "go", "drop_result: what becomes of a result that nobody wants"),
     ("g", "sched", "the record points to its runtime; only the type"),
     ("g", "m", "the record points to the M that it is locked to; only the type"),
     ("m", "sched", "the record points to its runtime; only the type"),

@@ -6,11 +6,13 @@
 #[doc(hidden)]
 pub mod internal;
 #[cfg(not(loom))]
-mod go;
+mod boot;
 #[cfg(not(loom))]
 mod scope;
 #[cfg(not(loom))]
-mod boot;
+pub mod time;
+#[cfg(not(loom))]
+mod go;
 #[cfg(not(loom))]
 mod sysmon;
 #[cfg(not(loom))]
@@ -21,8 +23,6 @@ mod os_thread;
 mod join;
 #[cfg(not(loom))]
 mod task;
-#[cfg(not(loom))]
-pub mod time;
 #[cfg(not(loom))]
 mod park;
 #[cfg(not(loom))]

@@ -23,7 +23,7 @@
 //!    new thread does, those of libraries that were loaded later too. libc's part is kept: freed with its G it would
 //!    leak the allocator's cache.
 //! 4. A slot has room for the block beside the stack that was asked for, however large the program's thread-locals are:
-//!    they choose the size class too (`stack_class` in `go.rs`).
+//!    they choose the size class too (`stack_class` in `go/builder.rs`).
 //! 5. The destructors of a G's thread-locals run on the G's stack with its block loaded, before its joiner is told.
 //!
 //! # Limits
