@@ -234,6 +234,20 @@ fn a_room_uses_only_rooms_below_it() {
     report(wrong);
 }
 
+#[test]
+fn lib_lists_rooms_and_nothing_else() {
+    let mut wrong = Vec::new();
+    for krate in with_rooms() {
+        let lib = read(&format!("{krate}/src/lib.rs"));
+        let lines: Vec<_> = lib.lines().collect();
+        let is_room = |line: &str| line.strip_prefix("pub ").unwrap_or(line).starts_with("mod ");
+        for pair in lines.windows(2).filter(|pair| pair[0].starts_with("#[") && is_room(pair[1])) {
+            wrong.push(format!("{krate}/src/lib.rs: {} {}: say it inside the room", pair[0], pair[1]));
+        }
+    }
+    report(wrong);
+}
+
 /// Those of one crate: what is on the list goes to `needed`, and what is not to `wrong`.
 fn uses_upward(krate: &'static str, needed: &mut BTreeSet<(&str, &str)>, wrong: &mut Vec<String>) {
     let rooms = rooms(krate);

@@ -1,5 +1,7 @@
 //! The handle of a G: waiting for its result.
 
+#![cfg(not(loom))]
+
 use crate::g::{Dropped, G, Gid};
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::thread_id;

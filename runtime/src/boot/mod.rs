@@ -12,6 +12,8 @@
 //! 3. When a runtime has been shut down, its threads have ended, but for those that run a G which did not end in time:
 //!    that G, its thread and what they use are left whole for good.
 
+#![cfg(not(loom))]
+
 mod builder;
 pub(crate) mod env;
 mod panics;

@@ -31,21 +31,20 @@
 //! # Tests
 //! `word_loom.rs` models the park word; `tests/park.rs` and `tests/stress.rs` try the rest.
 
-#[cfg(not(loom))]
 mod control;
 mod join_word;
-#[cfg(not(loom))]
 mod pool;
 mod word;
 
 #[cfg(not(loom))]
-pub(crate) use control::G;
-#[cfg(not(loom))]
 pub use control::Gid;
-pub(crate) use join_word::{Dropped, Settled};
 #[cfg(not(loom))]
-pub(crate) use pool::{FreeGs, for_each, give_free, take_free};
-pub(crate) use word::Unparked;
+pub(crate) use {
+    control::G,
+    join_word::{Dropped, Settled},
+    pool::{FreeGs, for_each, give_free, take_free},
+    word::Unparked,
+};
 
 /// A G that may run, and nobody else has it (I2).
 #[cfg(not(loom))]

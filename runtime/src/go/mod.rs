@@ -17,6 +17,8 @@
 //! # Tests
 //! `tests/spawn.rs`, `tests/shutdown.rs`, `tests/like_a_thread.rs`.
 
+#![cfg(not(loom))]
+
 mod body;
 mod builder;
 mod start;

@@ -50,6 +50,8 @@
 //! thread-locals break, which they do without blocks; `torture.rs` moves Gs that hold something a million times a second;
 //! `crates.rs` does it to crates, `like_a_thread.rs` to std, `locals.rs` to libc.
 
+#![cfg(not(loom))]
+
 mod self_test;
 
 use crate::os::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};

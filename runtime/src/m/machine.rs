@@ -1,5 +1,7 @@
 //! The record of an M.
 
+#![cfg(not(loom))]
+
 use super::section::Section;
 use crate::g::G;
 use crate::os::{ThreadPointer, loaded_block};

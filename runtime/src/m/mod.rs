@@ -20,11 +20,8 @@
 //! `section_loom.rs` models the section and retakes; `tests/stress.rs` moves Gs between Ms thousands of times, and
 //! `tests/retake.rs` takes Ps away all the time.
 
-#[cfg(not(loom))]
 pub(crate) mod current;
-#[cfg(not(loom))]
 pub(crate) mod fork;
-#[cfg(not(loom))]
 mod machine;
 pub(crate) mod section;
 

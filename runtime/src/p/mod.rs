@@ -18,6 +18,8 @@
 //! The lane is what makes a switch cheap: a pop from the shown part is a read-modify-write (5 ns), a pop from the lane is
 //! not. It is used while slices are short, so that a hidden G does not wait long for its M's next pick.
 
+#![cfg(not(loom))]
+
 mod owned;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@
 //!    SIGQUIT to be answered, a stall to be looked for.
 //! 3. sysmon never waits for a reader of what it prints, but in its last words.
 
+#![cfg(not(loom))]
+
 mod deadlock;
 mod output;
 mod slice;

@@ -18,6 +18,8 @@
 //! # Tests
 //! `heap_tests.rs` for the heap, `tests/time.rs` for the rest.
 
+#![cfg(not(loom))]
+
 mod heap;
 
 use crate::g::G;
