@@ -34,6 +34,7 @@
 mod control;
 mod join_word;
 mod pool;
+mod runnable;
 mod word;
 
 #[cfg(not(loom))]
@@ -43,29 +44,6 @@ pub(crate) use {
     control::G,
     join_word::{Dropped, Settled},
     pool::{FreeGs, for_each, give_free, take_free},
+    runnable::Runnable,
     word::Unparked,
 };
-
-/// A G that may run, and nobody else has it (I2).
-#[cfg(not(loom))]
-#[must_use = "a Runnable that is dropped is a G that never runs"]
-#[derive(Debug)]
-pub(crate) struct Runnable(&'static G);
-
-#[cfg(not(loom))]
-impl Runnable {
-    /// Takes ownership of a G.
-    ///
-    /// # Safety
-    /// The caller owns the G by I1, and makes no second one.
-    #[inline]
-    pub(crate) unsafe fn own(g: &'static G) -> Runnable {
-        Runnable(g)
-    }
-
-    /// The record.
-    #[inline]
-    pub(crate) fn g(&self) -> &'static G {
-        self.0
-    }
-}
