@@ -68,7 +68,7 @@ impl Programs {
 /// Says why there is none.
 pub(crate) fn build_go(go: &Path, into: &Path) -> Result<(PathBuf, String), String> {
     let version = output(Command::new(go).arg("version"))?;
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../go");
     if !source.is_dir() {
         return Err(format!("there is no {}", source.display()));
     }
