@@ -7,6 +7,7 @@
 mod options;
 mod plan;
 mod targets;
+mod job;
 mod programs;
 mod measure;
 mod progress;
@@ -20,9 +21,10 @@ mod charts;
 mod json;
 
 use figures::Run;
+use job::PROBE;
 use options::{HELP, Options};
 use plan::{Row, list, plan};
-use programs::{CHILD, PROBE, Programs, build_go, machine};
+use programs::{CHILD, Programs, build_go, machine};
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::job::PROBE;
 use crate::plan::{PEERS, Wish};
 use lexopt::{Arg, Parser, ValueExt};
 use regex::Regex;
@@ -107,7 +108,7 @@ fn rounds(text: &str) -> Result<usize, String> {
 
 fn program(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
-        Some((peer, path)) if peer == "probe" || PEERS.contains(&peer) => Ok((peer.to_owned(), path.into())),
+        Some((peer, path)) if peer == PROBE || PEERS.contains(&peer) => Ok((peer.to_owned(), path.into())),
         _ => Err(format!("{text:?} is not PEER=PATH")),
     }
 }
