@@ -6,14 +6,34 @@
 //! `boot` chooses; `sched/run.rs` binds a block to a G with its stack, and loads it around each resume.
 //!
 //! # The argument
-//! A thread-local breaks in two ways when a G moves from one OS thread to another: a reference into it, or a value that
-//! must not change threads, goes on on a thread that it does not belong to; and optimised code may keep the address of a
-//! thread-local over any call, a suspension too. Both rest on one assumption: that a function's thread does not change
-//! under it. Here it does not. A G has a thread-local block of its own, of the same make as a thread's, and while it
-//! runs, FS points to it, whichever M runs it. Its stack and its thread-locals move together. So to the program a G is a
-//! thread, and the M is only the CPU that it runs on: addresses that were kept stay right, values that are not `Send`
-//! stay with their owner, and what std and libc keep per thread (the panic count, the owner of a lock, `errno`, the
-//! allocator's cache) is kept per G.
+//! It stands here and nowhere else. A G that parks on one OS thread and goes on on another breaks two things in ordinary
+//! safe Rust:
+//!
+//! - *What came out of a thread-local.* A reference, a `RefCell` borrow, an `Rc`, a `ThreadRng` is now on a thread that it
+//!   does not belong to; and while one G is inside a scoped thread-local, another on the same thread sees its value, and
+//!   leaves it as it likes.
+//! - *Addresses.* To the compiler a function runs on one thread, so it may compute the address of a thread-local once and
+//!   keep it over any call, a suspension too. Afterwards the function writes into another thread's memory.
+//!
+//! Both rest on one assumption: that a function's thread does not change under it. Here the assumption is made true. A G
+//! has a thread-local block of its own, of the same make as a thread's, and while it runs, FS points to it, whichever M
+//! runs it. Its stack and its thread-locals move together. So to the program a G is a thread, and the M is only the CPU that
+//! it runs on: addresses that were kept stay right, values that are not `Send` stay with their owner, and what std and
+//! libc keep per thread (the panic count, the owner of a lock, `errno`, the resolver, the locale, the allocator's cache) is
+//! kept per G. Nothing in Rust's rules speaks of OS threads; they speak of threads of execution with their own stack and
+//! thread-locals, which is what a G is here.
+//!
+//! ```text
+//! slot of a stack:   | guard | stack, grows to the left ........ | block |
+//!                                                                |       ^ FS, while the G runs
+//!                                             thread-locals of the modules | thread control block
+//! ```
+//!
+//! *Rejected: an M that does without its own block between two Gs.* Half of the cost is that second write of FS: leaving it
+//! out made a yield 4 to 8 ns cheaper (of some 10 that this mode costs). But between the moment when a parked or yielding G
+//! can be had by others and the load of the next G's block, the M would run with a block that another M may have loaded
+//! too. The runtime's own code could avoid thread-locals there; a signal handler (a profiler's) does not know, and already
+//! uses `errno`. So the M loads its own first.
 //!
 //! # Invariants
 //! 1. A block is loaded by at most one M, the one that runs its G. While an M runs none, its own block is loaded.
@@ -43,7 +63,9 @@
 //! - Valgrind and sanitizers do not follow the FS register. With shared thread-locals Valgrind works with
 //!   `--max-stackframe=40000`, AddressSanitizer with `-Cllvm-args=-asan-stack=0`; ThreadSanitizer does not work.
 //! - In the child of a fork the block of the G that has forked is the only thread that libc knows, and the stack of the M
-//!   is free: `m/fork.rs`.
+//!   is free: `m/fork.rs`. What the kernel ties to a thread, as `PR_SET_PDEATHSIG`, is tied to the M.
+//! - What is missing is an error of `Builder::build` that names the shared mode: no FSGSBASE, no glibc, a control block of
+//!   another shape. macOS has no such register to write; on aarch64 it is `tpidr_el0`, which user code may write.
 //!
 //! # Tests
 //! `self_test.rs` runs once in each process. Of those in `tests/`, `breakages.rs` shows the two ways in which
