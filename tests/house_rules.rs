@@ -370,6 +370,19 @@ fn a_file_begins_with_what_it_is() {
 }
 
 #[test]
+fn a_file_is_one_module() {
+    let mut wrong = Vec::new();
+    for source in all_sources().iter().chain(&sources_of("benches")) {
+        let code = source.code();
+        // Models and tests of a file lie beside it.
+        let is_test = |path: &str| ["_loom.rs\"]", "_tests.rs\"]"].iter().any(|end| path.ends_with(end));
+        let paths = code.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("#[path"));
+        wrong.extend(paths.filter(|(_, line)| !is_test(line)).map(|(nth, line)| format!("{}: {line}", source.at(nth))));
+    }
+    report(wrong);
+}
+
+#[test]
 fn examples_are_written_as_users_write_them() {
     let mut wrong = Vec::new();
     for source in all_sources() {
