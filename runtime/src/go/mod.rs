@@ -7,12 +7,12 @@
 //!
 //! # Invariants
 //! 1. A G is started by [`start`] alone, which makes its first [`Runnable`](crate::g::Runnable).
-//! 2. What a closure, its result and what comes after them borrow lives until `after` has been called: the caller of
-//!    [`start`] promises it, `body` calls it last.
-//! 3. A panic of the user's closure ends in `body`. Nothing unwinds out of that.
+//! 2. What a closure, its result and its [`After`] borrow lives until `After::after` has been called. The caller of
+//!    [`start`] promises it; `body` touches none of them after that call.
+//! 3. A panic of the user's closure ends in `body`. Nothing unwinds out of `body`.
 //! 4. The thread-locals of a G are destroyed before its joiner is told, as those of a thread are.
-//! 5. Who starts a G while its runtime closes gets what its [`WhenClosing`] says: `start_foreign` argues why none is
-//!    started unseen.
+//! 5. A shutdown misses no G: a G is counted before the shutdown can find that none is left. A G that starts another is
+//!    itself counted; for threads without a P `start_foreign` has the argument.
 //!
 //! # Tests
 //! `tests/spawn.rs`, `tests/shutdown.rs`, `tests/like_a_thread.rs`.

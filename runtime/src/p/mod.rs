@@ -6,9 +6,9 @@
 //!
 //! # Invariants
 //! 1. The owner's side ([`OwnedP`]) is used by one thread at a time: the M that holds the P, inside its section; or the
-//!    one that has borrowed it (`m/section.rs`); or, of a P that no M holds, whoever has taken it off the idle list: an
-//!    M that starts with it, or sysmon while it stands in (`sched/wake.rs`). On the idle list it belongs to who has the
-//!    scheduler's lock.
+//!    one that has borrowed it (`m/section.rs`); or, of a P that no M holds, the one that has taken it off the idle list:
+//!    an M that starts with it, or sysmon while it stands in (`sched/wake.rs`). On the idle list it belongs to the holder
+//!    of the scheduler's lock.
 //! 2. The local queue has two parts: the shown part, which thieves steal from, and the lane, which only the owner
 //!    touches. Every G in the shown part came before every G in the lane, so both together are first in, first out.
 //! 3. A G in runnext or in the lane is hidden: thieves can not take it. Its M comes to it, or shows it as soon as it
