@@ -5,6 +5,7 @@
 //! [ARCHITECTURE.md]: https://github.com/pirn-rs/pirn/blob/main/ARCHITECTURE.md
 //! [HACKING.md]: https://github.com/pirn-rs/pirn/blob/main/HACKING.md
 //! [CHANGELOG.md]: https://github.com/pirn-rs/pirn/blob/main/CHANGELOG.md
+//! [locals/mod.rs]: https://github.com/pirn-rs/pirn/blob/main/runtime/src/locals/mod.rs
 //! [LICENSE-MIT]: https://github.com/pirn-rs/pirn/blob/main/LICENSE-MIT
 //! [LICENSE-APACHE]: https://github.com/pirn-rs/pirn/blob/main/LICENSE-APACHE
 //!

@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 /// Uses of a room by one below it, that there are for now. Each has its reason; one that is no longer needed is an
 /// error, so that the list only gets shorter.
 const UPWARD: &[(&str, &str, &str)] = &[
-    ("scope", "go", "a scope starts Gs through the same door"),
-    ("boot", "go", "Runtime::run and Handle::go start Gs, and GoBuilder is an argument"),
-    ("time", "go", "after_func starts a G; sleep(0) is a yield"),
-    ("join", "go", "drop_result: what becomes of a result that nobody wants"),
     ("g", "sched", "the record points to its runtime; only the type"),
     ("g", "m", "the record points to the M that it is locked to; only the type"),
     ("m", "sched", "the record points to its runtime; only the type"),
@@ -38,11 +36,45 @@ const DOORS: &[(&str, &[&str])] = &[
     ("thread::park", &["m/sleep.rs", "sched/template.rs", "sysmon/", "park/"]),
 ];
 
+/// Rooms whose files may use each other in circles: the scheduler is the one knot, kept in one room.
+const KNOTS: &[&str] = &["sched"];
+
+/// Doors that are more than doors, for now. The list only gets shorter.
+const DOORS_WITH_LOGIC: &[&str] =
+    &["channels/src/core/mod.rs", "runtime/src/observe/schedtrace/mod.rs", "runtime/src/park/mod.rs"];
+
 /// A file is no longer than this without its tests.
 const LINES_MAX: usize = 500;
 
-/// The crates in their line: each uses only those before it.
-const CRATES: &[&str] = &["runtime", "channels"];
+/// Crates whose modules are no rooms yet, with floors and doors.
+const NO_ROOMS: &[&str] = &["channels"];
+
+/// Crates beside the line that keep some of its rules.
+const BESIDE: &[&str] = &["benches", "benches/compare"];
+
+/// A published crate below the root.
+struct Crate {
+    /// As cargo calls it.
+    name: String,
+    folder: String,
+}
+
+/// The crates in their line: each uses only those before it. `ci/crates` reads them from `Cargo.toml`.
+fn crates() -> &'static [Crate] {
+    static CRATES: OnceLock<Vec<Crate>> = OnceLock::new();
+    CRATES.get_or_init(|| {
+        let output = Command::new(root().join("ci/crates")).output().expect("ci/crates is a program");
+        assert!(output.status.success(), "ci/crates: {output:?}");
+        let text = String::from_utf8(output.stdout).expect("names are UTF-8");
+        let of_line = |line: &str| {
+            let (name, folder) = line.split_once(' ').expect("a name and a folder");
+            Crate { name: name.to_owned(), folder: folder.to_owned() }
+        };
+        let crates: Vec<_> = text.lines().map(of_line).collect();
+        assert!(crates.len() >= 2, "the crates are not where they were: {text}");
+        crates
+    })
+}
 
 /// A file of a crate.
 struct Source {
@@ -103,14 +135,15 @@ fn sources() -> Vec<Source> {
 
 /// Every file of all crates.
 fn all_sources() -> Vec<Source> {
-    CRATES.iter().flat_map(|krate| sources_of(krate)).collect()
+    crates().iter().flat_map(|krate| sources_of(&krate.folder)).collect()
 }
 
 fn sources_of(krate: &'static str) -> Vec<Source> {
     let mut sources = Vec::new();
     let src = root().join(krate).join("src");
     collect(krate, &src, &src, &mut sources);
-    assert!(sources.iter().any(|source| source.path == "lib.rs"), "{krate} has no lib.rs");
+    let has_root = sources.iter().any(|source| ["lib.rs", "main.rs"].contains(&source.path.as_str()));
+    assert!(has_root, "{krate} has neither lib.rs nor main.rs");
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     sources
 }
@@ -131,9 +164,14 @@ fn collect(krate: &'static str, dir: &Path, src: &Path, into: &mut Vec<Source>) 
     }
 }
 
-/// The rooms from the top floor to the ground, as lib.rs lists them.
-fn rooms() -> Vec<String> {
-    let lib = read("runtime/src/lib.rs");
+/// The crates that are made of rooms.
+fn with_rooms() -> impl Iterator<Item = &'static str> {
+    crates().iter().map(|krate| krate.folder.as_str()).filter(|krate| !NO_ROOMS.contains(krate))
+}
+
+/// The rooms of a crate from the top floor to the ground, as its lib.rs lists them.
+fn rooms(krate: &str) -> Vec<String> {
+    let lib = read(&format!("{krate}/src/lib.rs"));
     let room = |line: &str| {
         let name = line.strip_prefix("pub ").unwrap_or(line);
         Some(name.strip_prefix("mod ")?.strip_suffix(';')?.to_owned())
@@ -196,33 +234,10 @@ fn groups_and_paths_are_understood() {
 
 #[test]
 fn a_room_uses_only_rooms_below_it() {
-    let rooms = rooms();
-    let floor = |name: &str| rooms.iter().position(|room| room == name);
     let mut needed = BTreeSet::new();
     let mut wrong = Vec::new();
-    for source in sources().iter().filter(|source| !source.is_test()) {
-        let room = source.room();
-        if room == "lib" {
-            continue;
-        }
-        let Some(own) = floor(room) else {
-            wrong.push(format!("{} is in no room of lib.rs", source.path));
-            continue;
-        };
-        let code = source.code().join("\n");
-        for used in used_rooms(&code) {
-            match floor(used) {
-                None => wrong.push(format!("{} uses crate::{used}: name the room instead", source.path)),
-                Some(theirs) if theirs >= own => {}
-                Some(_) => {
-                    let exception = UPWARD.iter().find(|(from, to, _)| *from == room && *to == used);
-                    match exception {
-                        Some((from, to, _)) => _ = needed.insert((*from, *to)),
-                        None => wrong.push(format!("{} uses {used}, which is above it", source.path)),
-                    }
-                }
-            }
-        }
+    for krate in with_rooms() {
+        uses_upward(krate, &mut needed, &mut wrong);
     }
     for (from, to, _) in UPWARD {
         if !needed.contains(&(*from, *to)) {
@@ -233,11 +248,103 @@ fn a_room_uses_only_rooms_below_it() {
 }
 
 #[test]
+fn lib_lists_rooms_and_nothing_else() {
+    let mut wrong = Vec::new();
+    for krate in with_rooms() {
+        let lib = read(&format!("{krate}/src/lib.rs"));
+        let lines: Vec<_> = lib.lines().collect();
+        let is_room = |line: &str| line.strip_prefix("pub ").unwrap_or(line).starts_with("mod ");
+        for pair in lines.windows(2).filter(|pair| pair[0].starts_with("#[") && is_room(pair[1])) {
+            wrong.push(format!("{krate}/src/lib.rs: {} {}: say it inside the room", pair[0], pair[1]));
+        }
+    }
+    report(wrong);
+}
+
+/// Those of one crate: what is on the list goes to `needed`, and what is not to `wrong`.
+fn uses_upward(krate: &'static str, needed: &mut BTreeSet<(&str, &str)>, wrong: &mut Vec<String>) {
+    let rooms = rooms(krate);
+    let floor = |name: &str| rooms.iter().position(|room| room == name);
+    for source in sources_of(krate).iter().filter(|source| !source.is_test()) {
+        let room = source.room();
+        if room == "lib" {
+            continue;
+        }
+        let Some(own) = floor(room) else {
+            wrong.push(format!("{} is in no room of lib.rs", source.name()));
+            continue;
+        };
+        let code = source.code().join("\n");
+        for used in used_rooms(&code) {
+            match floor(used) {
+                None => wrong.push(format!("{} uses crate::{used}: name the room instead", source.name())),
+                Some(theirs) if theirs >= own => {}
+                Some(_) => match UPWARD.iter().find(|(from, to, _)| *from == room && *to == used) {
+                    Some((from, to, _)) => _ = needed.insert((*from, *to)),
+                    None => wrong.push(format!("{} uses {used}, which is above it", source.name())),
+                },
+            }
+        }
+    }
+}
+
+/// The files of a crate by their modules, `sched/run`, and which others each names by `crate::` or `super::`.
+fn uses_of_files(krate: &'static str) -> BTreeMap<String, BTreeSet<String>> {
+    let module = |path: &str| path.trim_end_matches(".rs").trim_end_matches("/mod").to_owned();
+    let sources: Vec<_> = sources_of(krate).into_iter().filter(|source| !source.is_test()).collect();
+    let modules: BTreeSet<_> = sources.iter().map(|source| module(&source.path)).collect();
+    let mut uses = BTreeMap::new();
+    for source in &sources {
+        let own = module(&source.path);
+        let room = own.rsplit_once('/').map_or("", |(room, _)| room);
+        let mut used = BTreeSet::new();
+        for line in source.code() {
+            for (keyword, base) in [("crate::", ""), ("super::", room)] {
+                for rest in line.split(keyword).skip(1) {
+                    let end =
+                        rest.find(|c: char| !(c.is_ascii_alphanumeric() || "_:".contains(c))).unwrap_or(rest.len());
+                    let path = format!("{base}/{}", rest[..end].replace("::", "/"));
+                    // The file is the longest beginning that is one.
+                    let beginnings = path.match_indices('/').map(|(at, _)| &path[..at]).chain([path.as_str()]);
+                    let file = beginnings.map(|path| path.trim_matches('/')).rfind(|path| modules.contains(*path));
+                    used.extend(file.filter(|file| *file != own).map(str::to_owned));
+                }
+            }
+        }
+        uses.insert(own, used);
+    }
+    uses
+}
+
+/// What can be reached from `from`.
+fn reached(uses: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(file) = open.pop() {
+        open.extend(uses[file].iter().filter(|used| reached.insert((*used).clone())).map(String::as_str));
+    }
+    reached
+}
+
+#[test]
+fn files_do_not_use_each_other_in_circles() {
+    let mut wrong = Vec::new();
+    for krate in with_rooms().chain(BESIDE.iter().copied()) {
+        let uses = uses_of_files(krate);
+        let in_circle = uses.keys().filter(|file| reached(&uses, file).contains(*file));
+        let in_circle = in_circle.filter(|file| !KNOTS.iter().any(|room| file.starts_with(&format!("{room}/"))));
+        wrong.extend(in_circle.map(|file| format!("{krate}/src/{file} is used by what it uses: {:?}", uses[file])));
+    }
+    report(wrong);
+}
+
+#[test]
 fn architecture_lists_the_rooms_in_their_order() {
     let text = read("ARCHITECTURE.md");
+    let rooms = rooms("runtime");
     let listed: Vec<_> =
-        all_between(&text, "\n| `", "` |").into_iter().filter(|name| rooms().iter().any(|room| room == name)).collect();
-    assert_eq!(listed, rooms());
+        all_between(&text, "\n| `", "` |").into_iter().filter(|name| rooms.iter().any(|room| room == name)).collect();
+    assert_eq!(listed, rooms);
 }
 
 #[test]
@@ -269,15 +376,42 @@ fn corosensei_has_one_test_file() {
 #[test]
 fn doors_say_what_lives_there_and_what_holds() {
     let mut wrong = Vec::new();
-    for source in sources().iter().filter(|source| source.path.ends_with("/mod.rs")) {
+    for source in with_rooms().flat_map(sources_of).filter(|source| source.path.ends_with("/mod.rs")) {
         // A folder inside a room (a platform of `os`) is no room.
         if source.path.matches('/').count() > 1 {
             continue;
         }
         for heading in ["//! # What lives here", "//! # Invariants"] {
             if !source.text.lines().any(|line| line == heading) {
-                wrong.push(format!("{} has no {heading:?}", source.path));
+                wrong.push(format!("{} has no {heading:?}", source.name()));
             }
+        }
+    }
+    report(wrong);
+}
+
+#[test]
+fn doors_hold_no_logic() {
+    let items = ["fn ", "const ", "static ", "struct ", "enum ", "union ", "trait ", "impl", "type ", "macro_rules!"];
+    let visible = ["pub ", "pub(crate) ", "pub(super) "];
+    let mut wrong = Vec::new();
+    for source in all_sources().iter().filter(|source| source.path.ends_with("mod.rs") || source.path == "lib.rs") {
+        let mut excused = DOORS_WITH_LOGIC.iter().filter(|path| source.name() == **path).peekable();
+        let mut found = 0;
+        for (nth, line) in source.code().into_iter().enumerate() {
+            let line = visible.iter().find_map(|visible| line.strip_prefix(visible)).unwrap_or(line);
+            let line = line.strip_prefix("unsafe ").unwrap_or(line);
+            // It carries the examples of the README to the tests, and is nothing else.
+            if !items.iter().any(|item| line.starts_with(item)) || line == "struct Readme;" {
+                continue;
+            }
+            found += 1;
+            if excused.peek().is_none() {
+                wrong.push(format!("{}: a door says what is in its room, and no more: {line}", source.at(nth)));
+            }
+        }
+        if found == 0 && excused.peek().is_some() {
+            wrong.push(format!("{} holds no logic: take it off the list", source.name()));
         }
     }
     report(wrong);
@@ -291,11 +425,25 @@ fn a_file_begins_with_what_it_is() {
 }
 
 #[test]
+fn a_file_is_one_module() {
+    let mut wrong = Vec::new();
+    for source in all_sources().into_iter().chain(BESIDE.iter().flat_map(|krate| sources_of(krate))) {
+        let code = source.code();
+        // Models and tests of a file lie beside it.
+        let is_test = |path: &str| ["_loom.rs\"]", "_tests.rs\"]"].iter().any(|end| path.ends_with(end));
+        let paths = code.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("#[path"));
+        wrong.extend(paths.filter(|(_, line)| !is_test(line)).map(|(nth, line)| format!("{}: {line}", source.at(nth))));
+    }
+    report(wrong);
+}
+
+#[test]
 fn examples_are_written_as_users_write_them() {
     let mut wrong = Vec::new();
     for source in all_sources() {
         for (nth, line) in source.text.lines().map(str::trim_start).enumerate() {
-            let inner = ["pirn_runtime::", "pirn_channels::"].iter().find(|name| line.contains(**name));
+            let inner = crates().iter().map(|krate| krate.name.replace('-', "_") + "::");
+            let inner = inner.into_iter().find(|name| line.contains(name.as_str()));
             if let Some(inner) = inner.filter(|_| line.starts_with("///") || line.starts_with("//!")) {
                 wrong.push(format!("{}: users write `pirn::`, not `{inner}`", source.at(nth)));
             }
@@ -319,12 +467,49 @@ fn files_fit_in_a_head() {
 #[test]
 fn crates_stand_in_one_line() {
     let mut wrong = Vec::new();
-    for (nth, krate) in CRATES.iter().enumerate() {
-        let manifest = read(&format!("{krate}/Cargo.toml"));
-        let used = manifest.lines().filter_map(|line| line.strip_prefix("pirn-")).map(word);
-        for other in used.filter(|other| !CRATES[..nth].contains(other)) {
-            wrong.push(format!("{krate} uses {other}, which does not stand before it"));
+    for (nth, krate) in crates().iter().enumerate() {
+        let manifest = read(&format!("{}/Cargo.toml", krate.folder));
+        let used = manifest.lines().filter(|line| line.starts_with("pirn-"));
+        let used = used.filter_map(|line| line.split(['.', ' ']).next());
+        for other in used.filter(|other| crates()[..nth].iter().all(|before| before.name != *other)) {
+            wrong.push(format!("{} uses {other}, which does not stand before it", krate.name));
         }
+    }
+    report(wrong);
+}
+
+#[test]
+fn the_facade_and_the_papers_have_every_crate() {
+    let facade = read("src/lib.rs");
+    let architecture = read("ARCHITECTURE.md");
+    let line =
+        architecture.lines().find(|line| line.trim_start().starts_with("runtime -> ")).expect("the line of crates");
+    let line: Vec<_> = line.trim().split(" -> ").collect();
+    let mut wrong = Vec::new();
+    let mut before = None;
+    for krate in crates() {
+        let path = krate.name.replace('-', "_");
+        if !facade.contains(&format!("pub use {path}")) {
+            wrong.push(format!("src/lib.rs re-exports nothing of {path}"));
+        }
+        let place = line.iter().position(|name| *name == krate.folder);
+        if place.is_none() || place < before {
+            wrong.push(format!("ARCHITECTURE.md has {} not where it stands in Cargo.toml: {line:?}", krate.folder));
+        }
+        before = place;
+    }
+    report(wrong);
+}
+
+#[test]
+fn scripts_ask_for_the_crates() {
+    let mut wrong = Vec::new();
+    for entry in fs::read_dir(root().join("ci")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        // One crate alone is a matter of that crate.
+        let several = |line: &&str| line.matches("-p pirn-").count() > 1;
+        wrong.extend(text.lines().filter(several).map(|line| format!("{}: ask ci/crates: {line}", path.display())));
     }
     report(wrong);
 }
@@ -432,8 +617,9 @@ fn the_readme_and_the_environment_agree() {
 /// Every paper, by its path below the root.
 fn papers() -> Vec<String> {
     let mut papers = Vec::new();
-    for dir in ["", "benches/", "runtime/", "channels/"] {
-        for entry in fs::read_dir(root().join(dir)).expect("a folder of the project") {
+    let below = crates().iter().map(|krate| format!("{}/", krate.folder));
+    for dir in ["".to_owned(), "benches/".to_owned()].into_iter().chain(below) {
+        for entry in fs::read_dir(root().join(&dir)).expect("a folder of the project") {
             let name = entry.expect("a file of the project").file_name().into_string().expect("names are UTF-8");
             if name.ends_with(".md") {
                 papers.push(format!("{dir}{name}"));
@@ -551,8 +737,9 @@ fn ci_runs_the_command_of_the_readme() {
     let run = read(".ci/run");
     for entry in fs::read_dir(root().join("ci")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name == "matrix" {
-            continue; // Takes longer than CI may.
+        // The one takes longer than CI may, the other is a list and checks nothing.
+        if ["matrix", "crates"].contains(&name.as_str()) {
+            continue;
         }
         assert!(run.contains(&format!("ci/{name}")), ".ci/run does not call ci/{name}");
     }

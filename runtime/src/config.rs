@@ -1,5 +1,7 @@
 //! Plain numbers, each with its reason.
 
+#![cfg(not(loom))]
+
 /// A local queue longer than this sends half of itself to the global queue, as in Go.
 pub(crate) const LOCAL_QUEUE_MAX: usize = 256;
 

@@ -12,6 +12,8 @@
 //! each real call between the coroutine's first frame and the `suspend` makes the CPU mispredict returns: about
 //! 20 ns with one frame or more. That is why the way from the public functions to here is inlined.
 
+#![cfg(not(loom))]
+
 use crate::os::{Frame, unwind};
 use crate::probe::WaitReason;
 use crate::stack::GStack;

@@ -1,5 +1,8 @@
 //! What pirn's other crates wait with. No part of the public API: it may change at any time.
 
+#![cfg(not(loom))]
+#![doc(hidden)]
+
 use crate::park;
 use crate::sched::Entered;
 use std::sync::atomic::{AtomicU64, Ordering};

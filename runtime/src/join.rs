@@ -1,14 +1,16 @@
 //! The handle of a G: waiting for its result.
 
+#![cfg(not(loom))]
+
 use crate::g::{Dropped, G, Gid};
-use crate::go::drop_result;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::thread_id;
 use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g};
-use crate::probe::WaitReason;
+use crate::probe::{WaitReason, fatal};
 use crate::sched::{Entered, Shared};
 use crate::shut_down::ShutDown;
+use crate::user_code::contain;
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
@@ -119,6 +121,14 @@ impl<T> Drop for Handle<T> {
                 let_go(self.g);
             }
         }
+    }
+}
+
+/// Drops a result that nobody wants.
+pub(crate) fn drop_result<T>(result: Outcome<T>) {
+    if contain(|| drop(result)).is_none() {
+        // As std does for threads: there is nobody left to tell.
+        fatal("the result of a goroutine panicked while it was dropped");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The thread under a G: blocking it, and having it to oneself.
 
+#![cfg(not(loom))]
+
 use crate::coro::Suspend;
 use crate::g::G;
 use crate::m::current;

@@ -1,6 +1,8 @@
 //! Names of what can happen: wait reasons, statuses, what a deadlock does; and the two ways to end the process, `fatal`
 //! and `give_up`.
 
+#![cfg(not(loom))]
+
 /// Why a G waits. Where Go has the same thing, the word is Go's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -1,5 +1,7 @@
 //! Gs that borrow from the caller's stack.
 
+#![cfg(not(loom))]
+
 use crate::g::Gid;
 use crate::go::{After, GoBuilder, expect_started, start};
 use crate::join::{Ended, Handle};

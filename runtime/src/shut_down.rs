@@ -1,5 +1,7 @@
 //! What a G that was ended by its runtime's end leaves behind.
 
+#![cfg(not(loom))]
+
 /// The payload of the panic by which a G is unwound when its runtime is shut down.
 ///
 /// [`JoinHandle::join`](crate::JoinHandle::join) returns it as the error. It passes no panic hook. A G whose destructor waits

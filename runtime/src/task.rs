@@ -1,5 +1,7 @@
 //! Futures on Gs.
 
+#![cfg(not(loom))]
+
 use crate::park::{Unparker, park_for};
 use crate::probe::WaitReason;
 use std::future::Future;

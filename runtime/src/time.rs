@@ -3,6 +3,8 @@
 //! Deadlines are on the monotonic clock, and never early. How late: when a P is idle, some tens of microseconds; when
 //! all are busy, until the M of one next picks a G; while slices are short, until it next looks, at every 61st pick.
 
+#![cfg(not(loom))]
+
 use crate::go::{Place, Unscoped, WhenClosing, start};
 use crate::os::now_ns;
 use crate::park::{Unparker, checkpoint, current_g, deadline, park_for, park_until};

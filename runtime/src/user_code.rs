@@ -1,5 +1,7 @@
 //! The user's code in the middle of the runtime's own work: a destructor or a callback whose panic has nowhere to go.
 
+#![cfg(not(loom))]
+
 use std::any::Any;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};

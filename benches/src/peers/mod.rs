@@ -4,7 +4,8 @@
 //!
 //! A folder for each peer, with the same workloads under the same names; `go/`, beside `src/`, is one more, and
 //! `PEERS.md` has the definitions. They share no code that runs a task, for each is to be written as its users would
-//! write it, but all that is not about tasks. `probe` is about none of them but about the machine; they all have it.
+//! write it, but all that is not about tasks; and pirn and the threads, whose channels have one API, share the workloads
+//! over channels (`crossbeam`). `probe` is about none of them but about the machine; they all have it.
 //!
 //! # Invariants
 //!
@@ -13,6 +14,7 @@
 //! - It checks its results, so no work can be dropped or lost unseen.
 //! - What does not follow the definition has a tag that says how.
 
+mod crossbeam;
 mod may;
 mod pirn;
 mod probe;

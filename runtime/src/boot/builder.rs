@@ -175,16 +175,30 @@ impl Builder {
     /// The caller promises that nothing that runs on this runtime, in its own code or in what that calls, keeps over a
     /// suspension point
     ///
-    /// 1. a reference to a thread-local, or its address: the old thread's is used by other Gs now, or gone. Two Gs that
-    ///    interleave on one thread also see each other's thread-locals, so a scoped one is left as the other G set it.
+    /// 1. a reference to a thread-local, or its address: the old thread's is used by other Gs now, or gone.
+    ///    `LOCAL.with(|x| pirn::yield_now())` keeps one. Two Gs that interleave on one thread also see each other's
+    ///    thread-locals, so a scoped one (`tracing`'s span stack, `scoped_tls`) is left as the other G set it.
     /// 2. a value that must not change threads, one that is not `Send`: an `Rc`, a [`MutexGuard`](std::sync::MutexGuard),
-    ///    a borrow out of a thread-local. The compiler checks what a closure captures, not what lies on the stack.
+    ///    a `ThreadRng`, a borrow out of a thread-local. The compiler checks what a closure captures, not what lies on the
+    ///    stack when it suspends: unlike in an `async` function nothing warns you.
     /// 3. the belief that it is still on the same thread. Optimised code may keep the address of a thread-local over any
-    ///    call, so one function, with all that is inlined into it, does not use a thread-local before and after.
+    ///    call, so one function, with all that is inlined into it, does not use a thread-local before and after, not even
+    ///    for plain values. A function for each access helps, if it is `#[inline(never)]` and not transparent: an empty
+    ///    `asm!` in it, or `black_box`.
     ///
-    /// Thread-locals that are used between two suspension points and let go are fine, as are values that are `Send` and
-    /// have no thread-local behind them. A panic is looked after: a G that parks while it unwinds stays with its
-    /// thread.
+    /// Thread-locals that are used between two suspension points and let go are fine, behind calls that are not inlined, as
+    /// the allocator and `println!` use theirs; so are mutexes that are locked and unlocked without a suspension in between,
+    /// and values that are `Send` and have no thread-local behind them. A panic is looked after: a G that parks while it
+    /// unwinds stays with its thread.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// // SAFETY: what runs on this runtime keeps nothing of a thread-local over a suspension.
+    /// let runtime = unsafe { pirn::Builder::new().shared_thread_locals() }.build()?;
+    /// assert_eq!(runtime.run(|| pirn::go(|| 6 * 7).join().unwrap()), 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub unsafe fn shared_thread_locals(mut self) -> Builder {
         self.shared_thread_locals = true;
         self

@@ -1,7 +1,7 @@
 //! # What lives here
 //! The house on and off: reading the environment (`env`), building a runtime (`builder`), the runtime and its handles
-//! (`runtime`), shutting it down (`stop`), and what a process needs once (`process`), of which one is that panics name
-//! their G (`panics`).
+//! (`runtime`), a runtime for one call (`run`), shutting it down (`stop`), and what a process needs once (`process`), of
+//! which one is that panics name their G (`panics`).
 //!
 //! # Who may come in
 //! Users, through the public types.
@@ -12,12 +12,16 @@
 //! 3. When a runtime has been shut down, its threads have ended, but for those that run a G which did not end in time:
 //!    that G, its thread and what they use are left whole for good.
 
+#![cfg(not(loom))]
+
 mod builder;
 pub(crate) mod env;
 mod panics;
 mod process;
+mod run;
 mod runtime;
 mod stop;
 
 pub use builder::Builder;
-pub use runtime::{Handle, Runtime, maxprocs, num_goroutines, run};
+pub use run::run;
+pub use runtime::{Handle, Runtime, maxprocs, num_goroutines};

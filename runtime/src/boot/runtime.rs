@@ -1,6 +1,5 @@
 //! A runtime, and the handles to it.
 
-use super::builder::Builder;
 use crate::config::{DROP_TIMEOUT_NS, UNWINDS};
 use crate::go::{GoBuilder, Place, Unscoped, WhenClosing, expect_started, start};
 use crate::join::JoinHandle;
@@ -14,22 +13,6 @@ use std::io;
 use std::panic::{Location, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Starts a runtime from the environment, runs `f` as its first G, shuts it down, and returns the result.
-///
-/// # Panics
-/// If the runtime can not be built, with the error that [`Builder::build`] returns; and with what `f` panics with.
-#[track_caller]
-pub fn run<F, R>(f: F) -> R
-where
-    F: FnOnce() -> R + Send,
-    R: Send,
-{
-    match Builder::new().build() {
-        Ok(runtime) => runtime.run(f),
-        Err(error) => panic!("pirn::run: {error}"),
-    }
-}
 
 /// A runtime: Ps, the Ms that run Gs on them, and sysmon.
 ///

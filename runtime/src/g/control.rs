@@ -1,5 +1,7 @@
 //! The record of a goroutine.
 
+#![cfg(not(loom))]
+
 use super::join_word::JoinWord;
 use super::word::ParkWord;
 use crate::coro::{Coro, WayOut};

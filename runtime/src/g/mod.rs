@@ -31,42 +31,19 @@
 //! # Tests
 //! `word_loom.rs` models the park word; `tests/park.rs` and `tests/stress.rs` try the rest.
 
-#[cfg(not(loom))]
 mod control;
 mod join_word;
-#[cfg(not(loom))]
 mod pool;
+mod runnable;
 mod word;
 
 #[cfg(not(loom))]
-pub(crate) use control::G;
-#[cfg(not(loom))]
 pub use control::Gid;
-pub(crate) use join_word::{Dropped, Settled};
 #[cfg(not(loom))]
-pub(crate) use pool::{FreeGs, for_each, give_free, take_free};
-pub(crate) use word::Unparked;
-
-/// A G that may run, and nobody else has it (I2).
-#[cfg(not(loom))]
-#[must_use = "a Runnable that is dropped is a G that never runs"]
-#[derive(Debug)]
-pub(crate) struct Runnable(&'static G);
-
-#[cfg(not(loom))]
-impl Runnable {
-    /// Takes ownership of a G.
-    ///
-    /// # Safety
-    /// The caller owns the G by I1, and makes no second one.
-    #[inline]
-    pub(crate) unsafe fn own(g: &'static G) -> Runnable {
-        Runnable(g)
-    }
-
-    /// The record.
-    #[inline]
-    pub(crate) fn g(&self) -> &'static G {
-        self.0
-    }
-}
+pub(crate) use {
+    control::G,
+    join_word::{Dropped, Settled},
+    pool::{FreeGs, for_each, give_free, take_free},
+    runnable::Runnable,
+    word::Unparked,
+};

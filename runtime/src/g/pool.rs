@@ -1,5 +1,7 @@
 //! Where G records come from: slabs for the whole process, a free list for each P.
 
+#![cfg(not(loom))]
+
 use super::control::G;
 use crate::config::FREE_GS_MAX;
 use std::cell::Cell;

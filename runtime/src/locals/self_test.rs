@@ -1,7 +1,7 @@
 //! Once in each process: a coroutine with thread-locals of its own is moved from thread to thread, and looks at what
 //! must not change under it.
 
-use super::with_block;
+use super::block::{make, with_block};
 use crate::config::UNWINDS;
 use crate::coro::{Coro, Outcome, Suspend, WayOut};
 use crate::os::{Blocks, ThreadPointer};
@@ -58,7 +58,7 @@ pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
         ));
     };
     let slot = cache.take(class).map_err(io::Error::from)?;
-    let block = super::make(blocks, &slot).map_err(io::Error::from)?;
+    let block = make(blocks, &slot).map_err(io::Error::from)?;
     // SAFETY: the coroutine ends before the slot is given back, or the slot is forgotten.
     let stack = unsafe { GStack::on(&slot, blocks.room_bytes()) };
     let probe = Probe { blocks, failed: Cell::new(None) };

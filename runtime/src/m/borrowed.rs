@@ -1,5 +1,7 @@
 //! An M that is out in a G's own code, in whose place somebody else acts ([`section`](super::section)).
 
+#![cfg(not(loom))]
+
 use super::M;
 use super::section::Borrowed;
 use crate::p::{FreeP, OwnedP, P};

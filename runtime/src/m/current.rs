@@ -1,5 +1,7 @@
 //! Who am I: the M of this OS thread. The only thread-local of the runtime.
 
+#![cfg(not(loom))]
+
 use super::M;
 #[cfg(feature = "tracing")]
 use crate::user_code::contain;

@@ -10,6 +10,8 @@
 //! Whether other threads held locks when the process was forked nobody knows, so no runtime is built in the child. What a
 //! child may do: all that needs no runtime, as long as it needs no lock of one; exec and exit in the first place.
 
+#![cfg(not(loom))]
+
 use super::{M, current};
 use crate::os::{Rseq, exit_at_once, loaded_block, on_fork};
 use crate::probe::last_words;

@@ -1,5 +1,7 @@
 //! The record of an M.
 
+#![cfg(not(loom))]
+
 use super::section::Section;
 use super::sleep::{Sleep, Wake};
 use crate::g::G;

@@ -1,5 +1,7 @@
 //! The evidence that the caller is an M's own thread, inside its section: by it an M uses its P.
 
+#![cfg(not(loom))]
+
 use super::M;
 use crate::p::{FreeP, OwnedP};
 use std::marker::PhantomData;

@@ -22,18 +22,12 @@
 //! `section_loom.rs` models the section and retakes; `tests/stress.rs` moves Gs between Ms thousands of times, and
 //! `tests/retake.rs` takes Ps away all the time.
 
-#[cfg(not(loom))]
 mod borrowed;
-#[cfg(not(loom))]
 pub(crate) mod current;
-#[cfg(not(loom))]
 pub(crate) mod fork;
-#[cfg(not(loom))]
 mod machine;
-#[cfg(not(loom))]
 mod me;
 pub(crate) mod section;
-#[cfg(not(loom))]
 mod sleep;
 
 #[cfg(not(loom))]

@@ -28,6 +28,8 @@
 //!
 //! The model is that of the keeper (`sched/keeper_loom.rs`).
 
+#![cfg(not(loom))]
+
 use crate::os::now_ns;
 use crate::timers::NEVER;
 use std::sync::OnceLock;

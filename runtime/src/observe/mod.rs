@@ -9,6 +9,8 @@
 //!    of slightly different moments. A G whose stack is traced is claimed meanwhile (`trace`), for some microseconds; a
 //!    wake-up that comes then is carried out after. A thread that is blocked in a G is interrupted by a signal.
 
+#![cfg(not(loom))]
+
 mod current;
 mod dump;
 mod goroutines;

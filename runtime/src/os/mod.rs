@@ -43,6 +43,8 @@
 //!
 //! `os/tests.rs` for this room alone; `stack/tests.rs` drives guards, faults and discards in earnest.
 
+#![cfg(not(loom))]
+
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod linux;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -1,6 +1,7 @@
 //! The owner's side of a P.
 
-use super::{LANE, LOOKAHEAD, LOOKAHEAD_MIN, NEXT_ID, P, STACK_LINES};
+use super::ids::NEXT_ID;
+use super::processor::{LANE, P};
 use crate::config::{ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX};
 use crate::g::{FreeGs, Runnable};
 use crate::os::prefetch;
@@ -10,6 +11,13 @@ use std::cell::RefMut;
 use std::ops::Deref;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How far ahead of the next G stacks are fetched; records twice as far.
+const LOOKAHEAD: u32 = 3;
+/// In a shorter lane everything is in the cache.
+const LOOKAHEAD_MIN: usize = 32;
+/// So many cache lines from the top of a stack: what a parked G's last frames touch.
+const STACK_LINES: usize = 5;
 
 /// The evidence that the caller may use a P's owner's side (I1).
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,8 @@
 //! The owner's side of a P by itself.
 
-use super::*;
-use crate::g::{give_free, take_free};
+use super::{OwnedP, P};
+use crate::g::{Runnable, give_free, take_free};
+use std::ptr;
 
 /// Two Gs that wake each other keep coming out of runnext; after 2^32 times the count is at its end.
 #[test]

@@ -14,6 +14,8 @@
 //! 4. In shared mode a G that unwinds stays with its M while it is parked (`sched/locked.rs`): std counts panics in a
 //!    thread-local, which in isolated mode goes with the G.
 
+#![cfg(not(loom))]
+
 mod on_g;
 pub(crate) mod waiter;
 

@@ -69,6 +69,8 @@
 //!
 //! `stack/tests.rs`; those that must die or need a process to themselves run the test binary again.
 
+#![cfg(not(loom))]
+
 mod arena;
 mod cache;
 mod class;

@@ -32,6 +32,8 @@
 //!    SIGQUIT to be answered, a stall to be looked for.
 //! 3. sysmon never waits for a reader of what it prints, but in its last words.
 
+#![cfg(not(loom))]
+
 mod deadlock;
 mod no_stack;
 mod no_thread;

@@ -3,24 +3,21 @@
 //! `pingpong` and `ring` are done twice: over channels, and by park and unpark (tag `[park]`), which is what channels
 //! are made of. `parked_mem` and `deepstack` park.
 
-#[path = "../crossbeam.rs"]
-mod channels;
 mod park;
 mod tasks;
 
 use super::Workload;
+use super::crossbeam::{self as channels, api};
 use super::probe::probe;
 use crate::{Bench, Cost, Peer, measure};
 use pirn::{JoinHandle, Unparker, go};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::{Arc, OnceLock};
 
-/// What [`channels`] is written with.
-mod api {
-    pub(super) use super::joined;
-    pub(super) use pirn::channel::{Receiver, after, bounded, never, select};
-    pub(super) use pirn::{JoinHandle, go};
-}
+/// Gs and their channels.
+pub(super) struct Gs;
+
+api!(Gs, pirn::channel, pirn, go);
 
 pub(super) const WORKLOADS: &[Workload] = &[
     ("probe", probe),
@@ -32,29 +29,29 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("yield_n", |bench| in_g(bench, tasks::yield_n)),
     ("pingpong", |bench| {
         in_g(bench, |bench| {
-            channels::pingpong(bench, 1_000_000);
+            channels::pingpong::<Gs>(bench, 1_000_000);
             park::pingpong(bench);
         });
     }),
     ("ring", |bench| {
         in_g(bench, |bench| {
-            channels::ring(bench, 2_000_000);
+            channels::ring::<Gs>(bench, 2_000_000);
             park::ring(bench);
         });
     }),
-    ("spsc0", |bench| in_g(bench, |bench| channels::stream(bench, 0, 1, 1, 2_000_000))),
-    ("spsc128", |bench| in_g(bench, |bench| channels::stream(bench, 128, 1, 1, 4_000_000))),
-    ("mpsc128", |bench| in_g(bench, |bench| channels::stream(bench, 128, 4, 1, 4_000_000))),
-    ("mpmc128", |bench| in_g(bench, |bench| channels::stream(bench, 128, 4, 4, 4_000_000))),
-    ("select4", |bench| in_g(bench, |bench| channels::select4(bench, 1_000_000))),
-    ("select_nb", |bench| in_g(bench, channels::select_nb)),
-    ("select_timeout", |bench| in_g(bench, channels::select_timeout)),
-    ("sieve", |bench| in_g(bench, channels::sieve)),
+    ("spsc0", |bench| in_g(bench, |bench| channels::stream::<Gs>(bench, 0, 1, 1, 2_000_000))),
+    ("spsc128", |bench| in_g(bench, |bench| channels::stream::<Gs>(bench, 128, 1, 1, 4_000_000))),
+    ("mpsc128", |bench| in_g(bench, |bench| channels::stream::<Gs>(bench, 128, 4, 1, 4_000_000))),
+    ("mpmc128", |bench| in_g(bench, |bench| channels::stream::<Gs>(bench, 128, 4, 4, 4_000_000))),
+    ("select4", |bench| in_g(bench, |bench| channels::select4::<Gs>(bench, 1_000_000))),
+    ("select_nb", |bench| in_g(bench, channels::select_nb::<Gs>)),
+    ("select_timeout", |bench| in_g(bench, channels::select_timeout::<Gs>)),
+    ("sieve", |bench| in_g(bench, channels::sieve::<Gs>)),
     ("skynet", |bench| in_g(bench, tasks::skynet)),
     ("timers", |bench| in_g(bench, |bench| tasks::timers(bench, 100_000))),
     ("timers_10k", |bench| in_g(bench, |bench| tasks::timers(bench, 10_000))),
     ("fib", |bench| in_g(bench, tasks::fib)),
-    ("cpu_map", |bench| in_g(bench, |bench| bench.jobs(bench.size(10_000), channels::pool))),
+    ("cpu_map", |bench| in_g(bench, |bench| bench.jobs(bench.size(10_000), channels::pool::<Gs>))),
     ("hog", |bench| in_g(bench, tasks::hog)),
     ("blocking", |bench| in_g(bench, tasks::blocking)),
     ("deepstack", |bench| in_g(bench, tasks::deepstack)),

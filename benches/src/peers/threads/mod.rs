@@ -2,24 +2,20 @@
 //!
 //! Sizes are smaller where a thread for each task makes those of the others senseless.
 
-#[path = "../crossbeam.rs"]
-#[allow(clippy::duplicate_mod, reason = "the same workloads, each over channels of its own")]
-mod channels;
 mod tasks;
 
 use super::Workload;
+use super::crossbeam::{self as channels, api};
 use super::probe::probe;
 use crate::{Bench, cpus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::thread::{self, JoinHandle, Thread};
 
-/// What [`channels`] is written with.
-mod api {
-    pub(super) use super::joined;
-    pub(super) use crossbeam_channel::{Receiver, after, bounded, never, select};
-    pub(super) use std::thread::{JoinHandle, spawn as go};
-}
+/// Threads, and the channels of crossbeam-channel.
+pub(super) struct Threads;
+
+api!(Threads, crossbeam_channel, std::thread, spawn);
 
 pub(super) const WORKLOADS: &[Workload] = &[
     ("probe", probe),
@@ -29,19 +25,19 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("yield1", |bench| on_cpus(bench, |bench| tasks::yields(bench, 2, 500_000))),
     ("yield_many", |bench| on_cpus(bench, |bench| tasks::yields(bench, 1000, 500))),
     ("yield_n", |bench| on_cpus(bench, tasks::yield_n)),
-    ("pingpong", |bench| on_cpus(bench, |bench| channels::pingpong(bench, 30_000))),
-    ("ring", |bench| on_cpus(bench, |bench| channels::ring(bench, 100_000))),
-    ("spsc0", |bench| on_cpus(bench, |bench| channels::stream(bench, 0, 1, 1, 50_000))),
-    ("spsc128", |bench| on_cpus(bench, |bench| channels::stream(bench, 128, 1, 1, 4_000_000))),
-    ("mpsc128", |bench| on_cpus(bench, |bench| channels::stream(bench, 128, 4, 1, 4_000_000))),
-    ("mpmc128", |bench| on_cpus(bench, |bench| channels::stream(bench, 128, 4, 4, 4_000_000))),
-    ("select4", |bench| on_cpus(bench, |bench| channels::select4(bench, 200_000))),
-    ("select_nb", |bench| on_cpus(bench, channels::select_nb)),
-    ("select_timeout", |bench| on_cpus(bench, channels::select_timeout)),
-    ("sieve", |bench| on_cpus(bench, channels::sieve)),
+    ("pingpong", |bench| on_cpus(bench, |bench| channels::pingpong::<Threads>(bench, 30_000))),
+    ("ring", |bench| on_cpus(bench, |bench| channels::ring::<Threads>(bench, 100_000))),
+    ("spsc0", |bench| on_cpus(bench, |bench| channels::stream::<Threads>(bench, 0, 1, 1, 50_000))),
+    ("spsc128", |bench| on_cpus(bench, |bench| channels::stream::<Threads>(bench, 128, 1, 1, 4_000_000))),
+    ("mpsc128", |bench| on_cpus(bench, |bench| channels::stream::<Threads>(bench, 128, 4, 1, 4_000_000))),
+    ("mpmc128", |bench| on_cpus(bench, |bench| channels::stream::<Threads>(bench, 128, 4, 4, 4_000_000))),
+    ("select4", |bench| on_cpus(bench, |bench| channels::select4::<Threads>(bench, 200_000))),
+    ("select_nb", |bench| on_cpus(bench, channels::select_nb::<Threads>)),
+    ("select_timeout", |bench| on_cpus(bench, channels::select_timeout::<Threads>)),
+    ("sieve", |bench| on_cpus(bench, channels::sieve::<Threads>)),
     ("timers", |bench| on_cpus(bench, |bench| tasks::timers(bench, &bench.size_tag(10_000, 100_000)))),
     ("timers_10k", |bench| on_cpus(bench, |bench| tasks::timers(bench, ""))),
-    ("cpu_map", |bench| on_cpus(bench, |bench| bench.jobs(bench.size(10_000), channels::pool))),
+    ("cpu_map", |bench| on_cpus(bench, |bench| bench.jobs(bench.size(10_000), channels::pool::<Threads>))),
     ("hog", |bench| on_cpus(bench, tasks::hog)),
     ("blocking", |bench| on_cpus(bench, tasks::blocking)),
     ("deepstack", |bench| on_cpus(bench, tasks::deepstack)),

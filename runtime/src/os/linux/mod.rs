@@ -5,6 +5,7 @@ mod memory;
 mod modules;
 mod signal;
 mod thread;
+mod thread_pointer;
 mod tls;
 mod unwind;
 mod write;
@@ -21,6 +22,7 @@ pub(crate) use thread::{
     heavy_fence, is_in_lock, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns, thread_count,
     thread_cpu_ns, thread_id, thread_name, thread_sleeps, thread_stretches, threads,
 };
-pub(crate) use tls::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};
+pub(crate) use thread_pointer::{ThreadPointer, load_block, loaded_block};
+pub(crate) use tls::{Blocks, thread_local_blocks};
 pub(crate) use unwind::{Frame, answer_quits, count_quits, frames_of, quits, unwind};
 pub(crate) use write::{offer_stderr, offer_to, open_for_lines, write_stderr};

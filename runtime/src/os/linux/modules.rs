@@ -5,7 +5,7 @@
 //! when it first uses them, and nothing if it is only being loaded. The vector of a thread that is older than the module
 //! says nothing, and to ask for the address (`__tls_get_addr`) would decide what is not decided yet.
 
-use super::tls::{ThreadPointer, loaded_block};
+use super::thread_pointer::{ThreadPointer, loaded_block};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Mutex;

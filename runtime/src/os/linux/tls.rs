@@ -1,4 +1,4 @@
-//! Thread-local blocks of glibc, made and loaded by hand (x86_64).
+//! Thread-local blocks of glibc, made by hand (x86_64).
 //!
 //! ```text
 //!   room at the top of a stack slot (addresses grow to the right)
@@ -12,7 +12,7 @@
 //! running thread. All functions are looked up at run time too, so a C library without them is an error, not a crash.
 
 use super::modules::{Latest, Modules, changes, forget_late_modules, modules};
-use std::arch::asm;
+use super::thread_pointer::{ThreadPointer, loaded_block};
 use std::ffi::{CStr, c_void};
 use std::io;
 use std::mem::transmute_copy;
@@ -36,10 +36,6 @@ const HWCAP2_FSGSBASE: u64 = 2;
 
 /// Ids for blocks, far above what the kernel gives to threads, and below the flag bits of a robust lock.
 static NEXT_TID: AtomicU32 = AtomicU32::new(0x1000_0000);
-
-/// What FS holds while a block is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ThreadPointer(NonZeroUsize);
 
 /// What it takes to make blocks here, found out once.
 #[derive(Debug)]
@@ -107,26 +103,6 @@ pub(crate) fn thread_local_blocks() -> io::Result<&'static Blocks> {
         }
         None => Ok(known.insert(Box::leak(Box::new(Blocks::find()?)))),
     }
-}
-
-/// The block that is loaded.
-#[inline(always)]
-pub(crate) fn loaded_block() -> ThreadPointer {
-    let pointer: usize;
-    // SAFETY: the first word of a thread control block is its own address.
-    unsafe { asm!("mov {}, fs:[0]", out(reg) pointer, options(nostack, preserves_flags, readonly)) };
-    ThreadPointer(NonZeroUsize::new(pointer).expect("a thread that runs has a control block"))
-}
-
-/// Loads a block.
-///
-/// # Safety
-/// The block is whole and loaded by no other thread, the system has FSGSBASE ([`thread_local_blocks`] has seen it), and
-/// the caller keeps no address of a thread-local over this.
-#[inline(always)]
-pub(crate) unsafe fn load_block(block: ThreadPointer) {
-    // SAFETY: as the caller promises. Memory is clobbered: what thread-locals hold is another block's now.
-    unsafe { asm!("wrfsbase {}", in(reg) block.0.get(), options(nostack, preserves_flags)) };
 }
 
 impl Blocks {
@@ -357,33 +333,6 @@ impl Blocks {
             below: modules.below,
             images: Latest::new(modules),
         })
-    }
-}
-
-impl ThreadPointer {
-    pub(super) fn address(self) -> usize {
-        self.0.get()
-    }
-
-    /// A word of its thread control block.
-    pub(super) fn get(self, at: usize) -> usize {
-        // SAFETY: callers ask for places inside the control block of a block that is whole.
-        unsafe { ptr::with_exposed_provenance::<usize>(self.address().wrapping_add(at)).read() }
-    }
-
-    fn put(self, at: usize, value: usize) {
-        // SAFETY: as above, and the block is being made by the caller.
-        unsafe { ptr::with_exposed_provenance_mut::<usize>(self.address().wrapping_add(at)).write(value) };
-    }
-
-    fn put_u8(self, at: usize, value: u8) {
-        // SAFETY: as above.
-        unsafe { ptr::with_exposed_provenance_mut::<u8>(self.address().wrapping_add(at)).write(value) };
-    }
-
-    fn put_u32(self, at: usize, value: u32) {
-        // SAFETY: as above.
-        unsafe { ptr::with_exposed_provenance_mut::<u32>(self.address().wrapping_add(at)).write(value) };
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::job::PROBE;
 use crate::plan::{PEERS, Wish};
 use lexopt::{Arg, Parser, ValueExt};
 use regex::Regex;
@@ -21,6 +22,10 @@ Runs pirn beside what else one could use, and shows the figures in one table.
     --json FILE         all raw figures, and the table
     --md FILE           the table as Markdown
     --svg DIR           the charts: ratios.svg, yield.svg, parked.svg
+    --papers DIR        the papers below DIR, the folder of the project: the parts of BENCHMARKS.md that
+                        are written by this program, benches/FIGURES.md, and what they are made of,
+                        benches/figures.json; only of a whole run
+    --from FILE         measures nothing, and shows what --json has written, or --papers
     --go PATH           the go to build Go's program with; the one in the PATH by default
     --program PEER=PATH measures another program as that peer, called PATH WORKLOAD --procs P [--n N]
     --list              says what would be measured, and by whom
@@ -45,6 +50,10 @@ pub(crate) struct Options {
     pub(crate) md: Option<PathBuf>,
     /// The same for charts.
     pub(crate) svg: Option<PathBuf>,
+    /// Where to write the papers.
+    pub(crate) papers: Option<PathBuf>,
+    /// A report that was written, instead of a run.
+    pub(crate) from: Option<PathBuf>,
     /// What is called for `go build`.
     pub(crate) go: PathBuf,
     /// Other programs for some peers.
@@ -65,6 +74,8 @@ impl Options {
             json: None,
             md: None,
             svg: None,
+            papers: None,
+            from: None,
             go: PathBuf::from("go"),
             programs: Vec::new(),
             list: false,
@@ -82,6 +93,8 @@ impl Options {
                 Arg::Long("json") => options.json = Some(parser.value()?.into()),
                 Arg::Long("md") => options.md = Some(parser.value()?.into()),
                 Arg::Long("svg") => options.svg = Some(parser.value()?.into()),
+                Arg::Long("papers") => options.papers = Some(parser.value()?.into()),
+                Arg::Long("from") => options.from = Some(parser.value()?.into()),
                 Arg::Long("go") => options.go = parser.value()?.into(),
                 Arg::Long("program") => options.programs.push(parser.value()?.parse_with(program)?),
                 Arg::Long("list") => options.list = true,
@@ -89,7 +102,16 @@ impl Options {
                 _ => return Err(arg.unexpected()),
             }
         }
+        if options.papers.is_some() && options.is_part() {
+            return Err("--papers is for a whole run: without --only, --peers, --quick and --scaling".into());
+        }
         Ok(options)
+    }
+
+    /// Whether something of a whole run is left out.
+    fn is_part(&self) -> bool {
+        let Wish { only, quick, scaling } = &self.wish;
+        only.is_some() || *quick || *scaling || self.peers.len() < PEERS.len()
     }
 }
 
@@ -107,7 +129,7 @@ fn rounds(text: &str) -> Result<usize, String> {
 
 fn program(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
-        Some((peer, path)) if peer == "probe" || PEERS.contains(&peer) => Ok((peer.to_owned(), path.into())),
+        Some((peer, path)) if peer == PROBE || PEERS.contains(&peer) => Ok((peer.to_owned(), path.into())),
         _ => Err(format!("{text:?} is not PEER=PATH")),
     }
 }
@@ -130,14 +152,16 @@ mod tests {
     #[test]
     fn all_that_can_be_said() {
         let line = "--only ^spsc --peers go,pirn --rounds 5 --quick --scaling --json a --md b --svg c --go d \
-                    --program pirn=e --program probe=f --list --help";
+                    --program pirn=e --program probe=f --from g --list --help";
         let options = parse(line).unwrap();
         assert_eq!(options.peers, ["pirn", "go"], "in the order of the table");
         assert_eq!(options.rounds, 5);
         assert!(options.wish.quick && options.wish.scaling && options.list && options.help);
         assert!(options.wish.only.unwrap().is_match("spsc128/2"));
-        let paths = [options.json.unwrap(), options.md.unwrap(), options.svg.unwrap(), options.go];
-        assert_eq!(paths, ["a", "b", "c", "d"].map(PathBuf::from));
+        let paths =
+            [options.json.unwrap(), options.md.unwrap(), options.svg.unwrap(), options.go, options.from.unwrap()];
+        assert_eq!(paths, ["a", "b", "c", "d", "g"].map(PathBuf::from));
+        assert_eq!(parse("--papers .").unwrap().papers, Some(PathBuf::from(".")));
         assert_eq!(options.programs, [("pirn".into(), "e".into()), ("probe".into(), "f".into())]);
     }
 
@@ -152,6 +176,8 @@ mod tests {
             "--program java=x",
             "--json",
             "--what",
+            "--papers . --quick",
+            "--peers go --papers .",
             "more",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -2,7 +2,7 @@
 
 use crate::child;
 use crate::figures::Outcome;
-use crate::measure::Job;
+use crate::job::{Job, PROBE};
 use crate::memory;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,6 @@ use std::time::Duration;
 
 /// How long one measurement may take.
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// The workload by which a program tells where the two CPUs are.
-pub(crate) const PROBE: &str = "probe";
 
 /// The word by which this program knows that it is a child.
 pub(crate) const CHILD: &str = "child";
@@ -68,7 +65,7 @@ impl Programs {
 /// Says why there is none.
 pub(crate) fn build_go(go: &Path, into: &Path) -> Result<(PathBuf, String), String> {
     let version = output(Command::new(go).arg("version"))?;
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../go");
     if !source.is_dir() {
         return Err(format!("there is no {}", source.display()));
     }

@@ -87,6 +87,13 @@ impl Place {
         }
     }
 
+    /// The one with that [`name`](Self::name).
+    pub(crate) fn named(name: &str) -> Option<Place> {
+        [Place::Any, Place::Near, Place::Far, Place::Mixed, Place::Unknown]
+            .into_iter()
+            .find(|place| place.name() == name)
+    }
+
     /// The word for it in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {

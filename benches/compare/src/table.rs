@@ -77,13 +77,20 @@ impl Report {
         self.lines.first().map(|line| line.cells.iter().map(|(peer, ..)| *peer).collect()).unwrap_or_default()
     }
 
-    /// What each column is about.
+    /// What each column is about. Those of the targets come last.
     fn header(&self) -> Vec<String> {
         let mut header = vec!["figure".to_owned()];
         header.extend(self.peers().into_iter().map(str::to_owned));
         header.extend(self.modes().into_iter().map(|mode| format!("{mode} to best")));
         header.extend(self.modes().into_iter().map(|mode| format!("{mode} target")));
         header
+    }
+
+    /// The line of a figure: of several places the one where most peers have been.
+    pub(crate) fn line(&self, label: &str, metric: &str) -> Option<&Line> {
+        let of_figure = self.lines.iter().filter(|line| line.label == label && line.metric == metric);
+        // Of two that are alike the first.
+        of_figure.rev().max_by_key(|line| line.cells.iter().filter(|(.., cell)| cell.median().is_some()).count())
     }
 
     /// The whole report for a terminal.
@@ -111,17 +118,22 @@ impl Report {
             list.iter().for_each(|line| text += &format!("- {line}\n"));
             text += "\n";
         }
-        let header = self.header();
-        text += &format!("| {} |\n|{}\n", header.join(" | "), " --- |".repeat(header.len()));
-        for line in &self.lines {
-            text += &format!("| {} |\n", self.markdown_row(line).join(" | "));
-        }
+        text += &self.markdown_table(&self.lines.iter().collect::<Vec<_>>(), true);
         LEGEND.iter().for_each(|paragraph| text += &format!("\n{paragraph}\n"));
         text
     }
 
+    /// Some lines as a table, with the columns of the targets or without.
+    pub(crate) fn markdown_table(&self, lines: &[&Line], with_targets: bool) -> String {
+        let columns = self.header().len() - if with_targets { 0 } else { self.modes().len() };
+        let row = |cells: &[String]| format!("| {} |\n", cells[..columns].join(" | "));
+        let mut text = row(&self.header()) + &format!("|{}\n", " --- |".repeat(columns));
+        lines.iter().for_each(|line| text += &row(&self.markdown_row(line)));
+        text
+    }
+
     /// What a reader should see first: what falls short, where others are better, what failed.
-    fn lists(&self) -> Vec<(String, Vec<String>)> {
+    pub(crate) fn lists(&self) -> Vec<(String, Vec<String>)> {
         let mut short_of = Vec::new();
         let mut beaten = Vec::new();
         let (mut reached, mut open) = (0, 0);

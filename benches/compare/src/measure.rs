@@ -1,27 +1,10 @@
 //! The order of the measurements: for each row, for each round, everybody in turn.
 
 use crate::figures::{Outcome, Place, Run};
+use crate::job::{Job, PROBE};
 use crate::plan::{Row, depends_on_place};
-use crate::programs::PROBE;
 use crate::stolen::CpuTime;
 use std::time::Instant;
-
-/// One thing to run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Job<'a> {
-    /// What the programs call it.
-    pub(crate) workload: &'a str,
-    /// On how many Ps.
-    pub(crate) procs: usize,
-    /// The size, if it is not the workload's own.
-    pub(crate) n: Option<usize>,
-    /// Whose program.
-    pub(crate) peer: &'a str,
-    /// Memory that it needs.
-    pub(crate) need_mib: usize,
-    /// Memory to touch before.
-    pub(crate) touch_mib: usize,
-}
 
 /// Who is told how far it has come.
 pub(crate) trait Watcher {

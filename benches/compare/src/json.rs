@@ -7,9 +7,17 @@ use serde_json::{Value, json};
 
 /// The whole run.
 pub(crate) fn json(report: &Report, runs: &[Run]) -> Value {
+    let mut value = record(report);
+    value["raw"] = runs.iter().map(raw).collect();
+    value
+}
+
+/// What the table is made of, without the raw figures.
+pub(crate) fn record(report: &Report) -> Value {
+    let failure = |(what, times): &(String, usize)| json!({ "what": what, "times": times });
     json!({
         "about": report.head,
-        "raw": runs.iter().map(raw).collect::<Vec<_>>(),
+        "failures": report.failures.iter().map(failure).collect::<Vec<_>>(),
         "summary": report.lines.iter().map(line).collect::<Vec<_>>(),
     })
 }

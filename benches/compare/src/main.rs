@@ -7,6 +7,7 @@
 mod options;
 mod plan;
 mod targets;
+mod job;
 mod programs;
 mod measure;
 mod progress;
@@ -18,11 +19,14 @@ mod summary;
 mod table;
 mod charts;
 mod json;
+mod record;
+mod papers;
 
 use figures::Run;
+use job::PROBE;
 use options::{HELP, Options};
 use plan::{Row, list, plan};
-use programs::{CHILD, PROBE, Programs, build_go, machine};
+use programs::{CHILD, Programs, build_go, machine};
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,6 +67,13 @@ fn run_child(args: impl Iterator<Item = String>) -> ExitCode {
 fn run(options: &Options) -> io::Result<()> {
     if options.help {
         print!("{HELP}");
+        return Ok(());
+    }
+    if let Some(file) = &options.from {
+        let text = fs::read_to_string(file).map_err(|error| named(error, file))?;
+        let report = record::report(&text).map_err(|what| named(io::Error::other(what), file))?;
+        write(options, &report, &[])?;
+        print!("{}", report.text());
         return Ok(());
     }
     let plan = plan(&options.wish);
@@ -122,6 +133,9 @@ fn check_writable(options: &Options) -> io::Result<()> {
     for file in [&options.json, &options.md].into_iter().flatten() {
         fs::write(file, "").map_err(|error| named(error, file))?;
     }
+    if let Some(root) = &options.papers {
+        papers::check(root).map_err(|error| named(error, root))?;
+    }
     options.svg.as_ref().map_or(Ok(()), |folder| fs::create_dir_all(folder).map_err(|error| named(error, folder)))
 }
 
@@ -137,6 +151,12 @@ fn write(options: &Options, report: &Report, runs: &[Run]) -> io::Result<()> {
     }
     if let Some(file) = &options.md {
         to(file, report.markdown())?;
+    }
+    if let Some(root) = &options.papers {
+        if options.from.is_none() {
+            to(&root.join(papers::RECORD), format!("{:#}\n", json::record(report)))?;
+        }
+        papers::write(root, report).map_err(|error| named(error, root))?;
     }
     if let Some(folder) = &options.svg {
         let charts = [

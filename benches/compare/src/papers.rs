@@ -1,0 +1,128 @@
+//! The papers about a run: BENCHMARKS.md with some rows and what falls short, FIGURES.md with everything.
+//!
+//! In BENCHMARKS.md only what stands between two marks is written; the rest is written by people.
+
+use crate::table::Report;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Where the papers are, below the folder of the project.
+pub(crate) const BENCHMARKS: &str = "BENCHMARKS.md";
+pub(crate) const FIGURES: &str = "benches/FIGURES.md";
+/// What they are made of: the table as JSON.
+pub(crate) const RECORD: &str = "benches/figures.json";
+
+/// The rows of BENCHMARKS.md: one of each kind.
+const ROWS: [(&str, &str); 12] = [
+    ("spawn_join/2", "ns_per_task"),
+    ("spawn_join_handle/1", "ns_per_pair"),
+    ("yield1/1", "ns_per_yield"),
+    ("fib/2", "ns_per_spawn"),
+    ("parked_mem/2", "bytes_per_task"),
+    ("timers/2", "over_p99_us"),
+    ("hog/2", "late_p99_ms"),
+    ("pingpong/1", "ns_per_roundtrip"),
+    ("ring/1", "ns_per_hop"),
+    ("spsc0/2", "ns_per_msg"),
+    ("mpmc128/2", "ns_per_msg"),
+    ("select4/2", "ns_per_msg"),
+];
+
+/// Where what is written begins, by name, and where it ends.
+const BEGIN: &str = "<!-- compare writes this: ";
+const END: &str = "<!-- to here -->";
+
+/// BENCHMARKS.md, with the parts between its marks written anew.
+///
+/// # Errors
+/// Says which mark is missing, or which row the report has not.
+pub(crate) fn benchmarks(paper: &str, report: &Report) -> Result<String, String> {
+    let line = |(label, metric)| report.line(label, metric).ok_or_else(|| format!("no line {label} {metric}"));
+    let rows: Vec<_> = ROWS.into_iter().map(line).collect::<Result<_, _>>()?;
+    let paper = replaced(paper, "rows", &report.markdown_table(&rows, false))?;
+    let (title, shortfalls) = report.lists().swap_remove(0);
+    let items: String = shortfalls.iter().map(|what| format!("- {what}\n")).collect();
+    replaced(&paper, "shortfalls", &format!("{title}:\n\n{items}"))
+}
+
+/// `paper` with `text` where the part `name` was.
+fn replaced(paper: &str, name: &str, text: &str) -> Result<String, String> {
+    let mark = format!("{BEGIN}{name} -->\n");
+    let missing = || format!("no part {name:?} between {mark:?} and {END:?}");
+    let (before, rest) = paper.split_once(&mark).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(END).ok_or_else(missing)?;
+    Ok(format!("{before}{mark}\n{text}\n{END}{after}"))
+}
+
+/// Whether BENCHMARKS.md is there and has its marks: to be known before twenty minutes of measuring.
+///
+/// # Errors
+/// Says what is missing.
+pub(crate) fn check(root: &Path) -> io::Result<()> {
+    let paper = fs::read_to_string(root.join(BENCHMARKS))?;
+    let whole = replaced(&paper, "rows", "").and_then(|paper| replaced(&paper, "shortfalls", ""));
+    whole.map(drop).map_err(io::Error::other)
+}
+
+/// FIGURES.md.
+pub(crate) fn figures(report: &Report) -> String {
+    format!(
+        "# Figures\n\nWritten by `compare --papers`, of what `figures.json` has; by hand nothing is changed here.\n\
+         [BENCHMARKS.md](../BENCHMARKS.md) says what to think of it, [PEERS.md](PEERS.md) what is measured.\n\n{}",
+        report.markdown()
+    )
+}
+
+/// Writes both, below `root`.
+///
+/// # Errors
+/// If a file can not be read or written, or BENCHMARKS.md lacks a mark, or the report a row.
+pub(crate) fn write(root: &Path, report: &Report) -> io::Result<()> {
+    let paper = fs::read_to_string(root.join(BENCHMARKS))?;
+    let paper = benchmarks(&paper, report).map_err(io::Error::other)?;
+    fs::write(root.join(FIGURES), figures(report))?;
+    fs::write(root.join(BENCHMARKS), paper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record;
+    use crate::summary::recorded;
+
+    fn read(path: &str) -> String {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    #[test]
+    fn the_papers_are_as_they_are_written() {
+        let report = record::report(&read(RECORD)).unwrap();
+        let paper = read(BENCHMARKS);
+        let hint = "run `cargo run --release -p pirn-compare -- --from benches/figures.json --papers .`";
+        assert!(benchmarks(&paper, &report).unwrap() == paper, "{BENCHMARKS}: {hint}");
+        assert!(figures(&report) == read(FIGURES), "{FIGURES}: {hint}");
+    }
+
+    #[test]
+    fn a_row_has_the_line_where_most_have_been() {
+        let lines = recorded::lines(
+            "spsc0 near spsc0 pirn 2 ns_per_msg 1 ns\n\
+             spsc0 far spsc0 pirn 2 ns_per_msg 2 ns\n\
+             spsc0 far spsc0 go 2 ns_per_msg 3 ns",
+        );
+        let report = Report { lines, ..Report::default() };
+        assert_eq!(report.line("spsc0/2", "ns_per_msg").unwrap().median("pirn"), Some(2.0));
+        assert!(report.line("spsc0/2", "ns_per_hop").is_none());
+    }
+
+    #[test]
+    fn only_what_stands_between_the_marks_is_replaced() {
+        let paper = format!("a\n{BEGIN}x -->\nold\n{END}\nb\n{BEGIN}y -->\nstays\n{END}\nc\n");
+        let new = replaced(&paper, "x", "new\n").unwrap();
+        assert_eq!(new, format!("a\n{BEGIN}x -->\n\nnew\n\n{END}\nb\n{BEGIN}y -->\nstays\n{END}\nc\n"));
+        assert_eq!(replaced(&new, "x", "new\n").unwrap(), new);
+        assert!(replaced(&paper, "z", "").unwrap_err().contains("\"z\""));
+    }
+}

@@ -1,0 +1,125 @@
+//! What every G does between its first run and its end.
+
+use crate::g::{G, Settled};
+use crate::join::{Ended, Outcome, drop_result};
+use crate::locals::Locals;
+use crate::m::current;
+use crate::observe::Growth;
+use crate::park::waiter::Waiter;
+use crate::shut_down::ShutDown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What happens when the result of a G has been settled.
+pub(crate) trait After: Send {
+    /// How the G ended, whoever will hear of that.
+    fn after(self, ended: Ended);
+}
+
+/// A G that nobody's stack waits for.
+pub(crate) struct Unscoped;
+
+impl After for Unscoped {
+    #[inline]
+    fn after(self, _: Ended) {}
+}
+
+/// Drops the closure of a G that is never begun. Its destructors may do what they like; the caller has said that they are
+/// not to be unwound out of a wait (`ending`).
+pub(super) fn drop_unrun<F, T>(f: F) -> Outcome<T> {
+    match catch_unwind(AssertUnwindSafe(|| drop(f))) {
+        Ok(()) => Err(Box::new(ShutDown)),
+        Err(payload) => Err(payload),
+    }
+}
+
+/// What every G does: runs its closure, settles the result, says that it is done. Nothing unwinds out of it.
+///
+/// # Safety
+/// `start` has put `(F, A)` into the record.
+pub(super) unsafe fn body<F, T, A>(g: &'static G)
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+    A: After,
+{
+    // SAFETY: as the caller promises.
+    let (f, after) = unsafe { g.storage.take::<(F, A)>() };
+    let growth = Growth::begin(g);
+    let result: Outcome<T> = if crate::park::in_closing(g) {
+        g.ending.set(true);
+        drop_unrun(f)
+    } else {
+        catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(f)))
+    };
+    growth.end(g);
+    let ended = Ended::of(&result);
+    g.ending.set(true);
+    // SAFETY: this is the G itself.
+    let locals = unsafe { g.shared() }.setup.locals;
+    if g.join.is_detached() {
+        drop_result(result);
+        destroy_locals(g, locals);
+    } else {
+        // A joiner finds the thread-locals destroyed, as those of a thread.
+        destroy_locals(g, locals);
+        settle(g, result, locals);
+    }
+    after.after(ended);
+    // Those that were used since. From here on nobody calls what could use more.
+    g.is_mute.set(true);
+    locals.destroy();
+}
+
+/// Calls the closure of a G. By this name backtraces know where the user's frames begin.
+#[inline(never)]
+fn __rust_begin_short_backtrace<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    let result = f();
+    // Else the call could become a jump, and this frame would be gone.
+    std::hint::black_box(());
+    result
+}
+
+/// Destroys the thread-locals of the calling G. Who listens to events uses thread-locals: if somebody may, there are new
+/// ones for what is still to be told.
+#[inline]
+fn destroy_locals(g: &'static G, locals: Locals) {
+    g.is_mute.set(true);
+    locals.destroy();
+    if current::may_be_heard() {
+        renew_locals(locals);
+        g.is_mute.set(false);
+    }
+}
+
+/// Gives the calling G new thread-locals in the place of those that have been destroyed.
+#[cold]
+fn renew_locals(locals: Locals) {
+    let m = current::machine();
+    locals.renew();
+    current::set_machine(m);
+}
+
+/// Leaves the result to the handle, or drops it if that has just gone.
+#[inline]
+fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
+    // SAFETY: the storage is the G's until the result is settled, and the closure has left it.
+    unsafe { g.storage.put(result) };
+    match g.join.settle() {
+        Settled::Kept => {}
+        Settled::Detached => {
+            // Its destructor may use thread-locals; `body` destroys those.
+            if g.is_mute.replace(false) {
+                renew_locals(locals);
+            }
+            // SAFETY: put there above, and the handle has gone without it.
+            drop_result(unsafe { g.storage.take::<Outcome<T>>() });
+        }
+        Settled::Awaited(address) => {
+            // SAFETY: the joiner waits until it is told, and gives up only by taking its address back.
+            unsafe { Waiter::tell(std::ptr::with_exposed_provenance(address)) };
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Starting a G that is not like the others: a name, a stack limit.
+
+use super::body::Unscoped;
+use super::start::{Place, WhenClosing, expect_started, start};
+use crate::join::JoinHandle;
+use crate::sched::{Entered, Shared};
+use crate::stack::Class;
+use std::io;
+use std::panic::Location;
+
+/// Starts a G that has a name or a stack limit of its own.
+///
+/// ```
+/// # pirn::run(|| {
+/// let g = pirn::GoBuilder::new().name("sieve").stack_size(16 << 20).go(|| {
+///     pirn::current().unwrap().name().unwrap().to_owned()
+/// });
+/// assert_eq!(g.join().unwrap(), "sieve");
+/// # });
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder starts nothing until go() is called"]
+pub struct GoBuilder {
+    name: Option<String>,
+    stack_bytes: Option<usize>,
+}
+
+impl GoBuilder {
+    /// Neither name nor limit.
+    pub fn new() -> GoBuilder {
+        GoBuilder::default()
+    }
+
+    /// The name that dumps, panics and overflow reports show.
+    pub fn name(mut self, name: impl Into<String>) -> GoBuilder {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How large the stack may become, in bytes: 64 KiB to 1 GiB, rounded up to the next size class (64 KiB, then four
+    /// times as much each). It costs only what the G uses of it.
+    pub fn stack_size(mut self, bytes: usize) -> GoBuilder {
+        self.stack_bytes = Some(bytes);
+        self
+    }
+
+    /// Starts the G.
+    ///
+    /// # Panics
+    /// As [`go`](crate::go), and if the stack size is out of range, or if it and the program's thread-locals are more
+    /// than 1 GiB together.
+    #[track_caller]
+    pub fn go<F, T>(self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let place = expect_started(self.place(None, Location::caller()));
+        // SAFETY: everything is 'static.
+        JoinHandle::new(expect_started(unsafe { start(place, f, Unscoped) }))
+    }
+
+    /// Starts the G, or says why it can not.
+    ///
+    /// # Errors
+    /// As [`try_go`](crate::try_go), and `InvalidInput` if the stack size is out of range, or if it and the program's
+    /// thread-locals are more than 1 GiB together.
+    #[track_caller]
+    pub fn try_go<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let place = Place { when_closing: WhenClosing::Refuse, ..self.place(None, Location::caller())? };
+        // SAFETY: everything is 'static.
+        unsafe { start(place, f, Unscoped) }.map(JoinHandle::new)
+    }
+
+    pub(crate) fn place<'a>(
+        self,
+        shared: Option<&'a Shared>,
+        birthplace: &'static Location<'static>,
+    ) -> io::Result<Place<'a>> {
+        let room_bytes = || match shared {
+            Some(shared) => shared.setup.room_bytes,
+            None => Entered::new().map_or(0, |entered| entered.shared().setup.room_bytes),
+        };
+        let class = self.stack_bytes.map(|bytes| stack_class(bytes, room_bytes())).transpose()?;
+        Ok(Place { class, name: self.name, ..Place::new(shared, birthplace) })
+    }
+}
+
+/// The size class for a stack limit, with so much room for thread-locals.
+pub(crate) fn stack_class(bytes: usize, room_bytes: usize) -> io::Result<Class> {
+    use crate::config::{STACK_BYTES_MAX, STACK_BYTES_MIN};
+    let invalid = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
+    if !(STACK_BYTES_MIN..=STACK_BYTES_MAX).contains(&bytes) {
+        return Err(invalid(format!("a stack of {bytes} bytes is out of range: 64 KiB to 1 GiB")));
+    }
+    Class::fitting(bytes, room_bytes).ok_or_else(|| {
+        invalid(format!(
+            "a stack of {bytes} bytes and the {room_bytes} bytes that the program's thread-locals take do not fit into \
+             1 GiB together: ask for a smaller stack, or make the thread-locals smaller"
+        ))
+    })
+}

@@ -1,0 +1,41 @@
+//! What happens when a timer is due.
+
+use crate::g::G;
+use std::fmt;
+use std::sync::Arc;
+
+/// What to do when a timer is due.
+pub(crate) enum Action {
+    /// Unpark the G with that id.
+    Wake(&'static G, u64),
+    /// Call it.
+    Call(Arc<dyn Fire>),
+}
+
+/// Something that happens at a deadline. It runs on an M, off any G's stack, or on sysmon if that stands in
+/// (`sched/starved.rs`): it must be short and must not park.
+pub(crate) trait Fire: Send + Sync {
+    /// The deadline `when_ns` has passed; it is `now_ns`.
+    fn fire(self: Arc<Self>, when_ns: u64, now_ns: u64);
+
+    /// The deadline never comes: the runtime has ended.
+    fn end(self: Arc<Self>);
+}
+
+impl Action {
+    /// The runtime has ended: drops what was to happen.
+    pub(crate) fn end(self) {
+        if let Action::Call(call) = self {
+            call.end();
+        }
+    }
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Wake(_, id) => write!(f, "Wake(G{id})"),
+            Action::Call(_) => f.write_str("Call"),
+        }
+    }
+}
