@@ -43,6 +43,38 @@ const KNOTS: &[&str] = &["sched"];
 const DOORS_WITH_LOGIC: &[&str] =
     &["channels/src/core/mod.rs", "runtime/src/observe/schedtrace/mod.rs", "runtime/src/park/mod.rs"];
 
+/// Where unsafe code may be in the runtime: rooms, and of `sched` the files. ARCHITECTURE.md says what for. One that has
+/// none any more is an error, so that the list only gets shorter.
+const UNSAFE: &[&str] = &[
+    // What it is made of: memory, stacks, registers, records.
+    "os",
+    "stack",
+    "coro",
+    "locals",
+    "g",
+    "p",
+    "m",
+    // Who owns a G or a P, where that goes by a pointer.
+    "sched/entered.rs",
+    "sched/first_run.rs",
+    "sched/idle_lists.rs",
+    "sched/locked.rs",
+    "sched/machines.rs",
+    "sched/ready.rs",
+    "sched/retire.rs",
+    "sched/run.rs",
+    "sched/timers.rs",
+    // What a G may borrow from whom, and who it is that calls.
+    "park",
+    "join",
+    "scope",
+    "go",
+    "time",
+    "os_thread",
+    "observe",
+    "boot",
+];
+
 /// A file is no longer than this without its tests.
 const LINES_MAX: usize = 500;
 
@@ -222,6 +254,11 @@ fn used_rooms(code: &str) -> Vec<&str> {
         }
     }
     used
+}
+
+/// The words of a line.
+fn all_words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
 }
 
 #[test]
@@ -511,6 +548,25 @@ fn scripts_ask_for_the_crates() {
         let several = |line: &&str| line.matches("-p pirn-").count() > 1;
         wrong.extend(text.lines().filter(several).map(|line| format!("{}: ask ci/crates: {line}", path.display())));
     }
+    report(wrong);
+}
+
+#[test]
+fn unsafe_code_is_only_where_it_must_be() {
+    let mut needed = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        // With a backtick before it, it is in a message.
+        let has_it = |line: &&str| all_words(&line.replace("`unsafe", "")).any(|word| word == "unsafe");
+        let Some(nth) = source.code().iter().position(has_it) else { continue };
+        let place = if source.room() == "sched" { &source.path } else { source.room() };
+        if UNSAFE.contains(&place) {
+            needed.insert(place.to_owned());
+        } else {
+            wrong.push(format!("{}: unsafe code in {place}", source.at(nth)));
+        }
+    }
+    wrong.extend(UNSAFE.iter().filter(|place| !needed.contains(**place)).map(|place| format!("{place} has none")));
     report(wrong);
 }
 
