@@ -360,20 +360,21 @@ fn says_why(before: &[&str]) -> bool {
 
 #[test]
 fn wait_reasons_have_names_of_their_own() {
-    let probe = read("runtime/src/probe.rs");
-    let (_, body) = probe.split_once("fn name(self)").expect("WaitReason::name");
-    let (body, _) = body.split_once("\n    }").expect("the end of it");
-    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut count = 0;
-    for line in body.lines().filter(|line| line.contains("=>")) {
-        let (reason, name) = line.trim().split_once(" => ").unwrap();
-        if let Some(other) = names.insert(name, reason) {
-            panic!("{reason} and {other} are both called {name}");
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for source in all_sources().iter().filter(|source| !source.is_test()) {
+        let code = source.code().join("\n");
+        for reason in all_between(&code, "static ", ";") {
+            let Some((ident, value)) = reason.split_once(": Reason =") else { continue };
+            let name = value.split('"').nth(1).expect("the name comes first").to_owned();
+            let site = format!("{ident} in {}", source.name());
+            if let Some(other) = names.insert(name.clone(), site.clone()) {
+                wrong.push(format!("{site} and {other} are both called {name:?}"));
+            }
         }
-        count += 1;
     }
-    let (_, all) = probe.split_once("ALL: [WaitReason; ").expect("WaitReason::ALL");
-    assert_eq!(all.split(']').next(), Some(count.to_string().as_str()));
+    assert!(names.len() >= 12, "the reasons are not where they were: {names:?}");
+    report(wrong);
 }
 
 /// What boot/env.rs reads: the variables, the keys of the list, and what each accepts.

@@ -8,15 +8,21 @@
 
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Choice, Head, Side};
-use crate::loom::{WaitReason, checkpoint, has_come, random};
+use crate::loom::{checkpoint, has_come, random};
 use crate::parcel::Parcel;
 use crate::wait::{Until, end_of_grace};
 use crate::waiter::{Outcome, Ticket, Token, Waiter};
 use crate::wake::wake;
+use pirn_runtime::internal::{Kind, Reason};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::ptr;
 use std::time::Instant;
+
+/// A select.
+static SELECT: Reason = Reason::new("select", Kind::Event);
+/// A select without cases.
+pub(crate) static SELECT_NO_CASES: Reason = Reason::new("select (no cases)", Kind::Event);
 
 /// So many cases need no allocation.
 pub(crate) const CASES_INLINE: usize = 4;
@@ -162,7 +168,7 @@ impl<T> Handle for Receiver<T> {
                 Some(token)
             }
             Choice::Claimed(sender) => {
-                let value = channel.receive_promised(locked, sender, WaitReason::Select, deadline)?;
+                let value = channel.receive_promised(locked, sender, &SELECT, deadline)?;
                 Some(Token::Parcel(Parcel::pack(value)))
             }
         }
@@ -317,7 +323,7 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let lined =
         Lined { ticket: &ticket, waiters: &waiters, cases, outcome: Cell::new(None), is_over: Cell::new(false) };
     locks.unlock();
-    let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
+    let reason = if cases.is_empty() { &SELECT_NO_CASES } else { &SELECT };
     let in_time = ticket.wait(reason, 0, earliest(cases, deadline));
     let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
     lined.outcome.set(outcome);
@@ -377,7 +383,7 @@ impl Lined<'_, '_> {
         if self.ticket.claim() {
             return None;
         }
-        let in_time = self.ticket.wait(WaitReason::Select, 0, Some(end_of_grace()));
+        let in_time = self.ticket.wait(&SELECT, 0, Some(end_of_grace()));
         if !in_time && self.waiters.iter().any(|waiter| self.cases[waiter.case].handle.abandon(waiter)) {
             return None;
         }

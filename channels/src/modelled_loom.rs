@@ -5,6 +5,7 @@ pub(crate) use loom::sync::Arc;
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
 pub(crate) use loom::thread::yield_now as yield_thread;
+use pirn_runtime::internal::Reason;
 use std::cell::Cell;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -12,15 +13,6 @@ use std::time::{Duration, Instant};
 /// The model is told by the scheduler of loom who waits: any pause is a chance for others.
 pub(crate) fn pause(_: u32) {
     loom::thread::yield_now();
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum WaitReason {
-    ChanReceive,
-    ChanReceiveNever,
-    ChanSend,
-    Select,
-    SelectNoCases,
 }
 
 /// Where those stand who want the lock: loom can not see that who spins waits. The lock has models of its own, which
@@ -110,12 +102,12 @@ loom::thread_local! {
     static SEAT: Arc<Seat> = Arc::new(Seat { has_token: Mutex::new(false), unparked: Condvar::new() });
 }
 
-pub(crate) fn park_for(_: WaitReason, _: usize) {
+pub(crate) fn park_for(_: &'static Reason, _: usize) {
     SEAT.with(Arc::clone).park();
 }
 
 /// There is no time in a model: whoever has a deadline waits a little, and meets it.
-pub(crate) fn park_until(_: WaitReason, _: usize, _: Instant) {
+pub(crate) fn park_until(_: &'static Reason, _: usize, _: Instant) {
     loom::thread::yield_now();
 }
 

@@ -11,7 +11,8 @@
 //! 3. The `Select` has gone before a body runs, so a body may move or change the channels that were selected over.
 //! 4. A body is written where the select stands, in no closure: `break`, `continue`, `return` and `?` work.
 
-use crate::loom::{WaitReason, park_for};
+use crate::cases::SELECT_NO_CASES;
+use crate::loom::park_for;
 use crate::{Receiver, RecvError, RecvTimeoutError, Select, SelectedOperation, TryRecvError};
 use std::time::Duration;
 
@@ -273,7 +274,7 @@ pub fn biased<'a>() -> Select<'a> {
 /// What a `select!` without cases does.
 pub fn wait_for_ever() -> ! {
     loop {
-        park_for(WaitReason::SelectNoCases, 0);
+        park_for(&SELECT_NO_CASES, 0);
     }
 }
 

@@ -2,13 +2,19 @@
 
 use crate::core::{Channel, Given, Head, Left, Locked, Side, Taken};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{WaitReason, checkpoint, has_come};
+use crate::loom::{checkpoint, has_come};
 use crate::place::Place;
 use crate::waiter::{Outcome, Ticket, Waiter};
 use crate::wake::wake;
+use pirn_runtime::internal::{Kind, Reason};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
+
+/// A receive on a channel.
+pub(crate) static CHAN_RECEIVE: Reason = Reason::new("chan receive", Kind::Channel);
+/// A send on a channel.
+static CHAN_SEND: Reason = Reason::new("chan send", Kind::Channel);
 
 /// So long a receive waits for a value that a select has promised it, when its time is over: the select is about to send
 /// it, but may have to wait for a P.
@@ -111,7 +117,7 @@ impl<T> Channel<T> {
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.senders.push(waiter) };
         drop(channel);
-        match waits.wait(WaitReason::ChanSend, deadline) {
+        match waits.wait(&CHAN_SEND, deadline) {
             Some(Outcome::Done) => Ok(()),
             // SAFETY: a sender whose value was not taken has it.
             Some(_) => Err(SendTimeoutError::Disconnected(unsafe { waits.place.value() })),
@@ -138,9 +144,7 @@ impl<T> Channel<T> {
                 Taken::Closed => return Err(TryRecvError::Disconnected),
                 Taken::Claimed(sender) => sender,
             };
-            if let Some(value) =
-                self.receive_promised(channel, sender, WaitReason::ChanReceive, || Some(Instant::now()))
-            {
+            if let Some(value) = self.receive_promised(channel, sender, &CHAN_RECEIVE, || Some(Instant::now())) {
                 return Ok(value);
             }
         }
@@ -152,7 +156,7 @@ impl<T> Channel<T> {
         &self,
         channel: Locked<'_, T>,
         sender: *const Waiter,
-        reason: WaitReason,
+        reason: &'static Reason,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Option<T> {
         let waits = Waits::new(self, MaybeUninit::uninit(), Side::Receives);
@@ -192,8 +196,7 @@ impl<T> Channel<T> {
                     }
                 }
                 Taken::Claimed(sender) => {
-                    if let Some(value) = self.receive_promised(channel, sender, WaitReason::ChanReceive, || until.fix())
-                    {
+                    if let Some(value) = self.receive_promised(channel, sender, &CHAN_RECEIVE, || until.fix()) {
                         return Ok(value);
                     }
                 }
@@ -215,7 +218,7 @@ impl<T> Channel<T> {
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.receivers.push(waiter) };
         drop(channel);
-        Some(match waits.wait(WaitReason::ChanReceive, deadline) {
+        Some(match waits.wait(&CHAN_RECEIVE, deadline) {
             // SAFETY: it was put there.
             Some(Outcome::Done) => Ok(unsafe { waits.place.value() }),
             Some(Outcome::Closed) => Err(RecvTimeoutError::Disconnected),
@@ -249,7 +252,7 @@ impl<'a, T> Waits<'a, T> {
 
     /// Waits. None: the deadline has passed, and nobody looks at the operation any more.
     #[inline(always)]
-    fn wait(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<Outcome> {
+    fn wait(&self, reason: &'static Reason, deadline: Option<Instant>) -> Option<Outcome> {
         self.is_waiting.set(true);
         let in_time = self.place.ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), deadline);
         let outcome = if in_time { self.place.ticket.outcome() } else { self.give_up(reason) };
@@ -259,7 +262,7 @@ impl<'a, T> Waits<'a, T> {
 
     /// The time is over. A value that a select has promised may still come, but not at any time.
     #[cold]
-    fn give_up(&self, reason: WaitReason) -> Option<Outcome> {
+    fn give_up(&self, reason: &'static Reason) -> Option<Outcome> {
         let Place { ticket, waiter, .. } = &self.place;
         let left = self.channel.lock().leave(self.side, waiter);
         match left {
@@ -287,8 +290,8 @@ impl<T> Waits<'_, T> {
     #[cold]
     fn unwound(&self) {
         let reason = match self.side {
-            Side::Sends => WaitReason::ChanSend,
-            Side::Receives => WaitReason::ChanReceive,
+            Side::Sends => &CHAN_SEND,
+            Side::Receives => &CHAN_RECEIVE,
         };
         let outcome = self.give_up(reason);
         match (self.side, outcome) {

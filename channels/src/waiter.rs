@@ -1,9 +1,10 @@
 //! Who waits: a [`Ticket`] for each operation that waits, a [`Waiter`] for each channel that it waits at, and the line
 //! in which they stand.
 
-use crate::loom::{AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, WaitReason, has_come, park_for, park_until};
+use crate::loom::{AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, has_come, park_for, park_until};
 use crate::parcel::Parcel;
 use crate::wake::discard;
+use pirn_runtime::internal::Reason;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -149,7 +150,7 @@ impl Ticket {
 
     /// Waits until it is told; `what` is the address of the channel, for observers, or 0. False: the deadline has passed.
     #[inline(always)]
-    pub(crate) fn wait(&self, reason: WaitReason, what: usize, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait(&self, reason: &'static Reason, what: usize, deadline: Option<Instant>) -> bool {
         while !self.is_told() {
             match deadline {
                 None => park_for(reason, what),

@@ -6,13 +6,16 @@ use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::thread_id;
 use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g};
-use crate::probe::WaitReason;
+use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
 use crate::shut_down::ShutDown;
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard};
+
+/// A `join`: the G that is waited for has what is waited for.
+static JOIN: Reason = Reason::new("join", Kind::Goroutine).with_owner(|g| Some(g as u64));
 
 /// What a G leaves behind: what it returned, or what it panicked with.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send + 'static>>;
@@ -74,7 +77,7 @@ impl<T> Handle<T> {
             let address = std::ptr::from_ref(&waiter).expose_provenance();
             if word.wait(address) {
                 let _known = Waiting::note(self.g);
-                waiter.wait(WaitReason::Join, self.g.id() as usize, || word.give_up(address));
+                waiter.wait(&JOIN, self.g.id() as usize, || word.give_up(address));
             }
         }
         self.finish()
@@ -87,7 +90,7 @@ impl<T> Handle<T> {
         let address = std::ptr::from_ref(&waiter).expose_provenance();
         if word.wait(address) {
             let _known = Waiting::note(self.g);
-            waiter.wait_uninterruptibly(WaitReason::Join, self.g.id() as usize);
+            waiter.wait_uninterruptibly(&JOIN, self.g.id() as usize);
         }
         self.finish()
     }

@@ -2,7 +2,6 @@
 //!
 //! Use it by way of the `pirn` crate. The modules are floors: each uses only those below it.
 
-#[cfg(not(loom))]
 #[doc(hidden)]
 pub mod internal;
 #[cfg(not(loom))]
@@ -42,6 +41,7 @@ mod coro;
 mod stack;
 #[cfg(not(loom))]
 mod user_code;
+mod reason;
 #[cfg(not(loom))]
 mod config;
 #[cfg(not(loom))]

@@ -4,12 +4,15 @@ use crate::g::Gid;
 use crate::go::{After, GoBuilder, expect_started, start};
 use crate::join::{Ended, Handle};
 use crate::park::{Unparker, current_g, in_closing, park_uninterruptibly, unwind_if_closing};
-use crate::probe::WaitReason;
+use crate::reason::{Kind, Reason};
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+
+/// The end of a [`scope`], which waits for the Gs that it started.
+static SCOPE: Reason = Reason::new("scope", Kind::Event);
 
 /// Runs `f`, which may start Gs that borrow from the caller's stack, and waits for all of them.
 ///
@@ -51,7 +54,7 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     // Acquire: what the Gs did (partner: `Ticket::after`).
     while scope.running.load(Ordering::Acquire) != 0 {
-        park_uninterruptibly(WaitReason::Scope, 0);
+        park_uninterruptibly(&SCOPE, 0);
     }
     match result {
         Err(payload) => resume_unwind(payload),

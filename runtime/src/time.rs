@@ -6,13 +6,20 @@
 use crate::go::{Place, Unscoped, WhenClosing, start};
 use crate::os::now_ns;
 use crate::park::{Unparker, checkpoint, current_g, deadline, park_for, park_until};
-use crate::probe::WaitReason;
+use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
 use crate::timers::{Action, Fire, TimerKey};
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+/// A [`sleep`].
+static SLEEP: Reason = Reason::new("sleep", Kind::Moment);
+/// A [`Timer::wait`].
+static TIMER: Reason = Reason::new("timer", Kind::Timer);
+/// A [`Ticker::wait`].
+static TICKER: Reason = Reason::new("ticker", Kind::Timer);
 
 /// Sleeps at least so long. A G parks; on an OS thread it is [`std::thread::sleep`].
 ///
@@ -30,7 +37,7 @@ pub fn sleep(duration: Duration) {
     }
     let until = deadline(duration);
     loop {
-        park_until(WaitReason::Sleep, 0, until);
+        park_until(&SLEEP, 0, until);
         if now_ns() >= until {
             return;
         }
@@ -99,7 +106,7 @@ impl Armed {
     }
 
     /// Waits for a firing and takes it.
-    fn wait(&self, reason: WaitReason) {
+    fn wait(&self, reason: &'static Reason) {
         let me = Unparker::current();
         loop {
             let mut state = self.lock();
@@ -213,7 +220,7 @@ impl Timer {
     /// Parks until the timer has fired, and takes that: of several waiters one returns. If the timer is stopped it
     /// waits until it is reset and fires.
     pub fn wait(&self) {
-        self.0.wait(WaitReason::Timer);
+        self.0.wait(&TIMER);
     }
 
     /// Whether the timer has fired; takes that, as [`wait`](Self::wait) does.
@@ -273,7 +280,7 @@ impl Ticker {
 
     /// Parks until the next tick, or takes one that has come.
     pub fn wait(&self) {
-        self.0.wait(WaitReason::Ticker);
+        self.0.wait(&TICKER);
     }
 
     /// Whether a tick has come; takes it.

@@ -23,7 +23,7 @@ use crate::g::{G, Runnable, Unparked};
 use crate::m::current::{self, event};
 use crate::m::fork::may_wait;
 use crate::os::now_ns;
-use crate::probe::WaitReason;
+use crate::reason::{Kind, Reason};
 use crate::sched;
 use crate::timers::Action;
 use std::fmt;
@@ -31,6 +31,9 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
+
+/// The user's own: [`park`] and [`park_timeout`].
+static PARK: Reason = Reason::new("park", Kind::Event);
 
 /// Parks the caller until somebody calls [`Unparker::unpark`] on it.
 ///
@@ -61,7 +64,7 @@ use std::time::Duration;
 /// ```
 #[inline]
 pub fn park() {
-    park_for(WaitReason::Park);
+    park_for(&PARK);
 }
 
 /// Parks the caller until it is unparked, or `timeout` has passed.
@@ -72,7 +75,7 @@ pub fn park() {
 /// # });
 /// ```
 pub fn park_timeout(timeout: Duration) {
-    park_until(WaitReason::Park, 0, deadline(timeout));
+    park_until(&PARK, 0, deadline(timeout));
 }
 
 /// The clock plus a duration, without overflow.
@@ -82,13 +85,13 @@ pub(crate) fn deadline(after: Duration) -> u64 {
 
 /// Parks the caller, who says why.
 #[inline(always)]
-pub(crate) fn park_for(reason: WaitReason) {
+pub(crate) fn park_for(reason: &'static Reason) {
     park_on(reason, 0);
 }
 
 /// Parks the caller, who says why, and on what: an address or a number, for observers.
 #[inline(always)]
-pub(crate) fn park_on(reason: WaitReason, what: usize) {
+pub(crate) fn park_on(reason: &'static Reason, what: usize) {
     match current_g() {
         Some(g) => {
             g.waits_on(what);
@@ -102,7 +105,7 @@ pub(crate) fn park_on(reason: WaitReason, what: usize) {
 }
 
 /// Parks the caller, who says why, and on what, until a deadline.
-pub(crate) fn park_until(reason: WaitReason, what: usize, deadline_ns: u64) {
+pub(crate) fn park_until(reason: &'static Reason, what: usize, deadline_ns: u64) {
     let Some(g) = current_g() else {
         may_wait();
         return std::thread::park_timeout(Duration::from_nanos(deadline_ns.saturating_sub(now_ns())));
@@ -119,7 +122,7 @@ pub(crate) fn park_until(reason: WaitReason, what: usize, deadline_ns: u64) {
 }
 
 /// Parks the caller for something that must be waited for even when the runtime closes: others borrow from its stack.
-pub(crate) fn park_uninterruptibly(reason: WaitReason, what: usize) {
+pub(crate) fn park_uninterruptibly(reason: &'static Reason, what: usize) {
     match current_g() {
         Some(g) => {
             g.waits_on(what);

@@ -5,7 +5,7 @@ use crate::coro::Suspend;
 use crate::g::G;
 use crate::m::current::event;
 use crate::m::{M, current, is_any_asked};
-use crate::probe::WaitReason;
+use crate::reason::Reason;
 use crate::sched::Shared;
 use crate::shut_down::ShutDown;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use std::thread::panicking;
 
 /// Parks the G `g`, which is the caller.
 #[inline(always)]
-pub(super) fn park(g: &'static G, reason: WaitReason) {
+pub(super) fn park(g: &'static G, reason: &'static Reason) {
     unwind_if_closing(g);
     park_uninterruptibly(g, reason);
     unwind_if_closing(g);
@@ -21,7 +21,7 @@ pub(super) fn park(g: &'static G, reason: WaitReason) {
 
 /// Parks the G `g`, which is the caller, also when its runtime closes.
 #[inline(always)]
-pub(super) fn park_uninterruptibly(g: &'static G, reason: WaitReason) {
+pub(super) fn park_uninterruptibly(g: &'static G, reason: &'static Reason) {
     if g.word.take_token() {
         return;
     }
@@ -79,7 +79,7 @@ fn unwind(g: &'static G) {
     }
     // Any panic would abort. It stays here for good, whole.
     loop {
-        suspend(g, Suspend::Park(WaitReason::Park));
+        suspend(g, Suspend::Park(&super::PARK));
     }
 }
 

@@ -1,7 +1,7 @@
 //! A waiter on the waiting stack: told once, by one.
 
 use super::{Unparker, park_on, park_uninterruptibly};
-use crate::probe::WaitReason;
+use crate::reason::Reason;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Lies on the stack of who waits, for one who tells. Aligned, so that its address leaves room for flags.
@@ -33,7 +33,7 @@ impl Waiter {
     }
 
     /// Waits on `what` until it is told, come what may.
-    pub(crate) fn wait_uninterruptibly(&self, reason: WaitReason, what: usize) {
+    pub(crate) fn wait_uninterruptibly(&self, reason: &'static Reason, what: usize) {
         while !self.is_told() {
             park_uninterruptibly(reason, what);
         }
@@ -45,7 +45,7 @@ impl Waiter {
 
     /// Waits on `what` until it is told. If the G is unwound meanwhile, `give_up` says whether the teller has been called off;
     /// if it has not, it is on its way, and is waited for.
-    pub(crate) fn wait(&self, reason: WaitReason, what: usize, give_up: impl Fn() -> bool) {
+    pub(crate) fn wait(&self, reason: &'static Reason, what: usize, give_up: impl Fn() -> bool) {
         let done = super::defer(|| {
             if !self.is_told() && !give_up() {
                 self.wait_uninterruptibly(reason, what);
