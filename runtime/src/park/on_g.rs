@@ -79,7 +79,7 @@ fn unwind(g: &'static G) {
     }
     // Any panic would abort. It stays here for good, whole.
     loop {
-        suspend(g, Suspend::Park(&super::PARK));
+        suspend(g, Suspend::Park(&super::verbs::PARK));
     }
 }
 
