@@ -65,7 +65,9 @@ impl Source {
     /// The lines before the tests, if they are in the same file.
     fn lines(&self) -> Vec<&str> {
         let lines: Vec<_> = self.text.lines().collect();
-        let tests = |pair: &[&str]| pair[0].starts_with("#[cfg(test)]") && pair[1].starts_with("mod tests {");
+        let tests = |pair: &[&str]| {
+            ["#[cfg(test)]", "#[cfg(all(test, not(loom)))]"].contains(&pair[0]) && pair[1].starts_with("mod tests {")
+        };
         let end = lines.windows(2).position(tests).unwrap_or(lines.len());
         lines[..end].to_vec()
     }

@@ -3,7 +3,7 @@
 use crate::clock::{At, Clock, Tick};
 use crate::core::Channel;
 use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{Arc, Ordering, checkpoint, has_come, park_for, park_until};
+use crate::loom::{Arc, Ordering, checkpoint, has_come, park_on, park_until};
 use crate::wait::{CHAN_RECEIVE, Until};
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
@@ -458,7 +458,7 @@ fn wait_for_nothing(deadline: Option<Instant>) {
     checkpoint();
     loop {
         match deadline {
-            None => park_for(&CHAN_RECEIVE_NEVER, 0),
+            None => park_on(&CHAN_RECEIVE_NEVER, 0),
             Some(deadline) if has_come(deadline) => return,
             Some(deadline) => park_until(&CHAN_RECEIVE_NEVER, 0, deadline),
         }

@@ -9,7 +9,7 @@ pub(crate) use modelled::*;
 mod chosen {
     pub(crate) use crate::alarm::Alarm;
     pub(crate) use pirn_runtime::Unparker;
-    pub(crate) use pirn_runtime::internal::{checkpoint, park_for, park_until, random};
+    pub(crate) use pirn_runtime::internal::{checkpoint, park_on, park_until, random};
     pub(crate) use pirn_runtime::sleep;
     pub(crate) use std::sync::Arc;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};

@@ -102,7 +102,7 @@ loom::thread_local! {
     static SEAT: Arc<Seat> = Arc::new(Seat { has_token: Mutex::new(false), unparked: Condvar::new() });
 }
 
-pub(crate) fn park_for(_: &'static Reason, _: usize) {
+pub(crate) fn park_on(_: &'static Reason, _: usize) {
     SEAT.with(Arc::clone).park();
 }
 

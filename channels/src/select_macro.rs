@@ -12,7 +12,7 @@
 //! 4. A body is written where the select stands, in no closure: `break`, `continue`, `return` and `?` work.
 
 use crate::cases::SELECT_NO_CASES;
-use crate::loom::park_for;
+use crate::loom::park_on;
 use crate::{Receiver, RecvError, RecvTimeoutError, Select, SelectedOperation, TryRecvError};
 use std::time::Duration;
 
@@ -274,7 +274,7 @@ pub fn biased<'a>() -> Select<'a> {
 /// What a `select!` without cases does.
 pub fn wait_for_ever() -> ! {
     loop {
-        park_for(&SELECT_NO_CASES, 0);
+        park_on(&SELECT_NO_CASES, 0);
     }
 }
 

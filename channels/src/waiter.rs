@@ -1,7 +1,7 @@
 //! Who waits: a [`Ticket`] for each operation that waits, a [`Waiter`] for each channel that it waits at, and the line
 //! in which they stand.
 
-use crate::loom::{AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, has_come, park_for, park_until};
+use crate::loom::{AtomicPtr, AtomicU8, Ordering, Unparker, UnsafeCell, has_come, park_on, park_until};
 use crate::parcel::Parcel;
 use crate::wake::discard;
 use pirn_runtime::internal::Reason;
@@ -153,7 +153,7 @@ impl Ticket {
     pub(crate) fn wait(&self, reason: &'static Reason, what: usize, deadline: Option<Instant>) -> bool {
         while !self.is_told() {
             match deadline {
-                None => park_for(reason, what),
+                None => park_on(reason, what),
                 Some(deadline) if has_come(deadline) => return false,
                 Some(deadline) => park_until(reason, what, deadline),
             }

@@ -2,12 +2,11 @@
 
 use crate::coro::Suspend;
 use crate::g::{G, Runnable, Settled};
-use crate::join::{Ended, Handle, JoinHandle, Outcome};
+use crate::join::{Ended, Handle, JoinHandle, Outcome, tell_waiter};
 use crate::locals::Locals;
 use crate::m::current::{self, event};
 use crate::m::fork::{error_in_fork, is_fork};
 use crate::observe::Growth;
-use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g, give_way, yield_on_g};
 use crate::probe::fatal;
 use crate::sched::{Entered, Shared};
@@ -466,8 +465,8 @@ fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
             drop_result(unsafe { g.storage.take::<Outcome<T>>() });
         }
         Settled::Awaited(address) => {
-            // SAFETY: the joiner waits until it is told, and gives up only by taking its address back.
-            unsafe { Waiter::tell(std::ptr::with_exposed_provenance(address)) };
+            // SAFETY: the word has just been settled, and this is what it says.
+            unsafe { tell_waiter(address) };
         }
     }
 }

@@ -1,36 +1,30 @@
-//! What pirn's other crates wait with. No part of the public API: it may change at any time.
+//! What pirn's other crates wait with. No part of the public API: it may change at any time. Models have it too, but for what
+//! asks the runtime that a caller runs on.
 
+#[cfg(loom)]
+use crate::loom::parking;
+#[cfg(not(loom))]
+use crate::park as parking;
+
+pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Reason};
+pub use crate::user_code::contain;
+pub use crate::wait::{Claimed, Line, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
+pub use parking::{Unparker, checkpoint, has_come, park_on, park_until};
 
+#[cfg(loom)]
+pub use parking::{random, sleep};
 #[cfg(not(loom))]
-pub use real::{checkpoint, has_timers, park_for, park_until, random};
+pub use {
+    crate::time::sleep,
+    caller::{has_timers, random},
+};
 
-/// What models do not have.
+/// What depends on the runtime that the caller runs on.
 #[cfg(not(loom))]
-mod real {
-    use crate::park;
-    use crate::reason::Reason;
+mod caller {
     use crate::sched::Entered;
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::Instant;
-
-    /// Parks the caller, who says why, and on what: an address, or 0.
-    #[inline(always)]
-    pub fn park_for(reason: &'static Reason, what: usize) {
-        park::park_on(reason, what);
-    }
-
-    /// Parks the caller, who says why and on what, until `deadline` at the latest.
-    pub fn park_until(reason: &'static Reason, what: usize, deadline: Instant) {
-        park::park_until(reason, what, park::deadline(deadline.saturating_duration_since(Instant::now())));
-    }
-
-    /// A call that need not park: lets others run if the caller has been asked to.
-    #[inline(always)]
-    pub fn checkpoint() {
-        park::checkpoint();
-    }
-
     /// Whether the caller runs on a runtime whose timers it may use: one that does not close.
     pub fn has_timers() -> bool {
         Entered::new().is_some_and(|entered| !entered.shared().is_closing())

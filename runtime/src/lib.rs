@@ -22,6 +22,7 @@ mod join;
 mod task;
 #[cfg(not(loom))]
 pub mod time;
+mod wait;
 #[cfg(not(loom))]
 mod park;
 #[cfg(not(loom))]
@@ -39,7 +40,6 @@ mod locals;
 mod coro;
 #[cfg(not(loom))]
 mod stack;
-#[cfg(not(loom))]
 mod user_code;
 mod reason;
 #[cfg(not(loom))]

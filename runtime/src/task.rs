@@ -1,6 +1,6 @@
 //! Futures on Gs.
 
-use crate::park::{Unparker, park_for};
+use crate::park::{Unparker, park_on};
 use crate::reason::{Kind, Reason};
 use std::future::Future;
 use std::pin::pin;
@@ -22,7 +22,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
-            Poll::Pending => park_for(&BLOCK_ON),
+            Poll::Pending => park_on(&BLOCK_ON, 0),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! # What lives here
-//! Waiting: [`park`] and its counterpart [`Unparker`], the one primitive that everything else waits with, and the
-//! waiter that lies on a waiting stack ([`waiter`]).
+//! Waiting: [`park`] and its counterpart [`Unparker`], the one primitive that everything else waits with.
 //!
 //! # Who may come in
 //! Everything that waits or wakes. The public functions work on Gs and on OS threads; an [`Unparker`] may also stand
@@ -17,10 +16,10 @@
 mod on_g;
 mod unparker;
 mod verbs;
-pub(crate) mod waiter;
 
-pub(crate) use on_g::{checkpoint, give_way, in_closing, unwind_if_closing, yield_on_g};
+pub use on_g::checkpoint;
+pub(crate) use on_g::{give_way, in_closing, unwind_if_closing, yield_on_g};
 pub use unparker::Unparker;
 pub(crate) use unparker::unpark_g;
-pub(crate) use verbs::{current_g, deadline, defer, park_for, park_on, park_uninterruptibly, park_until};
-pub use verbs::{park, park_timeout};
+pub(crate) use verbs::{current_g, deadline, defer, park_uninterruptibly, park_until_ns};
+pub use verbs::{has_come, park, park_on, park_timeout, park_until};

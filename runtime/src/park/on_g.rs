@@ -105,7 +105,7 @@ pub(crate) fn give_way(g: &'static G, what: Suspend) {
 /// Lets others run if the caller has been asked to: it has run for long, or it has lost its P. For calls that need not
 /// park. It does not unwind.
 #[inline(always)]
-pub(crate) fn checkpoint() {
+pub fn checkpoint() {
     if is_any_asked() {
         heed();
     }

@@ -7,7 +7,7 @@ use crate::m::fork::may_wait;
 use crate::os::now_ns;
 use crate::reason::{Kind, Reason};
 use crate::timers::Action;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The user's own: [`park`] and [`park_timeout`].
 pub(super) static PARK: Reason = Reason::new("park", Kind::Event);
@@ -41,7 +41,7 @@ pub(super) static PARK: Reason = Reason::new("park", Kind::Event);
 /// ```
 #[inline]
 pub fn park() {
-    park_for(&PARK);
+    park_on(&PARK, 0);
 }
 
 /// Parks the caller until it is unparked, or `timeout` has passed.
@@ -52,7 +52,7 @@ pub fn park() {
 /// # });
 /// ```
 pub fn park_timeout(timeout: Duration) {
-    park_until(&PARK, 0, deadline(timeout));
+    park_until_ns(&PARK, 0, deadline(timeout));
 }
 
 /// The clock plus a duration, without overflow.
@@ -60,15 +60,9 @@ pub(crate) fn deadline(after: Duration) -> u64 {
     now_ns().saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Parks the caller, who says why.
+/// Parks the caller, who says why, and on what: an address or a number, for observers, or 0.
 #[inline(always)]
-pub(crate) fn park_for(reason: &'static Reason) {
-    park_on(reason, 0);
-}
-
-/// Parks the caller, who says why, and on what: an address or a number, for observers.
-#[inline(always)]
-pub(crate) fn park_on(reason: &'static Reason, what: usize) {
+pub fn park_on(reason: &'static Reason, what: usize) {
     match current_g() {
         Some(g) => {
             g.waits_on(what);
@@ -81,8 +75,19 @@ pub(crate) fn park_on(reason: &'static Reason, what: usize) {
     }
 }
 
+/// Parks the caller, who says why, and on what, until `deadline` at the latest.
+pub fn park_until(reason: &'static Reason, what: usize, deadline: Instant) {
+    park_until_ns(reason, what, self::deadline(deadline.saturating_duration_since(Instant::now())));
+}
+
+/// Whether the moment has come.
+#[inline]
+pub fn has_come(moment: Instant) -> bool {
+    Instant::now() >= moment
+}
+
 /// Parks the caller, who says why, and on what, until a deadline.
-pub(crate) fn park_until(reason: &'static Reason, what: usize, deadline_ns: u64) {
+pub(crate) fn park_until_ns(reason: &'static Reason, what: usize, deadline_ns: u64) {
     let Some(g) = current_g() else {
         may_wait();
         return std::thread::park_timeout(Duration::from_nanos(deadline_ns.saturating_sub(now_ns())));
