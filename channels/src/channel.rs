@@ -1,10 +1,11 @@
 //! The handles: [`Sender`] and [`Receiver`], and what makes them.
 
+use crate::blocking::CHAN_RECEIVE;
 use crate::clock::{At, Clock, Tick};
 use crate::core::Channel;
 use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::loom::{Arc, Ordering, checkpoint, has_come, park_on, park_until};
-use crate::wait::{CHAN_RECEIVE, Until};
+use crate::until::Until;
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};

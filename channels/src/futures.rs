@@ -7,7 +7,7 @@ use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Channel, Given, Left, Side, Taken};
 use crate::error::{RecvError, SendError};
 use crate::loom::{Alarm, Unparker, checkpoint};
-use crate::place::Place;
+use crate::operation::Place;
 use crate::waiter::{Outcome, Ticket};
 use crate::wake::{discard, wake};
 use futures_core::Stream;

@@ -43,8 +43,10 @@
 
 #[cfg(not(loom))]
 mod alarm;
+mod blocking;
 mod cases;
 mod channel;
+mod choose;
 mod clock;
 mod core;
 mod error;
@@ -53,10 +55,10 @@ mod iter;
 mod lock;
 mod loom;
 mod parcel;
-mod place;
+mod operation;
 mod select;
 mod select_macro;
-mod wait;
+mod until;
 mod waiter;
 mod wake;
 

@@ -1,9 +1,10 @@
 //! [`Select`]: one of several operations, whichever can be done first.
 
-use crate::cases::{CASES_INLINE, Case, Handle, Want, try_cases, wait_cases};
+use crate::cases::{Case, Handle};
 use crate::channel::{Flavor, Receiver, Sender};
+use crate::choose::{CASES_INLINE, Want, try_cases, wait_cases};
 use crate::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
-use crate::wait::Until;
+use crate::until::Until;
 use crate::waiter::Token;
 use crate::wake::wake;
 use smallvec::SmallVec;

@@ -11,7 +11,7 @@
 //! 3. The `Select` has gone before a body runs, so a body may move or change the channels that were selected over.
 //! 4. A body is written where the select stands, in no closure: `break`, `continue`, `return` and `?` work.
 
-use crate::cases::SELECT_NO_CASES;
+use crate::choose::SELECT_NO_CASES;
 use crate::loom::park_on;
 use crate::{Receiver, RecvError, RecvTimeoutError, Select, SelectedOperation, TryRecvError};
 use std::time::Duration;

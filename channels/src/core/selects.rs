@@ -1,6 +1,7 @@
 //! What selects do to a channel: choose now, complete later; stand in its lines; watch.
 
-use super::{Choice, Head, Locked, Taken, tell};
+use super::exchange::tell;
+use super::{Choice, Head, Locked, Taken};
 use crate::loom::Unparker;
 use crate::parcel::Parcel;
 use crate::waiter::{Line, Outcome, Ticket, Token, Waiter};
