@@ -1,14 +1,11 @@
 //! The blocking operations on one channel: what they do when they can not be done at once.
 
-use crate::core::{Channel, Given, Head, Left, Locked, Side, Taken};
+use crate::core::{Answer, Channel, Claimed, Given, Head, Left, Locked, Side, Taken, Ticket, Waiter};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::loom::{checkpoint, has_come};
-use crate::operation::Place;
+use crate::operation::Operation;
 use crate::until::{Until, end_of_grace};
-use crate::waiter::{Outcome, Ticket, Waiter};
-use crate::wake::wake;
-use pirn_runtime::internal::{Kind, Reason};
-use std::cell::Cell;
+use pirn_runtime::internal::{Kind, Reason, on_unwind, wake};
 use std::mem::MaybeUninit;
 use std::time::Instant;
 
@@ -76,11 +73,11 @@ impl<T> Channel<T> {
         unsafe { channel.senders.push(waiter) };
         drop(channel);
         match waits.wait(&CHAN_SEND, deadline) {
-            Some(Outcome::Done) => Ok(()),
+            Some(Answer::Done) => Ok(()),
             // SAFETY: a sender whose value was not taken has it.
-            Some(_) => Err(SendTimeoutError::Disconnected(unsafe { waits.place.value() })),
+            Some(_) => Err(SendTimeoutError::Disconnected(unsafe { waits.operation.value() })),
             // SAFETY: as above.
-            None => Err(SendTimeoutError::Timeout(unsafe { waits.place.value() })),
+            None => Err(SendTimeoutError::Timeout(unsafe { waits.operation.value() })),
         }
     }
 
@@ -113,18 +110,19 @@ impl<T> Channel<T> {
     pub(crate) fn receive_promised(
         &self,
         channel: Locked<'_, T>,
-        sender: *const Waiter,
+        sender: Claimed,
         reason: &'static Reason,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Option<T> {
         let waits = Waits::new(self, MaybeUninit::uninit(), Side::Receives);
         let waiter = waits.arm();
-        let told = channel.promise(sender, waiter);
+        // SAFETY: `Waits` strikes itself off before it goes.
+        let told = unsafe { channel.promise(sender, waiter) };
         drop(channel);
-        wake(Some(told));
-        let outcome = waits.wait(reason, deadline());
+        told.wake();
+        let answer = waits.wait(reason, deadline());
         // SAFETY: it was put there.
-        (outcome == Some(Outcome::Done)).then(|| unsafe { waits.place.value() })
+        matches!(answer, Some(Answer::Done)).then(|| unsafe { waits.operation.value() })
     }
 
     #[inline(always)]
@@ -178,8 +176,8 @@ impl<T> Channel<T> {
         drop(channel);
         Some(match waits.wait(&CHAN_RECEIVE, deadline) {
             // SAFETY: it was put there.
-            Some(Outcome::Done) => Ok(unsafe { waits.place.value() }),
-            Some(Outcome::Closed) => Err(RecvTimeoutError::Disconnected),
+            Some(Answer::Done) => Ok(unsafe { waits.operation.value() }),
+            Some(Answer::Closed) => Err(RecvTimeoutError::Disconnected),
             None => Err(RecvTimeoutError::Timeout),
             Some(_) => return None,
         })
@@ -189,61 +187,49 @@ impl<T> Channel<T> {
 /// An operation that waits, on the stack of who waits.
 struct Waits<'a, T> {
     channel: &'a Channel<T>,
-    place: Place<T>,
+    operation: Operation<T>,
     side: Side,
-    /// It is in the middle of its wait: if it is dropped so, the G is being unwound.
-    is_waiting: Cell<bool>,
 }
 
 impl<'a, T> Waits<'a, T> {
     #[inline]
     fn new(channel: &'a Channel<T>, slot: MaybeUninit<T>, side: Side) -> Waits<'a, T> {
-        Waits { channel, place: Place::new(Ticket::new(false), slot), side, is_waiting: Cell::new(false) }
+        Waits { channel, operation: Operation::new(Ticket::for_caller(), slot), side }
     }
 
     /// The waiter, ready to stand in the line.
     #[inline]
     fn arm(&self) -> *const Waiter {
         // SAFETY: this stays where it is from here on, and takes the waiter out of the line before it goes.
-        unsafe { self.place.arm() }
+        unsafe { self.operation.arm() }
     }
 
     /// Waits. None: the deadline has passed, and nobody looks at the operation any more.
     #[inline(always)]
-    fn wait(&self, reason: &'static Reason, deadline: Option<Instant>) -> Option<Outcome> {
-        self.is_waiting.set(true);
-        let in_time = self.place.ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), deadline);
-        let outcome = if in_time { self.place.ticket.outcome() } else { self.give_up(reason) };
-        self.is_waiting.set(false);
-        outcome
+    fn wait(&self, reason: &'static Reason, deadline: Option<Instant>) -> Option<Answer> {
+        let unwound = on_unwind(|| self.unwound());
+        let ticket = &self.operation.ticket;
+        let in_time = ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), deadline);
+        let answer = if in_time { ticket.told() } else { self.withdraw(reason) };
+        unwound.disarm();
+        answer
     }
 
     /// The time is over. A value that a select has promised may still come, but not at any time.
     #[cold]
-    fn give_up(&self, reason: &'static Reason) -> Option<Outcome> {
-        let Place { ticket, waiter, .. } = &self.place;
+    fn withdraw(&self, reason: &'static Reason) -> Option<Answer> {
+        let Operation { ticket, waiter, .. } = &self.operation;
         let left = self.channel.lock().leave(self.side, waiter);
         match left {
             Left::Gone => None,
-            Left::Told(outcome) => Some(outcome),
+            Left::Answered(answer) => Some(answer),
             Left::Promised => {
                 let in_time = ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), Some(end_of_grace()));
-                if !in_time && self.channel.lock().abandon(waiter) { None } else { ticket.outcome() }
+                if !in_time && self.channel.lock().abandon(waiter) { None } else { ticket.told() }
             }
         }
     }
-}
 
-impl<T> Drop for Waits<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.is_waiting.get() {
-            self.unwound();
-        }
-    }
-}
-
-impl<T> Waits<'_, T> {
     /// The runtime is closing, and the G unwinds in the middle of its wait. No value is lost: it stays in the channel.
     #[cold]
     fn unwound(&self) {
@@ -251,14 +237,14 @@ impl<T> Waits<'_, T> {
             Side::Sends => &CHAN_SEND,
             Side::Receives => &CHAN_RECEIVE,
         };
-        let outcome = self.give_up(reason);
-        match (self.side, outcome) {
-            (Side::Sends, Some(Outcome::Done)) => {}
+        let answer = self.withdraw(reason);
+        match (self.side, answer) {
+            (Side::Sends, Some(Answer::Done)) => {}
             // SAFETY: a sender whose value was not taken has it. It ends with its G.
-            (Side::Sends, _) => drop(unsafe { self.place.value() }),
-            (Side::Receives, Some(Outcome::Done)) => {
+            (Side::Sends, _) => drop(unsafe { self.operation.value() }),
+            (Side::Receives, Some(Answer::Done)) => {
                 // SAFETY: it was put there.
-                let value = unsafe { self.place.value() };
+                let value = unsafe { self.operation.value() };
                 let told = self.channel.lock().give_back(value);
                 wake(told);
             }

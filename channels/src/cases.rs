@@ -1,20 +1,18 @@
-//! One case of a select: an operation on one channel, of which the select knows only a [`Handle`].
+//! One case of a select: an operation on one channel, of which the select knows only a [`Selectable`].
 
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::{Choice, Head, Side};
+use crate::core::{Choice, Head, Side, Token, Waiter};
 use crate::loom::has_come;
 use crate::parcel::Parcel;
-use crate::waiter::{Token, Waiter};
-use crate::wake::wake;
 use std::time::Instant;
 
-use pirn_runtime::internal::{Kind, Reason};
+use pirn_runtime::internal::{Kind, Reason, wake};
 
 /// A select.
 pub(crate) static SELECT: Reason = Reason::new("select", Kind::Event);
 
 /// What is behind a case, as far as its values matter. Each takes the lock, if there is one.
-pub(crate) trait Handle {
+pub(crate) trait Selectable {
     /// The channel, and the side of it. None: there is nothing that could be locked.
     fn end(&self) -> Option<(&Head, Side)>;
 
@@ -38,7 +36,7 @@ pub(crate) trait Handle {
 /// One of the operations that a select chooses from.
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
-    pub(crate) handle: &'a dyn Handle,
+    pub(crate) handle: &'a dyn Selectable,
     pub(crate) end: Option<(&'a Head, Side)>,
     /// The number that the user knows it by.
     pub(crate) index: usize,
@@ -49,7 +47,7 @@ pub(crate) struct Case<'a> {
 
 impl<'a> Case<'a> {
     #[inline]
-    pub(crate) fn new<H: Handle>(handle: &'a H, index: usize) -> Case<'a> {
+    pub(crate) fn new<H: Selectable>(handle: &'a H, index: usize) -> Case<'a> {
         Case { handle, end: handle.end(), index, seemed_ready: false, moment: 0 }
     }
 
@@ -96,7 +94,7 @@ impl<'a> Case<'a> {
     }
 }
 
-impl<T> Handle for Sender<T> {
+impl<T> Selectable for Sender<T> {
     #[inline]
     fn end(&self) -> Option<(&Head, Side)> {
         Some((&self.channel, Side::Sends))
@@ -121,7 +119,7 @@ impl<T> Handle for Sender<T> {
     }
 }
 
-impl<T> Handle for Receiver<T> {
+impl<T> Selectable for Receiver<T> {
     #[inline]
     fn end(&self) -> Option<(&Head, Side)> {
         match &self.flavor {

@@ -1,5 +1,5 @@
 //! What a select does with its cases: look, choose one that is ready, or wait at all of them. Of each case it knows only
-//! a [`Handle`].
+//! a [`Selectable`](crate::cases::Selectable).
 //!
 //! A select that finds nothing takes the locks of all its channels, in the order of their addresses, looks again, stands
 //! in all lines, and gives the locks back. So at the moment when it can be found by others it has seen that it can not
@@ -7,14 +7,11 @@
 //! wait for each other to make up their minds. Go's runtime does it so (`selectgo`).
 
 use crate::cases::{Case, SELECT};
-use crate::core::Head;
+use crate::core::{Answer, Head, Purpose, Ticket, Token, Waiter};
 use crate::loom::{checkpoint, has_come, random};
 use crate::until::{Until, end_of_grace};
-use crate::waiter::{Outcome, Ticket, Token, Waiter};
-use pirn_runtime::internal::{Kind, Reason};
+use pirn_runtime::internal::{Kind, Reason, on_unwind};
 use smallvec::SmallVec;
-use std::cell::Cell;
-use std::ptr;
 use std::time::Instant;
 
 /// A select without cases.
@@ -141,32 +138,33 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
         locks.unlock();
         return None;
     }
-    let ticket = Ticket::new(true);
+    let ticket = Ticket::in_several();
     let mut waiters: SmallVec<[Waiter; CASES_INLINE]> = SmallVec::with_capacity(cases.len());
     // Several cases may stand in one line: which of them is the first there is chance too.
     let first = if want.biased { 0 } else { any_below(cases.len()) };
     for i in (first..cases.len()).chain(0..first) {
         // Nobody sends to those that have no line.
         let Some((head, side)) = cases[i].end else { continue };
-        waiters.push(Waiter::new(i, want.watch));
+        waiters.push(Waiter::new(Purpose::case(i, want.watch)));
         let waiter = &waiters[waiters.len() - 1];
         // SAFETY: the ticket and the waiters stay until `Lined` has taken them out of all lines: there is room for all.
-        let waiter = unsafe { waiter.belongs_to(&raw const ticket, ptr::null_mut()) };
+        let waiter = unsafe { waiter.belongs_to(&raw const ticket) };
         // SAFETY: as above.
         unsafe { head.queue(side, waiter) };
     }
-    let lined =
-        Lined { ticket: &ticket, waiters: &waiters, cases, outcome: Cell::new(None), is_over: Cell::new(false) };
+    let lined = Lined { ticket: &ticket, waiters: &waiters, cases };
+    let unwound = on_unwind(|| lined.unwound());
     locks.unlock();
     let reason = if cases.is_empty() { &SELECT_NO_CASES } else { &SELECT };
     let in_time = ticket.wait(reason, 0, earliest(cases, deadline));
-    let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
-    lined.outcome.set(outcome);
-    lined.is_over.set(true);
-    match outcome {
-        Some(Outcome::Selected(i)) => Some((i, ticket.token())),
+    let answer = if in_time { ticket.told() } else { lined.withdraw() };
+    unwound.disarm();
+    let chosen = match answer {
+        Some(Answer::Selected(i, token)) => Some((i, token)),
         _ => None,
-    }
+    };
+    lined.leave(chosen.map(|(i, _)| i));
+    chosen
 }
 
 /// The channels of all cases, each once, in the order in which all selects lock them.
@@ -200,49 +198,46 @@ impl<'a> Locks<'a> {
     }
 }
 
-/// A select that stands in lines, until this is dropped.
+/// A select that stands in lines.
 struct Lined<'a, 'c> {
     ticket: &'a Ticket,
     waiters: &'a [Waiter],
     cases: &'a [Case<'c>],
-    outcome: Cell<Option<Outcome>>,
-    /// It has not waited to the end if this is not set: the G is being unwound.
-    is_over: Cell<bool>,
 }
 
 impl Lined<'_, '_> {
     /// Nobody may claim it any more. If somebody has, it has been told (Some), or was promised a value, which may still come,
     /// but not at any time.
     #[cold]
-    fn give_up(&self) -> Option<Outcome> {
-        if self.ticket.claim() {
+    fn withdraw(&self) -> Option<Answer> {
+        if self.ticket.claim_one_of_several() {
             return None;
         }
         let in_time = self.ticket.wait(&SELECT, 0, Some(end_of_grace()));
-        if !in_time && self.waiters.iter().any(|waiter| self.cases[waiter.case].handle.abandon(waiter)) {
+        if !in_time && self.waiters.iter().any(|waiter| self.cases[waiter.data().case].handle.abandon(waiter)) {
             return None;
         }
         // Whoever has claimed it has told it or made a promise in one turn of a lock, and all locks were taken since.
-        Some(self.ticket.outcome().expect("who claims a select tells it, or makes it a promise"))
+        Some(self.ticket.told().expect("who claims a select tells it, or makes it a promise"))
     }
-}
 
-impl Drop for Lined<'_, '_> {
-    fn drop(&mut self) {
-        if !self.is_over.get() {
-            self.outcome.set(self.give_up());
-            if let Some(Outcome::Selected(i)) = self.outcome.get() {
-                // SAFETY: it was chosen for this case, and goes no further.
-                unsafe { self.cases[i].handle.release(self.ticket.token()) };
-            }
+    /// The G is unwound in the middle of its wait.
+    #[cold]
+    fn unwound(&self) {
+        let mut chosen = None;
+        if let Some(Answer::Selected(i, token)) = self.withdraw() {
+            // SAFETY: it was chosen for this case, and goes no further.
+            unsafe { self.cases[i].handle.release(token) };
+            chosen = Some(i);
         }
-        let chosen = match self.outcome.get() {
-            // Whoever has told it has taken it out of that line.
-            Some(Outcome::Selected(i)) => Some(i),
-            _ => None,
-        };
-        for waiter in self.waiters.iter().filter(|waiter| Some(waiter.case) != chosen) {
-            if let Some((head, side)) = self.cases[waiter.case].end {
+        self.leave(chosen);
+    }
+
+    /// Leaves the lines. Whoever has told it has taken it out of that of the chosen case.
+    #[inline]
+    fn leave(&self, chosen: Option<usize>) {
+        for waiter in self.waiters.iter().filter(|waiter| Some(waiter.data().case) != chosen) {
+            if let Some((head, side)) = self.cases[waiter.data().case].end {
                 head.leave(side, waiter);
             }
         }

@@ -11,9 +11,11 @@
 //! 3. The `Select` has gone before a body runs, so a body may move or change the channels that were selected over.
 //! 4. A body is written where the select stands, in no closure: `break`, `continue`, `return` and `?` work.
 
+use crate::channel::Receiver;
 use crate::choose::SELECT_NO_CASES;
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::loom::park_on;
-use crate::{Receiver, RecvError, RecvTimeoutError, Select, SelectedOperation, TryRecvError};
+use crate::select::{Select, SelectedOperation};
 use std::time::Duration;
 
 /// Waits until one of several channel operations can go on, and does it.

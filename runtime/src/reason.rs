@@ -5,7 +5,8 @@
 use std::fmt;
 use std::ptr;
 
-/// Why a G waits, and for what kind of thing. One `static` for each wait site, or for several that wait in the same way.
+/// Why a G waits, and for what kind of thing. One `static` for each wait site, or for several that wait in the same
+/// way.
 pub struct Reason {
     name: &'static str,
     kind: Kind,
@@ -35,8 +36,8 @@ impl Reason {
 
     /// The same, where one G has what is waited for: `owner` says which, from the address or number that is waited on.
     ///
-    /// An observer reads that number and the reason one after the other, and the G may go on in between. So `owner` has to
-    /// answer for any number, and must not read memory there.
+    /// An observer reads that number and the reason one after the other, and the G may go on in between. So `owner` has
+    /// to answer for any number, and must not read memory there.
     pub const fn with_owner(self, owner: fn(usize) -> Option<u64>) -> Reason {
         Reason { owner: Some(owner), ..self }
     }

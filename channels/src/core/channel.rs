@@ -1,10 +1,8 @@
 //! A channel, and the channel under its lock.
 
-use super::exchange::tell;
+use super::waiting::{Answer, Claimed, Line, Token};
 use crate::lock::Lock;
 use crate::loom::{AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell};
-use crate::waiter::{Line, Outcome, Token, Waiter};
-use crate::wake::wake;
 use slab::Slab;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -24,8 +22,8 @@ const PREPARED_BYTES_MAX: usize = 1 << 22;
 pub(crate) struct Channel<T> {
     head: Head,
     buffer: UnsafeCell<VecDeque<T>>,
-    /// The receivers to whom selects have yet to give the value that they have chosen to send. Null: it has gone.
-    promises: UnsafeCell<Slab<*const Waiter>>,
+    /// The receivers to whom selects have yet to give the value that they have chosen to send. None: it has gone.
+    promises: UnsafeCell<Slab<Option<Claimed>>>,
     /// How many handles there are. They can not overflow: each handle counts in the `Arc` too, which aborts the process at
     /// `isize::MAX`, also if handles are forgotten.
     pub(crate) senders_alive: AtomicUsize,
@@ -239,10 +237,11 @@ impl<T> Channel<T> {
             let Some(waiter) = channel.senders.claim_first().or_else(|| channel.receivers.claim_first()) else {
                 return;
             };
-            // SAFETY: it has just been claimed.
-            let told = unsafe { tell(waiter, Outcome::Closed, Token::Closed) };
+            let purpose = waiter.data();
+            let answer = if purpose.is_of_select() { purpose.selected(Token::Closed) } else { Answer::Closed };
+            let told = waiter.tell(answer);
             drop(channel);
-            wake(Some(told));
+            told.wake();
         }
     }
 }
@@ -255,7 +254,7 @@ impl<T> Locked<'_, T> {
     }
 
     #[inline]
-    pub(super) fn with_promises<R>(&self, f: impl FnOnce(&mut Slab<*const Waiter>) -> R) -> R {
+    pub(super) fn with_promises<R>(&self, f: impl FnOnce(&mut Slab<Option<Claimed>>) -> R) -> R {
         // SAFETY: as above.
         self.promises.with_mut(|promises| f(unsafe { &mut *promises }))
     }

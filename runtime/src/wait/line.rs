@@ -34,8 +34,8 @@ impl<A: Copy, D> Waiter<A, D> {
     /// Says whose it is.
     ///
     /// # Safety
-    /// Both stay where they are until the ticket has been told, or the waiter is out of the line and the ticket withdrawn
-    /// (I3). The ticket lives as long as the waiter is used.
+    /// Both stay where they are until the ticket has been told, or the waiter is out of the line and the ticket
+    /// withdrawn (I3). The ticket lives as long as the waiter is used.
     #[inline(always)]
     pub unsafe fn belongs_to(&self, ticket: *const Ticket<A>) -> *const Waiter<A, D> {
         self.ticket.set(ticket);
@@ -62,8 +62,8 @@ impl<A: Copy, D> fmt::Debug for Waiter<A, D> {
     }
 }
 
-/// A waiter whose operation has been claimed. The operation waits, so the waiter is there, until it is told (I3). Whoever has
-/// this tells it: else it waits for ever, but if it takes this back.
+/// A waiter whose operation has been claimed. The operation waits, so the waiter is there, until it is told (I3).
+/// Whoever has this tells it: else it waits for ever, but if it takes this back.
 #[must_use = "it waits until it is told"]
 pub struct Claimed<A: Copy, D = ()>(ptr::NonNull<Waiter<A, D>>);
 
@@ -71,8 +71,8 @@ impl<A: Copy, D> Claimed<A, D> {
     /// Claims the operation of the caller, which stands in no line, for another.
     ///
     /// # Safety
-    /// The waiter belongs to a ticket, has not been told, and stays until it has been told or has taken this back from where
-    /// it is kept.
+    /// The waiter belongs to a ticket, has not been told, and stays until it has been told or has taken this back from
+    /// where it is kept.
     #[inline]
     pub unsafe fn of(waiter: *const Waiter<A, D>) -> Claimed<A, D> {
         // SAFETY: the waiter is there, as the caller promises.
@@ -106,8 +106,8 @@ impl<A: Copy, D> fmt::Debug for Claimed<A, D> {
     }
 }
 
-/// A line of waiters, first come first served. Only under its owner's lock, unless something else is said; so is everything
-/// that is said here. It is not `Sync`: an owner that shares it promises the lock.
+/// A line of waiters, first come first served. Only under its owner's lock, unless something else is said; so is
+/// everything that is said here. It is not `Sync`: an owner that shares it promises the lock.
 pub struct Line<A: Copy, D = ()> {
     first: AtomicPtr<Waiter<A, D>>,
     /// Only if there is a first.

@@ -13,8 +13,8 @@ const WAITING: u8 = 0;
 const CLAIMED: u8 = 1;
 const TOLD: u8 = 2;
 
-/// One waiting operation, which is told an `A`. It lies where the operation waits: on a stack, or in a future. Its address
-/// leaves room for three flags.
+/// One waiting operation, which is told an `A`. It lies where the operation waits: on a stack, or in a future. Its
+/// address leaves room for three flags.
 #[repr(align(8))]
 pub struct Ticket<A: Copy = ()> {
     state: AtomicU8,
@@ -86,8 +86,8 @@ impl<A: Copy> Ticket<A> {
         self.state.compare_exchange(WAITING, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Tells the operation the answer. From here on it may be gone. Who is returned has to be woken, after the locks were
-    /// given back.
+    /// Tells the operation the answer. From here on it may be gone. Who is returned has to be woken, after the locks
+    /// were given back.
     ///
     /// # Safety
     /// The caller has claimed it, or is the only one who knows it; and tells it once.
@@ -117,8 +117,8 @@ impl<A: Copy> Ticket<A> {
         self.is_told().then(|| self.answer.with(|place| unsafe { place.cast::<A>().read() }))
     }
 
-    /// Waits until it is told; `what` is what it waits on, for observers, or 0. False: the deadline has passed. If the caller
-    /// is unwound this does not return (I6).
+    /// Waits until it is told; `what` is what it waits on, for observers, or 0. False: the deadline has passed. If the
+    /// caller is unwound this does not return (I6).
     #[inline(always)]
     pub fn wait(&self, reason: &'static Reason, what: usize, deadline: Option<Instant>) -> bool {
         while !self.is_told() {

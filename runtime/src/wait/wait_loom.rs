@@ -1,5 +1,5 @@
-//! Models of the wait line: one claims, what that one did is seen whole, nobody waits for ever, and what has withdrawn is
-//! touched no more.
+//! Models of the wait line: one claims, what that one did is seen whole, nobody waits for ever, and what has withdrawn
+//! is touched no more.
 
 use super::{Line, Ticket, Waiter, on_unwind, wake};
 use crate::loom::{Arc, Mutex, UnsafeCell, model, parking::park_on, thread};
