@@ -4,9 +4,8 @@
 //! is used, which starts a thread of its own, once; a deadlock is not reported any more after that.
 
 use crate::loom::Unparker;
-use crate::wake::{discard, wake};
 use futures_timer::Delay;
-use pirn_runtime::internal::has_timers;
+use pirn_runtime::internal::{Told, discard, has_timers, wake};
 use pirn_runtime::time::{AfterFunc, after_func};
 use std::future::Future;
 use std::mem;
@@ -42,7 +41,7 @@ struct Wakes(Arc<Sleeper>);
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        wake(self.0.replace(None));
+        wake(self.0.replace(None).map(Told::from));
     }
 }
 

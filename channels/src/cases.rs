@@ -1,30 +1,18 @@
-//! What a select does with its cases: look, choose one that is ready, or wait at all of them. Of each case it knows only
-//! a [`Handle`].
-//!
-//! A select that finds nothing takes the locks of all its channels, in the order of their addresses, looks again, stands
-//! in all lines, and gives the locks back. So at the moment when it can be found by others it has seen that it can not
-//! go on, and nothing has changed since; and while it looks for others it can not itself be found, so two selects never
-//! wait for each other to make up their minds. Go's runtime does it so (`selectgo`).
+//! One case of a select: an operation on one channel, of which the select knows only a [`Selectable`].
 
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::{Choice, Head, Side};
-use crate::loom::{WaitReason, checkpoint, has_come, random};
+use crate::core::{Choice, Head, Side, Token, Waiter};
+use crate::loom::has_come;
 use crate::parcel::Parcel;
-use crate::wait::{Until, end_of_grace};
-use crate::waiter::{Outcome, Ticket, Token, Waiter};
-use crate::wake::wake;
-use smallvec::SmallVec;
-use std::cell::Cell;
-use std::ptr;
 use std::time::Instant;
 
-/// So many cases need no allocation.
-pub(crate) const CASES_INLINE: usize = 4;
-/// So often a select that does not wait looks without the locks of its channels.
-const ROUNDS_WITHOUT_LOCKS: usize = 4;
+use pirn_runtime::internal::{Kind, Reason, wake};
+
+/// A select.
+pub(crate) static SELECT: Reason = Reason::new("select", Kind::Event);
 
 /// What is behind a case, as far as its values matter. Each takes the lock, if there is one.
-pub(crate) trait Handle {
+pub(crate) trait Selectable {
     /// The channel, and the side of it. None: there is nothing that could be locked.
     fn end(&self) -> Option<(&Head, Side)>;
 
@@ -48,24 +36,24 @@ pub(crate) trait Handle {
 /// One of the operations that a select chooses from.
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
-    pub(crate) handle: &'a dyn Handle,
-    end: Option<(&'a Head, Side)>,
+    pub(crate) handle: &'a dyn Selectable,
+    pub(crate) end: Option<(&'a Head, Side)>,
     /// The number that the user knows it by.
     pub(crate) index: usize,
     /// What the last look saw: whether it was ready, and the number of that moment.
-    seemed_ready: bool,
+    pub(crate) seemed_ready: bool,
     moment: usize,
 }
 
 impl<'a> Case<'a> {
     #[inline]
-    pub(crate) fn new<H: Handle>(handle: &'a H, index: usize) -> Case<'a> {
+    pub(crate) fn new<H: Selectable>(handle: &'a H, index: usize) -> Case<'a> {
         Case { handle, end: handle.end(), index, seemed_ready: false, moment: 0 }
     }
 
     /// Whether it is ready: under the lock that is true, without it as far as one sees.
     #[inline]
-    fn seems_ready(&self) -> bool {
+    pub(crate) fn seems_ready(&self) -> bool {
         match self.end {
             Some((head, side)) => head.can(side),
             None => self.handle.due().is_some_and(has_come),
@@ -73,7 +61,7 @@ impl<'a> Case<'a> {
     }
 
     /// Whether it is ready, once those have ended that are under way.
-    fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         let lock = self.end.map(|(head, _)| &head.lock);
         lock.inspect(|lock| lock.lock());
         let is_ready = self.seems_ready();
@@ -83,14 +71,14 @@ impl<'a> Case<'a> {
 
     /// Looks, and keeps what it has seen.
     #[inline]
-    fn look(&mut self) -> bool {
+    pub(crate) fn look(&mut self) -> bool {
         self.moment = self.end.map_or(0, |(head, _)| head.lock.moment());
         self.seemed_ready = self.seems_ready();
         self.seemed_ready
     }
 
     /// Whether nothing has been done to it since the last look.
-    fn is_still(&self) -> bool {
+    pub(crate) fn is_still(&self) -> bool {
         match self.end {
             Some((head, _)) => head.lock.is_still(self.moment),
             // What was not due then and is not now was not in between; or another has taken it, which is as good.
@@ -101,12 +89,12 @@ impl<'a> Case<'a> {
     /// Whether it has become ready since the last look, when it was not. Under the lock that is true, but that a line may
     /// be full of selects that others have claimed already; choosing clears those away.
     #[inline]
-    fn has_become_ready(&self) -> bool {
+    pub(crate) fn has_become_ready(&self) -> bool {
         self.end.is_some_and(|(head, side)| head.lock.moment() != self.moment.wrapping_add(1) && head.can(side))
     }
 }
 
-impl<T> Handle for Sender<T> {
+impl<T> Selectable for Sender<T> {
     #[inline]
     fn end(&self) -> Option<(&Head, Side)> {
         Some((&self.channel, Side::Sends))
@@ -131,7 +119,7 @@ impl<T> Handle for Sender<T> {
     }
 }
 
-impl<T> Handle for Receiver<T> {
+impl<T> Selectable for Receiver<T> {
     #[inline]
     fn end(&self) -> Option<(&Head, Side)> {
         match &self.flavor {
@@ -162,7 +150,7 @@ impl<T> Handle for Receiver<T> {
                 Some(token)
             }
             Choice::Claimed(sender) => {
-                let value = channel.receive_promised(locked, sender, WaitReason::Select, deadline)?;
+                let value = channel.receive_promised(locked, sender, &SELECT, deadline)?;
                 Some(Token::Parcel(Parcel::pack(value)))
             }
         }
@@ -180,230 +168,6 @@ impl<T> Handle for Receiver<T> {
             // SAFETY: as the caller promises.
             let told = unsafe { channel.lock().release(token) };
             wake(told);
-        }
-    }
-}
-
-/// What a select wants.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Want {
-    /// The first case that is ready, and not any of them.
-    pub(crate) biased: bool,
-    /// To know what is ready, and not to do it.
-    pub(crate) watch: bool,
-}
-
-/// Chooses a case that is ready now. None: there was a moment at which none was.
-pub(crate) fn try_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
-    checkpoint();
-    for _ in 0..ROUNDS_WITHOUT_LOCKS {
-        if let Some(chosen) = scan(cases, want, &mut Until::now()) {
-            return Some(chosen);
-        }
-        // If nothing has changed since the first look it was true of all at once.
-        if cases.iter().all(Case::is_still) {
-            return None;
-        }
-    }
-    try_busy_cases(cases, want)
-}
-
-/// The same, where others are so busy that one has to stop them.
-#[cold]
-fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
-    let locks = Locks::of(cases);
-    loop {
-        locks.lock();
-        let is_ready = cases.iter().any(Case::seems_ready);
-        locks.unlock();
-        if !is_ready {
-            return None;
-        }
-        if let Some(chosen) = scan(cases, want, &mut Until::now()) {
-            return Some(chosen);
-        }
-    }
-}
-
-/// Chooses one of the cases that seem ready. None: none is, or not any more.
-#[inline]
-fn scan(cases: &mut [Case<'_>], want: Want, until: &mut Until) -> Option<(usize, Token)> {
-    let mut ready = 0;
-    for case in &mut *cases {
-        ready += usize::from(case.look());
-    }
-    if ready == 0 { None } else { choose(cases, ready, want, until) }
-}
-
-/// Chooses one of the `ready` cases that have seemed so: any of them, or else the next ones, once round.
-fn choose(cases: &[Case<'_>], ready: usize, want: Want, until: &mut Until) -> Option<(usize, Token)> {
-    let mut without = if want.biased || ready == 1 { 0 } else { any_below(ready) };
-    let mut left = ready;
-    for (i, case) in cases.iter().enumerate().chain(cases.iter().enumerate()) {
-        if !case.seemed_ready {
-            continue;
-        }
-        if without > 0 {
-            without -= 1;
-            continue;
-        }
-        let token = match want.watch {
-            true => case.is_ready().then_some(Token::Watched),
-            false => case.handle.choose(&mut || earliest(cases, until.fix())),
-        };
-        if let Some(token) = token {
-            return Some((i, token));
-        }
-        left -= 1;
-        if left == 0 {
-            break;
-        }
-    }
-    None
-}
-
-/// When a select has to look again, at the latest.
-fn earliest(cases: &[Case<'_>], deadline: Option<Instant>) -> Option<Instant> {
-    cases.iter().filter_map(|case| case.handle.due()).chain(deadline).min()
-}
-
-/// A number below `n`, each as likely as the others.
-#[inline]
-fn any_below(n: usize) -> usize {
-    // The upper half of the product: no division.
-    ((u128::from(random()) * n as u128) >> 64) as usize
-}
-
-/// Waits until a case is ready, and chooses it. None: the time is over.
-pub(crate) fn wait_cases(cases: &mut [Case<'_>], want: Want, mut until: Until) -> Option<(usize, Token)> {
-    checkpoint();
-    loop {
-        if let Some(chosen) = scan(cases, want, &mut until) {
-            return Some(chosen);
-        }
-        let deadline = until.fix();
-        // Only what was true at one moment is a reason to give up.
-        if deadline.is_some_and(has_come) {
-            return try_cases(cases, want);
-        }
-        if let Some(chosen) = stand_in_lines(cases, want, deadline) {
-            return Some(chosen);
-        }
-    }
-}
-
-/// Stands in the lines of all cases, which were not ready at the last look, and waits. None: look again.
-fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> Option<(usize, Token)> {
-    let locks = Locks::of(cases);
-    locks.lock();
-    if cases.iter().any(Case::has_become_ready) {
-        locks.unlock();
-        return None;
-    }
-    let ticket = Ticket::new(true);
-    let mut waiters: SmallVec<[Waiter; CASES_INLINE]> = SmallVec::with_capacity(cases.len());
-    // Several cases may stand in one line: which of them is the first there is chance too.
-    let first = if want.biased { 0 } else { any_below(cases.len()) };
-    for i in (first..cases.len()).chain(0..first) {
-        // Nobody sends to those that have no line.
-        let Some((head, side)) = cases[i].end else { continue };
-        waiters.push(Waiter::new(i, want.watch));
-        let waiter = &waiters[waiters.len() - 1];
-        // SAFETY: the ticket and the waiters stay until `Lined` has taken them out of all lines: there is room for all.
-        let waiter = unsafe { waiter.belongs_to(&raw const ticket, ptr::null_mut()) };
-        // SAFETY: as above.
-        unsafe { head.queue(side, waiter) };
-    }
-    let lined =
-        Lined { ticket: &ticket, waiters: &waiters, cases, outcome: Cell::new(None), is_over: Cell::new(false) };
-    locks.unlock();
-    let reason = if cases.is_empty() { WaitReason::SelectNoCases } else { WaitReason::Select };
-    let in_time = ticket.wait(reason, 0, earliest(cases, deadline));
-    let outcome = if in_time { ticket.outcome() } else { lined.give_up() };
-    lined.outcome.set(outcome);
-    lined.is_over.set(true);
-    match outcome {
-        Some(Outcome::Selected(i)) => Some((i, ticket.token())),
-        _ => None,
-    }
-}
-
-/// The channels of all cases, each once, in the order in which all selects lock them.
-struct Locks<'a>(SmallVec<[&'a Head; CASES_INLINE]>);
-
-impl<'a> Locks<'a> {
-    fn of(cases: &[Case<'a>]) -> Locks<'a> {
-        let mut heads: SmallVec<[&Head; CASES_INLINE]> = SmallVec::with_capacity(cases.len());
-        for (head, _) in cases.iter().filter_map(|case| case.end) {
-            let order = head.lock.order();
-            if heads.last().is_none_or(|last| last.lock.order() < order) {
-                heads.push(head);
-            } else if let Err(at) = heads.binary_search_by_key(&order, |head| head.lock.order()) {
-                heads.insert(at, head);
-            }
-        }
-        Locks(heads)
-    }
-
-    fn lock(&self) {
-        self.0.iter().for_each(|head| head.lock.lock());
-    }
-
-    /// Those who watch are told when all locks have been given back.
-    fn unlock(&self) {
-        let mut is_watched = false;
-        self.0.iter().for_each(|head| is_watched |= head.unlock_quietly());
-        if is_watched {
-            self.0.iter().for_each(|head| head.tell_watchers());
-        }
-    }
-}
-
-/// A select that stands in lines, until this is dropped.
-struct Lined<'a, 'c> {
-    ticket: &'a Ticket,
-    waiters: &'a [Waiter],
-    cases: &'a [Case<'c>],
-    outcome: Cell<Option<Outcome>>,
-    /// It has not waited to the end if this is not set: the G is being unwound.
-    is_over: Cell<bool>,
-}
-
-impl Lined<'_, '_> {
-    /// Nobody may claim it any more. If somebody has, it has been told (Some), or was promised a value, which may still come,
-    /// but not at any time.
-    #[cold]
-    fn give_up(&self) -> Option<Outcome> {
-        if self.ticket.claim() {
-            return None;
-        }
-        let in_time = self.ticket.wait(WaitReason::Select, 0, Some(end_of_grace()));
-        if !in_time && self.waiters.iter().any(|waiter| self.cases[waiter.case].handle.abandon(waiter)) {
-            return None;
-        }
-        // Whoever has claimed it has told it or made a promise in one turn of a lock, and all locks were taken since.
-        Some(self.ticket.outcome().expect("who claims a select tells it, or makes it a promise"))
-    }
-}
-
-impl Drop for Lined<'_, '_> {
-    fn drop(&mut self) {
-        if !self.is_over.get() {
-            self.outcome.set(self.give_up());
-            if let Some(Outcome::Selected(i)) = self.outcome.get() {
-                // SAFETY: it was chosen for this case, and goes no further.
-                unsafe { self.cases[i].handle.release(self.ticket.token()) };
-            }
-        }
-        let chosen = match self.outcome.get() {
-            // Whoever has told it has taken it out of that line.
-            Some(Outcome::Selected(i)) => Some(i),
-            _ => None,
-        };
-        for waiter in self.waiters.iter().filter(|waiter| Some(waiter.case) != chosen) {
-            if let Some((head, side)) = self.cases[waiter.case].end {
-                head.leave(side, waiter);
-            }
         }
     }
 }

@@ -1,13 +1,18 @@
 //! The handles: [`Sender`] and [`Receiver`], and what makes them.
 
+use crate::blocking::CHAN_RECEIVE;
 use crate::clock::{At, Clock, Tick};
 use crate::core::Channel;
 use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{Arc, Ordering, WaitReason, checkpoint, has_come, park_for, park_until};
-use crate::wait::Until;
+use crate::loom::{Arc, Ordering, checkpoint, has_come, park_on, park_until};
+use crate::until::Until;
+use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
+
+/// A receive on a channel that never has anything, or nothing more.
+static CHAN_RECEIVE_NEVER: Reason = Reason::new("chan receive (never)", Kind::Event);
 
 /// Makes a channel without a limit.
 ///
@@ -444,7 +449,7 @@ fn recv_moment(clock: &dyn Clock, deadline: Option<Instant>) -> Result<Instant, 
             (Some(due), _) => due,
         };
         while !has_come(until) {
-            park_until(WaitReason::ChanReceive, 0, until);
+            park_until(&CHAN_RECEIVE, 0, until);
         }
     }
 }
@@ -454,9 +459,9 @@ fn wait_for_nothing(deadline: Option<Instant>) {
     checkpoint();
     loop {
         match deadline {
-            None => park_for(WaitReason::ChanReceiveNever, 0),
+            None => park_on(&CHAN_RECEIVE_NEVER, 0),
             Some(deadline) if has_come(deadline) => return,
-            Some(deadline) => park_until(WaitReason::ChanReceiveNever, 0, deadline),
+            Some(deadline) => park_until(&CHAN_RECEIVE_NEVER, 0, deadline),
         }
     }
 }

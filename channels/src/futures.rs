@@ -3,38 +3,38 @@
 //! A future may be dropped at any time and waits for nobody then: a value that it has received and not given out goes
 //! back; if one was promised to it, the sender finds that the receiver has gone.
 
+use crate::alarm::Alarm;
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::{Channel, Given, Left, Side, Taken};
+use crate::core::{Answer, Channel, Given, Left, Side, Taken, Ticket};
 use crate::error::{RecvError, SendError};
-use crate::loom::{Alarm, Unparker, checkpoint};
-use crate::place::Place;
-use crate::waiter::{Outcome, Ticket};
-use crate::wake::{discard, wake};
+use crate::loom::{Unparker, checkpoint};
+use crate::operation::Operation;
 use futures_core::Stream;
+use pirn_runtime::internal::{discard, wake};
 use std::fmt;
 use std::future::Future;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-impl<T> Place<T> {
+impl<T> Operation<T> {
     /// What became of it, or else from now on `waker` is told.
-    fn poll(&self, channel: &Channel<T>, waker: &Waker) -> Poll<Outcome> {
-        if let Some(outcome) = self.ticket.outcome() {
-            return Poll::Ready(outcome);
+    fn poll(&self, channel: &Channel<T>, waker: &Waker) -> Poll<Answer> {
+        if let Some(answer) = self.ticket.told() {
+            return Poll::Ready(answer);
         }
         // To clone a waker and to drop one is the user's code, so neither is done under the lock.
         let new = Unparker::from(waker.clone());
         let locked = channel.lock();
-        let outcome = self.ticket.outcome();
-        let unneeded = match outcome {
+        let answer = self.ticket.told();
+        let unneeded = match answer {
             Some(_) => new,
             // SAFETY: the lock is held, and the operation is the caller.
             None => unsafe { self.ticket.replace_unparker(new) },
         };
         drop(locked);
         discard(unneeded);
-        outcome.map_or(Poll::Pending, Poll::Ready)
+        answer.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -46,7 +46,7 @@ impl<T> Place<T> {
 pub struct SendFuture<'a, T> {
     sender: &'a Sender<T>,
     value: Option<T>,
-    place: Option<Place<T>>,
+    operation: Option<Operation<T>>,
 }
 
 // SAFETY: what the line has of it is used under the channel's lock; the value may be sent.
@@ -63,7 +63,7 @@ impl<T> Sender<T> {
     /// });
     /// ```
     pub fn send_async(&self, msg: T) -> SendFuture<'_, T> {
-        SendFuture { sender: self, value: Some(msg), place: None }
+        SendFuture { sender: self, value: Some(msg), operation: None }
     }
 }
 
@@ -72,19 +72,19 @@ impl<T> Future for SendFuture<'_, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         checkpoint();
-        // SAFETY: the place is moved neither here nor below.
+        // SAFETY: the operation is moved neither here nor below.
         let this = unsafe { self.get_unchecked_mut() };
         let channel = &*this.sender.channel;
-        if let Some(place) = &this.place {
-            let outcome = ready!(place.poll(channel, cx.waker()));
-            if outcome != Outcome::Done {
+        if let Some(operation) = &this.operation {
+            let answer = ready!(operation.poll(channel, cx.waker()));
+            if !matches!(answer, Answer::Done) {
                 // SAFETY: a sender whose value was not taken has it.
-                this.value = Some(unsafe { place.value() });
+                this.value = Some(unsafe { operation.value() });
             }
-            this.place = None;
-            match outcome {
-                Outcome::Done => return Poll::Ready(Ok(())),
-                Outcome::Closed => {
+            this.operation = None;
+            match answer {
+                Answer::Done => return Poll::Ready(Ok(())),
+                Answer::Closed => {
                     return Poll::Ready(Err(SendError(this.value.take().expect("it has come back"))));
                 }
                 _ => {}
@@ -107,9 +107,9 @@ impl<T> Future for SendFuture<'_, T> {
                 Poll::Ready(Err(SendError(value)))
             }
             Given::Full(value) => {
-                let place = this.place.insert(Place::new(Ticket::of(unparker, false), MaybeUninit::new(value)));
-                // SAFETY: the future is pinned, and takes the place out of the line when it is dropped.
-                let waiter = unsafe { place.arm() };
+                let operation = this.operation.insert(Operation::new(Ticket::of(unparker), MaybeUninit::new(value)));
+                // SAFETY: the future is pinned, and takes the operation out of the line when it is dropped.
+                let waiter = unsafe { operation.arm() };
                 // SAFETY: as above.
                 unsafe { locked.senders.push(waiter) };
                 Poll::Pending
@@ -120,11 +120,11 @@ impl<T> Future for SendFuture<'_, T> {
 
 impl<T> Drop for SendFuture<'_, T> {
     fn drop(&mut self) {
-        let Some(place) = &self.place else { return };
-        let left = self.sender.channel.lock().leave(Side::Sends, &place.waiter);
-        if !matches!(left, Left::Told(Outcome::Done)) {
+        let Some(operation) = &self.operation else { return };
+        let left = self.sender.channel.lock().leave(Side::Sends, &operation.waiter);
+        if !matches!(left, Left::Answered(Answer::Done)) {
             // SAFETY: a sender whose value was not taken has it.
-            drop(unsafe { place.value() });
+            drop(unsafe { operation.value() });
         }
     }
 }
@@ -141,7 +141,7 @@ impl<T> fmt::Debug for SendFuture<'_, T> {
 #[must_use = "futures do nothing unless they are polled"]
 pub struct RecvFuture<'a, T> {
     receiver: &'a Receiver<T>,
-    place: Option<Place<T>>,
+    operation: Option<Operation<T>>,
     alarm: Alarm,
 }
 
@@ -165,7 +165,7 @@ impl<T> Receiver<T> {
     /// # });
     /// ```
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
-        RecvFuture { receiver: self, place: None, alarm: Alarm::default() }
+        RecvFuture { receiver: self, operation: None, alarm: Alarm::default() }
     }
 
     /// The values as a [`Stream`], which ends when the channel is empty and disconnected.
@@ -191,13 +191,13 @@ impl<T> Receiver<T> {
 
 impl<T> RecvFuture<'_, T> {
     fn poll_channel(&mut self, channel: &Channel<T>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        if let Some(place) = &self.place {
-            let outcome = ready!(place.poll(channel, cx.waker()));
+        if let Some(operation) = &self.operation {
+            let answer = ready!(operation.poll(channel, cx.waker()));
             // SAFETY: it was put there.
-            let value = (outcome == Outcome::Done).then(|| unsafe { place.value() });
-            self.place = None;
-            match outcome {
-                Outcome::Retry => {}
+            let value = matches!(answer, Answer::Done).then(|| unsafe { operation.value() });
+            self.operation = None;
+            match answer {
+                Answer::Retry => {}
                 _ => return Poll::Ready(value.ok_or(RecvError)),
             }
         }
@@ -219,14 +219,15 @@ impl<T> RecvFuture<'_, T> {
             Taken::Empty => None,
             Taken::Claimed(sender) => Some(sender),
         };
-        let place = self.place.insert(Place::new(Ticket::of(unparker, false), MaybeUninit::uninit()));
-        // SAFETY: the future is pinned, and takes the place out of the line when it is dropped.
-        let waiter = unsafe { place.arm() };
+        let operation = self.operation.insert(Operation::new(Ticket::of(unparker), MaybeUninit::uninit()));
+        // SAFETY: the future is pinned, and takes the operation out of the line when it is dropped.
+        let waiter = unsafe { operation.arm() };
         match claimed {
             Some(sender) => {
-                let told = locked.promise(sender, waiter);
+                // SAFETY: as above; it strikes itself off then.
+                let told = unsafe { locked.promise(sender, waiter) };
                 drop(locked);
-                wake(Some(told));
+                told.wake();
             }
             // SAFETY: as above.
             None => unsafe { locked.receivers.push(waiter) },
@@ -240,7 +241,7 @@ impl<T> Future for RecvFuture<'_, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         checkpoint();
-        // SAFETY: the place is not moved.
+        // SAFETY: the operation is not moved.
         let this = unsafe { self.get_unchecked_mut() };
         match &this.receiver.flavor {
             Flavor::Channel(channel) => this.poll_channel(channel, cx),
@@ -260,13 +261,13 @@ impl<T> Future for RecvFuture<'_, T> {
 
 impl<T> Drop for RecvFuture<'_, T> {
     fn drop(&mut self) {
-        let (Some(place), Flavor::Channel(channel)) = (&self.place, &self.receiver.flavor) else { return };
+        let (Some(operation), Flavor::Channel(channel)) = (&self.operation, &self.receiver.flavor) else { return };
         let locked = channel.lock();
-        let told = match locked.leave(Side::Receives, &place.waiter) {
+        let told = match locked.leave(Side::Receives, &operation.waiter) {
             // SAFETY: it was put there.
-            Left::Told(Outcome::Done) => locked.give_back(unsafe { place.value() }),
+            Left::Answered(Answer::Done) => locked.give_back(unsafe { operation.value() }),
             Left::Promised => {
-                locked.abandon(&place.waiter);
+                locked.abandon(&operation.waiter);
                 None
             }
             _ => None,

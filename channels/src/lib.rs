@@ -40,25 +40,27 @@
 //! Beyond crossbeam's API: [`Sender::close`], [`Sender::send_async`], [`Receiver::recv_async`], [`Receiver::stream`].
 //! What differs from Go: a send to a closed channel returns its value instead of panicking, a receive returns a
 //! `Result`, and the nil channel is [`never()`]. How it works, and why it may, stands in `core/mod.rs`.
+//!
+//! The modules are floors: each uses only those below it.
 
-#[cfg(not(loom))]
-mod alarm;
+mod select_macro;
+mod select;
+mod choose;
 mod cases;
-mod channel;
-mod clock;
-mod core;
-mod error;
 mod futures;
+#[cfg_attr(loom, path = "alarm_loom.rs")]
+mod alarm;
 mod iter;
+mod channel;
+mod blocking;
+mod operation;
+mod core;
+mod clock;
+mod parcel;
+mod until;
+mod error;
 mod lock;
 mod loom;
-mod parcel;
-mod place;
-mod select;
-mod select_macro;
-mod wait;
-mod waiter;
-mod wake;
 
 #[cfg(all(test, loom))]
 mod channels_loom;

@@ -1,11 +1,12 @@
 //! [`Select`]: one of several operations, whichever can be done first.
 
-use crate::cases::{CASES_INLINE, Case, Handle, Want, try_cases, wait_cases};
+use crate::cases::{Case, Selectable};
 use crate::channel::{Flavor, Receiver, Sender};
+use crate::choose::{CASES_INLINE, Want, try_cases, wait_cases};
+use crate::core::Token;
 use crate::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
-use crate::wait::Until;
-use crate::waiter::Token;
-use crate::wake::wake;
+use crate::until::Until;
+use pirn_runtime::internal::wake;
 use smallvec::SmallVec;
 use std::fmt;
 use std::marker::PhantomData;
@@ -125,7 +126,7 @@ impl<'a> Select<'a> {
     }
 
     #[inline]
-    fn add(&mut self, handle: &'a impl Handle) -> usize {
+    fn add(&mut self, handle: &'a impl Selectable) -> usize {
         let index = self.next_index;
         self.cases.push(Case::new(handle, index));
         self.next_index += 1;
@@ -266,7 +267,7 @@ impl fmt::Debug for Select<'_> {
 /// If it is dropped instead. What was chosen is undone then; only a moment of the clock is gone.
 #[must_use = "an operation that was selected has to be completed"]
 pub struct SelectedOperation<'a> {
-    handle: &'a dyn Handle,
+    handle: &'a dyn Selectable,
     index: usize,
     token: Token,
 }
@@ -318,7 +319,7 @@ impl SelectedOperation<'_> {
 
     /// Whether it is an operation on this very handle, and so on its type of values: the handle is borrowed as long as the
     /// operation lives, handles have a size, and none lies in another, so no other one is at its address.
-    fn is_of<H: Handle>(&self, handle: &H) -> bool {
+    fn is_of<H: Selectable>(&self, handle: &H) -> bool {
         ptr::addr_eq(self.handle, handle)
     }
 

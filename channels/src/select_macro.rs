@@ -11,8 +11,11 @@
 //! 3. The `Select` has gone before a body runs, so a body may move or change the channels that were selected over.
 //! 4. A body is written where the select stands, in no closure: `break`, `continue`, `return` and `?` work.
 
-use crate::loom::{WaitReason, park_for};
-use crate::{Receiver, RecvError, RecvTimeoutError, Select, SelectedOperation, TryRecvError};
+use crate::channel::Receiver;
+use crate::choose::SELECT_NO_CASES;
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::loom::park_on;
+use crate::select::{Select, SelectedOperation};
 use std::time::Duration;
 
 /// Waits until one of several channel operations can go on, and does it.
@@ -273,7 +276,7 @@ pub fn biased<'a>() -> Select<'a> {
 /// What a `select!` without cases does.
 pub fn wait_for_ever() -> ! {
     loop {
-        park_for(WaitReason::SelectNoCases, 0);
+        park_on(&SELECT_NO_CASES, 0);
     }
 }
 

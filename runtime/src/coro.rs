@@ -15,21 +15,51 @@
 #![cfg(not(loom))]
 
 use crate::os::{Frame, unwind};
-use crate::probe::WaitReason;
+use crate::reason::Reason;
 use crate::stack::GStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder, on_stack};
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
-/// What a G wants from its M. Small enough to travel in a register.
+/// What a G wants from its M.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspend {
     /// Run another; run me when somebody has unparked me.
-    Park(WaitReason),
+    Park(&'static Reason),
     /// Run another; I go to the end of the local queue.
     Yield,
     /// Run another; I go to the end of the global queue.
     YieldGlobal,
+}
+
+/// A [`Suspend`] in one word, which travels in a register: the address of a reason, or one of two that no reason has.
+#[derive(Clone, Copy)]
+struct Word(*const Reason);
+
+impl Word {
+    const YIELD: Word = Word(ptr::without_provenance(1));
+    const YIELD_GLOBAL: Word = Word(ptr::without_provenance(2));
+
+    #[inline(always)]
+    fn of(what: Suspend) -> Word {
+        match what {
+            Suspend::Park(reason) => Word(reason),
+            Suspend::Yield => Word::YIELD,
+            Suspend::YieldGlobal => Word::YIELD_GLOBAL,
+        }
+    }
+
+    #[inline(always)]
+    fn meant(self) -> Suspend {
+        if ptr::eq(self.0, Word::YIELD.0) {
+            return Suspend::Yield;
+        }
+        if ptr::eq(self.0, Word::YIELD_GLOBAL.0) {
+            return Suspend::YieldGlobal;
+        }
+        // SAFETY: `of` has made it from a reference to a static.
+        Suspend::Park(unsafe { &*self.0 })
+    }
 }
 
 /// How a resume ended.
@@ -73,7 +103,7 @@ type Errand = Option<NonNull<Tracer>>;
 
 /// The way from a coroutine's own stack back to the M that resumed it. It points to the top of that stack.
 #[derive(Clone, Copy)]
-pub(crate) struct WayOut(*const Yielder<Errand, Suspend>);
+pub(crate) struct WayOut(*const Yielder<Errand, Word>);
 
 impl WayOut {
     /// Where it is: just below the top of the coroutine's stack.
@@ -90,6 +120,7 @@ impl WayOut {
     pub(crate) unsafe fn suspend(self, what: Suspend) {
         // SAFETY: the yielder lives as long as the coroutine, which is the caller.
         let yielder = unsafe { &*self.0 };
+        let what = Word::of(what);
         if let Some(tracer) = yielder.suspend(what) {
             leave_trace(yielder, what, tracer);
         }
@@ -99,7 +130,7 @@ impl WayOut {
 /// Leaves the trace, as often as it is asked for, and suspends again.
 #[cold]
 #[inline(never)]
-fn leave_trace(yielder: &Yielder<Errand, Suspend>, what: Suspend, mut tracer: NonNull<Tracer>) {
+fn leave_trace(yielder: &Yielder<Errand, Word>, what: Word, mut tracer: NonNull<Tracer>) {
     loop {
         // SAFETY: who resumed this with a tracer has it alone, and waits for the coroutine to suspend again.
         unsafe { tracer.as_mut() }.trace();
@@ -111,13 +142,13 @@ fn leave_trace(yielder: &Yielder<Errand, Suspend>, what: Suspend, mut tracer: No
 }
 
 /// A coroutine that has not ended.
-pub(crate) struct Coro(ManuallyDrop<Coroutine<Errand, Suspend, (), GStack>>);
+pub(crate) struct Coro(ManuallyDrop<Coroutine<Errand, Word, (), GStack>>);
 
 impl Coro {
     /// A coroutine that will run `entry(arg, way_out)` on `stack`. `entry` must not unwind (I2).
     #[inline]
     pub(crate) fn new<A: Copy + 'static>(stack: GStack, arg: A, entry: fn(A, WayOut)) -> Coro {
-        Coro(ManuallyDrop::new(Coroutine::with_stack(stack, move |yielder: &Yielder<Errand, Suspend>, _| {
+        Coro(ManuallyDrop::new(Coroutine::with_stack(stack, move |yielder: &Yielder<Errand, Word>, _| {
             entry(arg, WayOut(yielder));
         })))
     }
@@ -126,7 +157,7 @@ impl Coro {
     #[inline(always)]
     pub(crate) fn resume(&mut self) -> Outcome {
         match self.0.resume(None) {
-            CoroutineResult::Yield(what) => Outcome::Suspended(what),
+            CoroutineResult::Yield(what) => Outcome::Suspended(what.meant()),
             CoroutineResult::Return(()) => Outcome::Finished,
         }
     }

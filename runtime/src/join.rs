@@ -5,16 +5,20 @@
 use crate::g::{Dropped, G, Gid};
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::thread_id;
-use crate::park::waiter::Waiter;
 use crate::park::{checkpoint, current_g};
-use crate::probe::{WaitReason, fatal};
+use crate::probe::fatal;
+use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
 use crate::shut_down::ShutDown;
 use crate::user_code::contain;
+use crate::wait::{Ticket, on_unwind};
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard};
+
+/// A `join`: the G that is waited for has what is waited for.
+static JOIN: Reason = Reason::new("join", Kind::Goroutine).with_owner(|g| Some(g as u64));
 
 /// What a G leaves behind: what it returned, or what it panicked with.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send + 'static>>;
@@ -71,12 +75,19 @@ impl<T> Handle<T> {
         }
         let word = &self.g.join;
         if !word.has_result() {
-            let waiter = Waiter::new();
-            // The G finds the waiter by its address.
-            let address = std::ptr::from_ref(&waiter).expose_provenance();
+            let ticket = Ticket::for_caller();
+            let address = address_of(&ticket);
             if word.wait(address) {
                 let _known = Waiting::note(self.g);
-                waiter.wait(WaitReason::Join, self.g.id() as usize, || word.give_up(address));
+                let g = self.g.id() as usize;
+                // If the G cannot be called off, it is about to tell.
+                let unwound = on_unwind(|| {
+                    if !word.withdraw(address) {
+                        ticket.wait_uninterruptibly(&JOIN, g);
+                    }
+                });
+                ticket.wait(&JOIN, g, None);
+                unwound.disarm();
             }
         }
         self.finish()
@@ -85,11 +96,10 @@ impl<T> Handle<T> {
     /// Waits for the result and takes it, also when the runtime of the caller closes: the G borrows from the caller.
     pub(crate) fn join_uninterruptibly(self) -> Outcome<T> {
         let word = &self.g.join;
-        let waiter = Waiter::new();
-        let address = std::ptr::from_ref(&waiter).expose_provenance();
-        if word.wait(address) {
+        let ticket = Ticket::for_caller();
+        if word.wait(address_of(&ticket)) {
             let _known = Waiting::note(self.g);
-            waiter.wait_uninterruptibly(WaitReason::Join, self.g.id() as usize);
+            ticket.wait_uninterruptibly(&JOIN, self.g.id() as usize);
         }
         self.finish()
     }
@@ -130,6 +140,22 @@ pub(crate) fn drop_result<T>(result: Outcome<T>) {
         // As std does for threads: there is nobody left to tell.
         fatal("the result of a goroutine panicked while it was dropped");
     }
+}
+
+/// As what the G finds the ticket of who waits for it, in the join word.
+fn address_of(ticket: &Ticket) -> usize {
+    std::ptr::from_ref(ticket).expose_provenance()
+}
+
+/// Tells and wakes whoever waits for the end of a G.
+///
+/// # Safety
+/// The address is out of the G's join word, which has been settled just now.
+#[inline]
+pub(crate) unsafe fn tell_waiter(address: usize) {
+    let ticket: *const Ticket = std::ptr::with_exposed_provenance(address);
+    // SAFETY: the word says who waits, and only the G that settles it tells.
+    unsafe { Ticket::tell(ticket, ()) }.wake();
 }
 
 /// An OS thread that waits for the end of a G: known to who looks for deadlocks.

@@ -5,13 +5,17 @@
 use crate::g::Gid;
 use crate::go::{After, GoBuilder, expect_started, start};
 use crate::join::{Ended, Handle};
-use crate::park::{Unparker, current_g, in_closing, park_uninterruptibly, unwind_if_closing};
-use crate::probe::WaitReason;
+use crate::park::{current_g, in_closing, unwind_if_closing};
+use crate::reason::{Kind, Reason};
+use crate::wait::Ticket;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+
+/// The end of a [`scope`], which waits for the Gs that it started.
+static SCOPE: Reason = Reason::new("scope", Kind::Event);
 
 /// Runs `f`, which may start Gs that borrow from the caller's stack, and waits for all of them.
 ///
@@ -43,17 +47,17 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
     let scope = Scope {
-        running: AtomicUsize::new(0),
+        left: AtomicUsize::new(1),
         unheard: Unheard { panics: AtomicIsize::new(0), shutdowns: AtomicIsize::new(0) },
-        waiter: Unparker::current(),
+        ticket: Ticket::for_caller(),
         scope: PhantomData,
         env: PhantomData,
     };
     // Whatever `f` does, its Gs are waited for before its borrows end.
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    // Acquire: what the Gs did (partner: `Ticket::after`).
-    while scope.running.load(Ordering::Acquire) != 0 {
-        park_uninterruptibly(WaitReason::Scope, 0);
+    // Acquire: what the Gs did (partner: the drop of a `Member`).
+    if scope.left.fetch_sub(1, Ordering::AcqRel) != 1 {
+        scope.ticket.wait_uninterruptibly(&SCOPE, 0);
     }
     match result {
         Err(payload) => resume_unwind(payload),
@@ -66,10 +70,12 @@ where
 
 /// Starts Gs that may borrow from outside of [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
-    /// It can not overflow: each is a G with a record.
-    running: AtomicUsize,
+    /// The Gs that have not come to their ends, and `f`: whoever comes to its end last tells, if that is a G. It can not
+    /// overflow: each is a G with a record.
+    left: AtomicUsize,
     unheard: Unheard,
-    waiter: Unparker,
+    /// Of who waits for the end of the scope.
+    ticket: Ticket,
     /// Invariant, as in std: a longer or shorter 'scope would let borrows out.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
@@ -86,7 +92,7 @@ struct Unheard {
 
 impl Unheard {
     fn add(&self, ended: Ended, count: isize) {
-        // Relaxed: the scope reads them after it has acquired `running`, or in the same thread.
+        // Relaxed: the scope reads them after it has acquired `left`, or in the same thread.
         match ended {
             Ended::Returned => {}
             Ended::Panicked => _ = self.panics.fetch_add(count, Ordering::Relaxed),
@@ -112,24 +118,23 @@ impl Unheard {
 }
 
 /// One running G of a scope. It counts from before its start until its result has been settled.
-struct Ticket<'scope> {
-    running: &'scope AtomicUsize,
+struct Member<'scope> {
+    left: &'scope AtomicUsize,
     unheard: &'scope Unheard,
-    waiter: &'scope Unparker,
+    ticket: &'scope Ticket,
 }
 
-impl After for Ticket<'_> {
+impl After for Member<'_> {
     fn after(self, ended: Ended) {
         self.unheard.add(ended, 1);
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for Member<'_> {
     fn drop(&mut self) {
-        // The scope may be gone as soon as the count is down, so the unparker is taken before.
-        let waiter = self.waiter.clone();
-        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            waiter.unpark();
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: the scope has taken itself off and waits until it is told, and only one is the last.
+            unsafe { Ticket::tell(self.ticket, ()) }.wake();
         }
     }
 }
@@ -172,17 +177,19 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         T: Send + 'scope,
     {
         let place = builder.place(None, birthplace)?;
-        self.running.fetch_add(1, Ordering::Relaxed);
-        let ticket = Ticket { running: &self.running, unheard: &self.unheard, waiter: &self.waiter };
-        // SAFETY: the scope is not left while a ticket is out (`scope`), and everything outlives 'scope.
-        let handle = unsafe { start(place, f, ticket) }?;
+        self.left.fetch_add(1, Ordering::Relaxed);
+        let member = Member { left: &self.left, unheard: &self.unheard, ticket: &self.ticket };
+        // SAFETY: the scope is not left while a member has not ended (`scope`), and everything outlives 'scope.
+        let handle = unsafe { start(place, f, member) }?;
         Ok(ScopedJoinHandle { handle, unheard: &self.unheard })
     }
 }
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("running", &self.running).finish_non_exhaustive()
+        f.debug_struct("Scope")
+            .field("running", &self.left.load(Ordering::Relaxed).saturating_sub(1))
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,11 +2,14 @@
 
 #![cfg(not(loom))]
 
-use crate::park::{Unparker, park_for};
-use crate::probe::WaitReason;
+use crate::park::{Unparker, park_on};
+use crate::reason::{Kind, Reason};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+
+/// A [`block_on`] whose future is pending.
+static BLOCK_ON: Reason = Reason::new("block on", Kind::Event);
 
 /// Drives a future to its end on the caller: a G parks while it is pending, an OS thread sleeps.
 ///
@@ -21,7 +24,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
-            Poll::Pending => park_for(WaitReason::BlockOn),
+            Poll::Pending => park_on(&BLOCK_ON, 0),
         }
     }
 }

@@ -7,14 +7,22 @@
 
 use crate::go::{Place, Unscoped, WhenClosing, start};
 use crate::os::now_ns;
-use crate::park::{Unparker, checkpoint, current_g, deadline, park_for, park_until};
-use crate::probe::WaitReason;
+use crate::park::{checkpoint, current_g, deadline, park_until_ns};
+use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
 use crate::timers::{Action, Fire, TimerKey};
+use crate::wait::{Line, Ticket, Told, Waiter, on_unwind, wake};
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+/// A [`sleep`].
+static SLEEP: Reason = Reason::new("sleep", Kind::Moment);
+/// A [`Timer::wait`].
+static TIMER: Reason = Reason::new("timer", Kind::Timer);
+/// A [`Ticker::wait`].
+static TICKER: Reason = Reason::new("ticker", Kind::Timer);
 
 /// Sleeps at least so long. A G parks; on an OS thread it is [`std::thread::sleep`].
 ///
@@ -32,7 +40,7 @@ pub fn sleep(duration: Duration) {
     }
     let until = deadline(duration);
     loop {
-        park_until(WaitReason::Sleep, 0, until);
+        park_until_ns(&SLEEP, 0, until);
         if now_ns() >= until {
             return;
         }
@@ -58,11 +66,29 @@ struct State {
     /// The pending deadline and its place. A firing for another deadline is stale.
     pending: Option<(u64, TimerKey)>,
     period_ns: Option<u64>,
-    /// It has fired and nobody has taken that yet.
+    /// It has fired and nobody has taken that yet. Then nobody is in the line.
     fired: bool,
-    waiters: Vec<Unparker>,
+    /// Who waits for a firing. Each is told of one, which it has taken then: in which round that was.
+    waiters: Line<u64>,
+    /// How often it was reset or stopped.
+    round: u64,
     call: Option<Box<dyn FnOnce() + Send>>,
     birthplace: Option<&'static Location<'static>>,
+}
+
+impl State {
+    /// A firing: the one that has waited longest takes it, or else the next who asks.
+    fn give(&mut self) -> Option<Told> {
+        let first = self.waiters.claim_first();
+        self.fired = first.is_none();
+        first.map(|waiter| waiter.tell(self.round))
+    }
+
+    /// A firing that nobody took is forgotten.
+    fn forget(&mut self) {
+        self.fired = false;
+        self.round += 1;
+    }
 }
 
 impl Armed {
@@ -101,20 +127,30 @@ impl Armed {
     }
 
     /// Waits for a firing and takes it.
-    fn wait(&self, reason: WaitReason) {
-        let me = Unparker::current();
-        loop {
-            let mut state = self.lock();
-            if std::mem::take(&mut state.fired) {
-                state.waiters.retain(|w| !w.will_unpark(&me));
-                return;
-            }
-            if !state.waiters.iter().any(|w| w.will_unpark(&me)) {
-                state.waiters.push(me.clone());
-            }
-            drop(state);
-            park_for(reason);
+    fn wait(&self, reason: &'static Reason) {
+        let (ticket, waiter) = (Ticket::for_caller(), Waiter::new(()));
+        let mut state = self.lock();
+        if std::mem::take(&mut state.fired) {
+            return;
         }
+        // SAFETY: both stay until it has been told, or has withdrawn.
+        let lined = unsafe { waiter.belongs_to(&raw const ticket) };
+        // SAFETY: as above.
+        unsafe { state.waiters.push(lined) };
+        drop(state);
+        let unwound = on_unwind(|| self.withdraw(&waiter));
+        ticket.wait(reason, 0, None);
+        unwound.disarm();
+    }
+
+    /// A G is unwound in the middle of its wait. A firing that it has been told of is another's, unless it would be forgotten.
+    #[cold]
+    fn withdraw(&self, waiter: &Waiter<u64>) {
+        let mut state = self.lock();
+        let is_in_line = state.waiters.remove(waiter);
+        let told = if !is_in_line && waiter.told() == Some(state.round) { state.give() } else { None };
+        drop(state);
+        wake(told);
     }
 
     fn try_wait(&self) -> bool {
@@ -127,7 +163,7 @@ impl Armed {
         checkpoint();
         let mut state = self.lock();
         let was_pending = self.disarm(&mut state);
-        state.fired = false;
+        state.forget();
         state.period_ns = period_ns;
         self.arm(state, deadline(after));
         was_pending
@@ -136,7 +172,7 @@ impl Armed {
     fn stop(&self) -> bool {
         checkpoint();
         let mut state = self.lock();
-        state.fired = false;
+        state.forget();
         state.period_ns = None;
         let was_pending = self.disarm(&mut state);
         let call = state.call.take();
@@ -154,8 +190,7 @@ impl Fire for Armed {
             return;
         }
         state.pending = None;
-        state.fired = true;
-        let waiters = std::mem::take(&mut state.waiters);
+        let told = state.give();
         let call = state.call.take().zip(state.birthplace);
         match state.period_ns {
             // Ticks that nobody could have taken are left out, as in Go.
@@ -165,7 +200,7 @@ impl Fire for Armed {
             }
             None => drop(state),
         }
-        waiters.iter().for_each(Unparker::unpark);
+        wake(told);
         if let Some((call, birthplace)) = call {
             // Whatever it is, it is dropped on a G's stack and not here.
             let place = Place { when_closing: WhenClosing::Start, ..Place::new(Some(&self.shared), birthplace) };
@@ -215,7 +250,7 @@ impl Timer {
     /// Parks until the timer has fired, and takes that: of several waiters one returns. If the timer is stopped it
     /// waits until it is reset and fires.
     pub fn wait(&self) {
-        self.0.wait(WaitReason::Timer);
+        self.0.wait(&TIMER);
     }
 
     /// Whether the timer has fired; takes that, as [`wait`](Self::wait) does.
@@ -275,7 +310,7 @@ impl Ticker {
 
     /// Parks until the next tick, or takes one that has come.
     pub fn wait(&self) {
-        self.0.wait(WaitReason::Ticker);
+        self.0.wait(&TICKER);
     }
 
     /// Whether a tick has come; takes it.

@@ -1,17 +1,17 @@
 //! The user's code in the middle of the runtime's own work: a destructor or a callback whose panic has nowhere to go.
 
-#![cfg(not(loom))]
-
 use std::any::Any;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls `f` and ends its panic here; then there is no result. The panic hook has said what happened.
-pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
+#[inline]
+pub fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(f)).map_err(discard).ok()
 }
 
 /// Drops what a panic has left behind, which may panic in its turn.
+#[cold]
 pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         // A destructor that panics with a value of its own type could go on so for ever.
@@ -19,7 +19,7 @@ pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::contain;
     use std::panic::resume_unwind;

@@ -1,11 +1,10 @@
 //! What selects do to a channel: choose now, complete later; stand in its lines; watch.
 
-use super::{Choice, Head, Locked, Taken, tell};
-use crate::loom::Unparker;
+use super::channel::{Head, Locked};
+use super::results::{Choice, Taken};
+use super::waiting::{Answer, Claimed, Line, Token, Waiter};
 use crate::parcel::Parcel;
-use crate::waiter::{Line, Outcome, Ticket, Token, Waiter};
-use crate::wake::wake;
-use std::ptr;
+use pirn_runtime::internal::{Told, wake};
 
 impl<T> Locked<'_, T> {
     /// Chooses to send, if it can be done now; the value comes later ([`complete_send`](Self::complete_send)).
@@ -37,26 +36,31 @@ impl<T> Locked<'_, T> {
     }
 
     /// Has the select whose send has been claimed give its value to `receiver`, who waits until it is told.
-    pub(crate) fn promise(&self, sender: *const Waiter, receiver: *const Waiter) -> Unparker {
-        let token = self.promise_to(receiver);
-        // SAFETY: `take` has claimed it, and this is what it was claimed for.
-        unsafe { tell(sender, Outcome::Retry, token) }
+    ///
+    /// # Safety
+    /// The receiver is armed, stands in no line, and stays until it is told or has struck itself off (`abandon`).
+    pub(crate) unsafe fn promise(&self, sender: Claimed, receiver: *const Waiter) -> Told {
+        // SAFETY: as the caller promises.
+        let token = self.promise_to(unsafe { Claimed::of(receiver) });
+        let answer = sender.data().selected(token);
+        sender.tell(answer)
     }
 
-    fn promise_to(&self, receiver: *const Waiter) -> Token {
-        let number = self.with_promises(|promises| promises.insert(receiver));
-        // SAFETY: it waits until it is told, or says that it has gone (`abandon`).
-        unsafe { &*receiver }.promise.set(number + 1);
-        Token::Promise(number)
+    fn promise_to(&self, receiver: Claimed) -> Token {
+        self.with_promises(|promises| {
+            let entry = promises.vacant_entry();
+            let number = entry.key();
+            receiver.data().promise.set(number + 1);
+            entry.insert(Some(receiver));
+            Token::Promise(number)
+        })
     }
 
     /// A receiver strikes itself off the promise that was made to it. False: none was, or it has been told.
     pub(crate) fn abandon(&self, receiver: &Waiter) -> bool {
-        // SAFETY: a waiter's ticket lives as long as it.
-        let is_told = unsafe { &*receiver.ticket() }.outcome().is_some();
-        match receiver.promise.get().checked_sub(1) {
-            Some(number) if !is_told => {
-                self.with_promises(|promises| promises[number] = ptr::null());
+        match receiver.data().promise.get().checked_sub(1) {
+            Some(number) if receiver.told().is_none() => {
+                self.with_promises(|promises| promises[number] = None);
                 true
             }
             _ => false,
@@ -64,17 +68,17 @@ impl<T> Locked<'_, T> {
     }
 
     /// Sends the value that a select has chosen to send. It comes back if the channel is closed.
-    pub(crate) fn complete_send(&self, token: Token, value: T) -> Result<Option<Unparker>, T> {
+    pub(crate) fn complete_send(&self, token: Token, value: T) -> Result<Option<Told>, T> {
         let receiver = match token {
             Token::Room => {
                 self.room.add(1);
-                ptr::null()
+                None
             }
             Token::Promise(number) => self.with_promises(|promises| promises.remove(number)),
             _ => return Err(value),
         };
         // It was claimed for this select, and waits until it is told.
-        if !receiver.is_null() {
+        if let Some(receiver) = receiver {
             return Ok(Some(self.hand_over(receiver, value)));
         }
         if self.is_closed.get() {
@@ -91,7 +95,7 @@ impl<T> Locked<'_, T> {
     }
 
     /// Takes the value out of the buffer that a select has chosen.
-    pub(crate) fn complete_receive(&self) -> (T, Option<Unparker>) {
+    pub(crate) fn complete_receive(&self) -> (T, Option<Told>) {
         (self.pull_chosen(), self.refill())
     }
 
@@ -99,7 +103,7 @@ impl<T> Locked<'_, T> {
     ///
     /// # Safety
     /// The token is of this channel, and is not used again.
-    pub(crate) unsafe fn release(&self, token: Token) -> Option<Unparker> {
+    pub(crate) unsafe fn release(&self, token: Token) -> Option<Told> {
         match token {
             Token::Room => {
                 self.room.add(1);
@@ -113,10 +117,7 @@ impl<T> Locked<'_, T> {
             }
             Token::Promise(number) => {
                 let receiver = self.with_promises(|promises| promises.remove(number));
-                // SAFETY: it was claimed for this select, and waits until it is told, or is null.
-                let ticket = unsafe { receiver.as_ref() }?.ticket();
-                // SAFETY: this select is the only one that tells it.
-                Some(unsafe { Ticket::tell(ticket, Outcome::Retry) })
+                Some(receiver?.tell(Answer::Retry))
             }
             _ => None,
         }
@@ -158,7 +159,7 @@ impl Head {
     #[inline]
     pub(crate) unsafe fn queue(&self, side: Side, waiter: *const Waiter) {
         // SAFETY: as the caller promises.
-        let watches = unsafe { &*waiter }.watches;
+        let watches = unsafe { &*waiter }.data().watches;
         if watches {
             self.is_watched.set(true);
         }
@@ -170,7 +171,7 @@ impl Head {
     #[inline]
     pub(crate) fn leave(&self, side: Side, waiter: &Waiter) {
         self.lock.lock();
-        self.line(side, waiter.watches).remove(waiter);
+        self.line(side, waiter.data().watches).remove(waiter);
         self.unlock();
     }
 
@@ -183,12 +184,14 @@ impl Head {
         }
     }
 
-    fn tell_watcher(&self) -> Option<Unparker> {
+    fn tell_watcher(&self) -> Option<Told> {
         self.lock.lock();
         let claim = |side| self.can(side).then(|| self.line(side, true).claim_first()).flatten();
         let watcher = claim(Side::Sends).or_else(|| claim(Side::Receives));
-        // SAFETY: it has just been claimed.
-        let told = watcher.map(|watcher| unsafe { tell(watcher, Outcome::Done, Token::Watched) });
+        let told = watcher.map(|watcher| {
+            let answer = watcher.data().selected(Token::Watched);
+            watcher.tell(answer)
+        });
         self.is_watched.set(!self.room_watchers.is_empty() || !self.value_watchers.is_empty());
         self.lock.unlock();
         told

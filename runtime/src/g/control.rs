@@ -7,12 +7,13 @@ use super::word::ParkWord;
 use crate::coro::{Coro, WayOut};
 use crate::m::M;
 use crate::os::ThreadPointer;
-use crate::probe::{Status, WaitReason};
+use crate::probe::Status;
+use crate::reason::Reason;
 use crate::sched::Shared;
 use crate::stack::{Class, Slot};
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::panic::Location;
 use std::ptr;
 use std::sync::Mutex;
@@ -116,15 +117,16 @@ pub(crate) struct G {
     pub(crate) block: Cell<Option<ThreadPointer>>,
     /// The slot of that stack, back to the cache when it ends.
     pub(crate) slot: UnsafeCell<Option<Slot>>,
-    body: Cell<Option<Body>>,
+    /// Why it waits or waited last: a `static`, or null.
+    reason: AtomicPtr<Reason>,
     class: Cell<Class>,
     status: AtomicU8,
-    reason: AtomicU8,
     since_ms: AtomicU32,
     /// What it waits on, if there is more to say than the reason: an address, or a number.
     waits_on: AtomicUsize,
 
     pub(crate) storage: Storage,
+    body: Cell<Option<Body>>,
     birthplace: AtomicPtr<Location<'static>>,
     /// The number of the G that started it, 0 if none did.
     parent: AtomicU64,
@@ -140,6 +142,9 @@ pub(crate) struct G {
     /// The M that runs it or ran it last, for observers.
     pub(crate) last_m: AtomicU32,
 }
+
+// What a park and a pick touch lies in the first group.
+const _: () = assert!(offset_of!(G, storage) == 128 && size_of::<G>() == 256);
 
 // SAFETY: the cells belong to whoever owns the G by the table in I1; ownership passes on with Release and Acquire.
 unsafe impl Send for G {}
@@ -160,13 +165,13 @@ impl G {
             way_out: Cell::new(None),
             block: Cell::new(None),
             slot: UnsafeCell::new(None),
-            body: Cell::new(None),
+            reason: AtomicPtr::new(ptr::null_mut()),
             class: Cell::new(Class::DEFAULT),
             status: AtomicU8::new(Status::Dead as u8),
-            reason: AtomicU8::new(0),
             since_ms: AtomicU32::new(0),
             waits_on: AtomicUsize::new(0),
             storage: Storage::new(),
+            body: Cell::new(None),
             birthplace: AtomicPtr::new(ptr::null_mut()),
             parent: AtomicU64::new(0),
             is_reported: AtomicBool::new(false),
@@ -323,8 +328,8 @@ impl G {
 
     /// Says that and why it waits, and since when.
     #[inline]
-    pub(crate) fn set_waiting(&self, reason: WaitReason, now_ms: u32) {
-        self.reason.store(reason as u8, Ordering::Relaxed);
+    pub(crate) fn set_waiting(&self, reason: &'static Reason, now_ms: u32) {
+        self.reason.store(ptr::from_ref(reason).cast_mut(), Ordering::Relaxed);
         self.since_ms.store(now_ms, Ordering::Relaxed);
         self.set_status(Status::Waiting);
     }
@@ -335,8 +340,10 @@ impl G {
     }
 
     /// Why it waits, if it does, and since when on the runtime's coarse clock.
-    pub(crate) fn waiting(&self) -> (WaitReason, u32) {
-        (WaitReason::from_u8(self.reason.load(Ordering::Relaxed)), self.since_ms.load(Ordering::Relaxed))
+    pub(crate) fn waiting(&self) -> (Option<&'static Reason>, u32) {
+        // SAFETY: only `set_waiting` writes it, from a reference to a static.
+        let reason = unsafe { self.reason.load(Ordering::Relaxed).as_ref() };
+        (reason, self.since_ms.load(Ordering::Relaxed))
     }
 }
 

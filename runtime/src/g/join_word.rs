@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! +-------------------------------------+---------+--------+--------+
-//! | address of the joiner's waiter or 0 | RETIRED | RESULT | HANDLE |
+//! | address of the joiner's ticket or 0 | RETIRED | RESULT | HANDLE |
 //! +-------------------------------------+---------+--------+--------+
 //!   HANDLE   a JoinHandle exists           set by go, cleared by the handle when it needs the record no more
 //!   RESULT   the result is in the record   set by the G itself, at its end, if there was a handle
@@ -34,7 +34,7 @@ pub(crate) enum Settled {
     Detached,
     /// The handle will look for it.
     Kept,
-    /// Somebody waits for it: the waiter at this address is to be told.
+    /// Somebody waits for it: the ticket at this address is to be told.
     Awaited(usize),
 }
 
@@ -82,7 +82,7 @@ impl JoinWord {
     /// The result is in the record. Says what is to become of it. For the G itself.
     #[inline]
     pub(crate) fn settle(&self) -> Settled {
-        // Release: the result. Acquire: the waiter.
+        // Release: the result. Acquire: the ticket.
         let was = self.0.fetch_or(RESULT, Ordering::AcqRel);
         if was & HANDLE == 0 {
             Settled::Detached
@@ -93,15 +93,15 @@ impl JoinWord {
         }
     }
 
-    /// The handle waits: the waiter at `address` is to be told. False if the result is there already.
+    /// The handle waits: the ticket at `address` is to be told. False if the result is there already.
     #[inline]
     pub(crate) fn wait(&self, address: usize) -> bool {
         debug_assert_eq!(address & FLAGS, 0);
         self.0.compare_exchange(HANDLE, HANDLE | address, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The handle waits no longer, because it is being unwound. False if the waiter is being told.
-    pub(crate) fn give_up(&self, address: usize) -> bool {
+    /// The handle waits no longer, because it is being unwound. False if the ticket is being told.
+    pub(crate) fn withdraw(&self, address: usize) -> bool {
         self.0.compare_exchange(HANDLE | address, HANDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 

@@ -1,11 +1,10 @@
 //! What every G does between its first run and its end.
 
 use crate::g::{G, Settled};
-use crate::join::{Ended, Outcome, drop_result};
+use crate::join::{Ended, Outcome, drop_result, tell_waiter};
 use crate::locals::Locals;
 use crate::m::current;
 use crate::observe::Growth;
-use crate::park::waiter::Waiter;
 use crate::shut_down::ShutDown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -118,8 +117,8 @@ fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
             drop_result(unsafe { g.storage.take::<Outcome<T>>() });
         }
         Settled::Awaited(address) => {
-            // SAFETY: the joiner waits until it is told, and gives up only by taking its address back.
-            unsafe { Waiter::tell(std::ptr::with_exposed_provenance(address)) };
+            // SAFETY: the word has just been settled, and this is what it says.
+            unsafe { tell_waiter(address) };
         }
     }
 }

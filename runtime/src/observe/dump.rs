@@ -62,7 +62,7 @@ struct Dump<'a> {
 
 impl Dump<'_> {
     fn describe(&mut self, seen: &Seen) {
-        let Seen { g, public, status } = seen;
+        let Seen { g, public, status, .. } = seen;
         let m = match status {
             Status::Running => self.ms.iter().find(|m| m.g().is_some_and(|of| std::ptr::eq(of, *g))).cloned(),
             _ => None,

@@ -2,7 +2,8 @@
 
 use crate::g::{G, Gid, for_each};
 use crate::park::{checkpoint, current_g};
-use crate::probe::{Status, WaitReason};
+use crate::probe::Status;
+use crate::reason::{Kind, Reason};
 use crate::sched::Shared;
 use std::fmt;
 use std::panic::Location;
@@ -119,9 +120,11 @@ impl fmt::Display for Goroutine {
 }
 
 /// A G, with its record.
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub(super) g: &'static G,
-    pub(super) public: Goroutine,
+    pub(crate) public: Goroutine,
+    /// Why it waits, if it does.
+    pub(crate) reason: Option<&'static Reason>,
     pub(super) status: Status,
 }
 
@@ -140,7 +143,7 @@ pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
 }
 
 /// All Gs of a runtime, by number, with their records, as at `now_ns`.
-pub(super) fn look(shared: &Shared, now_ns: u64) -> Vec<Seen> {
+pub(crate) fn look(shared: &Shared, now_ns: u64) -> Vec<Seen> {
     let now_ms = (now_ns.saturating_sub(shared.began_ns()) / 1_000_000) as u32;
     let locked: Vec<u64> = shared.machines().iter().map(|m| m.locked_to.load(Ordering::Relaxed)).collect();
     let mut all = Vec::new();
@@ -156,32 +159,33 @@ pub(super) fn look(shared: &Shared, now_ns: u64) -> Vec<Seen> {
             Status::Waiting => (State::Waiting, Some(g.waiting())),
             Status::Dead => return,
         };
+        let reason = waits.and_then(|(reason, _)| reason);
         let public = Goroutine {
             id: Gid(id),
             name: g.name(),
             state,
-            wait_reason: waits.map(|(reason, _)| reason.name()),
+            wait_reason: waits.map(|(reason, _)| reason.map_or("", Reason::name)),
             waiting_for: waits.map(|(_, since_ms)| waited(now_ms, since_ms)),
-            waits_on: waits.and_then(|(reason, _)| waits_on(reason, g.waiting_on())),
+            waits_on: reason.and_then(|reason| waits_on(reason, g.waiting_on())),
             is_locked: locked.contains(&id),
             birthplace: g.birthplace(),
             parent: g.parent().map(Gid),
         };
         // The record may have changed hands while it was read.
         if g.id() == id {
-            all.push(Seen { g, public, status });
+            all.push(Seen { g, public, reason, status });
         }
     });
     all.sort_unstable_by_key(|seen| seen.public.id);
     all
 }
 
-fn waits_on(reason: WaitReason, what: usize) -> Option<WaitsOn> {
-    match reason {
+fn waits_on(reason: &Reason, what: usize) -> Option<WaitsOn> {
+    match reason.kind() {
         _ if what == 0 => None,
-        WaitReason::ChanReceive | WaitReason::ChanSend => Some(WaitsOn::Channel(what)),
-        WaitReason::Join => Some(WaitsOn::Goroutine(Gid(what as u64))),
-        _ => None,
+        Kind::Channel => Some(WaitsOn::Channel(what)),
+        Kind::Goroutine => reason.owner(what).map(|id| WaitsOn::Goroutine(Gid(id))),
+        Kind::Event | Kind::Moment | Kind::Timer => None,
     }
 }
 

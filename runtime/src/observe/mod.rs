@@ -25,8 +25,8 @@ mod whose;
 
 pub use current::{Current, current};
 pub(crate) use dump::{describe_blocked, dump};
-pub(crate) use goroutines::goroutines;
 pub use goroutines::{Goroutine, StackUse, State, WaitsOn, stack_use};
+pub(crate) use goroutines::{goroutines, look};
 pub(crate) use growth::Growth;
 pub use metrics::Metrics;
 pub(crate) use metrics::metrics;

@@ -9,7 +9,7 @@ use super::schedtrace::{Detail, GLine, Line, MLine, PLine};
 use crate::m::M;
 use crate::os::thread_sleeps;
 use crate::p::P;
-use crate::probe::{Status, WaitReason};
+use crate::probe::Status;
 use crate::sched::{SYSMON_ID, Shared};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -108,7 +108,7 @@ fn m_line(m: &Arc<M>, holders: &mut [Option<u32>], sleeping: &[Arc<M>]) -> MLine
 }
 
 fn g_line(seen: &Seen, all: &[Arc<M>]) -> GLine {
-    let Seen { g, public, status } = seen;
+    let Seen { g, public, status, .. } = seen;
     let id = public.id.as_u64();
     let runs = *status == Status::Running;
     // One that has been listed since the Ms were is on its way to somewhere.
@@ -116,7 +116,7 @@ fn g_line(seen: &Seen, all: &[Arc<M>]) -> GLine {
     GLine {
         id,
         status: if runs && m.is_none() { Status::Runnable as u8 } else { *status as u8 },
-        wait_reason: public.wait_reason.unwrap_or(WaitReason::None.name()),
+        wait_reason: public.wait_reason.unwrap_or_default(),
         m,
         lockedm: all.iter().find(|m| m.locked_to.load(Ordering::Relaxed) == id).map(|m| m.id),
         name: public.name.clone(),

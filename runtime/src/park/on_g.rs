@@ -5,14 +5,17 @@ use crate::coro::Suspend;
 use crate::g::G;
 use crate::m::current::event;
 use crate::m::{M, current, is_any_asked};
-use crate::probe::WaitReason;
+use crate::reason::{Kind, Reason};
 use crate::sched::Shared;
 use crate::shut_down::ShutDown;
 use std::thread::panicking;
 
+/// The user's own: [`park`](crate::park) and [`park_timeout`](crate::park_timeout).
+pub(super) static PARK: Reason = Reason::new("park", Kind::Event);
+
 /// Parks the G `g`, which is the caller.
 #[inline(always)]
-pub(super) fn park(g: &'static G, reason: WaitReason) {
+pub(super) fn park(g: &'static G, reason: &'static Reason) {
     unwind_if_closing(g);
     park_uninterruptibly(g, reason);
     unwind_if_closing(g);
@@ -20,7 +23,7 @@ pub(super) fn park(g: &'static G, reason: WaitReason) {
 
 /// Parks the G `g`, which is the caller, also when its runtime closes.
 #[inline(always)]
-pub(super) fn park_uninterruptibly(g: &'static G, reason: WaitReason) {
+pub(super) fn park_uninterruptibly(g: &'static G, reason: &'static Reason) {
     if g.word.take_token() {
         return;
     }
@@ -78,7 +81,7 @@ fn unwind(g: &'static G) {
     }
     // Any panic would abort. It stays here for good, whole.
     loop {
-        suspend(g, Suspend::Park(WaitReason::Park));
+        suspend(g, Suspend::Park(&PARK));
     }
 }
 
@@ -104,7 +107,7 @@ pub(crate) fn give_way(g: &'static G, what: Suspend) {
 /// Lets others run if the caller has been asked to: it has run for long, or it has lost its P. For calls that need not
 /// park. It does not unwind.
 #[inline(always)]
-pub(crate) fn checkpoint() {
+pub fn checkpoint() {
     if is_any_asked() {
         heed();
     }

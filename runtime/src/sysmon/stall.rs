@@ -16,10 +16,10 @@
 use super::output::Output;
 use crate::join::threads_waiting_in;
 use crate::m::M;
-use crate::observe::{State, dump, goroutines, plural};
+use crate::observe::{State, dump, look, plural};
 use crate::os::{is_in_lock, thread_cpu_ns, thread_name, thread_sleeps, threads};
 use crate::p::P;
-use crate::probe::WaitReason;
+use crate::reason::Kind;
 use crate::sched::{Shared, Warning};
 use crate::timers::{Action, NEVER};
 use std::collections::HashSet;
@@ -113,11 +113,13 @@ fn judge(shared: &Shared, ms: &[Arc<M>]) -> Option<String> {
         });
     }
     let is_pending = shared.earliest_ns() != NEVER;
-    let names = |reasons: &[WaitReason], name| reasons.iter().any(|reason| Some(reason.name()) == name);
-    let waits = goroutines(shared).into_iter().filter(|g| {
-        let of_clock = names(&[WaitReason::Sleep], g.wait_reason)
-            || is_pending && names(&[WaitReason::Timer, WaitReason::Ticker], g.wait_reason);
-        g.state == State::Waiting && !of_clock && !by_clock.contains(&g.id.as_u64())
+    let waits = look(shared, shared.refresh_clock()).into_iter().filter(|g| {
+        let of_clock = g.reason.is_some_and(|reason| match reason.kind() {
+            Kind::Moment => true,
+            Kind::Timer => is_pending,
+            Kind::Event | Kind::Goroutine | Kind::Channel => false,
+        });
+        g.public.state == State::Waiting && !of_clock && !by_clock.contains(&g.public.id.as_u64())
     });
     let waiting = waits.count() as u64;
     let locked = ms.iter().filter(|m| m.g().is_some() && is_in_lock(m.tid()) == Some(true)).count() as u64;

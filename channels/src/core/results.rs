@@ -1,13 +1,13 @@
-//! What the verbs of a channel answer.
+//! What the verbs of a channel return.
 
-use crate::loom::Unparker;
-use crate::waiter::{Outcome, Token, Waiter};
+use super::waiting::{Answer, Claimed, Token};
+use pirn_runtime::internal::Told;
 
 /// What came of a send.
 #[must_use]
 pub(crate) enum Given<T> {
     /// Somebody has the value, or the buffer.
-    Done(Option<Unparker>),
+    Done(Option<Told>),
     Full(T),
     Closed(T),
 }
@@ -15,10 +15,10 @@ pub(crate) enum Given<T> {
 /// What came of a receive.
 #[must_use]
 pub(crate) enum Taken<T> {
-    Value(T, Option<Unparker>),
+    Value(T, Option<Told>),
     /// A select that wants to send has been claimed: the caller has to [`promise`](super::Locked::promise) its value to
     /// somebody, under the same lock.
-    Claimed(*const Waiter),
+    Claimed(Claimed),
     Empty,
     Closed,
 }
@@ -26,9 +26,9 @@ pub(crate) enum Taken<T> {
 /// What came of a select's wish to receive.
 #[must_use]
 pub(crate) enum Choice {
-    Chosen(Token, Option<Unparker>),
+    Chosen(Token, Option<Told>),
     /// As for [`Taken`].
-    Claimed(*const Waiter),
+    Claimed(Claimed),
     NotReady,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Left {
     /// Nobody looks at it any more.
     Gone,
     /// It has been told.
-    Told(Outcome),
+    Answered(Answer),
     /// A select is to give it a value. It is gone when it has struck itself off that promise
     /// ([`abandon`](super::Locked::abandon)).
     Promised,

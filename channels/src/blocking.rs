@@ -1,57 +1,18 @@
 //! The blocking operations on one channel: what they do when they can not be done at once.
 
-use crate::core::{Channel, Given, Head, Left, Locked, Side, Taken};
+use crate::core::{Answer, Channel, Claimed, Given, Head, Left, Locked, Side, Taken, Ticket, Waiter};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{WaitReason, checkpoint, has_come};
-use crate::place::Place;
-use crate::waiter::{Outcome, Ticket, Waiter};
-use crate::wake::wake;
-use std::cell::Cell;
+use crate::loom::{checkpoint, has_come};
+use crate::operation::Operation;
+use crate::until::{Until, end_of_grace};
+use pirn_runtime::internal::{Kind, Reason, on_unwind, wake};
 use std::mem::MaybeUninit;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// So long a receive waits for a value that a select has promised it, when its time is over: the select is about to send
-/// it, but may have to wait for a P.
-const GRACE: Duration = Duration::from_millis(10);
-
-/// When a promise is not waited for any longer.
-pub(crate) fn end_of_grace() -> Instant {
-    Instant::now() + GRACE
-}
-
-/// How long an operation may wait. The clock is read only when it has to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Until {
-    Ever,
-    At(Instant),
-    For(Duration),
-}
-
-impl Until {
-    /// The deadline, if there is one.
-    #[inline]
-    pub(crate) fn deadline(self) -> Option<Instant> {
-        match self {
-            Until::Ever => None,
-            Until::At(deadline) => Some(deadline),
-            // What does not fit waits for ever.
-            Until::For(duration) => Instant::now().checked_add(duration),
-        }
-    }
-
-    /// Not at all.
-    pub(crate) fn now() -> Until {
-        Until::For(Duration::ZERO)
-    }
-
-    /// The same as `deadline`, and from here on it stays that one.
-    #[inline]
-    pub(crate) fn fix(&mut self) -> Option<Instant> {
-        let deadline = self.deadline();
-        *self = deadline.map_or(Until::Ever, Until::At);
-        deadline
-    }
-}
+/// A receive on a channel.
+pub(crate) static CHAN_RECEIVE: Reason = Reason::new("chan receive", Kind::Channel);
+/// A send on a channel.
+static CHAN_SEND: Reason = Reason::new("chan send", Kind::Channel);
 
 impl<T> Channel<T> {
     #[inline]
@@ -111,12 +72,12 @@ impl<T> Channel<T> {
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.senders.push(waiter) };
         drop(channel);
-        match waits.wait(WaitReason::ChanSend, deadline) {
-            Some(Outcome::Done) => Ok(()),
+        match waits.wait(&CHAN_SEND, deadline) {
+            Some(Answer::Done) => Ok(()),
             // SAFETY: a sender whose value was not taken has it.
-            Some(_) => Err(SendTimeoutError::Disconnected(unsafe { waits.place.value() })),
+            Some(_) => Err(SendTimeoutError::Disconnected(unsafe { waits.operation.value() })),
             // SAFETY: as above.
-            None => Err(SendTimeoutError::Timeout(unsafe { waits.place.value() })),
+            None => Err(SendTimeoutError::Timeout(unsafe { waits.operation.value() })),
         }
     }
 
@@ -138,9 +99,7 @@ impl<T> Channel<T> {
                 Taken::Closed => return Err(TryRecvError::Disconnected),
                 Taken::Claimed(sender) => sender,
             };
-            if let Some(value) =
-                self.receive_promised(channel, sender, WaitReason::ChanReceive, || Some(Instant::now()))
-            {
+            if let Some(value) = self.receive_promised(channel, sender, &CHAN_RECEIVE, || Some(Instant::now())) {
                 return Ok(value);
             }
         }
@@ -151,18 +110,19 @@ impl<T> Channel<T> {
     pub(crate) fn receive_promised(
         &self,
         channel: Locked<'_, T>,
-        sender: *const Waiter,
-        reason: WaitReason,
+        sender: Claimed,
+        reason: &'static Reason,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Option<T> {
         let waits = Waits::new(self, MaybeUninit::uninit(), Side::Receives);
         let waiter = waits.arm();
-        let told = channel.promise(sender, waiter);
+        // SAFETY: `Waits` strikes itself off before it goes.
+        let told = unsafe { channel.promise(sender, waiter) };
         drop(channel);
-        wake(Some(told));
-        let outcome = waits.wait(reason, deadline());
+        told.wake();
+        let answer = waits.wait(reason, deadline());
         // SAFETY: it was put there.
-        (outcome == Some(Outcome::Done)).then(|| unsafe { waits.place.value() })
+        matches!(answer, Some(Answer::Done)).then(|| unsafe { waits.operation.value() })
     }
 
     #[inline(always)]
@@ -192,8 +152,7 @@ impl<T> Channel<T> {
                     }
                 }
                 Taken::Claimed(sender) => {
-                    if let Some(value) = self.receive_promised(channel, sender, WaitReason::ChanReceive, || until.fix())
-                    {
+                    if let Some(value) = self.receive_promised(channel, sender, &CHAN_RECEIVE, || until.fix()) {
                         return Ok(value);
                     }
                 }
@@ -215,10 +174,10 @@ impl<T> Channel<T> {
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.receivers.push(waiter) };
         drop(channel);
-        Some(match waits.wait(WaitReason::ChanReceive, deadline) {
+        Some(match waits.wait(&CHAN_RECEIVE, deadline) {
             // SAFETY: it was put there.
-            Some(Outcome::Done) => Ok(unsafe { waits.place.value() }),
-            Some(Outcome::Closed) => Err(RecvTimeoutError::Disconnected),
+            Some(Answer::Done) => Ok(unsafe { waits.operation.value() }),
+            Some(Answer::Closed) => Err(RecvTimeoutError::Disconnected),
             None => Err(RecvTimeoutError::Timeout),
             Some(_) => return None,
         })
@@ -228,76 +187,64 @@ impl<T> Channel<T> {
 /// An operation that waits, on the stack of who waits.
 struct Waits<'a, T> {
     channel: &'a Channel<T>,
-    place: Place<T>,
+    operation: Operation<T>,
     side: Side,
-    /// It is in the middle of its wait: if it is dropped so, the G is being unwound.
-    is_waiting: Cell<bool>,
 }
 
 impl<'a, T> Waits<'a, T> {
     #[inline]
     fn new(channel: &'a Channel<T>, slot: MaybeUninit<T>, side: Side) -> Waits<'a, T> {
-        Waits { channel, place: Place::new(Ticket::new(false), slot), side, is_waiting: Cell::new(false) }
+        Waits { channel, operation: Operation::new(Ticket::for_caller(), slot), side }
     }
 
     /// The waiter, ready to stand in the line.
     #[inline]
     fn arm(&self) -> *const Waiter {
         // SAFETY: this stays where it is from here on, and takes the waiter out of the line before it goes.
-        unsafe { self.place.arm() }
+        unsafe { self.operation.arm() }
     }
 
     /// Waits. None: the deadline has passed, and nobody looks at the operation any more.
     #[inline(always)]
-    fn wait(&self, reason: WaitReason, deadline: Option<Instant>) -> Option<Outcome> {
-        self.is_waiting.set(true);
-        let in_time = self.place.ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), deadline);
-        let outcome = if in_time { self.place.ticket.outcome() } else { self.give_up(reason) };
-        self.is_waiting.set(false);
-        outcome
+    fn wait(&self, reason: &'static Reason, deadline: Option<Instant>) -> Option<Answer> {
+        let unwound = on_unwind(|| self.unwound());
+        let ticket = &self.operation.ticket;
+        let in_time = ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), deadline);
+        let answer = if in_time { ticket.told() } else { self.withdraw(reason) };
+        unwound.disarm();
+        answer
     }
 
     /// The time is over. A value that a select has promised may still come, but not at any time.
     #[cold]
-    fn give_up(&self, reason: WaitReason) -> Option<Outcome> {
-        let Place { ticket, waiter, .. } = &self.place;
+    fn withdraw(&self, reason: &'static Reason) -> Option<Answer> {
+        let Operation { ticket, waiter, .. } = &self.operation;
         let left = self.channel.lock().leave(self.side, waiter);
         match left {
             Left::Gone => None,
-            Left::Told(outcome) => Some(outcome),
+            Left::Answered(answer) => Some(answer),
             Left::Promised => {
                 let in_time = ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), Some(end_of_grace()));
-                if !in_time && self.channel.lock().abandon(waiter) { None } else { ticket.outcome() }
+                if !in_time && self.channel.lock().abandon(waiter) { None } else { ticket.told() }
             }
         }
     }
-}
 
-impl<T> Drop for Waits<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.is_waiting.get() {
-            self.unwound();
-        }
-    }
-}
-
-impl<T> Waits<'_, T> {
     /// The runtime is closing, and the G unwinds in the middle of its wait. No value is lost: it stays in the channel.
     #[cold]
     fn unwound(&self) {
         let reason = match self.side {
-            Side::Sends => WaitReason::ChanSend,
-            Side::Receives => WaitReason::ChanReceive,
+            Side::Sends => &CHAN_SEND,
+            Side::Receives => &CHAN_RECEIVE,
         };
-        let outcome = self.give_up(reason);
-        match (self.side, outcome) {
-            (Side::Sends, Some(Outcome::Done)) => {}
+        let answer = self.withdraw(reason);
+        match (self.side, answer) {
+            (Side::Sends, Some(Answer::Done)) => {}
             // SAFETY: a sender whose value was not taken has it. It ends with its G.
-            (Side::Sends, _) => drop(unsafe { self.place.value() }),
-            (Side::Receives, Some(Outcome::Done)) => {
+            (Side::Sends, _) => drop(unsafe { self.operation.value() }),
+            (Side::Receives, Some(Answer::Done)) => {
                 // SAFETY: it was put there.
-                let value = unsafe { self.place.value() };
+                let value = unsafe { self.operation.value() };
                 let told = self.channel.lock().give_back(value);
                 wake(told);
             }

@@ -1,0 +1,105 @@
+//! The counterpart of a park: wakes a G, an OS thread, or an async task.
+
+use super::verbs::current_g;
+use crate::g::{G, Runnable, Unparked};
+use crate::m::current::event;
+use crate::sched;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::Thread;
+
+/// Wakes one waiter: a G, an OS thread, or an async task.
+///
+/// [`Unparker::current`] makes the one for the caller; a [`Waker`] turns into one, and one into a [`Waker`]. It may be
+/// kept as long as one likes: to unpark a G that has ended does nothing.
+///
+/// ```
+/// let me = pirn::Unparker::current();
+/// std::thread::spawn(move || me.unpark());
+/// pirn::park();
+/// ```
+#[derive(Clone)]
+pub struct Unparker(Target);
+
+#[derive(Clone)]
+enum Target {
+    G(&'static G, u64),
+    Thread(Thread),
+    Task(Waker),
+}
+
+impl Unparker {
+    /// The one that wakes the caller: a G, or an OS thread.
+    pub fn current() -> Unparker {
+        match current_g() {
+            Some(g) => Unparker(Target::G(g, g.id())),
+            None => Unparker(Target::Thread(std::thread::current())),
+        }
+    }
+
+    /// Makes the waiter's current park return, or else its next one, unless another wait of pirn comes first, which uses
+    /// that up: see [`park`].
+    #[inline(always)]
+    pub fn unpark(&self) {
+        match &self.0 {
+            Target::G(g, id) => unpark_g(g, *id),
+            Target::Thread(thread) => thread.unpark(),
+            Target::Task(waker) => waker.wake_by_ref(),
+        }
+    }
+
+    /// Whether both certainly wake the same waiter.
+    pub fn will_unpark(&self, other: &Unparker) -> bool {
+        match (&self.0, &other.0) {
+            (Target::G(_, a), Target::G(_, b)) => a == b,
+            (Target::Thread(a), Target::Thread(b)) => a.id() == b.id(),
+            (Target::Task(a), Target::Task(b)) => a.will_wake(b),
+            _ => false,
+        }
+    }
+}
+
+/// Unparks the G with that id, if the record is still its.
+#[inline(never)]
+pub(crate) fn unpark_g(g: &'static G, id: u64) {
+    if g.word.unpark(id) == Unparked::Claimed {
+        // SAFETY: it has just been claimed (g I2).
+        sched::ready::ready(unsafe { Runnable::own(g) });
+        event!("ready", g = id);
+    }
+}
+
+impl From<Waker> for Unparker {
+    fn from(waker: Waker) -> Unparker {
+        Unparker(Target::Task(waker))
+    }
+}
+
+impl From<Unparker> for Waker {
+    fn from(unparker: Unparker) -> Waker {
+        struct Wakes(Unparker);
+        impl Wake for Wakes {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+            fn wake_by_ref(self: &Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        match unparker.0 {
+            Target::Task(waker) => waker,
+            _ => Waker::from(Arc::new(Wakes(unparker))),
+        }
+    }
+}
+
+impl fmt::Debug for Unparker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Target::G(_, id) => write!(f, "Unparker(G{id})"),
+            Target::Thread(thread) => write!(f, "Unparker({:?})", thread.id()),
+            Target::Task(_) => f.write_str("Unparker(task)"),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the models have in the place of parking, time and chance.
+
+use crate::loom::Arc;
+use crate::reason::Reason;
+use loom::sync::{Condvar, Mutex};
+use std::cell::Cell;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// Wakes a thread of the model, or a task.
+#[derive(Debug)]
+pub struct Unparker(Target);
+
+#[derive(Debug)]
+enum Target {
+    Thread(Arc<Seat>),
+    Task(Waker),
+}
+
+impl Unparker {
+    /// The one that wakes the caller.
+    pub fn current() -> Unparker {
+        Unparker(Target::Thread(SEAT.with(Arc::clone)))
+    }
+
+    /// Makes its park return.
+    pub fn unpark(&self) {
+        match &self.0 {
+            Target::Thread(seat) => seat.unpark(),
+            Target::Task(waker) => waker.wake_by_ref(),
+        }
+    }
+}
+
+impl From<Waker> for Unparker {
+    fn from(waker: Waker) -> Unparker {
+        Unparker(Target::Task(waker))
+    }
+}
+
+/// Where a thread of the model parks. Loom's own `unpark` also wakes who waits for something else.
+#[derive(Debug)]
+struct Seat {
+    has_token: Mutex<bool>,
+    unparked: Condvar,
+}
+
+impl Seat {
+    fn park(&self) {
+        let mut has_token = self.has_token.lock().expect("no panic");
+        while !*has_token {
+            has_token = self.unparked.wait(has_token).expect("no panic");
+        }
+        *has_token = false;
+    }
+
+    fn unpark(&self) {
+        *self.has_token.lock().expect("no panic") = true;
+        self.unparked.notify_one();
+    }
+}
+
+loom::thread_local! {
+    static SEAT: Arc<Seat> = Arc::new(Seat { has_token: Mutex::new(false), unparked: Condvar::new() });
+}
+
+/// Parks the thread.
+pub fn park_on(_: &'static Reason, _: usize) {
+    SEAT.with(Arc::clone).park();
+}
+
+/// Parks the thread: no runtime closes in a model.
+pub(crate) fn park_uninterruptibly(reason: &'static Reason, what: usize) {
+    park_on(reason, what);
+}
+
+/// There is no time in a model: whoever has a deadline waits a little, and meets it.
+pub fn park_until(_: &'static Reason, _: usize, _: Instant) {
+    loom::thread::yield_now();
+}
+
+/// There is no time in a model.
+pub fn sleep(_: Duration) {
+    loom::thread::yield_now();
+}
+
+loom::thread_local! {
+    static ASKED: Cell<u32> = Cell::new(0);
+}
+
+/// The third time that somebody asks it has.
+pub fn has_come(_: Instant) -> bool {
+    ASKED.with(|asked| {
+        asked.set(asked.get() + 1);
+        asked.get() % 3 == 0
+    })
+}
+
+/// Chance has no part in a model: loom tries all orders.
+pub fn random() -> u64 {
+    0
+}
+
+/// Nobody is asked to let others run.
+pub fn checkpoint() {}

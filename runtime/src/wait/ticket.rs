@@ -1,0 +1,189 @@
+//! The ticket: one operation that waits. It is claimed once and told once.
+
+use super::parking::{Unparker, has_come, park_on, park_uninterruptibly, park_until};
+use super::told::{Told, discard};
+use crate::loom::{AtomicU8, Ordering, UnsafeCell};
+use crate::reason::Reason;
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Instant;
+
+const WAITING: u8 = 0;
+const CLAIMED: u8 = 1;
+const TOLD: u8 = 2;
+
+/// One waiting operation, which is told an `A`. It lies where the operation waits: on a stack, or in a future. Its
+/// address leaves room for three flags.
+#[repr(align(8))]
+pub struct Ticket<A: Copy = ()> {
+    state: AtomicU8,
+    /// It waits in several lines, so it is claimed by its state.
+    is_in_several: bool,
+    /// There is one until it is told (I2).
+    unparker: UnsafeCell<MaybeUninit<Unparker>>,
+    /// There is one from when it is told (I2).
+    answer: UnsafeCell<MaybeUninit<A>>,
+}
+
+// SAFETY: the cells pass on with the state and with the lock of the line (I2), the answer with them.
+unsafe impl<A: Copy + Send> Send for Ticket<A> {}
+// SAFETY: as above; once it has been told, all may copy the answer.
+unsafe impl<A: Copy + Send + Sync> Sync for Ticket<A> {}
+
+impl<A: Copy> Ticket<A> {
+    /// For the caller, who waits in one line at most.
+    #[inline]
+    pub fn for_caller() -> Ticket<A> {
+        Ticket::of(Unparker::current())
+    }
+
+    /// For who is woken so, and waits in one line at most.
+    #[inline]
+    pub fn of(unparker: Unparker) -> Ticket<A> {
+        Ticket::with(unparker, false)
+    }
+
+    /// For the caller, who waits in several lines.
+    #[inline]
+    pub fn in_several() -> Ticket<A> {
+        Ticket::with(Unparker::current(), true)
+    }
+
+    #[inline]
+    fn with(unparker: Unparker, is_in_several: bool) -> Ticket<A> {
+        Ticket {
+            state: AtomicU8::new(WAITING),
+            is_in_several,
+            unparker: UnsafeCell::new(MaybeUninit::new(unparker)),
+            answer: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    /// Has another be woken in its place. Returns what there was.
+    ///
+    /// # Safety
+    /// The caller is the operation itself, holds the lock of the only line that it waits in, and has not been told.
+    pub unsafe fn replace_unparker(&self, unparker: Unparker) -> Unparker {
+        // SAFETY: who would take it needs the lock that the caller holds.
+        let old = self.unparker.with_mut(|place| unsafe { ptr::replace(place, MaybeUninit::new(unparker)) });
+        // SAFETY: it has not been told.
+        unsafe { old.assume_init() }
+    }
+
+    /// Claims the operation, which has been taken out of a line. False: another was faster.
+    #[inline]
+    pub(super) fn claim(&self) -> bool {
+        !self.is_in_several || self.claim_one_of_several()
+    }
+
+    /// Claims an operation in several lines. The operation itself does so to withdraw: then nobody else can claim it.
+    /// False: another was faster.
+    #[inline]
+    pub fn claim_one_of_several(&self) -> bool {
+        // Acquire and Release: a claim that comes after sees what was done before this one was given up; there is none
+        // today, but the pair costs nothing here.
+        self.state.compare_exchange(WAITING, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Tells the operation the answer. From here on it may be gone. Who is returned has to be woken, after the locks
+    /// were given back.
+    ///
+    /// # Safety
+    /// The caller has claimed it, or is the only one who knows it; and tells it once.
+    #[inline(always)]
+    pub unsafe fn tell(ticket: *const Ticket<A>, answer: A) -> Told {
+        // SAFETY: it waits until it is told, which is below (I3).
+        let ticket = unsafe { &*ticket };
+        // SAFETY: it is the caller's until then (I2).
+        ticket.answer.with_mut(|place| unsafe { place.cast::<A>().write(answer) });
+        // SAFETY: as above, and nobody has told it before.
+        let unparker = ticket.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() });
+        // Release: the answer, and what the teller has put elsewhere (partner: `is_told`).
+        ticket.state.store(TOLD, Ordering::Release);
+        Told::from(unparker)
+    }
+
+    /// Whether it has been told.
+    #[inline]
+    pub fn is_told(&self) -> bool {
+        self.state.load(Ordering::Acquire) == TOLD
+    }
+
+    /// What it has been told.
+    #[inline(always)]
+    pub fn told(&self) -> Option<A> {
+        // SAFETY: who tells writes it before, and never again.
+        self.is_told().then(|| self.answer.with(|place| unsafe { place.cast::<A>().read() }))
+    }
+
+    /// Waits until it is told; `what` is what it waits on, for observers, or 0. False: the deadline has passed. If the
+    /// caller is unwound this does not return (I6).
+    #[inline(always)]
+    pub fn wait(&self, reason: &'static Reason, what: usize, deadline: Option<Instant>) -> bool {
+        while !self.is_told() {
+            match deadline {
+                None => park_on(reason, what),
+                Some(deadline) if has_come(deadline) => return false,
+                Some(deadline) => park_until(reason, what, deadline),
+            }
+        }
+        true
+    }
+
+    /// Waits until it is told, also while the runtime closes.
+    pub fn wait_uninterruptibly(&self, reason: &'static Reason, what: usize) {
+        while !self.is_told() {
+            park_uninterruptibly(reason, what);
+        }
+    }
+}
+
+impl<A: Copy> Drop for Ticket<A> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_told() {
+            // SAFETY: nobody has taken it, and nobody will: the operation is over.
+            discard(self.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() }));
+        }
+    }
+}
+
+impl<A: Copy> fmt::Debug for Ticket<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("is_told", &self.is_told()).finish_non_exhaustive()
+    }
+}
+
+/// Calls `f` if the caller is unwound before the guard is disarmed: a wait does so while the runtime closes (I6).
+#[inline(always)]
+pub fn on_unwind<F: FnOnce()>(f: F) -> OnUnwind<F> {
+    OnUnwind(Some(f))
+}
+
+/// See [`on_unwind`].
+#[must_use = "it has to be disarmed"]
+pub struct OnUnwind<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> OnUnwind<F> {
+    /// The wait has come to its end.
+    #[inline(always)]
+    pub fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: FnOnce()> Drop for OnUnwind<F> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(f) = self.0.take() {
+            f();
+        }
+    }
+}
+
+impl<F: FnOnce()> fmt::Debug for OnUnwind<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnUnwind { .. }")
+    }
+}

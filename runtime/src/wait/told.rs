@@ -1,0 +1,46 @@
+//! Waking those who have been told. Not under a lock: it may be the user's code (I5).
+
+use super::parking::Unparker;
+use crate::user_code::contain;
+use std::fmt;
+
+/// An operation that was told and may be asleep: it has to be woken, after the locks were given back.
+#[must_use = "it sleeps"]
+pub struct Told(Unparker);
+
+impl Told {
+    /// Wakes it. A panic of its waker ends here.
+    #[inline(always)]
+    pub fn wake(self) {
+        contain(|| self.0.unpark());
+        discard(self.0);
+    }
+}
+
+/// Who waits otherwise than by a ticket.
+impl From<Unparker> for Told {
+    #[inline(always)]
+    fn from(unparker: Unparker) -> Told {
+        Told(unparker)
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Told").field(&self.0).finish()
+    }
+}
+
+/// Wakes whom an operation has told, if it has told anybody.
+#[inline]
+pub fn wake(told: Option<Told>) {
+    if let Some(told) = told {
+        told.wake();
+    }
+}
+
+/// Drops an unparker that nobody needs any more. A panic of its waker ends here.
+#[inline]
+pub fn discard(unparker: Unparker) {
+    contain(|| drop(unparker));
+}

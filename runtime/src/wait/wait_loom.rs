@@ -1,0 +1,175 @@
+//! Models of the wait line: one claims, what that one did is seen whole, nobody waits for ever, and what has withdrawn
+//! is touched no more.
+
+use super::{Line, Ticket, Waiter, on_unwind, wake};
+use crate::loom::{Arc, Mutex, UnsafeCell, model, parking::park_on, thread};
+use crate::reason::{Kind, Reason};
+use std::time::Instant;
+
+static TEST: Reason = Reason::new("a model waits", Kind::Event);
+
+/// A value that loom watches: whoever looks has to be alone with it.
+struct Slot(UnsafeCell<usize>);
+
+// SAFETY: what the models check.
+unsafe impl Sync for Slot {}
+
+impl Slot {
+    fn new() -> Slot {
+        Slot(UnsafeCell::new(0))
+    }
+
+    fn set(&self, n: usize) {
+        // SAFETY: what the models check.
+        self.0.with_mut(|slot| unsafe { *slot = n });
+    }
+
+    fn get(&self) -> usize {
+        // SAFETY: as above.
+        self.0.with(|slot| unsafe { *slot })
+    }
+}
+
+struct Operation {
+    ticket: Ticket<usize>,
+    slot: Slot,
+}
+
+#[test]
+fn one_claims_and_is_seen() {
+    model(|| {
+        let operation = Arc::new(Operation { ticket: Ticket::in_several(), slot: Slot::new() });
+        let tellers = [1, 2].map(|n| {
+            let operation = operation.clone();
+            thread::spawn(move || {
+                if operation.ticket.claim() {
+                    operation.slot.set(n);
+                    // SAFETY: it has just been claimed.
+                    unsafe { Ticket::tell(&raw const operation.ticket, n) }.wake();
+                }
+            })
+        });
+        assert!(operation.ticket.wait(&TEST, 0, None));
+        assert_eq!(operation.ticket.told(), Some(operation.slot.get()));
+        tellers.into_iter().for_each(|teller| teller.join().unwrap());
+    });
+}
+
+/// The owner of a line: what nobody waited for, and who waits for more, with where the value goes.
+type State = (Vec<usize>, Line<usize, *const Slot>);
+
+#[derive(Clone)]
+struct Owner(Arc<Mutex<State>>);
+
+// SAFETY: the slots are used by who has claimed their waiters.
+unsafe impl Send for Owner {}
+
+impl Owner {
+    fn new() -> Owner {
+        Owner(Arc::new(Mutex::new((Vec::new(), Line::new()))))
+    }
+
+    /// Gives `n` to the first who waits, or to the next who comes.
+    fn give(&self, n: usize) {
+        let mut state = self.0.lock().unwrap();
+        let told = state.1.claim_first().map(|first| {
+            // SAFETY: it waits until it is told.
+            unsafe { &**first.data() }.set(n);
+            first.tell(n)
+        });
+        if told.is_none() {
+            state.0.push(n);
+        }
+        drop(state);
+        wake(told);
+    }
+
+    /// Waits for something that is given, until a deadline if there is one. The ticket and the rest are gone after it.
+    fn take(&self, deadline: Option<Instant>) -> Option<usize> {
+        let (ticket, slot) = (Ticket::for_caller(), Slot::new());
+        let waiter = Waiter::new(&raw const slot);
+        let mut state = self.0.lock().unwrap();
+        if let Some(n) = state.0.pop() {
+            return Some(n);
+        }
+        // SAFETY: all stay until it is told or has withdrawn.
+        let lined = unsafe { waiter.belongs_to(&raw const ticket) };
+        // SAFETY: as above.
+        unsafe { state.1.push(lined) };
+        drop(state);
+        let unwound = on_unwind(|| panic!("nothing unwinds in a model"));
+        let in_time = ticket.wait(&TEST, 0, deadline);
+        unwound.disarm();
+        if !in_time && self.0.lock().unwrap().1.remove(&waiter) {
+            return None;
+        }
+        let told = ticket.told().expect("who claims tells under the lock");
+        assert_eq!(slot.get(), told);
+        Some(told)
+    }
+
+    /// A thread that takes.
+    fn taker(&self, deadline: Option<Instant>) -> thread::JoinHandle<Option<usize>> {
+        let owner = self.clone();
+        thread::spawn(move || {
+            let owner = owner;
+            owner.take(deadline)
+        })
+    }
+}
+
+#[test]
+fn who_stands_in_line_is_told() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let owner = Owner::new();
+        let takers = [(); 2].map(|()| owner.taker(None));
+        owner.give(1);
+        owner.give(2);
+        let sum: usize = takers.into_iter().map(|taker| taker.join().unwrap().unwrap()).sum();
+        assert_eq!(sum, 3);
+    });
+}
+
+#[test]
+fn who_withdraws_has_been_told_or_is_told_no_more() {
+    model(|| {
+        let owner = Owner::new();
+        let taker = owner.taker(Some(Instant::now()));
+        owner.give(7);
+        let taken = taker.join().unwrap();
+        let left = owner.0.lock().unwrap().0.clone();
+        assert_eq!(left, if taken.is_some() { vec![] } else { vec![7] });
+        assert!(owner.0.lock().unwrap().1.is_empty());
+    });
+}
+
+#[test]
+fn who_withdraws_from_several_lines_claims_its_own_ticket() {
+    model(|| {
+        let operation = Arc::new(Operation { ticket: Ticket::in_several(), slot: Slot::new() });
+        let teller = {
+            let operation = operation.clone();
+            thread::spawn(move || {
+                let claimed = operation.ticket.claim();
+                if claimed {
+                    operation.slot.set(7);
+                    // SAFETY: it has just been claimed.
+                    unsafe { Ticket::tell(&raw const operation.ticket, 7) }.wake();
+                }
+                claimed
+            })
+        };
+        if operation.ticket.claim_one_of_several() {
+            operation.slot.set(8);
+            assert!(!teller.join().unwrap());
+        } else {
+            while !operation.ticket.is_told() {
+                park_on(&TEST, 0);
+            }
+            assert_eq!(operation.slot.get(), 7);
+            assert!(teller.join().unwrap());
+        }
+    });
+}
