@@ -23,8 +23,7 @@ impl Closing {
 impl Shared {
     /// From now on there are no new Gs, and those that park are unwound.
     pub(crate) fn begin_closing(&self) {
-        // SeqCst: partner is `start_foreign` in `go.rs`, which counts its G and then looks; who closes looks at the
-        // count after this.
+        // SeqCst: partner is `is_closing_for_sure`. The caller looks at the count of Gs after this.
         self.closing.has_begun.store(true, Ordering::SeqCst);
     }
 
@@ -34,14 +33,16 @@ impl Shared {
         self.closing.has_begun.load(Ordering::Acquire)
     }
 
-    /// As `is_closing`, for who has counted a G before and is counted on to see it (partner: `begin_closing`).
+    /// As `is_closing`, for a caller that has counted its new G before: either it sees that the runtime closes, or who
+    /// closes sees its G (partner: `begin_closing`).
     pub(crate) fn is_closing_for_sure(&self) -> bool {
         self.closing.has_begun.load(Ordering::SeqCst)
     }
 
     /// There is one more handle.
     pub(crate) fn add_handle(&self) {
-        // SeqCst, here and below: the deadlock check looks whether there is one, as the last of several things.
+        // SeqCst, here and below: partner is `has_handles`, by which the deadlock check sees a handle that was made before
+        // its Ms fell asleep.
         self.closing.handles.fetch_add(1, Ordering::SeqCst);
     }
 

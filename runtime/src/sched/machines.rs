@@ -112,7 +112,7 @@ impl Machines {
         m.has_departed.store(true, Ordering::Relaxed);
         let ended = |thread: &Option<JoinHandle<()>>| thread.as_ref().is_none_or(JoinHandle::is_finished);
         let gone = self.departed.extract_if(.., |(_, thread)| ended(thread)).collect();
-        // Who is just starting it looks whether it has departed, and does this then.
+        // Without a thread it is being started, and `has_started` does this.
         if let Some(at) = self.position(m).filter(|at| self.all[*at].1.is_some()) {
             let departs = self.all.swap_remove(at);
             self.departed.push(departs);
@@ -143,9 +143,9 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
     run_hook(shared.setup.on_start.as_deref());
     event!("m_start", m = m.id);
-    // Kept: a payload may panic when it is dropped, and this is the end.
     // SAFETY: this is its own thread, which is inside from the beginning; it goes outside by way of this.
     let mut me = unsafe { Me::of(m) };
+    // Kept: a payload may panic when it is dropped, and this is the end.
     let ended = catch_unwind(AssertUnwindSafe(|| shared.run(&mut me)));
     if ended.is_err() {
         fatal("an M of the scheduler panicked");
@@ -216,6 +216,7 @@ impl Shared {
     pub(super) fn depart(&self, m: &M) {
         self.m_stops.fetch_add(1, Ordering::Relaxed);
         let gone = self.lock().machines.depart(m);
+        // Without the lock.
         drop(gone);
     }
 

@@ -9,7 +9,8 @@
 //! | Ps | `hand_off`: one that changes hands while a G runs |
 //! | both | `locked`: Gs that stay with their M |
 //! | time | `timers`: those that are due; `keeper`: who sleeps for the next one; `poller`: where it sleeps, and what else may come |
-//! | the way in | `entered` |
+//! | the way in | `entered` for Gs, `borrow` and `census` for those that look and help |
+//! | what is shared | `shared`, made of `queues` (what the lock guards: `global`, `idle_lists`, `machines`, `template`), `idle`, `keeper`, `closing`, `coarse_clock`, `sysmon_link`, `stalls`, `warnings`, `setup` |
 //!
 //! # Who may come in
 //! `go` starts Gs, `park` makes them ready, `time` adds timers, `boot` starts and stops the Ms, `sysmon` helps out,
@@ -29,11 +30,12 @@
 //!    when the runtime stops.
 //!
 //! # Locks and ordering
-//! One lock, `queues`, for the global queue, the idle lists and the list of Ms. A P's timer lock is never taken inside
-//! it, nor the other way round.
+//! One lock, the scheduler's (`queues`). It is taken in this room only: others use verbs, or get a
+//! `Census` or an `AllAsleep` (`census.rs`). A P's timer lock is never taken inside it, nor the other way round.
 //!
 //! # Tests
-//! `idle_loom.rs` and `keeper_loom.rs` model the two protocols; `tests/stress.rs` tries all of it.
+//! `idle_loom.rs` and `keeper_loom.rs` model the two protocols; `tests.rs` tries parts without threads, and
+//! `tests/stress.rs` all of it.
 
 pub(crate) mod idle;
 pub(crate) mod keeper;

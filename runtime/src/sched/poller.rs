@@ -7,12 +7,13 @@
 //! | sleep until something comes | [`Poller::sleep`] | the keeper (`rest.rs`), and nobody else |
 //! | end that sleep | [`Poller::wake`] | who wakes an M that rests, which may be the keeper (`wake.rs`, `timers.rs`, `machines.rs`) |
 //! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick and while it searches (`find.rs`), sysmon when it stands in (`starved.rs`) |
-//! | has something come? | [`has_come`](Shared::has_come) | sysmon, which then wakes an M, or takes a P from one that does not look |
+//! | has something come? | [`has_come`](Shared::has_come) | sysmon, which then wakes an M, or takes the P of one that does not look |
 //! | will something come? | [`awaits`](Shared::awaits) | the deadlock check |
 //!
-//! A source of events other than timers, as descriptors will be, is added to these five and nowhere else: what waits
-//! for it needs no further place that looks, sleeps or is woken. While nothing is registered with it, the keeper sleeps as
-//! every M does, which is the cheapest sleep there is.
+//! A source of events other than timers, as descriptors will be, is added to these five: it needs no other place that looks,
+//! sleeps or is woken. While nothing is registered with it, the keeper sleeps as every M does, which is the cheapest sleep
+//! there is. Only timers say beforehand when they come; so they have the deadline of the keeper besides (`keeper.rs`), and
+//! sysmon ends a pause when one is due (`sysmon/pace.rs`).
 //!
 //! # The argument
 //! Nothing that comes is overlooked. An M looks before it sleeps. One that becomes the keeper sleeps here until the first

@@ -25,7 +25,7 @@ impl Shared {
     /// Whether Gs wait for stacks.
     #[inline(always)]
     pub(crate) fn has_stalled(&self) -> bool {
-        // Relaxed: who misses the first of them misses it once. sysmon looks again.
+        // Relaxed: it is a hint. sysmon looks again, and under the lock before it falls asleep.
         self.stalls.any.load(Ordering::Relaxed)
     }
 

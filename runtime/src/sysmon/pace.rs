@@ -28,6 +28,8 @@ pub(super) struct Scene {
     /// A G waits in a queue that others can see, or for a stack. Without a thread to be had that may be so though every P
     /// is idle.
     pub(super) work_waits: bool,
+    /// A timer is due that nobody has looked at.
+    pub(super) has_come: bool,
     /// A P hides Gs from the others.
     pub(super) hides: bool,
     /// When the first timer is due.
@@ -61,7 +63,7 @@ impl Pace {
             Pace::Asleep => (SYSMON_MIN_NS, 0),
         };
         // One that has just become due is for the keeper, which may not have woken yet.
-        let is_late = scene.timer_ns <= scene.now_ns && quiet_looks > 0;
+        let is_late = scene.has_come && quiet_looks > 0;
         if scene.is_busy || scene.work_waits || is_late {
             return Pace::Watching { pause_ns: looked.pause_ns(pause_ns, scene.work_waits || scene.hides) };
         }

@@ -6,8 +6,15 @@ const MS: u64 = 1_000_000;
 const NOW: u64 = 1_000 * MS;
 
 /// Every P is idle and nothing waits.
-const QUIET: Scene =
-    Scene { now_ns: NOW, is_busy: false, work_waits: false, hides: false, timer_ns: NEVER, due_ns: NEVER };
+const QUIET: Scene = Scene {
+    now_ns: NOW,
+    is_busy: false,
+    work_waits: false,
+    has_come: false,
+    hides: false,
+    timer_ns: NEVER,
+    due_ns: NEVER,
+};
 const BUSY: Scene = Scene { is_busy: true, ..QUIET };
 const NOTHING: Looked = Looked { helped: false, suspects: false, is_lively: false };
 const LIVELY: Looked = Looked { is_lively: true, ..NOTHING };
@@ -53,7 +60,7 @@ fn who_was_asleep_begins_anew() {
 
 #[test]
 fn a_timer_that_is_due_is_the_keepers_at_the_first_quiet_look_and_late_at_the_next() {
-    let due = Scene { timer_ns: NOW, ..QUIET };
+    let due = Scene { has_come: true, timer_ns: NOW, ..QUIET };
     assert_eq!(walk(watching(MS / 10), &[due; 2]), [settling(MS / 10, 1), watching(MS / 5)]);
     assert_eq!(Pace::Asleep.next(&due, &NOTHING), settling(SYSMON_MIN_NS, 1));
     let to_come = Scene { timer_ns: NOW + 1, ..QUIET };
