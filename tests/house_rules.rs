@@ -26,6 +26,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("backtrace::", &["os/", "observe/trace.rs", "boot/panics.rs"]),
     // The self-test of a G's own thread-locals needs some to look at.
     ("thread_local!", &["m/current.rs", "locals/self_test.rs"]),
+    // What happens is said by `emit`, which counts it and has it told; what is no event is a warning.
+    ("tally", &["event/", "m/emit.rs", "p/owned.rs"]),
+    ("tracing::", &["event/subscriber.rs", "sysmon/output.rs"]),
     ("std::env", &["boot/env.rs"]),
     ("println!", &[]),
     ("eprint!", &[]),
@@ -410,6 +413,29 @@ fn the_manual_and_the_environment_agree() {
     for values in accepted {
         assert!(manual.contains(&values), "SCHEDTRACE.md does not say {values:?}");
     }
+}
+
+#[test]
+fn the_manual_and_the_events_agree() {
+    let subscriber = read("runtime/src/event/subscriber.rs");
+    let told: BTreeSet<(String, Vec<String>)> = all_between(&subscriber, "say!(\"", ")")
+        .into_iter()
+        .map(|event| {
+            let (name, fields) = event.split_once('"').expect("the end of a name");
+            (name.to_owned(), all_between(fields, ", ", " = ").into_iter().map(str::to_owned).collect())
+        })
+        .collect();
+    let manual = read("SCHEDTRACE.md");
+    let (_, table) = manual.split_once("\n| event | fields | counted as |\n").expect("a table of the events");
+    let (table, _) = table.split_once("\n\n").expect("the end of it");
+    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let mut listed = BTreeSet::new();
+    for row in table.lines().skip(1) {
+        let cells: Vec<_> = row.split('|').collect();
+        listed.extend(words(cells[1]).into_iter().map(|name| (name, words(cells[2]))));
+    }
+    assert!(told.len() >= 8, "{told:?}");
+    assert_eq!(listed, told, "SCHEDTRACE.md against event/subscriber.rs");
 }
 
 #[test]

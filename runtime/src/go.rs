@@ -4,7 +4,8 @@ use crate::coro::Suspend;
 use crate::g::{G, Runnable, Settled};
 use crate::join::{Ended, Handle, JoinHandle, Outcome};
 use crate::locals::Locals;
-use crate::m::current::{self, event};
+use crate::m::current;
+use crate::m::emit::{emit, may_be_asked_for};
 use crate::m::fork::{error_in_fork, is_fork};
 use crate::observe::Growth;
 use crate::park::waiter::Waiter;
@@ -263,16 +264,17 @@ where
     unsafe { g.storage.put((f, after)) };
     g.join.begin();
     let class = place.class.unwrap_or(shared.setup.class);
-    g.begin(p.fresh_id(), shared, body::<F, T, A>, class, place.birthplace, parent);
+    let id = p.fresh_id();
+    g.begin(id, shared, body::<F, T, A>, class, place.birthplace, parent);
     if let Some(name) = place.name {
         g.set_name(name);
     }
-    p.count_spawned();
+    let spawned = emit!(p, Spawn { g: id });
     // SAFETY: this is the G's first and only Runnable.
     let crowded = shared.start_on(p, unsafe { Runnable::own(g) });
     drop(entered);
     let handle = Handle::new(g);
-    event!("spawn", g = handle.id().as_u64());
+    spawned.tell();
     if crowded {
         let_others_run();
     }
@@ -304,9 +306,11 @@ where
     }
     // Counted first, and then looked at `closing` once more; who shuts down sets `closing` and then looks at the count.
     // All sequentially consistent: one of the two sees the other.
-    shared.foreign_spawned.fetch_add(1, Ordering::SeqCst);
+    let id = crate::p::fresh_id();
+    let spawned = emit!(&shared.counters, Spawn { g: id });
     if shared.closing.load(Ordering::SeqCst) && place.when_closing != WhenClosing::Start {
-        shared.foreign_retired.fetch_add(1, Ordering::Release);
+        spawned.tell();
+        emit!(&shared.counters, End { g: id }).tell();
         return refuse(shared, &place, f, after);
     }
     shared.setup.locals.look_for_own_libraries();
@@ -315,15 +319,14 @@ where
     unsafe { g.storage.put((f, after)) };
     g.join.begin();
     let class = place.class.unwrap_or(shared.setup.class);
-    g.begin(crate::p::fresh_id(), shared, body::<F, T, A>, class, place.birthplace, parent);
+    g.begin(id, shared, body::<F, T, A>, class, place.birthplace, parent);
     if let Some(name) = place.name {
         g.set_name(name);
     }
-    let handle = Handle::new(g);
     // SAFETY: this is the G's first and only Runnable.
     shared.inject_foreign(unsafe { Runnable::own(g) });
-    event!("spawn", g = handle.id().as_u64());
-    Ok(handle)
+    spawned.tell();
+    Ok(Handle::new(g))
 }
 
 #[cold]
@@ -436,7 +439,7 @@ where
 fn destroy_locals(g: &'static G, locals: Locals) {
     g.is_mute.set(true);
     locals.destroy();
-    if current::may_be_heard() {
+    if may_be_asked_for() {
         renew_locals(locals);
         g.is_mute.set(false);
     }

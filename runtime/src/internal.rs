@@ -5,6 +5,7 @@ use crate::sched::Entered;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+pub use crate::event::{Event, Teller, listen};
 pub use crate::probe::WaitReason;
 
 /// Parks the caller, who says why, and on what: an address, or 0.

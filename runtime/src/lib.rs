@@ -41,6 +41,8 @@ mod coro;
 #[cfg(not(loom))]
 mod stack;
 #[cfg(not(loom))]
+mod event;
+#[cfg(not(loom))]
 mod user_code;
 #[cfg(not(loom))]
 mod config;

@@ -1,6 +1,7 @@
 //! # What lives here
 //! The machine, an OS thread that runs Gs: its record ([`machine`]), the runtime's only thread-local ([`current`]),
-//! the protocol by which an M is in or out of the runtime ([`section`]), and what is left in a fork of it ([`fork`]).
+//! the protocol by which an M is in or out of the runtime ([`section`]), what is left in a fork of it ([`fork`]), and the
+//! line by which everybody says what has happened ([`emit`]), as only here is known who says it.
 //!
 //! # Who may come in
 //! `sched` drives Ms. What runs on a G asks [`current`] who it is.
@@ -22,6 +23,8 @@
 
 #[cfg(not(loom))]
 pub(crate) mod current;
+#[cfg(not(loom))]
+pub(crate) mod emit;
 #[cfg(not(loom))]
 pub(crate) mod fork;
 #[cfg(not(loom))]

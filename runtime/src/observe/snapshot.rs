@@ -6,6 +6,7 @@
 
 use super::goroutines::{Seen, look};
 use super::schedtrace::{Detail, GLine, Line, MLine, PLine};
+use crate::event::Count;
 use crate::m::M;
 use crate::os::thread_sleeps;
 use crate::p::P;
@@ -83,7 +84,7 @@ fn p_line(p: &P, m: Option<u32>) -> PLine {
         id: p.id,
         status: u8::from(m.is_some()),
         schedtick: p.schedtick(),
-        syscalltick: p.counts().hand_offs,
+        syscalltick: p.count(Count::HandOffs),
         m,
         runqsize: p.queue_len(),
         gfreecnt: p.free_gs_len(),

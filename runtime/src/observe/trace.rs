@@ -9,11 +9,11 @@ use super::whose::Whose;
 use crate::coro::Tracer;
 use crate::g::{G, Runnable, Unparked};
 use crate::locals::with_block;
+use crate::m::emit::emit;
 use crate::os::{Frame, frames_of, unwind};
 use crate::sched::Shared;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 /// So many frames at most; the outermost are left out.
 const FRAMES_MAX: usize = 100;
@@ -71,8 +71,9 @@ impl Traces {
         // SAFETY: as above.
         let on_its_stack = unsafe { &*g.slot.get() }.as_ref().map(|slot| within(slot.range(), &tracer.frames));
         if !g.word.commit_park(id) {
-            shared.foreign_readies.fetch_add(1, Ordering::Relaxed);
+            let ready = emit!(&shared.counters, Ready { g: id });
             shared.inject_foreign(runnable);
+            ready.tell();
         }
         on_its_stack
     }

@@ -20,7 +20,7 @@ pub(crate) mod waiter;
 pub(crate) use on_g::{checkpoint, give_way, in_closing, unwind_if_closing, yield_on_g};
 
 use crate::g::{G, Runnable, Unparked};
-use crate::m::current::{self, event};
+use crate::m::current;
 use crate::m::fork::may_wait;
 use crate::os::now_ns;
 use crate::probe::WaitReason;
@@ -207,7 +207,6 @@ pub(crate) fn unpark_g(g: &'static G, id: u64) {
     if g.word.unpark(id) == Unparked::Claimed {
         // SAFETY: it has just been claimed (g I2).
         sched::ready::ready(unsafe { Runnable::own(g) });
-        event!("ready", g = id);
     }
 }
 

@@ -4,7 +4,7 @@ use super::shared::{Queues, Shared};
 use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, M_KEPT_NS, SEARCH_NS};
 use crate::g::Runnable;
 use crate::m::M;
-use crate::m::current::event;
+use crate::m::emit::emit;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
@@ -128,7 +128,7 @@ impl Shared {
         (0..n).map(|i| &self.ps[(first + i) % n]).filter(|victim| victim.id != p.id && victim.has_queued()).find_map(
             |victim| {
                 let stolen = p.steal_from(victim)?;
-                event!("steal", p = p.id, from = victim.id);
+                emit!(p, Steal { p: p.id, from: victim.id }).tell();
                 Some(stolen)
             },
         )
@@ -180,6 +180,7 @@ impl Shared {
             m.set_p(std::ptr::null());
             self.put_idle_p(&mut queues, &p);
             drop(queues);
+            emit!(&self.counters, Release { p: p.id, m: m.id }).tell();
             if m.searching.swap(false, Ordering::Relaxed) {
                 self.idle.end_search();
             } else {
@@ -336,7 +337,6 @@ impl Shared {
     /// The M ends before its runtime does.
     #[cold]
     pub(super) fn depart(&self, m: &M) {
-        self.m_stops.fetch_add(1, Ordering::Relaxed);
         let mut queues = self.lock();
         m.has_departed.store(true, Ordering::Relaxed);
         let ended = |thread: &Option<JoinHandle<()>>| thread.as_ref().is_none_or(JoinHandle::is_finished);
@@ -374,6 +374,7 @@ impl Shared {
             let now = self.refresh_clock();
             p.set_holder(m.id, now);
             p.restart_clock(now);
+            emit!(p, Acquire { p: p.id, m: m.id }).tell();
         }
         self.wake_sysmon();
     }

@@ -10,7 +10,7 @@
 
 use super::shared::{Entered, Queues, Shared};
 use crate::m::M;
-use crate::m::current::event;
+use crate::m::emit::emit;
 use crate::os::now_ns;
 use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
@@ -27,8 +27,7 @@ impl Shared {
         m.note_lost(p, now_ns());
         drop(borrowed);
         // SAFETY: it has just been taken from its only holder.
-        self.hand_on(unsafe { OwnedP::of(p) });
-        event!("hand_off", p = p.id, m = m.id, why = "retake");
+        self.hand_on(unsafe { OwnedP::of(p) }, m, "retake");
         true
     }
 
@@ -38,13 +37,17 @@ impl Shared {
         let Some(p) = (unsafe { m.p() }) else { return };
         m.set_p(ptr::null());
         m.note_lost(&p, now_ns());
-        self.hand_on(p);
-        event!("hand_off", p = p.id, m = m.id, why = "given up");
+        self.hand_on(p, m, "given up");
     }
 
-    /// A P that nobody holds but the caller goes to an M if there is work for it, else to the idle list.
-    fn hand_on(&self, p: OwnedP<'_>) {
-        p.count_hand_off();
+    /// A P that only the caller holds, and that `m` has lost, goes to an M if there is work for it, else to the idle list.
+    fn hand_on(&self, p: OwnedP<'_>, m: &M, why: &'static str) {
+        let handed_off = emit!(p, HandOff { p: p.id, m: m.id, why });
+        self.place(p);
+        handed_off.tell();
+    }
+
+    fn place(&self, p: OwnedP<'_>) {
         if let Some(g) = p.take_next() {
             self.queue(p, g);
         }

@@ -2,6 +2,7 @@
 
 use super::shared::{Entered, Shared};
 use crate::g::Runnable;
+use crate::m::emit::{Emitted, emit};
 use crate::m::fork::is_fork;
 use crate::p::OwnedP;
 use crate::probe::Status;
@@ -14,7 +15,9 @@ pub(crate) fn ready(g: Runnable) {
     let shared = unsafe { g.g().shared() };
     let entered = Entered::new();
     if let Some(p) = entered.as_ref().and_then(|e| e.p_of(shared)) {
-        return shared.ready_on(p, g);
+        let ready = shared.ready_on(p, g);
+        drop(entered);
+        return ready.tell();
     }
     drop(entered);
     if is_fork() {
@@ -23,21 +26,25 @@ pub(crate) fn ready(g: Runnable) {
     }
     // Once it is in the queue the G may run and end, and its runtime with it, before this is through.
     let kept = shared.arc();
-    kept.foreign_readies.fetch_add(1, Ordering::Relaxed);
+    let record = g.g();
+    let ready = emit!(&kept.counters, Ready { g: record.id() });
     kept.inject_foreign(g);
+    ready.tell();
 }
 
 impl Shared {
     /// Makes a G ready from a P: it runs next here, or, if slices are long, as soon as any P comes to it.
     #[inline]
-    pub(crate) fn ready_on(&self, p: OwnedP<'_>, g: Runnable) {
-        g.g().set_status(Status::Runnable);
-        p.count_ready();
+    fn ready_on(&self, p: OwnedP<'_>, g: Runnable) -> Emitted {
+        let record = g.g();
+        record.set_status(Status::Runnable);
+        let ready = emit!(p, Ready { g: record.id() });
         if p.is_coarse() && self.ps.len() > 1 {
             self.queue(p, g);
         } else if let Some(driven_out) = p.put_next(g) {
             self.queue(p, driven_out);
         }
+        ready
     }
 
     /// Starts a new G on a P: it runs next, and the one that it drives out of runnext may be stolen. Returns whether

@@ -4,12 +4,12 @@ use super::shared::Shared;
 use crate::coro::{Coro, Outcome, Suspend, WayOut};
 use crate::g::{G, Runnable, give_free};
 use crate::locals;
-use crate::m::current::event;
+use crate::m::emit::emit;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::{M, current};
 use crate::os;
 use crate::p::OwnedP;
-use crate::probe::{Status, complain, fatal};
+use crate::probe::{Status, WaitReason, complain, fatal};
 use crate::stack::{Cache, GStack, Slot, StackError};
 use crate::user_code::contain;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,13 +26,13 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
     let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
     run_hook(shared.setup.on_start.as_deref());
-    event!("m_start", m = m.id);
+    emit!(&shared.counters, MStart { m: m.id }).tell();
     // Kept: a payload may panic when it is dropped, and this is the end.
     let ended = catch_unwind(AssertUnwindSafe(|| shared.run(m)));
     if ended.is_err() {
         fatal("an M of the scheduler panicked");
     }
-    event!("m_stop", m = m.id);
+    emit!(&shared.counters, MStop { m: m.id }).tell();
     run_hook(shared.setup.on_stop.as_deref());
     drop(alt_stack);
     current::set_machine(ptr::null());
@@ -72,12 +72,15 @@ impl Shared {
         }
         // SAFETY: the Runnable says that this M owns the G.
         let coro = unsafe { &mut *g.coro.get() };
-        if coro.is_none() {
+        if coro.is_some() {
+            emit!(&self.counters, Run { g: g.id() }).tell();
+        } else {
             // SAFETY: this is the M itself, in its section.
             let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
             match self.bind(p, g) {
                 Ok(fresh) => {
                     *coro = Some(fresh);
+                    emit!(p, Begin { g: g.id() }).tell();
                     if self.has_stalled.load(Ordering::Relaxed) {
                         self.got_stack();
                     }
@@ -89,7 +92,6 @@ impl Shared {
             }
         }
         let coro = coro.as_mut().expect("it has just been bound");
-        let id = g.id();
         m.set_g(Some(g));
         g.set_status(Status::Running);
         g.last_m.store(m.id, Ordering::Relaxed);
@@ -109,9 +111,10 @@ impl Shared {
             g.set_waiting(reason, self.coarse_ms());
             let locked = !g.locked_m.get().is_null();
             m.set_g(None);
+            let id = g.id();
             if g.word.commit_park(id) {
-                self.count_park(m);
                 // From here on `g` is somebody else's.
+                self.has_parked(m, id, reason);
                 return locked.then(|| self.wait_for_locked(m));
             }
             if m.p_hint().is_none() {
@@ -122,13 +125,13 @@ impl Shared {
         }
     }
 
-    /// A G has parked.
+    /// The G of this M has parked.
     #[inline(always)]
-    fn count_park(&self, m: &M) {
+    fn has_parked(&self, m: &M, id: u64, reason: WaitReason) {
         // SAFETY: this is the M itself, in its section.
         match unsafe { m.p() } {
-            Some(p) => p.count_park(),
-            None => _ = self.foreign_parks.fetch_add(1, Ordering::Relaxed),
+            Some(p) => emit!(p, Park { g: id, reason }).tell(),
+            None => emit!(&self.counters, Park { g: id, reason }).tell(),
         }
     }
 
@@ -159,15 +162,23 @@ impl Shared {
         let Some(p) = (unsafe { m.p() }) else { return self.put_away_without_p(m, runnable, outcome) };
         let g = runnable.g();
         if !g.locked_m.get().is_null() {
+            if outcome != Outcome::Finished {
+                emit!(p, Yield { g: g.id() }).tell();
+            }
             return self.put_away_locked(m, runnable, outcome);
         }
         match outcome {
             Outcome::Finished => {
+                let id = g.id();
                 self.retire(p, runnable);
-                p.count_retired();
+                emit!(p, End { g: id }).tell();
             }
-            Outcome::Suspended(Suspend::YieldGlobal) => self.inject(runnable),
+            Outcome::Suspended(Suspend::YieldGlobal) => {
+                emit!(p, Yield { g: g.id() }).tell();
+                self.inject(runnable);
+            }
             Outcome::Suspended(_) => {
+                emit!(p, Yield { g: g.id() }).tell();
                 g.set_status(Status::Runnable);
                 // The pick that comes next shows it, if it is to be shown.
                 if let Err(g) = p.push(runnable) {
@@ -181,8 +192,12 @@ impl Shared {
     /// The P was taken from this M while its G ran. If the G goes on it takes an idle P, or queues with the others.
     #[cold]
     fn put_away_without_p(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
+        let g = runnable.g();
         let goes_on = matches!(outcome, Outcome::Suspended(_));
-        let is_locked = !runnable.g().locked_m.get().is_null();
+        let is_locked = !g.locked_m.get().is_null();
+        if goes_on {
+            emit!(&self.counters, Yield { g: g.id() }).tell();
+        }
         if goes_on && self.regain(m) {
             // Others may have waited for the P too, and there was no M but this one.
             let gives_way = outcome == Outcome::Suspended(Suspend::YieldGlobal) && self.has_visible_work();
@@ -241,6 +256,7 @@ impl Shared {
     #[cold]
     fn retire_foreign(&self, runnable: Runnable) {
         let g = runnable.g();
+        let id = g.id();
         // SAFETY: this M owns the G, whose coroutine has finished.
         let slot = unsafe { end_coroutine(g) };
         // Dropping the cache gives back what is in it.
@@ -253,8 +269,7 @@ impl Shared {
         if self.has_stalled.load(Ordering::Relaxed) {
             self.unstall();
         }
-        // Release: who sees the count even sees all of the above (partner: `live_gs`).
-        self.foreign_retired.fetch_add(1, Ordering::Release);
+        emit!(&self.counters, End { g: id }).tell();
     }
 
     /// There is no stack for a G's first run. It waits until another G gives one back, or sysmon tries again.

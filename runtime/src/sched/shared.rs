@@ -2,6 +2,7 @@
 
 use super::idle::Idle;
 use super::keeper::Keeper;
+use crate::event::{Count, Counters};
 use crate::g::Runnable;
 use crate::locals::Locals;
 use crate::m::{M, current};
@@ -81,16 +82,8 @@ pub(crate) struct Shared {
     pub(crate) sysmon_tid: AtomicI32,
     /// The kernel's number of the template's thread.
     pub(crate) template_tid: AtomicI32,
-    /// Gs started and ended by who holds no P of this runtime. This and the counts below are of 64 bits, which never wrap.
-    pub(crate) foreign_spawned: AtomicU64,
-    pub(crate) foreign_retired: AtomicU64,
-    /// Gs parked and made ready by who holds no P.
-    pub(crate) foreign_parks: AtomicU64,
-    pub(crate) foreign_readies: AtomicU64,
-    /// Ms that were woken or started with a P; that have begun; that have ended before the runtime.
-    pub(crate) wakes: AtomicU64,
-    pub(crate) m_starts: AtomicU64,
-    pub(crate) m_stops: AtomicU64,
+    /// What has happened without a P of this runtime.
+    pub(crate) counters: Counters,
     /// How many [`Handle`](crate::Handle)s there are. It can not overflow: each has an `Arc` of this, which aborts before.
     pub(crate) handles: AtomicUsize,
     /// The number of the next M. It wraps: after four billion threads two Ms may have the same, to observers.
@@ -186,13 +179,7 @@ impl Shared {
             sysmon_id: 1,
             sysmon_tid: AtomicI32::new(0),
             template_tid: AtomicI32::new(0),
-            foreign_spawned: AtomicU64::new(0),
-            foreign_retired: AtomicU64::new(0),
-            foreign_parks: AtomicU64::new(0),
-            foreign_readies: AtomicU64::new(0),
-            wakes: AtomicU64::new(0),
-            m_starts: AtomicU64::new(0),
-            m_stops: AtomicU64::new(0),
+            counters: Counters::new(),
             handles: AtomicUsize::new(0),
             next_m: AtomicU32::new(0),
             began_ns: now,
@@ -253,20 +240,15 @@ impl Shared {
 
     /// How many Gs have been started and have not ended.
     pub(crate) fn live_gs(&self) -> u64 {
-        // The ended ones first: each of them was counted as started before, so the difference is never too small to
-        // be true at some moment in between, and 0 means 0 once no G can be started any more.
-        let retired = self.ended_gs();
-        self.spawned_gs().saturating_sub(retired)
+        // The ended ones first: each of them was counted as started before (event I3), so the difference is never too
+        // small to be true at some moment in between, and 0 means 0 once no G can be started any more.
+        let ended = self.count(Count::Ends);
+        self.count(Count::Spawns).saturating_sub(ended)
     }
 
-    /// How many Gs have been started.
-    pub(crate) fn spawned_gs(&self) -> u64 {
-        self.foreign_spawned.load(Ordering::SeqCst) + self.ps.iter().map(P::spawned).sum::<u64>()
-    }
-
-    /// How many Gs have ended.
-    pub(crate) fn ended_gs(&self) -> u64 {
-        self.foreign_retired.load(Ordering::Acquire) + self.ps.iter().map(P::retired).sum::<u64>()
+    /// How often something has happened, on all Ps and without one.
+    pub(crate) fn count(&self, of: Count) -> u64 {
+        self.counters.get(of) + self.ps.iter().map(|p| p.count(of)).sum::<u64>()
     }
 
     /// Says once that the system gave no thread.

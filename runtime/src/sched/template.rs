@@ -13,6 +13,7 @@ use super::run::machine_main;
 use super::shared::{Queues, Shared};
 use crate::config::NO_THREAD_NS;
 use crate::m::M;
+use crate::m::emit::emit;
 use crate::os::{now_ns, thread_id};
 use crate::p::P;
 use crate::probe::fatal;
@@ -116,13 +117,13 @@ impl Shared {
         let at = queues.ms.iter().position(|(other, _)| Arc::ptr_eq(other, m));
         match (started, at) {
             (Ok(thread), Some(at)) => {
-                self.wakes.fetch_add(1, Ordering::Relaxed);
-                self.m_starts.fetch_add(1, Ordering::Relaxed);
                 queues.ms[at].1 = Some(thread);
                 if m.has_departed.load(Ordering::Relaxed) {
                     let departed = queues.ms.swap_remove(at);
                     queues.departed.push(departed);
                 }
+                drop(queues);
+                emit!(&self.counters, Wake { m: m.id }).tell();
                 Ok(())
             }
             // `stop_machines` takes only those that have their thread.

@@ -3,6 +3,7 @@
 use super::shared::{Queues, Setup, Shared};
 use crate::g::Runnable;
 use crate::m::M;
+use crate::m::emit::emit;
 use crate::os::thread_sleeps;
 use crate::p::{OwnedP, P};
 use crate::probe::give_up;
@@ -53,8 +54,10 @@ impl Shared {
             // Under the lock: an M that is to stop looks there whether it has been handed a P.
             m.hand(p);
             drop(queues);
-            self.wakes.fetch_add(1, Ordering::Relaxed);
+            let id = m.id;
+            let wake = emit!(&self.counters, Wake { m: id });
             m.wake();
+            wake.tell();
             return true;
         }
         if !self.may_start_m(&queues) || !self.may_ask_for_m(&queues) {
