@@ -269,7 +269,7 @@ where
     if let Some(name) = place.name {
         g.set_name(name);
     }
-    let spawned = emit!(p, Spawn { g: id });
+    let spawned = emit!(p, Spawn { g: id }, if shared.is_heard);
     // SAFETY: this is the G's first and only Runnable.
     let crowded = shared.start_on(p, unsafe { Runnable::own(g) });
     drop(entered);

@@ -13,7 +13,10 @@
 //!    is counted by who does it, in the counters of the runtime.
 //! 3. A G is counted as started before anybody can run it, and as ended after everything else. So who reads the ends first
 //!    and then the starts never finds fewer Gs than there were.
-//! 4. Without a listener and a subscriber an event costs its counter and a look at one static.
+//! 4. Without a listener and a subscriber an event costs its counter and a look at a flag. On the path of a switch the flag
+//!    is looked at once, in the runtime's record: a G that is made ready, and one that is picked, goes by a copy of the code
+//!    that emits, or by one that only counts. A call in the middle, even one that is never made, would cost the registers
+//!    around it (measured: 3 % of the instructions of a hop over a channel).
 //!
 //! # Locks and ordering
 //! The counts of a P are stored with Release and read with SeqCst: who sees that the last G has ended sees what it did.

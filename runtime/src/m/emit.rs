@@ -4,7 +4,7 @@ use super::M;
 use super::current::machine;
 #[cfg(feature = "tracing")]
 use crate::event;
-use crate::event::{Event, Kind, Tally, Teller, hear, is_heard};
+use crate::event::{Event, Kind, Tally, Teller, hear};
 #[cfg(feature = "tracing")]
 use crate::user_code::contain;
 
@@ -20,17 +20,24 @@ pub(crate) struct Emitted {
 /// something, but what the event says has happened. `emit!(p, Ready { g: id })` counts on a P, for its owner;
 /// `emit!(&shared.counters, Ready { g: id })` is for who has none. What it says of the event is computed only if somebody
 /// hears.
+///
+/// With `if HEARD` behind it the caller has looked already whether somebody hears, and runs in a copy of its function for
+/// that case. On the path of a switch a call in the middle, even one that is never made, would cost the registers around it.
 macro_rules! emit {
-    ($counters:expr, $kind:ident { $($field:tt)* }) => {
-        $crate::m::emit::say($counters, $crate::event::Kind::$kind, move || $crate::event::Event::$kind { $($field)* })
+    ($counters:expr, $kind:ident $fields:tt) => {
+        emit!($counters, $kind $fields, if $crate::event::is_heard())
     };
+    ($counters:expr, $kind:ident { $($field:tt)* }, if $heard:expr) => {{
+        use $crate::event::{Event, Kind};
+        $crate::m::emit::say($counters, Kind::$kind, $heard, move || Event::$kind { $($field)* })
+    }};
 }
 
 pub(crate) use emit;
 
 /// What [`emit`] does.
 #[inline(always)]
-pub(crate) fn say(counters: impl Tally, kind: Kind, event: impl FnOnce() -> Event) -> Emitted {
+pub(crate) fn say(counters: impl Tally, kind: Kind, is_heard: bool, event: impl FnOnce() -> Event) -> Emitted {
     // The subscriber is told later, when what it is computed from may be gone.
     #[cfg(feature = "tracing")]
     let (emitted, event) = {
@@ -40,7 +47,7 @@ pub(crate) fn say(counters: impl Tally, kind: Kind, event: impl FnOnce() -> Even
     #[cfg(not(feature = "tracing"))]
     let emitted = Emitted {};
     counters.tally(kind);
-    if is_heard() {
+    if is_heard {
         hear_here(event);
     }
     emitted

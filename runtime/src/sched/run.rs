@@ -64,6 +64,17 @@ impl Shared {
     /// Runs a G until it wants something, and does that. Returns a G that this M has to run next, if there is one.
     #[inline]
     fn execute(&self, m: &Arc<M>, runnable: Runnable) -> Option<Runnable> {
+        if self.is_heard { self.execute_heard(m, runnable) } else { self.run_g::<false>(m, runnable) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn execute_heard(&self, m: &Arc<M>, runnable: Runnable) -> Option<Runnable> {
+        self.run_g::<true>(m, runnable)
+    }
+
+    #[inline(always)]
+    fn run_g<const HEARD: bool>(&self, m: &Arc<M>, runnable: Runnable) -> Option<Runnable> {
         let g = runnable.g();
         let locked = g.locked_m.get();
         if !locked.is_null() && locked != Arc::as_ptr(m) {
@@ -73,14 +84,14 @@ impl Shared {
         // SAFETY: the Runnable says that this M owns the G.
         let coro = unsafe { &mut *g.coro.get() };
         if coro.is_some() {
-            emit!(&self.counters, Run { g: g.id() }).tell();
+            emit!(&self.counters, Run { g: g.id() }, if HEARD).tell();
         } else {
             // SAFETY: this is the M itself, in its section.
             let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
             match self.bind(p, g) {
                 Ok(fresh) => {
                     *coro = Some(fresh);
-                    emit!(p, Begin { g: g.id() }).tell();
+                    emit!(p, Begin { g: g.id() }, if HEARD).tell();
                     if self.has_stalled.load(Ordering::Relaxed) {
                         self.got_stack();
                     }
@@ -106,7 +117,7 @@ impl Shared {
             m.has_heard();
             let Outcome::Suspended(Suspend::Park(reason)) = outcome else {
                 m.set_g(None);
-                return self.put_away(m, runnable, outcome);
+                return self.put_away::<HEARD>(m, runnable, outcome);
             };
             g.set_waiting(reason, self.coarse_ms());
             let locked = !g.locked_m.get().is_null();
@@ -114,7 +125,7 @@ impl Shared {
             let id = g.id();
             if g.word.commit_park(id) {
                 // From here on `g` is somebody else's.
-                self.has_parked(m, id, reason);
+                self.has_parked::<HEARD>(m, id, reason);
                 return locked.then(|| self.wait_for_locked(m));
             }
             if m.p_hint().is_none() {
@@ -127,16 +138,16 @@ impl Shared {
 
     /// The G of this M has parked.
     #[inline(always)]
-    fn has_parked(&self, m: &M, id: u64, reason: WaitReason) {
+    fn has_parked<const HEARD: bool>(&self, m: &M, id: u64, reason: WaitReason) {
         // SAFETY: this is the M itself, in its section.
         match unsafe { m.p() } {
-            Some(p) => emit!(p, Park { g: id, reason }).tell(),
-            None => emit!(&self.counters, Park { g: id, reason }).tell(),
+            Some(p) => emit!(p, Park { g: id, reason }, if HEARD).tell(),
+            None => emit!(&self.counters, Park { g: id, reason }, if HEARD).tell(),
         }
     }
 
     /// Gives a G that has never run a stack, thread-locals and a coroutine.
-    #[inline]
+    #[inline(always)]
     fn bind(&self, p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
         let slot = p.stacks().take(g.class())?;
         let (room_bytes, block) = match self.setup.locals.room_for(&slot) {
@@ -157,13 +168,13 @@ impl Shared {
 
     /// Puts a G that yielded or ended where it belongs. Returns a G that this M has to run next, if there is one.
     #[inline(always)]
-    fn put_away(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
+    fn put_away<const HEARD: bool>(&self, m: &Arc<M>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
         // SAFETY: this is the M itself, in its section.
         let Some(p) = (unsafe { m.p() }) else { return self.put_away_without_p(m, runnable, outcome) };
         let g = runnable.g();
         if !g.locked_m.get().is_null() {
             if outcome != Outcome::Finished {
-                emit!(p, Yield { g: g.id() }).tell();
+                emit!(p, Yield { g: g.id() }, if HEARD).tell();
             }
             return self.put_away_locked(m, runnable, outcome);
         }
@@ -171,14 +182,14 @@ impl Shared {
             Outcome::Finished => {
                 let id = g.id();
                 self.retire(p, runnable);
-                emit!(p, End { g: id }).tell();
+                emit!(p, End { g: id }, if HEARD).tell();
             }
             Outcome::Suspended(Suspend::YieldGlobal) => {
-                emit!(p, Yield { g: g.id() }).tell();
+                emit!(p, Yield { g: g.id() }, if HEARD).tell();
                 self.inject(runnable);
             }
             Outcome::Suspended(_) => {
-                emit!(p, Yield { g: g.id() }).tell();
+                emit!(p, Yield { g: g.id() }, if HEARD).tell();
                 g.set_status(Status::Runnable);
                 // The pick that comes next shows it, if it is to be shown.
                 if let Err(g) = p.push(runnable) {

@@ -2,7 +2,7 @@
 
 use super::idle::Idle;
 use super::keeper::Keeper;
-use crate::event::{Count, Counters};
+use crate::event::{Count, Counters, is_heard};
 use crate::g::Runnable;
 use crate::locals::Locals;
 use crate::m::{M, current};
@@ -84,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) template_tid: AtomicI32,
     /// What has happened without a P of this runtime.
     pub(crate) counters: Counters,
+    /// Somebody hears what happens: looked at on the path of a switch, where a static costs twice as much.
+    pub(crate) is_heard: bool,
     /// How many [`Handle`](crate::Handle)s there are. It can not overflow: each has an `Arc` of this, which aborts before.
     pub(crate) handles: AtomicUsize,
     /// The number of the next M. It wraps: after four billion threads two Ms may have the same, to observers.
@@ -180,6 +182,7 @@ impl Shared {
             sysmon_tid: AtomicI32::new(0),
             template_tid: AtomicI32::new(0),
             counters: Counters::new(),
+            is_heard: is_heard(),
             handles: AtomicUsize::new(0),
             next_m: AtomicU32::new(0),
             began_ns: now,
