@@ -34,7 +34,7 @@ pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<
         needspinning: false,
         idlethreads: sleeping.len(),
         runqueue: queues.global.len(),
-        local: shared.ps.iter().map(P::queue_len).collect(),
+        local: shared.ps.iter().map(|p| p.queue_len() as u64).collect(),
         schedticks: shared.ps.iter().map(P::schedtick).collect(),
         nmidlelocked: queues.locked_ms,
         // It is sysmon that prints.
@@ -49,7 +49,7 @@ pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<
     let detail = look_closer(shared, now_ns, all, &sleeping);
     line.idleprocs = detail.ps.iter().filter(|p| p.m.is_none()).count();
     line.spinningthreads = detail.ms.iter().filter(|m| m.spinning).count();
-    line.local = detail.ps.iter().map(|p| p.runqsize).collect();
+    line.local = detail.ps.iter().map(|p| p.runqsize as u64).collect();
     line.schedticks = detail.ps.iter().map(|p| p.schedtick).collect();
     (line, Some(detail))
 }
