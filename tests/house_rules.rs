@@ -24,6 +24,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("backtrace::", &["os/", "observe/trace.rs", "boot/panics.rs"]),
     // The self-test of a G's own thread-locals needs some to look at.
     ("thread_local!", &["m/current.rs", "locals/self_test.rs"]),
+    // What happens is said by `emit`, which counts it and has it told; what is no event is a warning.
+    ("tally", &["event/", "m/emit.rs", "p/owned.rs"]),
+    ("tracing::", &["event/subscriber.rs", "sysmon/output.rs"]),
     ("std::env", &["boot/env.rs"]),
     ("println!", &[]),
     ("eprint!", &[]),
@@ -661,6 +664,67 @@ fn the_manual_and_the_environment_agree() {
     for values in accepted {
         assert!(manual.contains(&values), "SCHEDTRACE.md does not say {values:?}");
     }
+}
+
+#[test]
+fn the_manual_and_schedtrace_agree() {
+    let fields = read("runtime/src/observe/schedtrace/fields.rs");
+    // By table: the header's, and those of a P, an M and a G.
+    let tables: BTreeMap<&str, BTreeSet<&str>> = fields
+        .split("pub(super) const ")
+        .skip(1)
+        .map(|table| (word(table), all_between(table, " field(\"", "\"").into_iter().collect()))
+        .collect();
+    assert_eq!(tables.keys().copied().collect::<Vec<_>>(), ["G", "LINE", "M", "P"]);
+    let manual = read("SCHEDTRACE.md");
+    let (_, manual) = manual.split_once("\n## The line\n").expect("the chapter about the line");
+    let (manual, _) = manual.split_once("\n## 100,000 sleepers").expect("the end of it");
+    let (_, json) = manual.split_once("\n### JSON\n").expect("the chapter about JSON");
+    // What has a row: of a kind (`P`), or of any.
+    let mut rows: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for row in manual.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let (cell, _) = row.split_once(" |").expect("the end of a cell");
+        let kind = if cell.starts_with('`') { "" } else { word(cell) };
+        rows.extend(cell.split('`').skip(1).step_by(2).filter(|name| word(name) == *name).map(|name| (kind, name)));
+    }
+    let in_json: BTreeSet<&str> = json.split('`').skip(1).step_by(2).collect();
+    let mut wrong = Vec::new();
+    for (table, names) in &tables {
+        for name in names {
+            if !rows.contains(&(table, name)) && !rows.contains(&("", name)) && !in_json.contains(name) {
+                wrong.push(format!("SCHEDTRACE.md does not say what {table} {name:?} is"));
+            }
+        }
+    }
+    for (kind, name) in rows {
+        if !tables.iter().any(|(table, names)| (kind.is_empty() || kind == *table) && names.contains(name)) {
+            wrong.push(format!("SCHEDTRACE.md has {kind} {name:?}, which is not printed"));
+        }
+    }
+    report(wrong);
+}
+
+#[test]
+fn the_manual_and_the_events_agree() {
+    let subscriber = read("runtime/src/event/subscriber.rs");
+    let told: BTreeSet<(String, Vec<String>)> = all_between(&subscriber, "say!(\"", ")")
+        .into_iter()
+        .map(|event| {
+            let (name, fields) = event.split_once('"').expect("the end of a name");
+            (name.to_owned(), all_between(fields, ", ", " = ").into_iter().map(str::to_owned).collect())
+        })
+        .collect();
+    let manual = read("SCHEDTRACE.md");
+    let (_, table) = manual.split_once("\n| event | fields | counted as |\n").expect("a table of the events");
+    let (table, _) = table.split_once("\n\n").expect("the end of it");
+    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let mut listed = BTreeSet::new();
+    for row in table.lines().skip(1) {
+        let cells: Vec<_> = row.split('|').collect();
+        listed.extend(words(cells[1]).into_iter().map(|name| (name, words(cells[2]))));
+    }
+    assert!(told.len() >= 8, "{told:?}");
+    assert_eq!(listed, told, "SCHEDTRACE.md against event/subscriber.rs");
 }
 
 #[test]

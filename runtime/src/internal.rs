@@ -8,6 +8,8 @@ use crate::loom::parking;
 #[cfg(not(loom))]
 use crate::park as parking;
 
+#[cfg(not(loom))]
+pub use crate::event::{Event, Teller, listen};
 pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Reason};
 pub use crate::user_code::contain;

@@ -24,6 +24,7 @@ mod g;
 mod locals;
 mod coro;
 mod stack;
+mod event;
 mod user_code;
 mod reason;
 mod config;

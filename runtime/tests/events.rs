@@ -1,62 +1,101 @@
-//! What a `tracing` subscriber hears of the scheduler, and that it agrees with the metrics. Only with the feature.
-#![cfg(feature = "tracing")]
+//! What the listener hears of the scheduler, what a `tracing` subscriber is told (with the feature), and that both agree
+//! with the metrics.
 
 mod common;
 
 use common::{builder, eventually};
+use pirn_runtime::internal::{Event, listen};
 use pirn_runtime::{blocking, go, sleep, yield_now};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
-/// How often a subscriber found its thread-locals destroyed.
-static LOST: AtomicUsize = AtomicUsize::new(0);
+/// What the listener has heard so far.
+static EVENTS: Mutex<Vec<Event>> = Mutex::new(Vec::new());
 
-/// What a subscriber keeps for each thread: `tracing_subscriber::fmt` has such a buffer.
-struct Buffer(usize);
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        self.0 = 0;
+/// The name of an event, as the subscriber knows it.
+fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Spawn { .. } => "spawn",
+        Event::Begin { .. } => "begin",
+        Event::Run { .. } => "run",
+        Event::Park { .. } => "park",
+        Event::Ready { .. } => "ready",
+        Event::Yield { .. } => "yield",
+        Event::End { .. } => "end",
+        Event::Steal { .. } => "steal",
+        Event::HandOff { .. } => "hand_off",
+        Event::Wake { .. } => "wake",
+        Event::MStart { .. } => "m_start",
+        Event::MStop { .. } => "m_stop",
+        Event::StackGrowth { .. } => "stack_growth",
+        _ => "of no count",
     }
 }
 
-std::thread_local! {
-    static BUFFER: RefCell<Buffer> = const { RefCell::new(Buffer(0)) };
+fn take_events() -> Vec<Event> {
+    std::mem::take(&mut *EVENTS.lock().expect("no panic"))
 }
 
-static HEARD: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
-
-/// Counts events by name, and panics at one of them, which must hurt nobody.
-struct Counter;
-
-impl Subscriber for Counter {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "pirn::sched"
+fn heard() -> BTreeMap<&'static str, u64> {
+    let mut counts = BTreeMap::new();
+    for event in EVENTS.lock().expect("no panic").iter() {
+        *counts.entry(name(event)).or_default() += 1;
     }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let name = event.metadata().name();
-        if BUFFER.try_with(|buffer| buffer.borrow_mut().0 += 1).is_err() {
-            LOST.fetch_add(1, Ordering::Relaxed);
+    counts
+}
+
+/// What a `tracing` subscriber is told.
+#[cfg(feature = "tracing")]
+mod told {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    /// How often a subscriber found its thread-locals destroyed.
+    pub(crate) static LOST: AtomicUsize = AtomicUsize::new(0);
+
+    /// What a subscriber keeps for each thread: `tracing_subscriber::fmt` has such a buffer.
+    struct Buffer(usize);
+
+    impl Drop for Buffer {
+        fn drop(&mut self) {
+            self.0 = 0;
         }
-        *HEARD.lock().expect("no panic").entry(name.to_owned()).or_default() += 1;
-        assert!(name != "hand_off", "a subscriber that panics");
     }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
 
-fn heard(name: &str) -> u64 {
-    HEARD.lock().expect("no panic").get(name).copied().unwrap_or_default()
+    std::thread_local! {
+        static BUFFER: RefCell<Buffer> = const { RefCell::new(Buffer(0)) };
+    }
+
+    pub(crate) static TOLD: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+    /// Counts events by name, and panics at one of them, which must hurt nobody.
+    pub(crate) struct Counter;
+
+    impl Subscriber for Counter {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "pirn::sched"
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let name = event.metadata().name();
+            if BUFFER.try_with(|buffer| buffer.borrow_mut().0 += 1).is_err() {
+                LOST.fetch_add(1, Ordering::Relaxed);
+            }
+            *TOLD.lock().expect("no panic").entry(name.to_owned()).or_default() += 1;
+            assert!(name != "hand_off", "a subscriber that panics");
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
 }
 
 #[inline(never)]
@@ -65,9 +104,58 @@ fn deep(depth: usize) -> u8 {
     if depth == 0 { room[0] } else { deep(depth - 1).wrapping_add(room[1]) }
 }
 
+/// What happens to one G after the other, on one P: the walk of each begins, goes on and ends as it must.
+fn walks_are_whole() {
+    let rt = builder().procs(1).build().expect("a runtime");
+    rt.run(|| {
+        let gs: Vec<_> = (0..50)
+            .map(|i| {
+                go(move || match i % 3 {
+                    0 => sleep(Duration::from_micros(200)),
+                    1 => (0..5).for_each(|_| yield_now()),
+                    _ => drop(go(yield_now).join()),
+                })
+            })
+            .collect();
+        gs.into_iter().for_each(|g| g.join().expect("no panic"));
+    });
+    rt.shutdown();
+    let mut walks: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+    for event in take_events() {
+        let (Event::Spawn { g }
+        | Event::Begin { g }
+        | Event::Run { g }
+        | Event::Park { g, .. }
+        | Event::Ready { g }
+        | Event::Yield { g }
+        | Event::End { g }) = event
+        else {
+            continue;
+        };
+        walks.entry(g).or_default().push(name(&event));
+    }
+    assert_eq!(walks.len(), 1 + 50 + 16);
+    for (g, walk) in walks {
+        assert!(walk.starts_with(&["spawn", "begin"]) && walk.ends_with(&["end"]), "{g}: {walk:?}");
+        for pair in walk[1..].windows(2) {
+            let may_follow: &[&str] = match pair[0] {
+                "begin" | "run" => &["park", "yield", "end"],
+                "park" => &["ready"],
+                "ready" | "yield" => &["run"],
+                _ => &[],
+            };
+            assert!(may_follow.contains(&pair[1]), "{g}: {walk:?}");
+        }
+    }
+}
+
+/// The listener, the subscriber and the counters are readers of the same line.
 #[test]
 fn what_is_heard_is_what_is_counted() {
-    tracing::subscriber::set_global_default(Counter).expect("the only one");
+    listen(|event, _| EVENTS.lock().expect("no panic").push(*event));
+    walks_are_whole();
+    #[cfg(feature = "tracing")]
+    tracing::subscriber::set_global_default(told::Counter).expect("the only one");
     let rt = builder().procs(3).build().expect("a runtime");
     rt.run(|| {
         let gs: Vec<_> = (0..500)
@@ -86,14 +174,33 @@ fn what_is_heard_is_what_is_counted() {
     let handle = rt.handle();
     eventually("the main G has ended", || handle.metrics().goroutines == 0);
     let metrics = rt.metrics();
-    // A park that finds a wake-up on its way is heard, and is none.
-    for (name, count) in [("spawn", metrics.spawns), ("ready", metrics.readies), ("hand_off", metrics.hand_offs)] {
-        assert_eq!(heard(name), count, "{name}: {metrics:?}");
-    }
-    assert!(heard("park") >= metrics.parks && heard("steal") == metrics.steals, "{metrics:?}");
-    assert!(heard("stack_growth") > 0 && heard("hand_off") > 0);
     drop(handle);
     rt.shutdown();
-    assert_eq!(LOST.load(Ordering::Relaxed), 0, "events on Gs whose thread-locals are gone");
-    assert_eq!((heard("m_start"), heard("m_stop")), (metrics.m_starts, metrics.m_starts));
+    let heard = heard();
+    let counted = [
+        ("spawn", metrics.spawns),
+        ("end", metrics.ends),
+        ("park", metrics.parks),
+        ("ready", metrics.readies),
+        ("steal", metrics.steals),
+        ("hand_off", metrics.hand_offs),
+        ("m_start", metrics.m_starts),
+        ("m_stop", metrics.m_starts),
+    ];
+    for (name, count) in counted {
+        assert_eq!(heard.get(name).copied().unwrap_or_default(), count, "{name}: {metrics:?}");
+    }
+    assert!(heard["wake"] >= metrics.wakes && heard["hand_off"] > 0, "{metrics:?}");
+    assert_eq!(heard["begin"], heard["spawn"]);
+    assert_eq!(heard["run"], heard["ready"] + heard["yield"], "who was queued has gone on");
+    #[cfg(feature = "tracing")]
+    {
+        let told = told::TOLD.lock().expect("no panic");
+        for name in ["spawn", "park", "ready", "steal", "hand_off", "m_start", "m_stop", "stack_growth"] {
+            assert_eq!(told.get(name), heard.get(name), "{name}: {metrics:?}");
+        }
+        assert!(told["stack_growth"] > 0 && told.len() <= 8, "{told:?}");
+        let lost = told::LOST.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(lost, 0, "events on Gs whose thread-locals are gone");
+    }
 }

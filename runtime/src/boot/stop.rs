@@ -2,7 +2,7 @@
 
 use crate::config::UNWINDS;
 use crate::g::{G, for_each};
-use crate::observe::{dump, plural};
+use crate::observe::{dump_and_count, plural};
 use crate::os::now_ns;
 use crate::park::unpark_g;
 use crate::probe::{Status, last_words};
@@ -54,8 +54,7 @@ impl Shared {
         if !self.setup.dumps_on_exit || self.live_gs() == 0 || self.is_closing() {
             return;
         }
-        let left = dump(self);
-        let count = left.lines().filter(|line| line.starts_with("goroutine ")).count();
+        let (left, count) = dump_and_count(self);
         if count > 0 {
             let what = plural(count as u64, "goroutine is", "goroutines are");
             last_words(format!("pirn: {what} left as the runtime {:?} ends\n\n{left}", self.setup.name).as_bytes());

@@ -4,6 +4,7 @@ use crate::g::{G, Settled};
 use crate::join::{Ended, Outcome, drop_result, tell_waiter};
 use crate::locals::Locals;
 use crate::m::current;
+use crate::m::emit::may_be_asked_for;
 use crate::observe::Growth;
 use crate::shut_down::ShutDown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -87,7 +88,7 @@ where
 fn destroy_locals(g: &'static G, locals: Locals) {
     g.is_mute.set(true);
     locals.destroy();
-    if current::may_be_heard() {
+    if may_be_asked_for() {
         renew_locals(locals);
         g.is_mute.set(false);
     }

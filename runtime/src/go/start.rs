@@ -4,14 +4,14 @@ use super::body::{After, Unscoped, body, drop_unrun};
 use crate::coro::Suspend;
 use crate::g::{G, Runnable};
 use crate::join::{Ended, Handle, JoinHandle};
-use crate::m::current::event;
+use crate::m::emit::emit;
 use crate::m::fork::{error_in_fork, is_fork};
+use crate::p::fresh_id;
 use crate::park::{checkpoint, current_g, give_way};
 use crate::sched::{Entered, Shared};
 use crate::stack::Class;
 use std::io;
 use std::panic::Location;
-use std::sync::atomic::Ordering;
 use std::thread::panicking;
 
 /// Starts a G on the runtime that the caller runs on.
@@ -147,16 +147,17 @@ where
     unsafe { g.storage.put((f, after)) };
     g.join.begin();
     let class = place.class.unwrap_or(shared.setup.class);
-    g.begin(p.fresh_id(), shared, body::<F, T, A>, class, place.birthplace, parent);
+    let id = p.fresh_id();
+    g.begin(id, shared, body::<F, T, A>, class, place.birthplace, parent);
     if let Some(name) = place.name {
         g.set_name(name);
     }
-    p.count_spawned();
+    let spawned = emit!(p, Spawn { g: id }, if shared.is_heard);
     // SAFETY: this is the G's first and only Runnable.
     let crowded = shared.start_on(p, unsafe { Runnable::own(g) });
     drop(entered);
     let handle = Handle::new(g);
-    event!("spawn", g = handle.id().as_u64());
+    spawned.tell();
     if crowded {
         let_others_run();
     }
@@ -188,9 +189,11 @@ where
     }
     // Counted first, and then looked at `closing` once more; who shuts down sets `closing` and then looks at the count.
     // All sequentially consistent: one of the two sees the other.
-    shared.foreign_spawned.fetch_add(1, Ordering::SeqCst);
+    let id = fresh_id();
+    let spawned = emit!(&shared.counters, Spawn { g: id });
     if shared.is_closing_for_sure() && place.when_closing != WhenClosing::Start {
-        shared.foreign_retired.fetch_add(1, Ordering::Release);
+        spawned.tell();
+        emit!(&shared.counters, End { g: id }).tell();
         return refuse(shared, &place, f, after);
     }
     shared.setup.locals.look_for_own_libraries();
@@ -199,15 +202,14 @@ where
     unsafe { g.storage.put((f, after)) };
     g.join.begin();
     let class = place.class.unwrap_or(shared.setup.class);
-    g.begin(crate::p::fresh_id(), shared, body::<F, T, A>, class, place.birthplace, parent);
+    g.begin(id, shared, body::<F, T, A>, class, place.birthplace, parent);
     if let Some(name) = place.name {
         g.set_name(name);
     }
-    let handle = Handle::new(g);
     // SAFETY: this is the G's first and only Runnable.
     shared.inject_foreign(unsafe { Runnable::own(g) });
-    event!("spawn", g = handle.id().as_u64());
-    Ok(handle)
+    spawned.tell();
+    Ok(Handle::new(g))
 }
 
 #[cold]

@@ -1,7 +1,7 @@
 //! # What lives here
 //! The machine, an OS thread that runs Gs: its record ([`machine`]), the runtime's only thread-local ([`current`]),
-//! the protocol by which an M is in or out of the runtime ([`section`]), how it sleeps (`sleep`), and what is left in a
-//! fork of it ([`fork`]).
+//! the protocol by which an M is in or out of the runtime ([`section`]), how it sleeps (`sleep`), what is left in a fork of
+//! it ([`fork`]), and the line by which everybody says what has happened ([`emit`]), as only here is known who says it.
 //!
 //! # Who may come in
 //! `sched` drives Ms. What runs on a G asks [`current`] who it is.
@@ -24,6 +24,7 @@
 
 mod borrowed;
 pub(crate) mod current;
+pub(crate) mod emit;
 pub(crate) mod fork;
 mod machine;
 mod me;

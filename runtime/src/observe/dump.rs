@@ -14,6 +14,11 @@ use std::time::Duration;
 /// Every G of a runtime that has not ended, with its stack if it is parked, blocks its thread or calls this itself. All times
 /// are of one moment.
 pub(crate) fn dump(shared: &Shared) -> String {
+    dump_and_count(shared).0
+}
+
+/// The same, and how many Gs it shows.
+pub(crate) fn dump_and_count(shared: &Shared) -> (String, usize) {
     let now_ns = shared.refresh_clock();
     let mut dump = Dump {
         shared,
@@ -23,10 +28,12 @@ pub(crate) fn dump(shared: &Shared) -> String {
         asks_until_ns: now_ns + ASKING_NS,
         text: String::new(),
     };
+    let mut count = 0;
     for seen in look(shared, now_ns).iter().filter(|seen| !seen.g.join.has_result()) {
         dump.describe(seen);
+        count += 1;
     }
-    dump.text
+    (dump.text, count)
 }
 
 /// The G `g`, which blocks the thread of `m`: who it is, and where.

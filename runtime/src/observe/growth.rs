@@ -2,7 +2,7 @@
 
 use crate::g::G;
 #[cfg(feature = "tracing")]
-use crate::m::current::{self, event};
+use crate::m::emit::{emit, is_asked_for};
 #[cfg(feature = "tracing")]
 use crate::stack::Slot;
 
@@ -19,7 +19,7 @@ impl Growth {
     pub(crate) fn begin(g: &'static G) -> Growth {
         Growth {
             #[cfg(feature = "tracing")]
-            before: current::is_heard().then(|| committed(g)),
+            before: is_asked_for().then(|| committed(g)),
         }
     }
 
@@ -30,7 +30,9 @@ impl Growth {
         if let Some(before) = self.before {
             let bytes = committed(g);
             if bytes > before {
-                event!("stack_growth", g = g.id(), from_bytes = before, to_bytes = bytes);
+                // SAFETY: `g` is the caller, so its runtime is there.
+                let counters = &unsafe { g.shared() }.counters;
+                emit!(counters, StackGrowth { g: g.id(), from_bytes: before, to_bytes: bytes }).tell();
             }
         }
     }

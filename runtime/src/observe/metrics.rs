@@ -1,8 +1,8 @@
 //! The state of a runtime, as plain numbers.
 
+use crate::event::Count;
 use crate::sched::Shared;
 use crate::stack::{resident_bytes, slots_out};
-use std::sync::atomic::Ordering;
 
 /// The state of a runtime, and what has happened in it so far: see [`Runtime::metrics`](crate::Runtime::metrics).
 ///
@@ -57,7 +57,8 @@ pub struct Metrics {
     pub wakes: u64,
     /// Threads started.
     pub m_starts: u64,
-    /// Threads that have ended before the runtime: they were not needed, or their G had leaked a lock on them.
+    /// Threads that have ended. Before the runtime shuts down they are those that were not needed, or whose G had leaked a
+    /// lock on them.
     pub m_stops: u64,
 }
 
@@ -70,11 +71,9 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
     let next = ps.iter().filter(|p| p.next_id().is_some()).count();
     let runnable = census.global + census.stalled + local_queues.iter().sum::<usize>() + next;
     // The ended ones first, so that both only grow.
-    let ends = shared.ended_gs();
-    let spawns = shared.spawned_gs();
+    let ends = shared.count(Count::Ends);
+    let spawns = shared.count(Count::Spawns);
     let goroutines = spawns.saturating_sub(ends) as usize;
-    let counts = || ps.iter().map(|p| p.counts());
-    let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
     Metrics {
         procs: ps.len(),
         idle_procs: shared.idle_ps(),
@@ -93,12 +92,12 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
         stack_bytes: resident_bytes(),
         spawns,
         ends,
-        parks: read(&shared.foreign_parks) + counts().map(|c| c.parks).sum::<u64>(),
-        readies: read(&shared.foreign_readies) + counts().map(|c| c.readies).sum::<u64>(),
-        steals: counts().map(|c| c.steals).sum(),
-        hand_offs: counts().map(|c| c.hand_offs).sum(),
-        wakes: read(&shared.wakes),
-        m_starts: read(&shared.m_starts),
-        m_stops: read(&shared.m_stops),
+        parks: shared.count(Count::Parks),
+        readies: shared.count(Count::Readies),
+        steals: shared.count(Count::Steals),
+        hand_offs: shared.count(Count::HandOffs),
+        wakes: shared.count(Count::Wakes),
+        m_starts: shared.count(Count::MStarts),
+        m_stops: shared.count(Count::MStops),
     }
 }

@@ -24,7 +24,7 @@ mod trace;
 mod whose;
 
 pub use current::{Current, current};
-pub(crate) use dump::{describe_blocked, dump};
+pub(crate) use dump::{describe_blocked, dump, dump_and_count};
 pub use goroutines::{Goroutine, StackUse, State, WaitsOn, stack_use};
 pub(crate) use goroutines::{goroutines, look};
 pub(crate) use growth::Growth;

@@ -6,6 +6,7 @@
 
 use super::goroutines::{Seen, look};
 use super::schedtrace::{Detail, GLine, Line, MLine, PLine};
+use crate::event::Count;
 use crate::m::M;
 use crate::os::thread_sleeps;
 use crate::p::P;
@@ -31,7 +32,7 @@ pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<
         needspinning: false,
         idlethreads: census.sleeping.len(),
         runqueue: census.global,
-        local: shared.ps.iter().map(P::queue_len).collect(),
+        local: shared.ps.iter().map(|p| p.queue_len() as u64).collect(),
         schedticks: shared.ps.iter().map(P::schedtick).collect(),
         nmidlelocked: census.locked_ms,
         // It is sysmon that prints.
@@ -45,7 +46,7 @@ pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<
     let detail = look_closer(shared, now_ns, census.ms, &census.sleeping);
     line.idleprocs = detail.ps.iter().filter(|p| p.m.is_none()).count();
     line.spinningthreads = detail.ms.iter().filter(|m| m.spinning).count();
-    line.local = detail.ps.iter().map(|p| p.runqsize).collect();
+    line.local = detail.ps.iter().map(|p| p.runqsize as u64).collect();
     line.schedticks = detail.ps.iter().map(|p| p.schedtick).collect();
     (line, Some(detail))
 }
@@ -80,7 +81,7 @@ fn p_line(p: &P, m: Option<u32>) -> PLine {
         id: p.id,
         status: u8::from(m.is_some()),
         schedtick: p.schedtick(),
-        syscalltick: p.counts().hand_offs,
+        syscalltick: p.count(Count::HandOffs),
         m,
         runqsize: p.queue_len(),
         gfreecnt: p.free_gs_len(),

@@ -9,11 +9,11 @@ use super::whose::Whose;
 use crate::coro::Tracer;
 use crate::g::{G, Runnable, Unparked};
 use crate::locals::with_block;
+use crate::m::emit::emit;
 use crate::os::{Frame, frames_of, unwind};
 use crate::sched::Shared;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 /// So many frames at most; the outermost are left out.
 const FRAMES_MAX: usize = 100;
@@ -71,8 +71,9 @@ impl Traces {
         // SAFETY: as above.
         let on_its_stack = unsafe { &*g.slot.get() }.as_ref().map(|slot| within(slot.range(), &tracer.frames));
         if !g.word.commit_park(id) {
-            shared.foreign_readies.fetch_add(1, Ordering::Relaxed);
+            let ready = emit!(&shared.counters, Ready { g: id });
             shared.inject_foreign(runnable);
+            ready.tell();
         }
         on_its_stack
     }
@@ -140,14 +141,21 @@ fn within((low, high): (usize, usize), frames: &[Frame]) -> Vec<Frame> {
 
 /// Without what is around the user's own functions: inside, how pirn waits, but for the function that was called; outside,
 /// how a G begins. If none is the user's, what is left is the lock of std or the system call that it is in.
+///
+/// A user's crate may be called as ours are. So what is of the family counts as the user's where it is outermost, and
+/// altogether if nobody else is there.
 fn own_part<'a, 's>(symbols: &'a [&'s Symbol], begin: Begin) -> &'a [&'s Symbol] {
-    let count_while = |is: fn(&Symbol) -> bool| symbols.iter().take_while(|symbol| is(symbol)).count();
-    let Some(last) = symbols.iter().rposition(|symbol| symbol.whose == Whose::User) else {
-        return &symbols[..count_while(|symbol| symbol.whose == Whose::Std)];
+    let count_until = |is: fn(Whose) -> bool| symbols.iter().take_while(|symbol| !is(symbol.whose)).count();
+    let is_users = |symbol: &&Symbol| matches!(symbol.whose, Whose::User | Whose::Family);
+    let Some(last) = symbols.iter().rposition(is_users) else {
+        return &symbols[..count_until(|whose| whose != Whose::Std)];
     };
-    let around = count_while(|symbol| symbol.whose != Whose::User);
+    let around = match count_until(|whose| whose == Whose::User) {
+        all if all == symbols.len() => count_until(|whose| whose == Whose::Family),
+        around => around,
+    };
     // The last of ours among the innermost: the one that was called. In a lock of std, or a system call, it is all of it.
-    let called = symbols[..around].iter().rposition(|symbol| symbol.whose == Whose::Ours).map(|called| match begin {
+    let called = symbols[..around].iter().rposition(|symbol| symbol.whose != Whose::Std).map(|called| match begin {
         Begin::AtTheCall if symbols[called].has_file => called,
         // Without debug information it may be any, as the one that was called is a part of its caller.
         Begin::AtTheCall | Begin::AtTheCaller => called + 1,
@@ -159,12 +167,14 @@ fn own_part<'a, 's>(symbols: &'a [&'s Symbol], begin: Begin) -> &'a [&'s Symbol]
 mod tests {
     use super::*;
 
-    /// Symbols in short: `p` is pirn's, `s` the standard library's, `u` the user's; capitals have no file.
+    /// Symbols in short: `p` is the runtime's, `f` the family's, `s` the standard library's, `u` the user's; capitals have no
+    /// file.
     fn shown(symbols: &str, begin: Begin) -> String {
         let symbol = |c: char| Symbol {
             text: c.to_string(),
             whose: match c.to_ascii_lowercase() {
                 'p' => Whose::Ours,
+                'f' => Whose::Family,
                 's' => Whose::Std,
                 _ => Whose::User,
             },
@@ -182,6 +192,11 @@ mod tests {
         assert_eq!(shown("pspuusp", AtTheCall), "puu");
         assert_eq!(shown("pspuusp", AtTheCaller), "uu");
         assert_eq!(shown("ppusupspp", AtTheCall), "pusu");
+        assert_eq!(shown("ppffuusp", AtTheCall), "fuu");
+        assert_eq!(shown("ppffuusp", AtTheCaller), "uu");
+        // The user's crate is called as ours are.
+        assert_eq!(shown("ppsffsp", AtTheCall), "psff");
+        assert_eq!(shown("pufsp", AtTheCall), "puf");
         // Without debug information.
         assert_eq!(shown("PPUUSP", AtTheCall), "UU");
         assert_eq!(shown("SSUSP", AtTheCall), "SSU");

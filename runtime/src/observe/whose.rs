@@ -1,30 +1,36 @@
 //! Whose function it is: by the file that it stands in, or by its name, if there is no debug information.
+//!
+//! No crate of ours is listed: all are called `pirn-something`, but so may one of a user's be. So what is of the runtime
+//! itself is told from what is of the family, and a trace in which nobody else appears shows the family (`trace.rs`).
 
 use std::path::Path;
 
 /// Who has written a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
-    /// pirn, with the stack switch and what walks up stacks.
+    /// The runtime, with the stack switch and what walks up stacks.
     Ours,
+    /// A crate that is called as ours are.
+    Family,
     /// The standard library, or nobody knows.
     Std,
     /// Anybody else.
     User,
 }
 
-/// Our crates, as they are called in a registry's folders, and in names of functions.
-const OURS: [(&str, &str); 4] = [
-    ("pirn-runtime", "pirn_runtime"),
-    ("pirn-channels", "pirn_channels"),
-    ("corosensei", "corosensei"),
-    ("backtrace", "backtrace"),
-];
+/// This crate, as it is called in names of functions.
+const RUNTIME: &str = env!("CARGO_CRATE_NAME");
+
+/// How the names of our crates begin.
+const FAMILY: &str = "pirn_";
+
+/// The crates of others that only the runtime calls: the stack switch, and what walks up stacks.
+const CALLED_BY_US: [&str; 2] = ["corosensei", "backtrace"];
 
 impl Whose {
     pub(super) fn by_file(file: &Path) -> Whose {
-        if is_ours(file) {
-            Whose::Ours
+        if let Some(whose) = by_folder(file) {
+            whose
         } else if file.starts_with("/rustc") || file.to_string_lossy().contains("/library/") {
             Whose::Std
         } else {
@@ -35,31 +41,46 @@ impl Whose {
     /// `<a::Type as b::Trait>::function` was written by a or by b: by the user, if one of them is the user's.
     pub(super) fn by_name(name: &str) -> Whose {
         let (of, by) = self_and_trait(name);
-        let crates = [crate_of(of), by.and_then(crate_of)];
-        let mut known = crates.into_iter().flatten().map(|name| match name {
-            "std" | "core" | "alloc" => Whose::Std,
-            name if OURS.iter().any(|(_, ours)| *ours == name) => Whose::Ours,
-            _ => Whose::User,
-        });
-        let first = known.next().unwrap_or(Whose::Std);
-        match (first, known.next().unwrap_or(first)) {
-            (Whose::User, _) | (_, Whose::User) => Whose::User,
-            (Whose::Ours, _) | (_, Whose::Ours) => Whose::Ours,
-            (Whose::Std, Whose::Std) => Whose::Std,
-        }
+        let known: Vec<Whose> = [crate_of(of), by.and_then(crate_of)].into_iter().flatten().map(by_crate).collect();
+        let writers = [Whose::User, Whose::Family, Whose::Ours];
+        writers.into_iter().find(|whose| known.contains(whose)).unwrap_or(Whose::Std)
     }
 }
 
-/// Whether a file is one of ours: in this repository, or where cargo unpacks crates, in `pirn-runtime-0.1.0/src`.
-fn is_ours(file: &Path) -> bool {
+/// Who has written a crate.
+fn by_crate(name: &str) -> Whose {
+    match name {
+        "std" | "core" | "alloc" => Whose::Std,
+        name if name == RUNTIME || CALLED_BY_US.contains(&name) => Whose::Ours,
+        name if name.starts_with(FAMILY) => Whose::Family,
+        _ => Whose::User,
+    }
+}
+
+/// Who has written a file, if it is the user's only because nothing else is known: one in the repository of this crate, or
+/// one where cargo unpacks crates, in `pirn-runtime-0.1.0/src`.
+fn by_folder(file: &Path) -> Option<Whose> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let beside = here.parent().unwrap_or(here);
-    let is_version =
-        |rest: &str| rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    let is_crate = |part: &str| OURS.iter().any(|(name, _)| part.strip_prefix(name).is_some_and(is_version));
+    if file.starts_with(here.join("src")) {
+        return Some(Whose::Ours);
+    }
     let in_src = file.iter().any(|part| part == "src");
-    ["runtime", "channels"].iter().any(|krate| file.starts_with(beside.join(krate).join("src")))
-        || in_src && file.iter().any(|part| part.to_str().is_some_and(is_crate))
+    let name = |part: &str| unpacked(part).map(|name| name.replace('-', "_"));
+    let of_crate = |part: &std::ffi::OsStr| part.to_str().and_then(name).map(|name| by_crate(&name));
+    if let Some(whose) = file.iter().filter_map(of_crate).find(|whose| in_src && *whose != Whose::User) {
+        return Some(whose);
+    }
+    // What cargo has unpacked lies beside crates of all the world.
+    let is_unpacked = here.file_name().and_then(|folder| folder.to_str()).is_some_and(|name| unpacked(name).is_some());
+    let beside = file.strip_prefix(here.parent().filter(|_| !is_unpacked)?).ok()?;
+    (beside.iter().nth(1)? == "src").then_some(Whose::Family)
+}
+
+/// The name of a crate whose folder is called `name-1.2.3`.
+fn unpacked(folder: &str) -> Option<&str> {
+    let is_version = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    let at = folder.match_indices('-').map(|(at, _)| at).find(|at| is_version(&folder[at + 1..]))?;
+    Some(&folder[..at])
 }
 
 /// What stands in the angle brackets that a name begins with, before and after the `as`; or the name.
@@ -110,7 +131,6 @@ mod tests {
             "pirn_runtime::join::JoinHandle<T>::join",
             "<pirn_runtime::join::JoinHandle<user::Type>>::join",
             "pirn_runtime::go::start::<user::main::{closure#0}, ()>",
-            "<pirn_channels::channel::Receiver<T> as core::iter::Iterator>::next",
             "<T as pirn_runtime::timers::Fire>::fire",
             "<alloc::sync::Arc<T> as pirn_runtime::timers::Fire>::fire",
             "corosensei::arch::init",
@@ -144,9 +164,15 @@ mod tests {
             "<*const dyn user::Trait as core::fmt::Debug>::fmt",
             "<fn() -> core::option::Option<T> as user::Extension>::ours",
             "pirn::main",
-            "pirn_demo::main",
         ] {
             assert_eq!(by_name(name), Whose::User, "{name}");
+        }
+        for name in [
+            "<pirn_channels::channel::Receiver<T> as core::iter::Iterator>::next",
+            "<pirn_channels::channel::Receiver<T> as pirn_runtime::timers::Fire>::fire",
+            "pirn_of_tomorrow::wait",
+        ] {
+            assert_eq!(by_name(name), Whose::Family, "{name}");
         }
     }
 
@@ -158,7 +184,15 @@ mod tests {
         assert_eq!(by_file(&format!("{}/src/go.rs", env!("CARGO_MANIFEST_DIR"))), Whose::Ours);
         assert_eq!(by_file(&format!("{registry}/pirn-runtime-0.1.0/src/go.rs")), Whose::Ours);
         assert_eq!(by_file(&format!("{registry}/backtrace-0.3.75/src/lib.rs")), Whose::Ours);
-        assert_eq!(by_file(&format!("{registry}/pirn-runtime-extras-0.1.0/src/lib.rs")), Whose::User);
+        assert_eq!(by_file(&format!("{registry}/pirn-channels-0.1.0/src/lib.rs")), Whose::Family);
+        assert_eq!(by_file(&format!("{registry}/pirn-runtime-extras-0.1.0/src/lib.rs")), Whose::Family);
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+        if beside.join("channels").exists() {
+            assert_eq!(Whose::by_file(&beside.join("channels/src/lib.rs")), Whose::Family);
+            assert_eq!(Whose::by_file(&beside.join("channels/tests/select.rs")), Whose::User);
+            assert_eq!(Whose::by_file(&beside.join("src/lib.rs")), Whose::User);
+        }
+        assert_eq!(by_file(&format!("{registry}/regex-1.11.2/src/lib.rs")), Whose::User);
         assert_eq!(by_file("/rustc/5980761/library/std/src/panicking.rs"), Whose::Std);
         // A program whose own folder is called like that.
         assert_eq!(by_file("/home/u/pirn-demo/src/main.rs"), Whose::User);

@@ -3,6 +3,7 @@
 use super::ids::NEXT_ID;
 use super::processor::{LANE, P};
 use crate::config::{ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX};
+use crate::event::{Kind, Tally};
 use crate::g::{FreeGs, Runnable};
 use crate::os::prefetch;
 use crate::stack::Cache;
@@ -10,7 +11,7 @@ use crossbeam_deque::Steal;
 use std::cell::RefMut;
 use std::ops::Deref;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// How far ahead of the next G stacks are fetched; records twice as far.
 const LOOKAHEAD: u32 = 3;
@@ -30,13 +31,6 @@ impl Deref for OwnedP<'_> {
     fn deref(&self) -> &P {
         self.0
     }
-}
-
-/// A counter that one thread writes and many read.
-#[inline(always)]
-fn bump(counter: &AtomicU64) {
-    // Release: who waits for the count to be even sees what was done before (partner: `P::retired`).
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
 }
 
 impl<'a> OwnedP<'a> {
@@ -203,7 +197,6 @@ impl<'a> OwnedP<'a> {
         for _ in 0..4 {
             match victim.stealer.steal_batch_with_limit_and_pop(&self.0.local.shown, LOCAL_QUEUE_MAX) {
                 Steal::Success(g) => {
-                    bump(&self.0.local.steals);
                     self.begin_slice();
                     return Some(g);
                 }
@@ -218,7 +211,8 @@ impl<'a> OwnedP<'a> {
     #[inline]
     pub(crate) fn begin_slice(self) {
         self.0.local.streak.set(0);
-        bump(&self.0.local.schedtick);
+        let slices = &self.0.local.schedtick;
+        slices.store(slices.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Counts a pick; returns how many there were.
@@ -306,28 +300,11 @@ impl<'a> OwnedP<'a> {
             self.stacks().age();
         }
     }
+}
 
-    /// Counts a started G.
-    #[inline]
-    pub(crate) fn count_spawned(self) {
-        bump(&self.0.local.spawned);
-    }
-
-    /// Counts a G that has parked.
+impl Tally for OwnedP<'_> {
     #[inline(always)]
-    pub(crate) fn count_park(self) {
-        bump(&self.0.local.parks);
-    }
-
-    /// Counts a G that was made ready.
-    #[inline(always)]
-    pub(crate) fn count_ready(self) {
-        bump(&self.0.local.readies);
-    }
-
-    /// Counts an ended G.
-    #[inline]
-    pub(crate) fn count_retired(self) {
-        bump(&self.0.local.retired);
+    fn tally(self, kind: Kind) {
+        self.0.local.counters.tally_alone(kind);
     }
 }

@@ -1,6 +1,7 @@
 //! The processor: what belongs to it, and what everybody may ask of it.
 
 use crate::config::{FAIRNESS_TICKS, LOCAL_QUEUE_MAX};
+use crate::event::{Count, Counters};
 use crate::g::{FreeGs, G, Runnable};
 use crate::stack::Cache;
 use crate::timers::Timers;
@@ -21,8 +22,6 @@ pub(crate) struct P {
     holder: AtomicU32,
     /// When an M took it last.
     taken_ns: AtomicU64,
-    /// How often it was handed off: taken from an M whose G went on without it, or given up by an M.
-    handed_off: AtomicU64,
     /// What sysmon saw last: a number of picks, and when it first saw it.
     seen_picks: AtomicU32,
     seen_ns: AtomicU64,
@@ -52,24 +51,11 @@ pub(super) struct Local {
     pub(super) random: Cell<u64>,
     pub(super) free_gs: FreeGs,
     pub(super) stacks: RefCell<Cache>,
-    /// Picks that began a slice; a G from runnext inherits one. This and the counts below wrap, in theory: 64 bits last for
-    /// centuries of one event a nanosecond.
+    /// Picks that began a slice; a G from runnext inherits one. It wraps, in theory: 64 bits last for centuries of one a
+    /// nanosecond.
     pub(super) schedtick: AtomicU64,
-    pub(super) spawned: AtomicU64,
-    pub(super) retired: AtomicU64,
-    pub(super) parks: AtomicU64,
-    pub(super) readies: AtomicU64,
-    pub(super) steals: AtomicU64,
+    pub(super) counters: Counters,
     pub(super) lane: [Cell<*const G>; LANE],
-}
-
-/// What has happened on a P so far.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Counts {
-    pub(crate) parks: u64,
-    pub(crate) readies: u64,
-    pub(crate) steals: u64,
-    pub(crate) hand_offs: u64,
 }
 
 /// Places of the lane: a power of two, no less than the queue may hold.
@@ -90,7 +76,6 @@ impl P {
             timers: CachePadded::new(Timers::new()),
             holder: AtomicU32::new(u32::MAX),
             taken_ns: AtomicU64::new(0),
-            handed_off: AtomicU64::new(0),
             seen_picks: AtomicU32::new(0),
             seen_ns: AtomicU64::new(0),
             local: CachePadded::new(Local {
@@ -109,11 +94,7 @@ impl P {
                 free_gs: FreeGs::new(),
                 stacks: RefCell::new(Cache::new()),
                 schedtick: AtomicU64::new(0),
-                spawned: AtomicU64::new(0),
-                retired: AtomicU64::new(0),
-                parks: AtomicU64::new(0),
-                readies: AtomicU64::new(0),
-                steals: AtomicU64::new(0),
+                counters: Counters::new(),
                 lane: [const { Cell::new(ptr::null()) }; LANE],
             }),
         }
@@ -144,16 +125,6 @@ impl P {
     /// When an M took it last.
     pub(crate) fn taken_ns(&self) -> u64 {
         self.taken_ns.load(Ordering::Relaxed)
-    }
-
-    /// How often it was handed off.
-    pub(crate) fn handed_off(&self) -> u64 {
-        self.handed_off.load(Ordering::Relaxed)
-    }
-
-    /// Counts a hand-off.
-    pub(crate) fn count_hand_off(&self) {
-        self.handed_off.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The length of the queue, for observers.
@@ -214,26 +185,14 @@ impl P {
         is_seen.then(|| self.seen_ns.load(Ordering::Relaxed))
     }
 
-    /// What has happened on it so far.
-    pub(crate) fn counts(&self) -> Counts {
-        let Local { parks, readies, steals, .. } = &*self.local;
-        let [parks, readies, steals] = [parks, readies, steals].map(|count| count.load(Ordering::Relaxed));
-        Counts { parks, readies, steals, hand_offs: self.handed_off() }
+    /// How often something has happened on it.
+    pub(crate) fn count(&self, of: Count) -> u64 {
+        self.local.counters.get(of)
     }
 
     /// How many slices it has begun.
     pub(crate) fn schedtick(&self) -> u64 {
         self.local.schedtick.load(Ordering::Relaxed)
-    }
-
-    /// How many Gs were started on it.
-    pub(crate) fn spawned(&self) -> u64 {
-        self.local.spawned.load(Ordering::Acquire)
-    }
-
-    /// How many Gs ended on it.
-    pub(crate) fn retired(&self) -> u64 {
-        self.local.retired.load(Ordering::Acquire)
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::config::UNWINDS;
 use crate::coro::Suspend;
 use crate::g::G;
-use crate::m::current::event;
 use crate::m::{M, current, is_any_asked};
 use crate::reason::{Kind, Reason};
 use crate::sched::Shared;
@@ -27,7 +26,6 @@ pub(super) fn park_uninterruptibly(g: &'static G, reason: &'static Reason) {
     if g.word.take_token() {
         return;
     }
-    event!("park", g = g.id(), reason = reason.name());
     if stays(g) {
         return suspend_locked(g, Suspend::Park(reason));
     }

@@ -2,7 +2,6 @@
 
 use super::verbs::current_g;
 use crate::g::{G, Runnable, Unparked};
-use crate::m::current::event;
 use crate::sched;
 use std::fmt;
 use std::sync::Arc;
@@ -66,7 +65,6 @@ pub(crate) fn unpark_g(g: &'static G, id: u64) {
     if g.word.unpark(id) == Unparked::Claimed {
         // SAFETY: it has just been claimed (g I2).
         sched::ready::ready(unsafe { Runnable::own(g) });
-        event!("ready", g = id);
     }
 }
 

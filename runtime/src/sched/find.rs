@@ -3,7 +3,7 @@
 use super::shared::Shared;
 use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, SEARCH_NS};
 use crate::g::Runnable;
-use crate::m::current::event;
+use crate::m::emit::emit;
 use crate::m::{M, Me};
 use crate::p::OwnedP;
 use crate::timers::NEVER;
@@ -122,7 +122,7 @@ impl Shared {
         (0..n).map(|i| &self.ps[(first + i) % n]).filter(|victim| victim.id != p.id && victim.has_queued()).find_map(
             |victim| {
                 let stolen = p.steal_from(victim)?;
-                event!("steal", p = p.id, from = victim.id);
+                emit!(p, Steal { p: p.id, from: victim.id }).tell();
                 Some(stolen)
             },
         )

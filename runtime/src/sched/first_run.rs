@@ -4,6 +4,7 @@ use super::shared::Shared;
 use crate::coro::{Coro, WayOut};
 use crate::g::{G, Runnable};
 use crate::m::Me;
+use crate::m::emit::emit;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::p::OwnedP;
 use crate::stack::{GStack, StackError};
@@ -15,13 +16,20 @@ impl Shared {
     /// # Errors
     /// There is no stack for it.
     #[inline(always)]
-    pub(super) fn coroutine<'g>(&self, me: &Me<'_>, runnable: &'g mut Runnable) -> Result<&'g mut Coro, StackError> {
+    pub(super) fn coroutine<'g, const HEARD: bool>(
+        &self,
+        me: &Me<'_>,
+        runnable: &'g mut Runnable,
+    ) -> Result<&'g mut Coro, StackError> {
         let g = runnable.g();
         // SAFETY: the Runnable says that the caller owns the G.
         let coro = unsafe { &mut *g.coro.get() };
-        if coro.is_none() {
+        if coro.is_some() {
+            emit!(&self.counters, Run { g: g.id() }, if HEARD).tell();
+        } else {
             let p = me.p().expect("an M that runs Gs has a P");
             *coro = Some(self.bind(p, g)?);
+            emit!(p, Begin { g: g.id() }, if HEARD).tell();
             if self.has_stalled() {
                 self.got_stack();
             }
@@ -30,7 +38,7 @@ impl Shared {
     }
 
     /// Gives a G that has never run a stack, thread-locals and a coroutine.
-    #[inline]
+    #[inline(always)]
     fn bind(&self, p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
         let slot = p.stacks().take(g.class())?;
         let (room_bytes, block) = match self.setup.locals.room_for(&slot) {

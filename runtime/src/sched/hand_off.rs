@@ -10,7 +10,7 @@
 
 use super::entered::Entered;
 use super::shared::Shared;
-use crate::m::current::event;
+use crate::m::emit::emit;
 use crate::m::{M, Me};
 use crate::os::now_ns;
 use crate::p::{FreeP, P};
@@ -23,8 +23,7 @@ impl Shared {
         let Some(taken) = borrowed.take_p(p) else { return false };
         m.note_lost(p, now_ns());
         drop(borrowed);
-        self.hand_on(taken);
-        event!("hand_off", p = p.id, m = m.id, why = "retake");
+        self.hand_on(taken, m, "retake");
         true
     }
 
@@ -33,13 +32,18 @@ impl Shared {
         let Some(lost) = me.lay_down() else { return };
         let p = &self.ps[lost.id];
         me.note_lost(p, now_ns());
-        self.hand_on(lost);
-        event!("hand_off", p = p.id, m = me.id, why = "given up");
+        self.hand_on(lost, me, "given up");
     }
 
-    /// The P goes to an M if there is work for it, else to the idle list.
-    fn hand_on(&self, p: FreeP<'_>) {
-        p.count_hand_off();
+    /// The P that `m` has lost goes to an M if there is work for it, else to the idle list.
+    fn hand_on(&self, p: FreeP<'_>, m: &M, why: &'static str) {
+        let (p_id, m_id) = (p.id, m.id);
+        let handed_off = emit!(p.owned(), HandOff { p: p_id, m: m_id, why });
+        self.place(p);
+        handed_off.tell();
+    }
+
+    fn place(&self, p: FreeP<'_>) {
         if let Some(g) = p.owned().take_next() {
             self.queue(p.owned(), g);
         }

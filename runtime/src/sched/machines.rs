@@ -3,7 +3,7 @@
 use super::queues::Queues;
 use super::shared::Shared;
 use super::sysmon_link::SYSMON_ID;
-use crate::m::current::event;
+use crate::m::emit::emit;
 use crate::m::{M, Me, current};
 use crate::os;
 use crate::p::FreeP;
@@ -142,7 +142,7 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
     let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
     run_hook(shared.setup.on_start.as_deref());
-    event!("m_start", m = m.id);
+    emit!(&shared.counters, MStart { m: m.id }).tell();
     // SAFETY: this is its own thread, which is inside from the beginning; it goes outside by way of this.
     let mut me = unsafe { Me::of(m) };
     // Kept: a payload may panic when it is dropped, and this is the end.
@@ -150,7 +150,7 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     if ended.is_err() {
         fatal("an M of the scheduler panicked");
     }
-    event!("m_stop", m = m.id);
+    emit!(&shared.counters, MStop { m: m.id }).tell();
     run_hook(shared.setup.on_stop.as_deref());
     drop(alt_stack);
     current::set_machine(ptr::null());
@@ -214,7 +214,6 @@ impl Shared {
     /// The M ends before its runtime does.
     #[cold]
     pub(super) fn depart(&self, m: &M) {
-        self.m_stops.fetch_add(1, Ordering::Relaxed);
         let gone = self.lock().machines.depart(m);
         // Without the lock.
         drop(gone);

@@ -3,19 +3,34 @@
 use super::entered::Entered;
 use super::shared::Shared;
 use crate::g::Runnable;
+use crate::m::emit::{Emitted, emit};
 use crate::m::fork::is_fork;
 use crate::p::OwnedP;
 use crate::probe::Status;
-use std::sync::atomic::Ordering;
 
 /// A G that was parked has been claimed: it may run.
 #[inline]
 pub(crate) fn ready(g: Runnable) {
     // SAFETY: the caller owns the G, so its runtime is there.
     let shared = unsafe { g.g().shared() };
+    if shared.is_heard { ready_heard(shared, g) } else { make_ready::<false>(shared, g) }
+}
+
+#[cold]
+#[inline(never)]
+fn ready_heard(shared: *const Shared, g: Runnable) {
+    make_ready::<true>(shared, g);
+}
+
+#[inline(always)]
+fn make_ready<const HEARD: bool>(shared: *const Shared, g: Runnable) {
+    // SAFETY: as in `ready`. It is no argument by reference: it may be gone before this is through.
+    let shared = unsafe { &*shared };
     let entered = Entered::new();
     if let Some(p) = entered.as_ref().and_then(|e| e.p_of(shared)) {
-        return shared.ready_on(p, g);
+        let ready = shared.ready_on::<HEARD>(p, g);
+        drop(entered);
+        return ready.tell();
     }
     drop(entered);
     if is_fork() {
@@ -24,21 +39,25 @@ pub(crate) fn ready(g: Runnable) {
     }
     // Once it is in the queue the G may run and end, and its runtime with it, before this is through.
     let kept = shared.arc();
-    kept.foreign_readies.fetch_add(1, Ordering::Relaxed);
+    let record = g.g();
+    let ready = emit!(&kept.counters, Ready { g: record.id() }, if HEARD);
     kept.inject_foreign(g);
+    ready.tell();
 }
 
 impl Shared {
     /// Makes a G ready from a P: it runs next here, or, if slices are long, as soon as any P comes to it.
-    #[inline]
-    pub(crate) fn ready_on(&self, p: OwnedP<'_>, g: Runnable) {
-        g.g().set_status(Status::Runnable);
-        p.count_ready();
+    #[inline(always)]
+    fn ready_on<const HEARD: bool>(&self, p: OwnedP<'_>, g: Runnable) -> Emitted {
+        let record = g.g();
+        record.set_status(Status::Runnable);
+        let ready = emit!(p, Ready { g: record.id() }, if HEARD);
         if p.is_coarse() && self.ps.len() > 1 {
             self.queue(p, g);
         } else if let Some(driven_out) = p.put_next(g) {
             self.queue(p, driven_out);
         }
+        ready
     }
 
     /// Starts a new G on a P: it runs next, and the one that it drives out of runnext may be stolen. Returns whether

@@ -4,6 +4,7 @@ use super::queues::Queues;
 use super::shared::Shared;
 use crate::config::M_KEPT_NS;
 use crate::m::Me;
+use crate::m::emit::emit;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::now_ns;
 use crate::p::{FreeP, P};
@@ -22,10 +23,13 @@ impl Shared {
             if !queues.global.is_empty() {
                 return true;
             }
+            let m = me.id;
             if let Some(p) = me.lay_down() {
+                let p_id = p.id;
                 self.put_idle_p(&mut queues, p);
+                drop(queues);
+                emit!(&self.counters, Release { p: p_id, m }).tell();
             }
-            drop(queues);
             if me.searching.swap(false, Ordering::Relaxed) {
                 self.idle.end_search();
             } else {
@@ -163,8 +167,10 @@ impl Shared {
         let now = self.refresh_clock();
         p.set_holder(me.id, now);
         p.owned().restart_clock(now);
+        let (p_id, m_id) = (p.id, me.id);
         me.take_up(p);
         me.note_regained();
+        emit!(&self.counters, Acquire { p: p_id, m: m_id }).tell();
         self.wake_sysmon();
     }
 }

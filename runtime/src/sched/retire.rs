@@ -2,10 +2,10 @@
 
 use super::shared::Shared;
 use crate::g::{G, Runnable, give_free};
+use crate::m::emit::emit;
 use crate::p::OwnedP;
 use crate::probe::Status;
 use crate::stack::{Cache, Slot};
-use std::sync::atomic::Ordering;
 
 impl Shared {
     /// A G has ended: its stack goes back, and its record if nobody holds a handle. The caller counts it.
@@ -31,6 +31,7 @@ impl Shared {
     #[cold]
     pub(super) fn retire_foreign(&self, runnable: Runnable) {
         let g = runnable.g();
+        let id = g.id();
         // SAFETY: this M owns the G, whose coroutine has finished.
         let slot = unsafe { end_coroutine(g) };
         // Dropping the cache gives back what is in it.
@@ -43,8 +44,7 @@ impl Shared {
         if self.has_stalled() {
             self.unstall();
         }
-        // Release: who sees the count even sees all of the above (partner: `live_gs`).
-        self.foreign_retired.fetch_add(1, Ordering::Release);
+        emit!(&self.counters, End { g: id }).tell();
     }
 }
 

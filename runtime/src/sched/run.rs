@@ -4,9 +4,11 @@ use super::shared::Shared;
 use crate::coro::{Coro, Outcome, Suspend};
 use crate::g::{G, Runnable};
 use crate::locals;
+use crate::m::emit::emit;
 use crate::m::{M, Me, current};
 use crate::p::OwnedP;
 use crate::probe::Status;
+use crate::reason::Reason;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
@@ -29,21 +31,31 @@ impl Shared {
 
     /// Runs a G until it wants something, and does that. Returns a G that this M has to run next, if there is one.
     #[inline]
-    fn execute(&self, me: &mut Me<'_>, mut runnable: Runnable) -> Option<Runnable> {
+    fn execute(&self, me: &mut Me<'_>, runnable: Runnable) -> Option<Runnable> {
+        if self.is_heard { self.execute_heard(me, runnable) } else { self.run_g::<false>(me, runnable) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn execute_heard(&self, me: &mut Me<'_>, runnable: Runnable) -> Option<Runnable> {
+        self.run_g::<true>(me, runnable)
+    }
+
+    #[inline(always)]
+    fn run_g<const HEARD: bool>(&self, me: &mut Me<'_>, mut runnable: Runnable) -> Option<Runnable> {
         let g = runnable.g();
         let locked = g.locked_m.get();
         if !locked.is_null() && !ptr::eq(locked, me.m()) {
             self.hand_to_locked(me, runnable);
             return None;
         }
-        let coro = match self.coroutine(me, &mut runnable) {
+        let coro = match self.coroutine::<HEARD>(me, &mut runnable) {
             Ok(coro) => coro,
             Err(error) => {
                 self.stall(runnable, &error);
                 return None;
             }
         };
-        let id = g.id();
         g.last_m.store(me.id, Ordering::Relaxed);
         loop {
             let outcome = resume(me, g, coro);
@@ -56,10 +68,11 @@ impl Shared {
             }
             me.set_g(None);
             match (outcome, p) {
-                (Outcome::Suspended(Suspend::Park(_)), p) => {
+                (Outcome::Suspended(Suspend::Park(reason)), p) => {
+                    let id = g.id();
                     if g.word.commit_park(id) {
-                        self.count_park(p);
                         // From here on `g` is somebody else's.
+                        self.has_parked::<HEARD>(p, id, reason);
                         return is_locked.then(|| self.wait_for_locked(me));
                     }
                     // It was unparked before it was parked, so it goes on.
@@ -68,30 +81,38 @@ impl Shared {
                     }
                 }
                 (outcome, None) => return self.put_away_without_p(me, runnable, outcome),
-                (outcome, Some(_)) if is_locked => return self.put_away_locked(me, runnable, outcome),
+                (outcome, Some(p)) if is_locked => {
+                    if outcome != Outcome::Finished {
+                        emit!(p, Yield { g: g.id() }, if HEARD).tell();
+                    }
+                    return self.put_away_locked(me, runnable, outcome);
+                }
                 (Outcome::Suspended(Suspend::Yield), Some(p)) => {
+                    emit!(p, Yield { g: g.id() }, if HEARD).tell();
                     self.put_back(p, runnable);
                     return None;
                 }
-                (Outcome::Suspended(Suspend::YieldGlobal), Some(_)) => {
+                (Outcome::Suspended(Suspend::YieldGlobal), Some(p)) => {
+                    emit!(p, Yield { g: g.id() }, if HEARD).tell();
                     self.inject(runnable);
                     return None;
                 }
                 (Outcome::Finished, Some(p)) => {
+                    let id = g.id();
                     self.retire(p, runnable);
-                    p.count_retired();
+                    emit!(p, End { g: id }, if HEARD).tell();
                     return None;
                 }
             }
         }
     }
 
-    /// A G has parked.
+    /// The G of this M has parked.
     #[inline(always)]
-    fn count_park(&self, p: Option<OwnedP<'_>>) {
+    fn has_parked<const HEARD: bool>(&self, p: Option<OwnedP<'_>>, id: u64, reason: &'static Reason) {
         match p {
-            Some(p) => p.count_park(),
-            None => _ = self.foreign_parks.fetch_add(1, Ordering::Relaxed),
+            Some(p) => emit!(p, Park { g: id, reason }, if HEARD).tell(),
+            None => emit!(&self.counters, Park { g: id, reason }, if HEARD).tell(),
         }
     }
 
@@ -107,8 +128,12 @@ impl Shared {
     /// The P was taken from this M while its G ran. If the G goes on it takes an idle P, or queues with the others.
     #[cold]
     fn put_away_without_p(&self, me: &mut Me<'_>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
+        let g = runnable.g();
         let goes_on = matches!(outcome, Outcome::Suspended(_));
-        let is_locked = !runnable.g().locked_m.get().is_null();
+        let is_locked = !g.locked_m.get().is_null();
+        if goes_on {
+            emit!(&self.counters, Yield { g: g.id() }).tell();
+        }
         if goes_on && self.regain(me) {
             // Others may have waited for the P too, and there was no M but this one.
             let gives_way = outcome == Outcome::Suspended(Suspend::YieldGlobal) && self.has_visible_work();

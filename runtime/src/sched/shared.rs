@@ -12,9 +12,9 @@ use super::setup::Setup;
 use super::stalls::Stalls;
 use super::sysmon_link::SysmonLink;
 use super::warnings::Warnings;
+use crate::event::{Count, Counters, is_heard};
 use crate::p::P;
 use crossbeam_utils::CachePadded;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// One runtime.
@@ -36,16 +36,10 @@ pub(crate) struct Shared {
     pub(super) stalls: Stalls,
     pub(super) sysmon: SysmonLink,
     pub(super) warnings: Warnings,
-    /// Gs started and ended by who holds no P of this runtime. This and the counts below are of 64 bits, which never wrap.
-    pub(crate) foreign_spawned: AtomicU64,
-    pub(crate) foreign_retired: AtomicU64,
-    /// Gs parked and made ready by who holds no P.
-    pub(crate) foreign_parks: AtomicU64,
-    pub(crate) foreign_readies: AtomicU64,
-    /// Ms that were woken or started with a P; that have begun; that have ended before the runtime.
-    pub(crate) wakes: AtomicU64,
-    pub(crate) m_starts: AtomicU64,
-    pub(crate) m_stops: AtomicU64,
+    /// What has happened without a P of this runtime.
+    pub(crate) counters: Counters,
+    /// Somebody hears what happens: looked at on the path of a switch, where a static costs twice as much.
+    pub(crate) is_heard: bool,
     me: Weak<Shared>,
 }
 
@@ -65,13 +59,8 @@ impl Shared {
             stalls: Stalls::new(),
             sysmon: SysmonLink::new(),
             warnings: Warnings::new(),
-            foreign_spawned: AtomicU64::new(0),
-            foreign_retired: AtomicU64::new(0),
-            foreign_parks: AtomicU64::new(0),
-            foreign_readies: AtomicU64::new(0),
-            wakes: AtomicU64::new(0),
-            m_starts: AtomicU64::new(0),
-            m_stops: AtomicU64::new(0),
+            counters: Counters::new(),
+            is_heard: is_heard(),
             me: me.clone(),
             setup,
         })
@@ -84,19 +73,14 @@ impl Shared {
 
     /// How many Gs have been started and have not ended.
     pub(crate) fn live_gs(&self) -> u64 {
-        // The ended ones first: each of them was counted as started before, so the difference is never too small to
-        // be true at some moment in between, and 0 means 0 once no G can be started any more.
-        let retired = self.ended_gs();
-        self.spawned_gs().saturating_sub(retired)
+        // The ended ones first: each of them was counted as started before (event I3), so the difference is never too
+        // small to be true at some moment in between, and 0 means 0 once no G can be started any more.
+        let ended = self.count(Count::Ends);
+        self.count(Count::Spawns).saturating_sub(ended)
     }
 
-    /// How many Gs have been started.
-    pub(crate) fn spawned_gs(&self) -> u64 {
-        self.foreign_spawned.load(Ordering::SeqCst) + self.ps.iter().map(P::spawned).sum::<u64>()
-    }
-
-    /// How many Gs have ended.
-    pub(crate) fn ended_gs(&self) -> u64 {
-        self.foreign_retired.load(Ordering::Acquire) + self.ps.iter().map(P::retired).sum::<u64>()
+    /// How often something has happened, on all Ps and without one.
+    pub(crate) fn count(&self, of: Count) -> u64 {
+        self.counters.get(of) + self.ps.iter().map(|p| p.count(of)).sum::<u64>()
     }
 }

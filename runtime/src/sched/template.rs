@@ -14,12 +14,12 @@ use super::queues::Queues;
 use super::shared::Shared;
 use crate::config::NO_THREAD_NS;
 use crate::m::M;
+use crate::m::emit::emit;
 use crate::os::{now_ns, thread_id};
 use crate::p::FreeP;
 use crate::user_code::contain;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::thread::{self, JoinHandle};
 
@@ -115,9 +115,9 @@ impl Shared {
         let mut queues = self.lock();
         match started {
             Ok(thread) => {
-                self.wakes.fetch_add(1, Ordering::Relaxed);
-                self.m_starts.fetch_add(1, Ordering::Relaxed);
                 queues.machines.has_started(m, thread);
+                drop(queues);
+                emit!(&self.counters, Wake { m: m.id }).tell();
                 Ok(())
             }
             Err(error) => {

@@ -4,7 +4,7 @@ use super::entered::Entered;
 use super::keeper::Tell;
 use super::shared::Shared;
 use crate::g::{G, Runnable, Unparked};
-use crate::m::current::event;
+use crate::m::emit::emit;
 use crate::p::{OwnedP, P};
 use crate::probe::Status;
 use crate::timers::{Action, NEVER, TimerKey};
@@ -73,6 +73,7 @@ impl Shared {
                 break;
             }
             for (when_ns, action) in due.drain(..) {
+                emit!(p, Fire { p: of.id, when_ns, now_ns }).tell();
                 match action {
                     Action::Wake(g, id) => ready += usize::from(self.wake_by_timer(p, g, id)),
                     Action::Call(fire) => fire.fire(when_ns, now_ns),
@@ -90,13 +91,13 @@ impl Shared {
             return false;
         }
         g.set_status(Status::Runnable);
-        p.count_ready();
+        let ready = emit!(p, Ready { g: id });
         // SAFETY: it has just been claimed.
         let g = unsafe { Runnable::own(g) };
         if let Err(g) = p.push(g) {
             self.queue(p, g);
         }
-        event!("ready", g = id);
+        ready.tell();
         true
     }
 }

@@ -2,6 +2,7 @@
 
 use super::queues::Queues;
 use super::shared::Shared;
+use crate::m::emit::emit;
 use crate::p::FreeP;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
@@ -32,8 +33,10 @@ impl Shared {
             // Under the lock: an M that is to stop looks there whether it has been handed a P.
             m.hand(p);
             drop(queues);
-            self.wakes.fetch_add(1, Ordering::Relaxed);
+            let id = m.id;
+            let wake = emit!(&self.counters, Wake { m: id });
             self.poller.wake(&m);
+            wake.tell();
             return true;
         }
         if !self.may_start_m(&queues) || !self.may_ask_for_m(&queues) {

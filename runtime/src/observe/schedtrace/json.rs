@@ -1,80 +1,67 @@
 //! As JSON: one object in one line, with all that the lines of text know, under nearly the same names and in their order.
 
-use super::{Detail, GLine, Line, MLine, Or, PLine, push, room_for};
+use super::fields::{Field, G, LINE, M, P, Stands, Value};
+use super::{Detail, Line, Or, push, room_for};
 
 /// Formats as one line of JSON and a line end. With detail, `p`, `m` and `g` are lists of objects. Every key is always
 /// there; what is absent is null.
 pub(crate) fn json(line: &Line, detail: Option<&Detail>) -> String {
     let mut text = room_for(line, detail);
     text.push('{');
-    head(&mut text, line);
-    list(&mut text, "local", &line.local, |text, length| push(text, format_args!("{length}")));
-    list(&mut text, "schedticks", &line.schedticks, |text, ticks| push(text, format_args!("{ticks}")));
-    push(&mut text, format_args!(r#","leftout":{}"#, line.leftout));
+    let always = LINE.fields.iter().filter(|field| detail.is_some() || field.stands != Stands::WithDetail);
+    fields(&mut text, always, line);
     if let Some(detail) = detail {
-        head_detail(&mut text, line);
-        list(&mut text, "p", &detail.ps, p_object);
-        list(&mut text, "m", &detail.ms, m_object);
-        list(&mut text, "g", &detail.gs, g_object);
+        objects(&mut text, "p", P.fields, &detail.ps);
+        objects(&mut text, "m", M.fields, &detail.ms);
+        objects(&mut text, "g", G.fields, &detail.gs);
     }
     text.push_str("}\n");
     text
 }
 
-/// What comes before the lists.
-fn head(text: &mut String, line: &Line) {
-    let Line { ms, gomaxprocs, idleprocs, threads, spinningthreads, idlethreads, runqueue, .. } = line;
-    // As in the text it is a number.
-    let needspinning = u8::from(line.needspinning);
-    push(text, format_args!(r#""ms":{ms},"gomaxprocs":{gomaxprocs},"idleprocs":{idleprocs},"threads":{threads}"#));
-    push(text, format_args!(r#","spinningthreads":{spinningthreads},"needspinning":{needspinning}"#));
-    push(text, format_args!(r#","idlethreads":{idlethreads},"runqueue":{runqueue}"#));
-}
-
-/// What the header knows with detail only.
-fn head_detail(text: &mut String, line: &Line) {
-    let Line { nmidlelocked, sysmonwait, .. } = line;
-    push(text, format_args!(r#","gcwaiting":false,"nmidlelocked":{nmidlelocked},"stopwait":0"#));
-    push(text, format_args!(r#","sysmonwait":{sysmonwait}"#));
-}
-
-/// One P.
-fn p_object(text: &mut String, p: &PLine) {
-    let PLine { id, status, schedtick, syscalltick, runqsize, gfreecnt, timerslen, .. } = p;
-    let (m, runnext) = (or_null(p.m), or_null(p.runnext));
-    push(text, format_args!(r#"{{"id":{id},"status":{status},"schedtick":{schedtick},"syscalltick":{syscalltick}"#));
-    push(text, format_args!(r#","m":{m},"runqsize":{runqsize},"gfreecnt":{gfreecnt},"timerslen":{timerslen}"#));
-    push(text, format_args!(r#","runnext":{runnext}}}"#));
-}
-
-/// One M.
-fn m_object(text: &mut String, m: &MLine) {
-    let MLine { id, spinning, blocked, tid, .. } = m;
-    let (p, curg, lockedg) = (or_null(m.p), or_null(m.curg), or_null(m.lockedg));
-    push(text, format_args!(r#"{{"id":{id},"p":{p},"curg":{curg}"#));
-    text.push_str(r#","mallocing":0,"throwing":0,"preemptoff":"","locks":0,"dying":0"#);
-    push(text, format_args!(r#","spinning":{spinning},"blocked":{blocked},"lockedg":{lockedg},"tid":{tid}}}"#));
-}
-
-/// One G.
-fn g_object(text: &mut String, g: &GLine) {
-    let GLine { id, status, .. } = g;
-    let (m, lockedm, wait_ms) = (or_null(g.m), or_null(g.lockedm), or_null(g.wait_ms));
-    let reason = string(g.wait_reason);
-    let name = or_null(g.name.as_deref().map(string));
-    let created = or_null(g.birthplace.map(|place| string(&place.to_string())));
-    push(text, format_args!(r#"{{"id":{id},"status":{status},"waitreason":{reason},"m":{m},"lockedm":{lockedm}"#));
-    push(text, format_args!(r#","name":{name},"wait_ms":{wait_ms},"created":{created}}}"#));
-}
-
-/// A list under a name, which is not the first of its object.
-fn list<T>(text: &mut String, name: &str, items: &[T], item: impl Fn(&mut String, &T)) {
-    push(text, format_args!(r#","{name}":["#));
-    for (nth, one) in items.iter().enumerate() {
+/// The fields of one object.
+fn fields<'a, T: 'static>(text: &mut String, fields: impl Iterator<Item = &'a Field<T>>, of: &T) {
+    for (nth, field) in fields.enumerate() {
         if nth > 0 {
             text.push(',');
         }
-        item(text, one);
+        named(text, field.name, &(field.read)(of));
+    }
+}
+
+/// A list of objects under a name, which is not the first of its object.
+fn objects<T: 'static>(text: &mut String, name: &str, all: &[Field<T>], items: &[T]) {
+    push(text, format_args!(r#","{name}":["#));
+    for (nth, one) in items.iter().enumerate() {
+        text.push_str(if nth > 0 { ",{" } else { "{" });
+        fields(text, all.iter(), one);
+        text.push('}');
+    }
+    text.push(']');
+}
+
+/// One field.
+fn named(text: &mut String, name: &str, value: &Value<'_>) {
+    match value {
+        Value::Number(number) => push(text, format_args!(r#""{name}":{number}"#)),
+        Value::Flag(is) => push(text, format_args!(r#""{name}":{is}"#)),
+        Value::Id(id) => push(text, format_args!(r#""{name}":{}"#, or_null(*id))),
+        Value::Word(word) | Value::Aside(word) => push(text, format_args!(r#""{name}":{}"#, string(word))),
+        Value::Lengths(numbers) | Value::Numbers(numbers) => list(text, name, numbers),
+        Value::Name(given) => push(text, format_args!(r#""{name}":{}"#, or_null(given.map(string)))),
+        Value::Millis(ms) => push(text, format_args!(r#""{name}_ms":{}"#, or_null(*ms))),
+        Value::Place(place) => {
+            let place = place.map(|place| string(&place.to_string()));
+            push(text, format_args!(r#""{name}":{}"#, or_null(place)));
+        }
+    }
+}
+
+fn list(text: &mut String, name: &str, numbers: &[u64]) {
+    push(text, format_args!(r#""{name}":["#));
+    for (nth, number) in numbers.iter().enumerate() {
+        let comma = if nth > 0 { "," } else { "" };
+        push(text, format_args!("{comma}{number}"));
     }
     text.push(']');
 }

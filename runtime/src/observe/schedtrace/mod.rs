@@ -1,5 +1,7 @@
-//! What schedtrace prints: numbers, and how they become text. Nothing here looks at the scheduler.
+//! What schedtrace prints: numbers, which fields are made of them (`fields`), and how these become text. Nothing here looks
+//! at the scheduler.
 
+mod fields;
 mod json;
 #[cfg(test)]
 mod tests;
@@ -11,7 +13,7 @@ pub(crate) use text::{compact, go, go_detail};
 use std::fmt::{self, Write};
 use std::panic::Location;
 
-/// One look at the scheduler. The fields have Go's names and come in the order in which they are printed.
+/// One look at the scheduler. What is printed of it, and in which order: `fields`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     /// Milliseconds since the runtime was built.
@@ -31,7 +33,7 @@ pub(crate) struct Line {
     /// How many Gs are on the global queue.
     pub(crate) runqueue: usize,
     /// How many Gs are on the local queue of each P. Not in the detailed text, where each P says it.
-    pub(crate) local: Vec<usize>,
+    pub(crate) local: Vec<u64>,
     /// How many slices each P has begun: a G out of runnext goes on with the slice of who made it ready. Not in the
     /// detailed form, where each P says it.
     pub(crate) schedticks: Vec<u64>,
@@ -55,7 +57,7 @@ pub(crate) struct Detail {
     pub(crate) gs: Vec<GLine>,
 }
 
-/// One P. The fields come in the order in which they are printed.
+/// One P.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PLine {
     /// Its number.
@@ -78,7 +80,7 @@ pub(crate) struct PLine {
     pub(crate) runnext: Option<u64>,
 }
 
-/// One M. The fields come in the order in which they are printed.
+/// One M.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MLine {
     /// Its number.
@@ -97,7 +99,7 @@ pub(crate) struct MLine {
     pub(crate) tid: i32,
 }
 
-/// One G. The fields come in the order in which they are printed.
+/// One G.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GLine {
     /// Its number.

@@ -1,6 +1,7 @@
 //! Against what Go printed, and field by field.
 
-use super::text::{go_g, go_m, go_p};
+use super::fields::{G, M, P, Stands};
+use super::text::fields;
 use super::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -269,13 +270,13 @@ fn recorded_ps_ms_and_gs_come_out_as_they_went_in() {
         let mut text = String::new();
         let mut expected = recorded.to_owned();
         match recorded.get(..3) {
-            Some("  P") => go_p(&mut text, &parse_p(recorded)),
+            Some("  P") => fields(&mut text, &P, &parse_p(recorded), &[Stands::Always]),
             Some("  M") => {
-                go_m(&mut text, &parse_m(recorded));
+                fields(&mut text, &M, &parse_m(recorded), &[Stands::Always]);
                 expected = without_locks(recorded);
                 locked += usize::from(expected != recorded);
             }
-            Some("  G") => go_g(&mut text, &parse_g(recorded)),
+            Some("  G") => fields(&mut text, &G, &parse_g(recorded), &[Stands::Always]),
             _ => continue,
         }
         assert_eq!(text + "\n", expected);

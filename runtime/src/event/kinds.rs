@@ -1,0 +1,170 @@
+//! What can happen, and what it is counted as.
+
+use super::Count;
+use crate::reason::Reason;
+
+/// Something that has happened to a G, an M or a P. All are named by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A G was started, and nobody has run it yet.
+    Spawn {
+        /// The G.
+        g: u64,
+    },
+    /// A G runs for the first time.
+    Begin {
+        /// The G.
+        g: u64,
+    },
+    /// A G goes on that has run before.
+    Run {
+        /// The G.
+        g: u64,
+    },
+    /// A G has parked: from now on it waits. One that found a wake-up on its way has not.
+    Park {
+        /// The G.
+        g: u64,
+        /// Why.
+        reason: &'static Reason,
+    },
+    /// A parked G was claimed, and is about to be queued.
+    Ready {
+        /// The G.
+        g: u64,
+    },
+    /// A G lets others run, and is about to be queued.
+    Yield {
+        /// The G.
+        g: u64,
+    },
+    /// A G has ended: its stack is given back, and who waits for its result has been told.
+    End {
+        /// The G.
+        g: u64,
+    },
+    /// A P has taken half of the queue of another.
+    Steal {
+        /// The thief.
+        p: usize,
+        /// The victim.
+        from: usize,
+    },
+    /// A P leaves an M whose G goes on, or waits, without it.
+    HandOff {
+        /// The P.
+        p: usize,
+        /// The M that had it.
+        m: u32,
+        /// `retake`: it was taken away; `given up`: by the M itself.
+        why: &'static str,
+    },
+    /// An M has got a P.
+    Acquire {
+        /// The P.
+        p: usize,
+        /// The M.
+        m: u32,
+    },
+    /// An M has found nothing to do, and its P is idle.
+    Release {
+        /// The P.
+        p: usize,
+        /// The M.
+        m: u32,
+    },
+    /// An M that slept is given a P to look for work with, or a new one is started for that.
+    Wake {
+        /// The M.
+        m: u32,
+    },
+    /// The thread of an M has begun.
+    MStart {
+        /// The M.
+        m: u32,
+    },
+    /// The thread of an M ends.
+    MStop {
+        /// The M.
+        m: u32,
+    },
+    /// A timer is due, and what it is for is about to be done.
+    Fire {
+        /// The P whose timer it is.
+        p: usize,
+        /// When it was due, on the monotonic clock.
+        when_ns: u64,
+        /// What time it is.
+        now_ns: u64,
+    },
+    /// A G has ended with more stack memory than it began with. It is measured only while a subscriber listens.
+    StackGrowth {
+        /// The G.
+        g: u64,
+        /// What it began with.
+        from_bytes: usize,
+        /// What it has.
+        to_bytes: usize,
+    },
+}
+
+/// Where an event is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Teller {
+    /// The M whose thread tells it, if it is an M's.
+    pub m: Option<u32>,
+    /// The P that this M holds, if it holds one.
+    pub p: Option<usize>,
+}
+
+impl Teller {
+    /// An M with its P, or none.
+    pub(crate) fn new(m: Option<u32>, p: Option<usize>) -> Teller {
+        Teller { m, p }
+    }
+}
+
+/// The events by their names alone: what is counted must not wait for the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Spawn,
+    Begin,
+    Run,
+    Park,
+    Ready,
+    Yield,
+    End,
+    Steal,
+    HandOff,
+    Acquire,
+    Release,
+    Wake,
+    MStart,
+    MStop,
+    Fire,
+    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "measured for subscribers only"))]
+    StackGrowth,
+}
+
+impl Kind {
+    /// What it is counted as, if it is.
+    #[inline(always)]
+    pub(super) fn counted_as(self) -> Option<Count> {
+        Some(match self {
+            Kind::Spawn => Count::Spawns,
+            Kind::End => Count::Ends,
+            Kind::Park => Count::Parks,
+            Kind::Ready => Count::Readies,
+            Kind::Steal => Count::Steals,
+            Kind::HandOff => Count::HandOffs,
+            Kind::Wake => Count::Wakes,
+            Kind::MStart => Count::MStarts,
+            Kind::MStop => Count::MStops,
+            Kind::Begin | Kind::Run | Kind::Yield | Kind::Acquire | Kind::Release | Kind::Fire | Kind::StackGrowth => {
+                return None;
+            }
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! Who hears of every event in the moment when it happens: tests, and later the recorder.
+
+use super::{Event, Teller};
+use crate::user_code::contain;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+type Listener = Box<dyn Fn(&Event, &Teller) + Send + Sync>;
+
+/// Whether there is a listener.
+static IS_HEARD: AtomicBool = AtomicBool::new(false);
+
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// From now on `listener` hears of every event in the process, of all runtimes. There can be only one, and it stays. Of a
+/// runtime that was built before it does not hear of starts, wake-ups and turns of Gs.
+///
+/// It is called in the middle of the runtime's own work, also under the scheduler's lock, on threads of the runtime and on
+/// others. So it must neither park nor call anything of pirn's, and it should be quick. It may take a lock of its own that
+/// nobody holds while he calls pirn. If it panics that ends there.
+///
+/// # Panics
+/// If there is a listener already.
+pub fn listen(listener: impl Fn(&Event, &Teller) + Send + Sync + 'static) {
+    assert!(LISTENER.set(Box::new(listener)).is_ok(), "somebody listens already");
+    // Relaxed: `hear` gets the listener from the OnceLock, which orders it.
+    IS_HEARD.store(true, Ordering::Relaxed);
+}
+
+/// Whether somebody listens.
+#[inline(always)]
+pub(crate) fn is_heard() -> bool {
+    IS_HEARD.load(Ordering::Relaxed)
+}
+
+/// Has the listener hear of an event.
+pub(crate) fn hear(event: &Event, teller: &Teller) {
+    if let Some(listener) = LISTENER.get() {
+        // What it panics with has been printed.
+        contain(|| listener(event, teller));
+    }
+}

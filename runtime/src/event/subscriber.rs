@@ -1,0 +1,46 @@
+//! What a `tracing` subscriber of the user's is told: events under `pirn::sched` at level TRACE. The only place with their
+//! names and fields; SCHEDTRACE.md lists them.
+
+use super::Event;
+use tracing::Level;
+
+/// Whether a subscriber may want events; a look at one number, which calls nobody.
+#[inline(always)]
+pub(crate) fn may_ask() -> bool {
+    tracing::level_enabled!(Level::TRACE)
+}
+
+/// Whether a subscriber wants events. It is asked, and it is the user's code.
+pub(crate) fn asks() -> bool {
+    tracing::enabled!(target: "pirn::sched", Level::TRACE)
+}
+
+macro_rules! say {
+    ($name:literal, $($field:ident = $value:expr),*) => {
+        tracing::trace!(name: $name, target: "pirn::sched", $($field = $value,)* $name)
+    };
+}
+
+/// Tells the subscriber, if it is an event that subscribers are told of.
+pub(crate) fn tell(event: &Event) {
+    match *event {
+        Event::Spawn { g } => say!("spawn", g = g),
+        Event::Park { g, reason } => say!("park", g = g, reason = reason.name()),
+        Event::Ready { g } => say!("ready", g = g),
+        Event::Steal { p, from } => say!("steal", p = p, from = from),
+        Event::HandOff { p, m, why } => say!("hand_off", p = p, m = m, why = why),
+        Event::MStart { m } => say!("m_start", m = m),
+        Event::MStop { m } => say!("m_stop", m = m),
+        Event::StackGrowth { g, from_bytes, to_bytes } => {
+            say!("stack_growth", g = g, from_bytes = from_bytes, to_bytes = to_bytes)
+        }
+        Event::Begin { .. }
+        | Event::Run { .. }
+        | Event::Yield { .. }
+        | Event::End { .. }
+        | Event::Acquire { .. }
+        | Event::Release { .. }
+        | Event::Wake { .. }
+        | Event::Fire { .. } => {}
+    }
+}

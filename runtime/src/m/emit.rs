@@ -1,0 +1,122 @@
+//! The one line by which everybody says what has happened: [`emit!`](emit). And how the user's subscriber is told of it.
+
+#![cfg(not(loom))]
+
+use super::M;
+use super::current::machine;
+#[cfg(feature = "tracing")]
+use crate::event;
+use crate::event::{Event, Kind, Tally, Teller, hear};
+#[cfg(feature = "tracing")]
+use crate::user_code::contain;
+
+/// An event that was counted and heard, and that the subscriber has still to be told of.
+#[derive(Debug)]
+#[must_use = "the subscriber is told by `tell`, as soon as the caller is out of its section"]
+pub(crate) struct Emitted {
+    #[cfg(feature = "tracing")]
+    event: Event,
+}
+
+/// Says that something has happened: counts it, and has the listener hear of it. Whoever calls may be in the middle of
+/// something, but what the event says has happened. `emit!(p, Ready { g: id })` counts on a P, for its owner;
+/// `emit!(&shared.counters, Ready { g: id })` is for who has none. What it says of the event is computed only if somebody
+/// hears.
+///
+/// With `if HEARD` behind it the caller has looked already whether somebody hears, and runs in a copy of its function for
+/// that case. On the path of a switch a call in the middle, even one that is never made, would cost the registers around it.
+macro_rules! emit {
+    ($counters:expr, $kind:ident $fields:tt) => {
+        emit!($counters, $kind $fields, if $crate::event::is_heard())
+    };
+    ($counters:expr, $kind:ident { $($field:tt)* }, if $heard:expr) => {{
+        use $crate::event::{Event, Kind};
+        $crate::m::emit::say($counters, Kind::$kind, $heard, move || Event::$kind { $($field)* })
+    }};
+}
+
+pub(crate) use emit;
+
+/// What [`emit`] does.
+#[inline(always)]
+pub(crate) fn say(counters: impl Tally, kind: Kind, is_heard: bool, event: impl FnOnce() -> Event) -> Emitted {
+    // The subscriber is told later, when what it is computed from may be gone.
+    #[cfg(feature = "tracing")]
+    let (emitted, event) = {
+        let event = event();
+        (Emitted { event }, move || event)
+    };
+    #[cfg(not(feature = "tracing"))]
+    let emitted = Emitted {};
+    counters.tally(kind);
+    if is_heard {
+        hear_here(event);
+    }
+    emitted
+}
+
+#[cold]
+#[inline(never)]
+fn hear_here(event: impl FnOnce() -> Event) {
+    // SAFETY: an M lives as long as its thread runs (m I3).
+    let m = unsafe { machine().as_ref() };
+    hear(&event(), &Teller::new(m.map(|m| m.id), m.and_then(M::p_hint).map(|p| p.id)));
+}
+
+impl Emitted {
+    /// Tells the subscriber; compiled to nothing without the feature `tracing`, and a load and a branch without a
+    /// subscriber. It is the user's code in the middle of the runtime's: what would park it blocks the thread, and its
+    /// panics end here, or what is half done would stay so.
+    #[inline(always)]
+    pub(crate) fn tell(self) {
+        #[cfg(feature = "tracing")]
+        if event::may_ask() {
+            tell(self.event);
+        }
+    }
+}
+
+/// Tells the subscriber; not on a G whose thread-locals are gone, which a subscriber uses.
+#[cfg(feature = "tracing")]
+#[cold]
+#[inline(never)]
+fn tell(event: Event) {
+    // SAFETY: an M lives as long as its thread runs (m I3).
+    let g = unsafe { machine().as_ref() }.and_then(M::g);
+    if !g.is_some_and(|g| g.is_mute.get()) {
+        // What a subscriber panics with has been printed.
+        off_duty(|| contain(|| event::tell(&event)));
+    }
+}
+
+/// Runs the user's callback in the middle of the runtime's own work. Meanwhile the caller is no G: what would park it
+/// blocks the thread.
+#[cfg(feature = "tracing")]
+fn off_duty<R>(callback: impl FnOnce() -> R) -> R {
+    // SAFETY: an M lives as long as its thread runs (m I3).
+    let m = unsafe { machine().as_ref() };
+    let g = m.and_then(M::g);
+    if let Some(m) = m {
+        m.set_g(None);
+    }
+    let result = callback();
+    if let Some(m) = m {
+        m.set_g(g);
+    }
+    result
+}
+
+/// Whether a subscriber wants events. It is asked, and it is the user's code.
+#[cfg(feature = "tracing")]
+pub(crate) fn is_asked_for() -> bool {
+    may_be_asked_for() && off_duty(|| contain(event::asks)).unwrap_or(false)
+}
+
+/// Whether a subscriber may want events; a look at one number, which calls nobody.
+#[inline(always)]
+pub(crate) fn may_be_asked_for() -> bool {
+    #[cfg(feature = "tracing")]
+    return event::may_ask();
+    #[cfg(not(feature = "tracing"))]
+    false
+}
