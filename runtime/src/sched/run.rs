@@ -1,7 +1,7 @@
 //! The M loop: runs one G after another.
 
 use super::shared::Shared;
-use crate::coro::{Coro, Outcome, Suspend, WayOut};
+use crate::coro::{Coro, Left, Outcome, Suspend, WayOut};
 use crate::g::{G, Runnable, give_free};
 use crate::locals;
 use crate::m::current::event;
@@ -99,7 +99,8 @@ impl Shared {
                 None => coro.resume(),
                 // SAFETY: this M owns the G, so the block is loaded nowhere else.
                 Some(block) => unsafe { locals::with_block(block, || resume_as(m, coro)) },
-            };
+            }
+            .outcome();
             m.section.enter();
             m.has_heard();
             let Outcome::Suspended(Suspend::Park(reason)) = outcome else {
@@ -305,7 +306,7 @@ unsafe fn end_coroutine(g: &'static G) -> Slot {
 
 /// Resumes a G whose own thread-locals are loaded.
 #[inline(always)]
-fn resume_as(m: &Arc<M>, coro: &mut Coro) -> Outcome {
+fn resume_as(m: &Arc<M>, coro: &mut Coro) -> Left {
     current::set_machine(Arc::as_ptr(m));
     coro.resume()
 }
