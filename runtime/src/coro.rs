@@ -36,29 +36,39 @@ pub(crate) enum Suspend {
 #[derive(Clone, Copy)]
 struct Word(*const Reason);
 
-impl Word {
-    const YIELD: Word = Word(ptr::without_provenance(1));
-    const YIELD_GLOBAL: Word = Word(ptr::without_provenance(2));
+const YIELD: *const Reason = ptr::without_provenance(1);
+const YIELD_GLOBAL: *const Reason = ptr::without_provenance(2);
 
+impl Word {
     #[inline(always)]
     fn of(what: Suspend) -> Word {
         match what {
             Suspend::Park(reason) => Word(reason),
-            Suspend::Yield => Word::YIELD,
-            Suspend::YieldGlobal => Word::YIELD_GLOBAL,
+            Suspend::Yield => Word(YIELD),
+            Suspend::YieldGlobal => Word(YIELD_GLOBAL),
         }
     }
+}
 
+/// An [`Outcome`] in one word. Null: it has ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Left(*const Reason);
+
+impl Left {
+    /// What that means. Not before the ways from several resumes have met: each would unpack it, and the next pack it again.
     #[inline(always)]
-    fn meant(self) -> Suspend {
-        if ptr::eq(self.0, Word::YIELD.0) {
-            return Suspend::Yield;
+    pub(crate) fn outcome(self) -> Outcome {
+        if self.0.is_null() {
+            return Outcome::Finished;
         }
-        if ptr::eq(self.0, Word::YIELD_GLOBAL.0) {
-            return Suspend::YieldGlobal;
+        if ptr::eq(self.0, YIELD) {
+            return Outcome::Suspended(Suspend::Yield);
         }
-        // SAFETY: `of` has made it from a reference to a static.
-        Suspend::Park(unsafe { &*self.0 })
+        if ptr::eq(self.0, YIELD_GLOBAL) {
+            return Outcome::Suspended(Suspend::YieldGlobal);
+        }
+        // SAFETY: `Word::of` has made it from a reference to a static.
+        Outcome::Suspended(Suspend::Park(unsafe { &*self.0 }))
     }
 }
 
@@ -155,10 +165,10 @@ impl Coro {
 
     /// Goes on with the coroutine until it suspends or ends.
     #[inline(always)]
-    pub(crate) fn resume(&mut self) -> Outcome {
+    pub(crate) fn resume(&mut self) -> Left {
         match self.0.resume(None) {
-            CoroutineResult::Yield(what) => Outcome::Suspended(what.meant()),
-            CoroutineResult::Return(()) => Outcome::Finished,
+            CoroutineResult::Yield(Word(what)) => Left(what),
+            CoroutineResult::Return(()) => Left(ptr::null()),
         }
     }
 
