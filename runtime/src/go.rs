@@ -2,10 +2,10 @@
 
 use crate::coro::Suspend;
 use crate::g::{G, Runnable, Settled};
+use crate::g_local::{destroy_all, destroy_locals, renew_locals};
 use crate::join::{Ended, Handle, JoinHandle, Outcome};
 use crate::locals::Locals;
-use crate::m::current;
-use crate::m::emit::{emit, may_be_asked_for};
+use crate::m::emit::emit;
 use crate::m::fork::{error_in_fork, is_fork};
 use crate::observe::Growth;
 use crate::park::waiter::Waiter;
@@ -417,8 +417,7 @@ where
     }
     after.after(ended);
     // Those that were used since. From here on nobody calls what could use more.
-    g.is_mute.set(true);
-    locals.destroy();
+    destroy_all(g, locals);
 }
 
 /// Calls the closure of a G. By this name backtraces know where the user's frames begin.
@@ -433,26 +432,6 @@ where
     result
 }
 
-/// Destroys the thread-locals of the calling G. Who listens to events uses thread-locals: if somebody may, there are new
-/// ones for what is still to be told.
-#[inline]
-fn destroy_locals(g: &'static G, locals: Locals) {
-    g.is_mute.set(true);
-    locals.destroy();
-    if may_be_asked_for() {
-        renew_locals(locals);
-        g.is_mute.set(false);
-    }
-}
-
-/// Gives the calling G new thread-locals in the place of those that have been destroyed.
-#[cold]
-fn renew_locals(locals: Locals) {
-    let m = current::machine();
-    locals.renew();
-    current::set_machine(m);
-}
-
 /// Leaves the result to the handle, or drops it if that has just gone.
 #[inline]
 fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
@@ -462,9 +441,7 @@ fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
         Settled::Kept => {}
         Settled::Detached => {
             // Its destructor may use thread-locals; `body` destroys those.
-            if g.is_mute.replace(false) {
-                renew_locals(locals);
-            }
+            renew_locals(g, locals);
             // SAFETY: put there above, and the handle has gone without it.
             drop_result(unsafe { g.storage.take::<Outcome<T>>() });
         }

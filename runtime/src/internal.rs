@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 pub use crate::event::{Event, Teller, listen};
+pub use crate::g_local::GLocal;
 pub use crate::probe::WaitReason;
 
 /// Parks the caller, who says why, and on what: an address, or 0.

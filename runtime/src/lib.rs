@@ -24,6 +24,8 @@ mod task;
 #[cfg(not(loom))]
 pub mod time;
 #[cfg(not(loom))]
+mod g_local;
+#[cfg(not(loom))]
 mod park;
 #[cfg(not(loom))]
 mod shut_down;
@@ -61,7 +63,7 @@ pub use go::{GoBuilder, go, try_go, yield_now};
 #[cfg(not(loom))]
 pub use join::JoinHandle;
 #[cfg(not(loom))]
-pub use observe::{Current, Goroutine, Metrics, StackUse, State, WaitsOn, current, stack_use};
+pub use observe::{Current, Goroutine, Metrics, StackUse, State, WaitsOn, current, current_gid, stack_use};
 #[cfg(not(loom))]
 pub use os_thread::{OsThreadLock, blocking, lock_os_thread};
 #[cfg(not(loom))]

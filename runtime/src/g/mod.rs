@@ -1,6 +1,6 @@
 //! # What lives here
 //! The goroutine: its record ([`control`]), the word that says whether it is parked ([`word`]), the handles that say
-//! who owns it ([`Runnable`]), and where records come from ([`pool`]).
+//! who owns it ([`Runnable`]), what it has of its own ([`values`]), and where records come from ([`pool`]).
 //!
 //! # Who may come in
 //! `sched` moves Gs; `park` parks and claims them; `go` and `join` fill the record and read the result; `observe`
@@ -36,6 +36,8 @@ mod control;
 mod join_word;
 #[cfg(not(loom))]
 mod pool;
+#[cfg(not(loom))]
+mod values;
 mod word;
 
 #[cfg(not(loom))]
@@ -45,6 +47,8 @@ pub use control::Gid;
 pub(crate) use join_word::{Dropped, Settled};
 #[cfg(not(loom))]
 pub(crate) use pool::{FreeGs, for_each, give_free, take_free};
+#[cfg(not(loom))]
+pub(crate) use values::OwnValues;
 pub(crate) use word::Unparked;
 
 /// A G that may run, and nobody else has it (I2).
