@@ -10,6 +10,8 @@ use crate::park as parking;
 
 #[cfg(not(loom))]
 pub use crate::event::{Event, Teller, listen};
+#[cfg(not(loom))]
+pub use crate::g_local::GLocal;
 pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Reason};
 pub use crate::user_code::contain;

@@ -14,6 +14,7 @@ mod os_thread;
 mod join;
 mod task;
 mod wait;
+mod g_local;
 mod park;
 mod shut_down;
 mod sched;
@@ -38,7 +39,7 @@ pub use {
     g::Gid,
     go::{GoBuilder, go, try_go, yield_now},
     join::JoinHandle,
-    observe::{Current, Goroutine, Metrics, StackUse, State, WaitsOn, current, stack_use},
+    observe::{Current, Goroutine, Metrics, StackUse, State, WaitsOn, current, current_gid, stack_use},
     os_thread::{OsThreadLock, blocking, lock_os_thread},
     park::{Unparker, park, park_timeout},
     probe::DeadlockReport,

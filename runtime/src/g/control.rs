@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 
 use super::join_word::JoinWord;
+use super::values::OwnValues;
 use super::word::ParkWord;
 use crate::coro::{Coro, WayOut};
 use crate::m::M;
@@ -133,6 +134,8 @@ pub(crate) struct G {
     /// It has been reported to block its thread.
     pub(crate) is_reported: AtomicBool,
     name: AtomicPtr<String>,
+    /// What it has of its own (`g_local.rs`).
+    pub(crate) values: OwnValues,
     /// How often it has locked its thread to itself. Saturating: at the most it stays so (`os_thread.rs`).
     pub(crate) locks: Cell<u32>,
     /// It is past unwinding: its thread-locals are being destroyed, where a panic would abort.
@@ -176,6 +179,7 @@ impl G {
             parent: AtomicU64::new(0),
             is_reported: AtomicBool::new(false),
             name: AtomicPtr::new(ptr::null_mut()),
+            values: OwnValues::new(),
             locks: Cell::new(0),
             ending: Cell::new(false),
             is_mute: Cell::new(false),

@@ -1,6 +1,6 @@
 //! # What lives here
 //! The goroutine: its record ([`control`]), the word that says whether it is parked ([`word`]), the handles that say
-//! who owns it ([`Runnable`]), and where records come from ([`pool`]).
+//! who owns it ([`Runnable`]), what it has of its own ([`values`]), and where records come from ([`pool`]).
 //!
 //! # Who may come in
 //! `sched` moves Gs; `park` parks and claims them; `go` and `join` fill the record and read the result; `observe`
@@ -35,6 +35,7 @@ mod control;
 mod join_word;
 mod pool;
 mod runnable;
+mod values;
 mod word;
 
 #[cfg(not(loom))]
@@ -45,5 +46,6 @@ pub(crate) use {
     join_word::{Dropped, Settled},
     pool::{FreeGs, for_each, give_free, take_free},
     runnable::Runnable,
+    values::OwnValues,
     word::Unparked,
 };

@@ -1,10 +1,9 @@
 //! What every G does between its first run and its end.
 
 use crate::g::{G, Settled};
+use crate::g_local::{destroy_all, destroy_locals, renew_locals};
 use crate::join::{Ended, Outcome, drop_result, tell_waiter};
 use crate::locals::Locals;
-use crate::m::current;
-use crate::m::emit::may_be_asked_for;
 use crate::observe::Growth;
 use crate::shut_down::ShutDown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -66,8 +65,7 @@ where
     }
     after.after(ended);
     // Those that were used since. From here on nobody calls what could use more.
-    g.is_mute.set(true);
-    locals.destroy();
+    destroy_all(g, locals);
 }
 
 /// Calls the closure of a G. By this name backtraces know where the user's frames begin.
@@ -82,26 +80,6 @@ where
     result
 }
 
-/// Destroys the thread-locals of the calling G. Who listens to events uses thread-locals: if somebody may, there are new
-/// ones for what is still to be told.
-#[inline]
-fn destroy_locals(g: &'static G, locals: Locals) {
-    g.is_mute.set(true);
-    locals.destroy();
-    if may_be_asked_for() {
-        renew_locals(locals);
-        g.is_mute.set(false);
-    }
-}
-
-/// Gives the calling G new thread-locals in the place of those that have been destroyed.
-#[cold]
-fn renew_locals(locals: Locals) {
-    let m = current::machine();
-    locals.renew();
-    current::set_machine(m);
-}
-
 /// Leaves the result to the handle, or drops it if that has just gone.
 #[inline]
 fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
@@ -111,9 +89,7 @@ fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
         Settled::Kept => {}
         Settled::Detached => {
             // Its destructor may use thread-locals; `body` destroys those.
-            if g.is_mute.replace(false) {
-                renew_locals(locals);
-            }
+            renew_locals(g, locals);
             // SAFETY: put there above, and the handle has gone without it.
             drop_result(unsafe { g.storage.take::<Outcome<T>>() });
         }

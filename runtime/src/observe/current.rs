@@ -24,6 +24,22 @@ pub fn current() -> Option<Current> {
     Some(Current { id: Gid(g.id()), name: g.name(), birthplace: g.birthplace()? })
 }
 
+/// The number of the G that calls, none on a thread that runs no G. It takes no lock and allocates nothing, so it may be
+/// asked for everywhere: by a logger, or by what keeps something for each G.
+///
+/// ```
+/// assert!(pirn::current_gid().is_none());
+/// # pirn::run(|| {
+/// let g = pirn::go(pirn::current_gid);
+/// let id = g.id();
+/// assert_eq!(g.join().unwrap(), Some(id));
+/// # });
+/// ```
+#[inline]
+pub fn current_gid() -> Option<Gid> {
+    current_g().map(|g| Gid(g.id()))
+}
+
 impl Current {
     /// Its number.
     pub fn id(&self) -> Gid {

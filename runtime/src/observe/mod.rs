@@ -23,7 +23,7 @@ mod snapshot;
 mod trace;
 mod whose;
 
-pub use current::{Current, current};
+pub use current::{Current, current, current_gid};
 pub(crate) use dump::{describe_blocked, dump, dump_and_count};
 pub use goroutines::{Goroutine, StackUse, State, WaitsOn, stack_use};
 pub(crate) use goroutines::{goroutines, look};

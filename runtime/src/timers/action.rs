@@ -12,8 +12,7 @@ pub(crate) enum Action {
     Call(Arc<dyn Fire>),
 }
 
-/// Something that happens at a deadline. It runs on an M, off any G's stack, or on sysmon if that stands in
-/// (`sched/starved.rs`): it must be short and must not park.
+/// Something that happens at a deadline, without a G: I5 says what it may do.
 pub(crate) trait Fire: Send + Sync {
     /// The deadline `when_ns` has passed; it is `now_ns`.
     fn fire(self: Arc<Self>, when_ns: u64, now_ns: u64);

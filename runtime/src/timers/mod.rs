@@ -11,6 +11,11 @@
 //! 3. A timer stays in the heap of the P that it was started on, whoever holds that P; its [`TimerKey`] stays good.
 //! 4. After [`Timers::close`] there is none, and none is added. A runtime that shuts down closes them when its Gs and
 //!    Ms have ended: until then a destructor may wait for one, from then on one would keep the runtime for ever.
+//! 5. A callback ([`Fire`]) runs without a G, on an M inside its section, which holds a P, or on sysmon while that stands in:
+//!    what it delays, it delays for all Gs of that P. It may unpark, make Gs ready, start and cancel timers, start a G by way
+//!    of the runtime's handle, and take a lock that is never held over a wait or over a call of the user's. It must not park,
+//!    block or panic, and must not call what belongs to the user: that is for a G which it starts. It has no G: it is asked
+//!    for `current_gid` in vain, and thread-locals and `GLocal`s are those of the thread.
 //!
 //! # Locks and ordering
 //! `earliest_ns` is stored under the lock. Who adds a timer and then looks for a keeper, and who becomes a keeper and

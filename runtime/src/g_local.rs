@@ -1,0 +1,134 @@
+//! What each G has of its own, and its end: thread-locals (in the isolated mode), and [`GLocal`]s in both modes.
+//!
+//! A context or a span is a value per G. In the isolated mode a thread-local is that already; where Gs share the thread-locals
+//! of their Ms it is not. So a [`GLocal`] lies in the G's record, in both modes alike. The end of a G is in one order: its
+//! `GLocal`s are destroyed, then its thread-locals, then who joins it is told. What destructors make anew is destroyed too.
+
+#![cfg(not(loom))]
+
+use crate::g::{G, OwnValues};
+use crate::locals::Locals;
+use crate::m::current;
+use crate::m::emit::may_be_asked_for;
+use crate::park::current_g;
+use crate::probe::fatal;
+use crate::user_code::contain;
+use std::any::Any;
+use std::fmt;
+use std::mem::forget;
+use std::ptr;
+use std::rc::Rc;
+
+thread_local! {
+    /// The values of a thread that runs no G.
+    static OF_THREAD: OwnValues = const { OwnValues::new() };
+}
+
+/// So often what destructors have made anew is destroyed, as for the keys of POSIX threads. What is left then leaks.
+const ROUNDS_MAX: usize = 4;
+
+/// A value of which each G, and each thread that runs none, has its own.
+///
+/// It is made when it is first asked for, and destroyed when the G ends, before its thread-locals are, and before who joins
+/// it is told. It stays good over a suspension, whichever thread the G goes on on. Code of the runtime's that runs on no G, as
+/// a timer's callback does, has that of its thread.
+pub struct GLocal<T: 'static> {
+    make: fn() -> T,
+}
+
+impl<T: 'static> GLocal<T> {
+    /// One that `make` makes anew for each G. It is to be a `static`, which its address tells from others.
+    pub const fn new(make: fn() -> T) -> GLocal<T> {
+        GLocal { make }
+    }
+
+    /// Calls `f` with the caller's own.
+    ///
+    /// # Panics
+    /// If the thread-locals of the caller are being destroyed, or are gone.
+    pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+        self.try_with(f).expect("no value of a G is used while its thread-locals are destroyed, or after")
+    }
+
+    /// Calls `f` with the caller's own, unless the thread-locals of the caller are being destroyed, or are gone.
+    pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Option<R> {
+        let value = self.value()?;
+        Some(f(value.downcast_ref().expect("what lies at this address is of this type")))
+    }
+
+    /// Never inlined: on a thread it has the address of a thread-local, which must not be kept over a suspension.
+    #[inline(never)]
+    fn value(&'static self) -> Option<Rc<dyn Any>> {
+        match current_g() {
+            Some(g) if g.is_mute.get() => None,
+            Some(g) => Some(self.find_or_make(&g.values)),
+            None => OF_THREAD.try_with(|values| self.find_or_make(values)).ok(),
+        }
+    }
+
+    fn find_or_make(&'static self, values: &OwnValues) -> Rc<dyn Any> {
+        let key = ptr::from_ref(self).addr();
+        if let Some(value) = values.find(key) {
+            return value;
+        }
+        let made: Rc<dyn Any> = Rc::new((self.make)());
+        // It may have asked for it itself.
+        values.find(key).unwrap_or_else(|| {
+            values.add(key, made.clone());
+            made
+        })
+    }
+}
+
+impl<T: 'static> fmt::Debug for GLocal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GLocal").finish_non_exhaustive()
+    }
+}
+
+/// Destroys what the calling G has of its own. Nothing of it is used from here on.
+#[inline]
+pub(crate) fn destroy_all(g: &'static G, locals: Locals) {
+    if g.values.is_used() {
+        destroy_values(&g.values);
+    }
+    g.is_mute.set(true);
+    locals.destroy();
+}
+
+/// The same, where more may be used. Who listens to events uses thread-locals: if somebody may, there are new ones for what
+/// is still to be told.
+#[inline]
+pub(crate) fn destroy_locals(g: &'static G, locals: Locals) {
+    destroy_all(g, locals);
+    if may_be_asked_for() {
+        renew_locals(g, locals);
+    }
+}
+
+/// Gives the calling G new thread-locals in the place of those that have been destroyed, if they have been.
+#[cold]
+pub(crate) fn renew_locals(g: &'static G, locals: Locals) {
+    if g.is_mute.get() {
+        let m = current::machine();
+        locals.renew();
+        current::set_machine(m);
+        g.is_mute.set(false);
+    }
+}
+
+#[cold]
+fn destroy_values(values: &OwnValues) {
+    for _ in 0..ROUNDS_MAX {
+        for value in values.take_all() {
+            if contain(|| drop(value)).is_none() {
+                // As std does for thread-locals.
+                fatal("a value of a goroutine's own panicked while it was dropped");
+            }
+        }
+        if !values.is_used() {
+            return;
+        }
+    }
+    values.take_all().for_each(forget);
+}
