@@ -29,6 +29,7 @@ mod user_code;
 mod reason;
 mod config;
 mod probe;
+mod clock;
 mod os;
 mod loom;
 
