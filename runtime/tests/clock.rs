@@ -2,16 +2,18 @@
 
 mod common;
 
-use common::{Countdown, builder, eventually, house, runtime, threads, wait_until_waiting};
+use common::{Census, Countdown, builder, eventually, house, runtime, threads, wait_until_waiting};
 use pirn_runtime::internal::{SetClock, random, set_seed};
 use pirn_runtime::time::{Ticker, Timer, after_func, sleep_until};
-use pirn_runtime::{Runtime, Unparker, park_timeout, sleep};
+use pirn_runtime::{Runtime, Unparker, go, park_timeout, sleep, yield_now};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_nanos(1);
 
 /// Returns when what is due has been done: one more call is due last.
 fn do_what_is_due(rt: &Runtime) {
@@ -31,10 +33,10 @@ fn a_sleep_ends_when_the_clock_has_moved_as_far_and_not_before() {
         flag.store(true, Ordering::Release);
     });
     wait_until_waiting(&rt.handle(), sleeper.id());
-    clock.advance(HOUR - Duration::from_nanos(1));
+    clock.advance(HOUR - MOMENT);
     do_what_is_due(&rt);
     assert!(!ended.load(Ordering::Acquire));
-    clock.advance(Duration::from_nanos(1));
+    clock.advance(MOMENT);
     sleeper.join().expect("it sleeps and ends");
 }
 
@@ -76,30 +78,176 @@ fn instants_and_durations_are_of_the_same_clock() {
     rt.run(move || sleep_until(until));
 }
 
+/// On one P: lets what is due be done, which is done in the order of its moments; and the Gs that it starts or wakes have
+/// their turns, on whichever queue they are.
+fn let_it_come() {
+    Timer::new(Duration::ZERO).wait();
+    (0..100).for_each(|_| yield_now());
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
 #[test]
-fn timers_tickers_and_calls_go_by_the_clock() {
+fn timers_fire_in_the_order_of_their_deadlines() {
     let clock = SetClock::take();
     let rt = runtime(1);
-    let (timer, ticker) = rt.run(|| (Timer::new(SECOND), Ticker::new(SECOND)));
-    let called = Arc::new(AtomicUsize::new(0));
-    let count = called.clone();
-    rt.run(|| after_func(SECOND * 2, move || _ = count.fetch_add(1, Ordering::Release)));
-    assert!(!timer.try_wait() && !ticker.try_wait());
-    clock.advance(SECOND);
-    rt.run(|| timer.wait());
-    rt.run(|| ticker.wait());
-    assert!(!ticker.try_wait());
-    assert_eq!(called.load(Ordering::Acquire), 0);
-    // Of several ticks at once one is left.
-    clock.advance(SECOND * 5);
-    eventually("the call has been made", || called.load(Ordering::Acquire) == 1);
-    rt.run(|| ticker.wait());
-    assert!(!ticker.try_wait());
-    clock.advance(SECOND - Duration::from_nanos(1));
-    do_what_is_due(&rt);
-    assert!(!ticker.try_wait());
-    clock.advance(Duration::from_nanos(1));
-    rt.run(|| ticker.wait());
+    rt.run(|| {
+        let n = 100;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let all = Countdown::new(n);
+        for i in (0..n).map(|i| i * 37 % n) {
+            let (order, all) = (order.clone(), all.clone());
+            after_func(ms(1 + i as u64), move || {
+                order.lock().expect("nobody panics").push(i);
+                all.done();
+            });
+        }
+        // One after the other, and then all the others at once.
+        for due in 0..n / 2 {
+            assert_eq!(all.left(), n - due);
+            clock.advance(ms(1));
+            let_it_come();
+        }
+        clock.advance(ms(n as u64));
+        all.wait();
+        assert!(order.lock().expect("nobody panics").is_sorted(), "{order:?}");
+    });
+}
+
+#[test]
+fn what_a_timer_answers() {
+    let clock = SetClock::take();
+    let rt = runtime(1);
+    rt.run(|| {
+        let timer = Timer::new(HOUR);
+        assert!(!timer.try_wait());
+        assert!(timer.reset(HOUR) && timer.stop());
+        assert!(!timer.stop() && !timer.try_wait());
+        // Stopped: a reset finds nothing pending, and starts it.
+        assert!(!timer.reset(ms(1)));
+        clock.advance(ms(1));
+        timer.wait();
+        assert!(!timer.try_wait(), "a firing is taken once");
+        assert!(!timer.stop());
+        // Fired, not taken: forgotten by reset and by stop.
+        timer.reset(ms(1));
+        clock.advance(ms(1));
+        let_it_come();
+        assert!(!timer.reset(HOUR), "it has fired");
+        assert!(!timer.try_wait());
+        timer.reset(Duration::ZERO);
+        let_it_come();
+        assert!(!timer.stop() && !timer.try_wait());
+        timer.reset(ms(1));
+        clock.advance(ms(1) - MOMENT);
+        let_it_come();
+        assert!(!timer.try_wait());
+        clock.advance(MOMENT);
+        let_it_come();
+        assert!(timer.try_wait());
+    });
+}
+
+#[test]
+fn of_several_waiters_one_takes_a_firing() {
+    let clock = SetClock::take();
+    let rt = runtime(1);
+    rt.run(|| {
+        let timer = Arc::new(Timer::new(HOUR));
+        let n = 8;
+        let all = Countdown::new(n);
+        for _ in 0..n {
+            let (timer, all) = (timer.clone(), all.clone());
+            go(move || {
+                timer.wait();
+                all.done();
+            });
+        }
+        for taken in 1..=n {
+            timer.reset(ms(1));
+            clock.advance(ms(1));
+            // All that wait are woken, and all but one go on waiting.
+            let_it_come();
+            assert_eq!(all.left(), n - taken);
+        }
+        all.wait();
+    });
+}
+
+#[test]
+fn a_ticker_leaves_out_what_nobody_takes() {
+    let clock = SetClock::take();
+    let rt = runtime(1);
+    rt.run(|| {
+        let ticker = Ticker::new(ms(2));
+        for _ in 0..5 {
+            let_it_come();
+            assert!(!ticker.try_wait());
+            clock.advance(ms(2));
+            ticker.wait();
+        }
+        // Of many at once one is kept, and the next one comes in time.
+        clock.advance(ms(51));
+        let_it_come();
+        assert!(ticker.try_wait() && !ticker.try_wait());
+        clock.advance(ms(1) - MOMENT);
+        let_it_come();
+        assert!(!ticker.try_wait());
+        clock.advance(MOMENT);
+        ticker.wait();
+        clock.advance(ms(2));
+        let_it_come();
+        ticker.stop();
+        clock.advance(ms(10));
+        let_it_come();
+        assert!(!ticker.try_wait(), "one that nobody took is forgotten, and no more come");
+        ticker.reset(ms(1));
+        for _ in 0..3 {
+            assert!(!ticker.try_wait());
+            clock.advance(ms(1));
+            ticker.wait();
+        }
+        let zero = catch_unwind(AssertUnwindSafe(|| Ticker::new(Duration::ZERO)));
+        zero.expect_err("no period");
+        catch_unwind(AssertUnwindSafe(|| ticker.reset(Duration::ZERO))).expect_err("no period");
+    });
+}
+
+#[test]
+fn functions_after_some_time() {
+    let clock = SetClock::take();
+    let rt = runtime(1);
+    rt.run(|| {
+        let census = Census::default();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let make = |after| {
+            let (calls, counted) = (calls.clone(), census.count());
+            after_func(after, move || {
+                let _counted = counted;
+                assert!(pirn_runtime::current().is_some(), "it is a G");
+                calls.fetch_add(1, Ordering::AcqRel);
+            })
+        };
+        let off = make(HOUR);
+        assert!(off.stop() && !off.stop() && !off.reset(ms(1)));
+        let sooner = make(HOUR);
+        assert!(sooner.reset(ms(1)));
+        drop(make(ms(1)));
+        clock.advance(ms(1) - MOMENT);
+        let_it_come();
+        assert_eq!(calls.load(Ordering::Acquire), 0);
+        clock.advance(MOMENT);
+        let_it_come();
+        assert_eq!(calls.load(Ordering::Acquire), 2);
+        assert!(!sooner.reset(ms(1)) && !sooner.stop());
+        drop(off);
+        assert_eq!(census.living(), 0);
+        clock.advance(2 * HOUR);
+        let_it_come();
+        assert_eq!(calls.load(Ordering::Acquire), 2);
+    });
 }
 
 #[test]
