@@ -1,6 +1,7 @@
 //! What the tests share: runtimes that leave nothing behind, a watchdog, children, seeds and small instruments.
 #![allow(dead_code, reason = "each test file uses its own part of this one")]
 
+pub(crate) mod log;
 pub(crate) mod talk;
 
 use pirn_runtime::{Builder, Gid, Goroutine, Handle, JoinHandle, Runtime, Unparker};
