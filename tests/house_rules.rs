@@ -36,7 +36,17 @@ const DOORS: &[(&str, &[&str])] = &[
     ("_mm_", &["os/"]),
     ("asm!", &["os/", "m/current.rs"]),
     // An M sleeps in one place. The others are threads that are no Ms: the template, sysmon, a user's.
-    ("thread::park", &["m/sleep.rs", "sched/template.rs", "sysmon/", "park/"]),
+    ("thread::park", &["clock/", "sched/template.rs", "park/"]),
+    ("park_thread(", &["clock/", "m/sleep.rs", "park/"]),
+    ("rest_thread(", &["clock/", "sysmon/"]),
+    // Time and randomness, so that a test can set both. Below the clock `os` waits for others in real time.
+    ("monotonic_ns", &["os/", "clock/"]),
+    ("Instant::now", &["clock/"]),
+    ("SystemTime", &[]),
+    ("thread::park_timeout", &["clock/"]),
+    ("fn random", &["clock/", "p/", "internal.rs"]),
+    ("RandomState", &[]),
+    ("getrandom", &[]),
 ];
 
 /// Rooms whose files may use each other in circles: the scheduler is the one knot, kept in one room.

@@ -5,7 +5,7 @@
 
 use crate::loom::Unparker;
 use futures_timer::Delay;
-use pirn_runtime::internal::{Told, discard, has_timers, wake};
+use pirn_runtime::internal::{Told, discard, has_timers, now, wake};
 use pirn_runtime::time::{AfterFunc, after_func};
 use std::future::Future;
 use std::mem;
@@ -60,7 +60,7 @@ impl Alarm {
             return;
         }
         self.stop();
-        let after = due.saturating_duration_since(Instant::now());
+        let after = due.saturating_duration_since(now());
         if has_timers() {
             let sleeper = Arc::new(Sleeper(Mutex::new(Some(context.waker().clone()))));
             let wakes = Wakes(sleeper.clone());

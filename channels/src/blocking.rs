@@ -2,7 +2,7 @@
 
 use crate::core::{Answer, Channel, Claimed, Given, Head, Left, Locked, Side, Taken, Ticket, Waiter};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{checkpoint, has_come};
+use crate::loom::{checkpoint, has_come, now};
 use crate::operation::Operation;
 use crate::until::{Until, end_of_grace};
 use pirn_runtime::internal::{Kind, Reason, on_unwind, wake};
@@ -99,7 +99,7 @@ impl<T> Channel<T> {
                 Taken::Closed => return Err(TryRecvError::Disconnected),
                 Taken::Claimed(sender) => sender,
             };
-            if let Some(value) = self.receive_promised(channel, sender, &CHAN_RECEIVE, || Some(Instant::now())) {
+            if let Some(value) = self.receive_promised(channel, sender, &CHAN_RECEIVE, || Some(now())) {
                 return Ok(value);
             }
         }

@@ -4,7 +4,7 @@ use crate::blocking::CHAN_RECEIVE;
 use crate::clock::{At, Clock, Tick};
 use crate::core::Channel;
 use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::loom::{Arc, Ordering, checkpoint, has_come, park_on, park_until};
+use crate::loom::{Arc, Ordering, checkpoint, has_come, now, park_on, park_until};
 use crate::until::Until;
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
@@ -62,7 +62,7 @@ fn make<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
 /// ```
 pub fn after(duration: Duration) -> Receiver<Instant> {
     // What does not fit never comes.
-    Instant::now().checked_add(duration).map_or_else(never, at)
+    now().checked_add(duration).map_or_else(never, at)
 }
 
 /// Makes a channel that gives one value at the moment `when`, or at once if that is past.
@@ -91,7 +91,7 @@ pub fn at(when: Instant) -> Receiver<Instant> {
 /// assert!(began.elapsed() >= Duration::from_millis(6));
 /// ```
 pub fn tick(duration: Duration) -> Receiver<Instant> {
-    match Instant::now().checked_add(duration) {
+    match now().checked_add(duration) {
         Some(first) => {
             Receiver { flavor: Flavor::Clock(std::sync::Arc::new(Tick::new(duration, first)), |moment| moment) }
         }

@@ -1,5 +1,6 @@
 //! Channels of the clock: what they give is the time, and nobody sends it.
 
+use crate::loom::{has_come, now};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ impl Clock for At {
 
     fn take(&self) -> Option<Instant> {
         // Relaxed: one of those who swap gets it; nothing is passed on by it.
-        let has_come = !self.taken.load(Ordering::Relaxed) && Instant::now() >= self.moment;
+        let has_come = !self.taken.load(Ordering::Relaxed) && has_come(self.moment);
         (has_come && !self.taken.swap(true, Ordering::Relaxed)).then_some(self.moment)
     }
 }
@@ -62,7 +63,7 @@ impl Clock for Tick {
 
     fn take(&self) -> Option<Instant> {
         let mut next = self.next.lock().unwrap_or_else(|e| e.into_inner());
-        let now = Instant::now();
+        let now = now();
         let due = next.filter(|due| now >= *due)?;
         // In time: the ticks do not drift.
         let from = if now - due < self.period { due } else { now };

@@ -6,8 +6,8 @@ pub(crate) use chosen::*;
 #[cfg(loom)]
 pub(crate) use modelled::*;
 pub(crate) use pirn_runtime::internal::{
-    Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, Unparker, UnsafeCell, checkpoint, fence, has_come, park_on,
-    park_until, random, sleep,
+    Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, Unparker, UnsafeCell, checkpoint, fence, has_come, now,
+    park_on, park_until, random, sleep,
 };
 
 #[cfg(not(loom))]

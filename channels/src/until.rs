@@ -1,5 +1,6 @@
 //! How long an operation may wait.
 
+use crate::loom::now;
 use std::time::{Duration, Instant};
 
 /// So long a receive waits for a value that a select has promised it, when its time is over: the select is about to send
@@ -8,7 +9,7 @@ const GRACE: Duration = Duration::from_millis(10);
 
 /// When a promise is not waited for any longer.
 pub(crate) fn end_of_grace() -> Instant {
-    Instant::now() + GRACE
+    now() + GRACE
 }
 
 /// How long an operation may wait. The clock is read only when it has to.
@@ -27,7 +28,7 @@ impl Until {
             Until::Ever => None,
             Until::At(deadline) => Some(deadline),
             // What does not fit waits for ever.
-            Until::For(duration) => Instant::now().checked_add(duration),
+            Until::For(duration) => now().checked_add(duration),
         }
     }
 

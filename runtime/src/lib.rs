@@ -30,6 +30,7 @@ mod user_code;
 mod reason;
 mod config;
 mod probe;
+mod clock;
 mod os;
 mod loom;
 

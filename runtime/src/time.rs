@@ -5,9 +5,9 @@
 
 #![cfg(not(loom))]
 
+use crate::clock::{deadline, has_come, now_ns, ns_of, sleep_thread};
 use crate::go::{Place, Unscoped, WhenClosing, start};
-use crate::os::now_ns;
-use crate::park::{checkpoint, current_g, deadline, park_until_ns};
+use crate::park::{checkpoint, current_g, park_until_ns};
 use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
 use crate::timers::{Action, Fire, TimerKey};
@@ -33,25 +33,32 @@ static TICKER: Reason = Reason::new("ticker", Kind::Timer);
 /// ```
 pub fn sleep(duration: Duration) {
     if current_g().is_none() {
-        return std::thread::sleep(duration);
+        return sleep_thread(deadline(duration));
     }
     if duration.is_zero() {
         return crate::go::yield_now();
     }
-    let until = deadline(duration);
-    loop {
-        park_until_ns(&SLEEP, 0, until);
-        if now_ns() >= until {
-            return;
-        }
-    }
+    sleep_on_g(deadline(duration));
 }
 
 /// Sleeps until a moment; not at all if it has passed.
 pub fn sleep_until(until: Instant) {
-    let left = until.saturating_duration_since(Instant::now());
-    if !left.is_zero() {
-        sleep(left);
+    if has_come(until) {
+        return;
+    }
+    let until_ns = ns_of(until);
+    match current_g() {
+        Some(_) => sleep_on_g(until_ns),
+        None => sleep_thread(until_ns),
+    }
+}
+
+fn sleep_on_g(until_ns: u64) {
+    loop {
+        park_until_ns(&SLEEP, 0, until_ns);
+        if now_ns() >= until_ns {
+            return;
+        }
     }
 }
 

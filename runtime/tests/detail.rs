@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Rng, builder, child_case, eventually, runtime, seed, subprocess};
+use common::{Rng, builder, child_case, eventually, runtime, seed, subprocess, wait_until_waiting};
 use pirn_runtime::{Handle, Unparker, blocking, go, lock_os_thread, park, scope, sleep, yield_now};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,7 +166,7 @@ fn queues_add_up() {
         let over = Arc::new(AtomicBool::new(false));
         rt.run(|| {
             let parked: Vec<_> = (0..10).map(|_| go(park)).collect();
-            sleep(Duration::from_millis(20));
+            parked.iter().for_each(|g| wait_until_waiting(&Handle::current().expect("a G"), g.id()));
             let hogs: Vec<_> = (0..3)
                 .map(|_| {
                     let over = over.clone();
@@ -213,7 +213,7 @@ fn metrics_count_what_happens() {
     assert_eq!((then.goroutines, then.running, then.runnable), (n as usize, 0, 0));
     rt.run(|| {
         let sleeper = go(|| sleep(Duration::from_secs(1000)));
-        sleep(Duration::from_millis(20));
+        wait_until_waiting(&Handle::current().expect("a G"), sleeper.id());
         assert_eq!(Handle::current().expect("a G").metrics().timers, 1);
         blocking(|| std::thread::sleep(Duration::from_millis(5)));
         drop(sleeper);

@@ -2,16 +2,17 @@
 
 mod common;
 
+use common::talk::{Running, read_until, wait_for_parent};
 use common::{
-    builder, child_case, command_of, eventually, runtime, scale, shares_thread_locals, subprocess, wait_until_waiting,
+    ThreadGate, builder, child_case, child_command, command_of, eventually, runtime, scale, shares_thread_locals,
+    subprocess, threads_of, wait_until_asleep, wait_until_waiting,
 };
-use pirn_runtime::{GoBuilder, State, Unparker, blocking, go, lock_os_thread, park, scope, sleep, yield_now};
+use pirn_runtime::internal::SetClock;
+use pirn_runtime::{GoBuilder, Handle, State, Unparker, blocking, go, lock_os_thread, park, scope, sleep, yield_now};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-const MOMENT: Duration = Duration::from_millis(20);
 
 /// The part of a dump that is about the G with that name.
 #[track_caller]
@@ -114,15 +115,9 @@ fn ask(rt: &pirn_runtime::Runtime) -> String {
 #[test]
 fn a_p_that_was_lost_is_where_it_is_said_to_be() {
     let rt = runtime(1);
-    let over = Arc::new(AtomicBool::new(false));
-    let stop = over.clone();
-    let blocker = rt.handle().try_go_with(GoBuilder::new().name("blocker"), move || {
-        blocking(|| {
-            while !stop.load(Ordering::Relaxed) {
-                std::thread::sleep(MOMENT);
-            }
-        });
-    });
+    let gate = ThreadGate::default();
+    let blocks = gate.clone();
+    let blocker = rt.handle().try_go_with(GoBuilder::new().name("blocker"), move || blocking(|| blocks.wait()));
     eventually("it has lost its P", || about(&rt.dump(), "blocker").contains(": P0 is idle]"));
     // Who asks has it, but for a moment in which sysmon has taken it from there too.
     eventually("the M that has it is named", || {
@@ -134,7 +129,7 @@ fn a_p_that_was_lost_is_where_it_is_said_to_be() {
         assert!(about(&dump, "blocker").contains(&format!(": P0 went to {m}]")), "{dump}");
         true
     });
-    over.store(true, Ordering::Relaxed);
+    gate.open();
     blocker.expect("it starts").join().expect("no panic");
 }
 
@@ -253,17 +248,28 @@ fn dumps_lose_no_wake_up() {
 /// and a dump wrote over them: a review found it.
 #[test]
 fn a_dump_spares_the_thread_locals_of_free_stacks() {
+    const TEST: &str = "a_dump_spares_the_thread_locals_of_free_stacks";
+    if child_case(TEST).is_none() {
+        subprocess(TEST, "", &[]).expect_success();
+        return;
+    }
     thread_local! {
         static MINE: std::cell::RefCell<Vec<usize>> = const { std::cell::RefCell::new(Vec::new()) };
     }
+    const GS: usize = 300;
+    let clock = SetClock::take();
     let rt = runtime(2);
     let use_them = || {
-        let gs: Vec<_> = (0..300)
+        let begun = Arc::new(AtomicUsize::new(0));
+        let gs: Vec<_> = (0..GS)
             .map(|i| {
+                let begun = begun.clone();
                 rt.go(move || {
                     MINE.with_borrow_mut(|mine| mine.extend(0..i));
-                    yield_now();
-                    sleep(Duration::from_millis(1));
+                    begun.fetch_add(1, Ordering::AcqRel);
+                    while begun.load(Ordering::Acquire) < GS {
+                        yield_now();
+                    }
                     shares_thread_locals() || MINE.with_borrow(|mine| mine.len() == i)
                 })
             })
@@ -274,8 +280,11 @@ fn a_dump_spares_the_thread_locals_of_free_stacks() {
         use_them();
         let parked = rt.go(park);
         wait_until_waiting(&rt.handle(), parked.id());
-        // The free stacks go from the Ps to where a dump finds them.
-        std::thread::sleep(Duration::from_millis(1200));
+        // The free stacks go from the Ps to where a dump finds them: sysmon sees to it twice a second.
+        for _ in 0..3 {
+            clock.advance(Duration::from_millis(500));
+            wait_until_asleep(|| threads_of(&(rt.thread_prefix() + "sysmon")), 3);
+        }
         for _ in 0..50 {
             assert!(rt.dump().contains("[park"));
         }
@@ -283,47 +292,70 @@ fn a_dump_spares_the_thread_locals_of_free_stacks() {
     use_them();
 }
 
+fn leaves_a_g() {
+    let rt = builder().procs(2).name("leaky").build().expect("a runtime");
+    rt.run(|| {
+        let forgotten = GoBuilder::new().name("forgotten").go(|| wait_deep(2));
+        wait_until_waiting(&Handle::current().expect("a G"), forgotten.id());
+        GoBuilder::new().name("not forgotten").go(yield_now).join().expect("no panic");
+    });
+}
+
+fn leaves_none() {
+    let rt = builder().procs(2).build().expect("a runtime");
+    rt.run(|| go(yield_now).join().expect("no panic"));
+}
+
+fn blocks_for_long() {
+    let clock = SetClock::take();
+    let rt = builder().procs(2).name("blocked").build().expect("a runtime");
+    let guard = Arc::new(Mutex::new(()));
+    let held = guard.lock().expect("no panic");
+    let wanted = guard.clone();
+    let g = rt.handle().try_go_with(GoBuilder::new().name("waits for std"), move || lock_deep(&wanted));
+    let blocks = || rt.dump().matches("without a P since ").count();
+    eventually("its P is taken", || blocks() == 1);
+    // It blocks not long enough; once named, the other is not named again.
+    let gate = ThreadGate::default();
+    let quick = gate.clone();
+    let quick = rt.go(move || quick.wait());
+    eventually("its P is taken", || blocks() == 2);
+    clock.advance(Duration::from_millis(50));
+    wait_until_asleep(|| threads_of("blocked-sysmon"), 3);
+    gate.open();
+    quick.join().expect("no panic");
+    for _ in 0..10 {
+        clock.advance(Duration::from_millis(60));
+        wait_until_asleep(|| threads_of("blocked-sysmon"), 3);
+    }
+    drop(held);
+    g.expect("it starts").join().expect("no panic");
+}
+
+fn is_asked_by_signal() {
+    // A shell has what it runs in the background ignore this signal.
+    // SAFETY: it has no handler in this process.
+    unsafe { libc::signal(libc::SIGQUIT, libc::SIG_DFL) };
+    let rt = builder().procs(2).name("asked").build().expect("a runtime");
+    let g = rt.handle().try_go_with(GoBuilder::new().name("patient"), || wait_deep(1)).expect("it starts");
+    wait_until_waiting(&rt.handle(), g.id());
+    for _ in 0..2 {
+        // SAFETY: a signal to this very process, which has a handler for it.
+        unsafe { libc::raise(libc::SIGQUIT) };
+        // Until it has heard the answer.
+        wait_for_parent();
+    }
+}
+
 /// What is left when a runtime ends is named, with the line where it waits; and what blocks its thread for long.
 #[test]
 fn what_is_left_and_what_blocks_is_named() {
     const TEST: &str = "what_is_left_and_what_blocks_is_named";
     match child_case(TEST).as_deref() {
-        Some("leak") => {
-            let rt = builder().procs(2).name("leaky").build().expect("a runtime");
-            rt.run(|| {
-                drop(GoBuilder::new().name("forgotten").go(|| wait_deep(2)));
-                GoBuilder::new().name("not forgotten").go(|| sleep(MOMENT)).join().expect("no panic");
-            });
-        }
-        Some("no leak") => {
-            let rt = builder().procs(2).build().expect("a runtime");
-            rt.run(|| go(|| sleep(MOMENT)).join().expect("no panic"));
-        }
-        Some("blocker") => {
-            let rt = builder().procs(2).name("blocked").build().expect("a runtime");
-            let guard = Arc::new(Mutex::new(()));
-            let held = guard.lock().expect("no panic");
-            let wanted = guard.clone();
-            let g = rt.handle().try_go_with(GoBuilder::new().name("waits for std"), move || lock_deep(&wanted));
-            let quick = rt.go(|| std::thread::sleep(MOMENT));
-            std::thread::sleep(Duration::from_millis(600));
-            drop(held);
-            g.expect("it starts").join().expect("no panic");
-            quick.join().expect("no panic");
-        }
-        Some("quit") => {
-            // A shell has what it runs in the background ignore this signal.
-            // SAFETY: it has no handler in this process.
-            unsafe { libc::signal(libc::SIGQUIT, libc::SIG_DFL) };
-            let rt = builder().procs(2).name("asked").build().expect("a runtime");
-            let g = rt.handle().try_go_with(GoBuilder::new().name("patient"), || wait_deep(1)).expect("it starts");
-            wait_until_waiting(&rt.handle(), g.id());
-            for _ in 0..2 {
-                // SAFETY: a signal to this very process, which has a handler for it.
-                unsafe { libc::raise(libc::SIGQUIT) };
-                std::thread::sleep(Duration::from_millis(300));
-            }
-        }
+        Some("leak") => leaves_a_g(),
+        Some("no leak") => leaves_none(),
+        Some("blocker") => blocks_for_long(),
+        Some("quit") => is_asked_by_signal(),
         Some(other) => panic!("no such case: {other}"),
         None => {
             let leak = subprocess(TEST, "leak", &[("PIRN_DEBUG", "dumponexit")]);
@@ -345,9 +377,18 @@ fn what_is_left_and_what_blocks_is_named() {
             let off = subprocess(TEST, "blocker", &[]);
             assert!(!off.expect_success().stderr.contains("blocks"), "{off:?}");
 
-            let quit = subprocess(TEST, "quit", &[("PIRN_DEBUG", "dumponsignal=1")]);
-            assert_eq!(quit.expect_success().stderr.matches("SIGQUIT: runtime \"asked\"").count(), 2, "{quit:?}");
-            assert!(about(&quit.stderr, "patient").contains("wait_deep"), "{quit:?}");
+            let mut quit = Running::start(&mut child_command(TEST, "quit", &[("PIRN_DEBUG", "dumponsignal=1")]));
+            let mut stderr = quit.stderr();
+            let mut said = String::new();
+            for times in 1..=2 {
+                let answer = "SIGQUIT: runtime \"asked\"";
+                read_until(&mut stderr, &mut said, answer, times, "wait_deep");
+                read_until(&mut stderr, &mut said, answer, times, "created by");
+                assert_eq!(said.matches(answer).count(), times, "{said}");
+                quit.go_on();
+            }
+            assert!(about(&said, "patient").contains("wait_deep"), "{said}");
+            quit.expect_success();
             // As ever without.
             assert_eq!(subprocess(TEST, "quit", &[]).signal(), Some(libc::SIGQUIT));
         }

@@ -6,7 +6,7 @@
 mod common;
 
 use common::{Census, Rng, builder, child_case, eventually, house, rss_bytes, runtime, scale, seed, subprocess};
-use common::{thread_number, wait_until_waiting};
+use common::{thread_number, threads_of, wait_until_asleep, wait_until_waiting};
 use pirn_runtime::{GoBuilder, JoinHandle, Runtime, Unparker, current, go, park, sleep, time, try_go, yield_now};
 use std::io::ErrorKind;
 use std::panic::resume_unwind;
@@ -92,39 +92,6 @@ fn compute(time: Duration) {
     spin_until(|| began.elapsed() > time);
 }
 
-/// How often these threads of the process have gone to sleep; none if one of them is awake.
-fn naps(threads: &[i32]) -> Option<u64> {
-    let nap = |thread: &i32| {
-        let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).ok()?;
-        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
-        let asleep = value("State:")?.starts_with('S');
-        value("voluntary_ctxt_switches:")?.parse::<u64>().ok().filter(|_| asleep)
-    };
-    threads.iter().map(nap).sum()
-}
-
-/// Waits until these threads sleep, and stay asleep for as long as nobody wakes them. Nobody announces that.
-fn wait_until_asleep(threads: impl Fn() -> Vec<i32>) {
-    let mut last = None;
-    let mut same = 0;
-    eventually("the threads are asleep", || {
-        let now = naps(&threads());
-        same = if now.is_some() && now == last { same + 1 } else { 0 };
-        last = now;
-        std::thread::sleep(Duration::from_millis(1));
-        same == 20
-    });
-}
-
-/// The threads of the only runtime of a child.
-fn threads_of_the_runtime() -> Vec<i32> {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux").flatten();
-    tasks
-        .filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.starts_with("t0-")))
-        .filter_map(|task| task.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
 /// The M that took a P over from the M of a G that unwinds was counted as searching, and did not say that it had found
 /// something when its own P had it. Twice over, it counted as searching for good; with all Ps idle, who unparked a G
 /// from outside then woke nobody. It failed before the fix.
@@ -155,7 +122,7 @@ fn an_m_that_takes_over_a_p_does_not_search_for_ever() {
         assert_eq!(payload.downcast_ref(), Some(&1));
         let behind = sent.recv().expect("it was sent");
         wait_until_waiting(&rt.handle(), behind.id());
-        wait_until_asleep(threads_of_the_runtime);
+        wait_until_asleep(|| threads_of("t0-"), 20);
         second.open();
         let payload = behind.join().expect_err("it panics");
         assert_eq!(payload.downcast_ref(), Some(&2));
@@ -184,7 +151,7 @@ fn a_g_that_picks_on_a_fresh_m_is_no_longer_searching() {
             let _waits = OnDrop(move || waits.wait());
             let long = go(move || {
                 busy.store(false, Ordering::Release);
-                wait_until_asleep(|| vec![thread.load(Ordering::Acquire)]);
+                wait_until_asleep(|| vec![thread.load(Ordering::Acquire)], 20);
                 let ran = Arc::new(AtomicUsize::new(0));
                 for _ in 0..2 {
                     let ran = ran.clone();

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{builder, child_case, house, isolated, scale, shares_thread_locals, subprocess};
+use common::{
+    builder, child_case, house, isolated, scale, shares_thread_locals, subprocess, threads_of, wait_until_asleep,
+};
 use pirn_runtime::{GoBuilder, sleep, stack_use, yield_now};
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -61,8 +63,10 @@ fn large_thread_locals_lie_beside_the_stack_that_was_asked_for() {
             for g in gs {
                 assert!(g.join().expect("no panic"), "{bytes} bytes, round {round}");
             }
-            // So that free stacks give back their memory, all but what a block must keep.
-            std::thread::sleep(Duration::from_millis(if round == 1 { 1200 } else { 0 }));
+            if round == 1 {
+                // So that free stacks give back their memory, all but what a block must keep: longer than the scavenger rests.
+                wait_until_asleep(|| threads_of(&(rt.thread_prefix() + "sysmon")), 700);
+            }
         }
     }
 }

@@ -4,16 +4,16 @@
 
 mod common;
 
-use common::{child_case, isolated, rss_bytes, scale, subprocess};
-use pirn_runtime::{go, sleep, yield_now};
+use common::{child_case, eventually, isolated, rss_bytes, scale, subprocess};
+use pirn_runtime::{go, yield_now};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{CString, c_int, c_void};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 // ---------------------------------------------------------------------------------------------- fork and set*id
 
@@ -175,13 +175,15 @@ fn the_result_of_a_detached_g_is_dropped_with_its_thread_locals() {
     const TEST: &str = "the_result_of_a_detached_g_is_dropped_with_its_thread_locals";
     if child_case(TEST).is_some() {
         let rt = isolated(2);
-        drop(rt.go(|| {
+        let (let_go, has_let_go) = mpsc::channel::<()>();
+        let g = rt.go(move || {
             HELD.with_borrow_mut(|held| held.push(1));
-            // The handle is gone before the G ends.
-            sleep(Duration::from_millis(20));
+            has_let_go.recv().expect("the handle is gone before the G ends");
             Uses
-        }));
-        thread::sleep(Duration::from_millis(100));
+        });
+        drop(g);
+        let_go.send(()).expect("it waits");
+        eventually("it has ended", || rt.goroutines().is_empty());
         return;
     }
     subprocess(TEST, "", &[]).expect_success().expect_says("dropped");

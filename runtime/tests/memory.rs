@@ -4,10 +4,10 @@ mod common;
 
 use common::{Countdown, builder, child_case, house, rss_bytes, runtime, scale, subprocess};
 use pirn_runtime::time::Timer;
-use pirn_runtime::{go, park, sleep, stack_use};
+use pirn_runtime::{Unparker, go, park, sleep, stack_use};
 use std::hint::black_box;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const KIB: usize = 1 << 10;
@@ -96,16 +96,24 @@ fn a_burst_of_many_gs_gives_its_memory_back() {
         rt.run(|| park_many(10));
         let before = rss_bytes();
         let parked = rt.run(|| {
-            let ended = Countdown::new(N);
+            let (begun, ended, over) = (Countdown::new(N), Countdown::new(N), Arc::new(AtomicBool::new(false)));
+            let unparkers = Arc::new(Mutex::new(Vec::with_capacity(N)));
             for _ in 0..N {
-                let ended = ended.clone();
+                let (begun, ended, over) = (begun.clone(), ended.clone(), over.clone());
+                let unparkers = unparkers.clone();
                 go(move || {
-                    sleep(Duration::from_secs(1));
+                    unparkers.lock().expect("no panic").push(Unparker::current());
+                    begun.done();
+                    while !over.load(Ordering::Acquire) {
+                        park();
+                    }
                     ended.done();
                 });
             }
-            sleep(Duration::from_millis(500));
+            begun.wait();
             let parked = rss_bytes();
+            over.store(true, Ordering::Release);
+            unparkers.lock().expect("no panic").iter().for_each(Unparker::unpark);
             ended.wait();
             parked
         });

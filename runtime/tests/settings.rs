@@ -2,7 +2,10 @@
 
 mod common;
 
-use common::{Countdown, Ended, builder, child_case, eventually, house, runtime, shares_thread_locals, subprocess};
+use common::{
+    Countdown, Ended, builder, child_case, eventually, house, runtime, shares_thread_locals, subprocess, threads_of,
+    wait_until_asleep,
+};
 use pirn_runtime::{Builder, blocking, go, maxprocs, park, sleep, stack_use, yield_now};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -320,7 +323,7 @@ fn without_more_threads() {
     });
     let never_had_a_thread = (0..20).any(|_| {
         // Threads that are about to start need some memory, or std ends the process.
-        sleep(Duration::from_millis(100));
+        wait_until_asleep(|| threads_of(&rt.thread_prefix()), 5);
         limit(libc::RLIMIT_AS, address_space() + MIB as u64);
         let refused_before = a_thread_is_refused();
         rt.run(|| work(50));

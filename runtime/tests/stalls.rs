@@ -2,12 +2,11 @@
 
 mod common;
 
-use common::talk::{Running, case_of, wait_for_parent};
+use common::talk::{Running, case_of, read_until, wait_for_parent};
 use common::{builder, child_command, subprocess};
 use pirn_runtime::time::Ticker;
 use pirn_runtime::{GoBuilder, Unparker, go, park, park_timeout, sleep};
 use std::io::Read;
-use std::process::ChildStderr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -27,19 +26,6 @@ fn wait_until(told: &AtomicBool) {
 #[inline(never)]
 fn lock_deep(lock: &Mutex<()>) {
     drop(lock.lock().expect("no panic"));
-}
-
-/// Reads until the text has come so many times, and with it a line that begins with `end`.
-#[track_caller]
-fn read_until(stderr: &mut ChildStderr, said: &mut String, what: &str, times: usize, end: &str) {
-    let all_there =
-        |said: &str| said.match_indices(what).nth(times - 1).is_some_and(|(at, _)| said[at..].contains(end));
-    while !all_there(said) {
-        let mut bytes = [0; 4096];
-        let n = stderr.read(&mut bytes).expect("a pipe can be read");
-        assert!(n > 0, "the child has ended: {said}");
-        said.push_str(&String::from_utf8_lossy(&bytes[..n]));
-    }
 }
 
 /// The part that is about the G with that name.

@@ -3,11 +3,14 @@
 
 mod common;
 
-use common::{Census, builder, child_case, eventually, house, shares_thread_locals, subprocess, threads};
-use pirn_runtime::{Unparker, blocking, go, lock_os_thread, park, yield_now};
+use common::{
+    Census, ThreadGate, builder, child_case, eventually, house, naps, shares_thread_locals, subprocess, threads,
+    threads_of, wait_until_asleep, wait_until_waiting,
+};
+use pirn_runtime::{DeadlockReport, Unparker, blocking, go, lock_os_thread, park, yield_now};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::time::{Duration, Instant};
 
 const MOMENT: Duration = Duration::from_millis(20);
@@ -33,14 +36,9 @@ fn spin(time: Duration) {
 fn an_m_on_its_way_to_sleep_counts() {
     let rt = house(builder().procs(1).max_threads(2));
     let over = Arc::new(AtomicBool::new(false));
-    let until_over = over.clone();
-    let blocked = rt.go(move || {
-        blocking(|| {
-            while !until_over.load(Ordering::Relaxed) {
-                std::thread::sleep(MOMENT);
-            }
-        });
-    });
+    let gate = ThreadGate::default();
+    let blocks = gate.clone();
+    let blocked = rt.go(move || blocking(|| blocks.wait()));
     let (send, receive) = mpsc::channel();
     let (until_over, wakes) = (over.clone(), Arc::new(AtomicUsize::new(0)));
     let counts = wakes.clone();
@@ -67,6 +65,7 @@ fn an_m_on_its_way_to_sleep_counts() {
     over.store(true, Ordering::Relaxed);
     unparker.unpark();
     sleeper.join().expect("no panic");
+    gate.open();
     blocked.join().expect("no panic");
 }
 
@@ -130,10 +129,16 @@ fn computing_takes_not_the_last_thread() {
 fn a_shutdown_without_a_free_thread_gives_up() {
     let rt = builder().procs(1).max_threads(2).name("busy").build().expect("a runtime");
     let parked = rt.go(park);
-    std::thread::sleep(MOMENT);
-    let gs: Vec<_> = (0..2).map(|_| rt.go(|| std::thread::sleep(Duration::from_millis(800)))).collect();
-    std::thread::sleep(MOMENT);
+    wait_until_waiting(&rt.handle(), parked.id());
+    let gate = ThreadGate::default();
+    let blocks = || {
+        let gate = gate.clone();
+        rt.go(move || gate.wait())
+    };
+    let gs = [blocks(), blocks()];
+    eventually("both block their threads", || gate.waiting() == 2);
     assert!(!rt.shutdown_timeout(Duration::from_millis(300)));
+    gate.open();
     std::mem::forget((gs, parked));
     eventually("the threads have ended", || threads("busy-") == 0);
 }
@@ -208,33 +213,33 @@ fn work_that_found_no_thread_is_not_forgotten() {
         subprocess(TEST, "limited", &[]).expect_success();
         return;
     }
-    let rt = builder().procs(1).name("none").build().expect("a runtime");
-    let over = Arc::new(AtomicBool::new(false));
+    // Without the report: for that sysmon looks again and again.
+    let rt = builder().procs(1).name("none").deadlock_report(DeadlockReport::Off).build().expect("a runtime");
+    let gate = ThreadGate::default();
     for round in 0..2 {
-        let blocked = || rt.metrics().running;
         // Every M there is: whichever comes back is blocked too.
-        while rt.metrics().threads > blocked() {
-            let until_over = over.clone();
-            drop(rt.go(move || {
-                while !until_over.load(Ordering::Relaxed) {
-                    std::thread::sleep(MOMENT);
-                }
-            }));
-            std::thread::sleep(MOMENT * 5);
+        while rt.metrics().threads > gate.waiting() {
+            let (blocks, before) = (gate.clone(), gate.waiting());
+            drop(rt.go(move || blocks.wait()));
+            eventually("one more blocks, and its P is taken", || {
+                gate.waiting() > before && rt.metrics().idle_procs == 1
+            });
         }
-        // sysmon goes to sleep.
-        std::thread::sleep(Duration::from_millis(1500));
+        // Longer than the scavenger rests: it does not wake by itself any more.
+        wait_until_asleep(|| threads_of("none-sysmon"), 700);
         limit_address_space(Some(1 << 20));
         let refused = std::thread::Builder::new().spawn(|| ()).is_err();
+        let template = threads_of("none-template");
+        let before = naps(&template).expect("it waits for work");
         let ran = Arc::new(AtomicBool::new(false));
         let runs = ran.clone();
         drop(rt.go(move || runs.store(true, Ordering::Release)));
-        std::thread::sleep(MOMENT * 5);
+        eventually("a thread was asked for", || naps(&template).is_some_and(|now| now > before));
         limit_address_space(None);
         eprintln!("round {round}: threads were refused: {refused}");
         eventually("it is done", || ran.load(Ordering::Acquire));
     }
-    over.store(true, Ordering::Relaxed);
+    gate.open();
     rt.shutdown();
 }
 
@@ -285,16 +290,19 @@ fn what_is_done_to_a_locked_thread_reaches_no_other() {
         let others = rt.run(move || {
             let locked = lock_os_thread();
             change_thread();
-            // So many that threads have to be started for them, some of them by this very G.
-            let others: Vec<_> = (0..10 * (round + 1))
+            // Threads have to be started for all of them, some by this very G.
+            let count = 10 * (round + 1);
+            let all_block = Arc::new(Barrier::new(count + 1));
+            let others: Vec<_> = (0..count)
                 .map(|_| {
-                    go(|| {
-                        std::thread::sleep(MOMENT);
+                    let all_block = all_block.clone();
+                    go(move || {
+                        all_block.wait();
                         of_thread()
                     })
                 })
                 .collect();
-            blocking(|| std::thread::sleep(MOMENT));
+            blocking(|| all_block.wait());
             let others: Vec<_> = others.into_iter().map(|g| g.join().expect("no panic")).collect();
             // The thread is not given back as it was: so it ends with its G.
             std::mem::forget(locked);
@@ -310,10 +318,12 @@ fn what_is_done_to_a_locked_thread_reaches_no_other() {
 fn every_m_wakes_on_time() {
     let rt = house(builder().procs(2));
     let slacks = rt.run(|| {
+        let all_block = Arc::new(Barrier::new(10));
         let gs: Vec<_> = (0..10)
             .map(|_| {
-                go(|| {
-                    std::thread::sleep(MOMENT);
+                let all_block = all_block.clone();
+                go(move || {
+                    all_block.wait();
                     // SAFETY: asks about the calling thread.
                     (thread_id(), unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) })
                 })
@@ -321,7 +331,7 @@ fn every_m_wakes_on_time() {
             .collect();
         gs.into_iter().map(|g| g.join().expect("no panic")).collect::<HashMap<_, _>>()
     });
-    assert!(slacks.len() > 2, "Ms were started: {slacks:?}");
+    assert_eq!(slacks.len(), 10, "Ms were started: {slacks:?}");
     assert!(slacks.values().all(|slack| *slack == 1), "{slacks:?}");
 }
 
@@ -371,7 +381,7 @@ fn a_locked_g_is_found_on_any_idle_p() {
     let rt = house(builder().procs(2).max_threads(3));
     for _ in 0..100 {
         let (send, receive) = mpsc::channel();
-        let (answers, both) = (Arc::new(AtomicBool::new(false)), Arc::new(std::sync::Barrier::new(2)));
+        let (answers, both) = (Arc::new(AtomicBool::new(false)), Arc::new(Barrier::new(2)));
         let answer = answers.clone();
         let locked = rt.go(move || {
             let _mine = lock_os_thread();

@@ -1,9 +1,9 @@
 //! Shutting down.
 
+use crate::clock::now_ns;
 use crate::config::UNWINDS;
 use crate::g::{G, for_each};
 use crate::observe::{dump_and_count, plural};
-use crate::os::now_ns;
 use crate::park::unpark_g;
 use crate::probe::{Status, last_words};
 use crate::sched::Shared;

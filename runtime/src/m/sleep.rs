@@ -30,11 +30,9 @@
 
 #![cfg(not(loom))]
 
-use crate::os::now_ns;
-use crate::timers::NEVER;
+use crate::clock::park_thread;
 use std::sync::OnceLock;
 use std::thread::{self, Thread};
-use std::time::Duration;
 
 /// The sleep of one thread.
 #[derive(Debug)]
@@ -61,13 +59,7 @@ impl Sleep {
     /// Sleeps until it is woken, or until `until_ns`, or for no reason: the caller looks.
     pub(super) fn sleep(&self, until_ns: u64) {
         debug_assert_eq!(self.thread.get().map(Thread::id), Some(thread::current().id()), "only its own thread sleeps");
-        if until_ns == NEVER {
-            return thread::park();
-        }
-        let now_ns = now_ns();
-        if now_ns < until_ns {
-            thread::park_timeout(Duration::from_nanos(until_ns - now_ns));
-        }
+        park_thread(until_ns);
     }
 
     /// Wakes it, or makes its next sleep return at once.
@@ -95,6 +87,7 @@ impl Wake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{NEVER, now_ns};
     use std::sync::Arc;
 
     fn of_this_thread() -> Sleep {

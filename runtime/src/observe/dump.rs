@@ -2,8 +2,9 @@
 
 use super::goroutines::{Seen, lasting, look};
 use super::trace::{Begin, Traces};
+use crate::clock::now_ns;
 use crate::m::M;
-use crate::os::{now_ns, thread_sleeps};
+use crate::os::thread_sleeps;
 use crate::park::current_g;
 use crate::probe::Status;
 use crate::sched::Shared;

@@ -13,7 +13,7 @@
 //! - text for people: [`write_stderr`], [`offer_stderr`], [`offer_to`], [`open_for_lines`]; the end: [`abort`], [`exit`],
 //!   [`exit_at_once`]; forks: [`on_fork`], [`Rseq`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
-//! - clock and threads: [`now_ns`], [`set_timer_slack_ns`], [`prefetch`], [`thread_id`], [`thread_cpu_ns`],
+//! - clock and threads: [`monotonic_ns`], [`set_timer_slack_ns`], [`prefetch`], [`thread_id`], [`thread_cpu_ns`],
 //!   [`thread_sleeps`], [`thread_stretches`], [`thread_count`], [`threads`], [`thread_name`], [`is_in_lock`];
 //! - stack traces: [`unwind`], [`frames_of`], [`Frame`]; SIGQUIT: [`count_quits`], [`answer_quits`],
 //!   [`quits`].

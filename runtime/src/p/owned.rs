@@ -270,14 +270,9 @@ impl<'a> OwnedP<'a> {
         (self.random() % n as u64) as usize
     }
 
-    /// A random number (xorshift: it spreads thieves, and picks among the ready cases of a select).
+    /// A random number.
     pub(crate) fn random(self) -> u64 {
-        let mut x = self.0.local.random.get();
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        self.0.local.random.set(x);
-        x
+        self.0.local.random.next()
     }
 
     /// The free G records.

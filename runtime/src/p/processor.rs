@@ -1,5 +1,6 @@
 //! The processor: what belongs to it, and what everybody may ask of it.
 
+use crate::clock::Random;
 use crate::config::{FAIRNESS_TICKS, LOCAL_QUEUE_MAX};
 use crate::event::{Count, Counters};
 use crate::g::{FreeGs, G, Runnable};
@@ -48,7 +49,7 @@ pub(super) struct Local {
     /// When its free stacks were last looked through.
     pub(super) aged_ns: Cell<u64>,
     pub(super) ids: Cell<(u64, u64)>,
-    pub(super) random: Cell<u64>,
+    pub(super) random: Random,
     pub(super) free_gs: FreeGs,
     pub(super) stacks: RefCell<Cache>,
     /// Picks that began a slice; a G from runnext inherits one. It wraps, in theory: 64 bits last for centuries of one a
@@ -90,7 +91,7 @@ impl P {
                 overflow_tick: Cell::new(u32::MAX),
                 aged_ns: Cell::new(0),
                 ids: Cell::new((0, 0)),
-                random: Cell::new(0x9E37_79B9_7F4A_7C15 ^ (id as u64 + 1)),
+                random: Random::new(id as u64),
                 free_gs: FreeGs::new(),
                 stacks: RefCell::new(Cache::new()),
                 schedtick: AtomicU64::new(0),

@@ -23,5 +23,7 @@ pub use on_g::checkpoint;
 pub(crate) use on_g::{give_way, in_closing, unwind_if_closing, yield_on_g};
 pub use unparker::Unparker;
 pub(crate) use unparker::unpark_g;
-pub(crate) use verbs::{current_g, deadline, defer, park_uninterruptibly, park_until_ns};
-pub use verbs::{has_come, park, park_on, park_timeout, park_until};
+pub(crate) use verbs::{current_g, defer, park_uninterruptibly, park_until_ns};
+pub use verbs::{park, park_on, park_timeout, park_until};
+// As the models have it: what parks until a moment asks whether it has come.
+pub use crate::clock::{has_come, now};

@@ -1,10 +1,10 @@
 //! Parking: on a G, or on an OS thread.
 
 use super::on_g;
+use crate::clock::{deadline, ns_of, park_thread};
 use crate::g::G;
 use crate::m::current;
 use crate::m::fork::may_wait;
-use crate::os::now_ns;
 use crate::reason::Reason;
 use crate::timers::Action;
 use std::time::{Duration, Instant};
@@ -52,11 +52,6 @@ pub fn park_timeout(timeout: Duration) {
     park_until_ns(&on_g::PARK, 0, deadline(timeout));
 }
 
-/// The clock plus a duration, without overflow.
-pub(crate) fn deadline(after: Duration) -> u64 {
-    now_ns().saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX))
-}
-
 /// Parks the caller, who says why, and on what: an address or a number, for observers, or 0.
 #[inline(always)]
 pub fn park_on(reason: &'static Reason, what: usize) {
@@ -74,20 +69,14 @@ pub fn park_on(reason: &'static Reason, what: usize) {
 
 /// Parks the caller, who says why, and on what, until `deadline` at the latest.
 pub fn park_until(reason: &'static Reason, what: usize, deadline: Instant) {
-    park_until_ns(reason, what, self::deadline(deadline.saturating_duration_since(Instant::now())));
-}
-
-/// Whether the moment has come.
-#[inline]
-pub fn has_come(moment: Instant) -> bool {
-    Instant::now() >= moment
+    park_until_ns(reason, what, ns_of(deadline));
 }
 
 /// Parks the caller, who says why, and on what, until a deadline.
 pub(crate) fn park_until_ns(reason: &'static Reason, what: usize, deadline_ns: u64) {
     let Some(g) = current_g() else {
         may_wait();
-        return std::thread::park_timeout(Duration::from_nanos(deadline_ns.saturating_sub(now_ns())));
+        return park_thread(deadline_ns);
     };
     // SAFETY: `g` is the caller, so it lives, and so does its runtime.
     let shared = unsafe { g.shared() };

@@ -2,6 +2,7 @@
 //! anyway.
 
 use super::shared::Shared;
+use crate::clock::now_ns;
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +17,7 @@ pub(super) struct CoarseClock {
 impl CoarseClock {
     /// The clock of a runtime that begins now.
     pub(super) fn new() -> CoarseClock {
-        let now_ns = crate::os::now_ns();
+        let now_ns = now_ns();
         CoarseClock { ns: CachePadded::new(AtomicU64::new(now_ns)), began_ns: now_ns }
     }
 }
@@ -24,7 +25,7 @@ impl CoarseClock {
 impl Shared {
     /// Reads the clock, for all.
     pub(crate) fn refresh_clock(&self) -> u64 {
-        let now = crate::os::now_ns();
+        let now = now_ns();
         self.clock.ns.store(now, Ordering::Relaxed);
         now
     }

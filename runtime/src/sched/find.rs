@@ -1,6 +1,7 @@
 //! Where the next G comes from.
 
 use super::shared::Shared;
+use crate::clock::stands_still;
 use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, SEARCH_NS};
 use crate::g::Runnable;
 use crate::m::emit::emit;
@@ -91,7 +92,7 @@ impl Shared {
             self.idle.begin_search();
         }
         let mut now = began;
-        while now < began + SEARCH_NS {
+        loop {
             if !self.is_global_empty()
                 && let Some(g) = self.take_global(p, GLOBAL_BATCH_MAX)
             {
@@ -108,8 +109,10 @@ impl Shared {
                 std::hint::spin_loop();
             }
             now = self.refresh_clock();
+            if now >= began + SEARCH_NS || stands_still() {
+                return None;
+            }
         }
-        None
     }
 
     /// Half of the queue of the first P that has one, beginning anywhere.

@@ -10,9 +10,9 @@
 
 use super::entered::Entered;
 use super::shared::Shared;
+use crate::clock::now_ns;
 use crate::m::emit::emit;
 use crate::m::{M, Me};
-use crate::os::now_ns;
 use crate::p::{FreeP, P};
 use crate::timers::NEVER;
 

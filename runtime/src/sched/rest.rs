@@ -2,11 +2,11 @@
 
 use super::queues::Queues;
 use super::shared::Shared;
+use crate::clock::now_ns;
 use crate::config::M_KEPT_NS;
 use crate::m::Me;
 use crate::m::emit::emit;
 use crate::m::fork::{end_in_fork, is_fork};
-use crate::os::now_ns;
 use crate::p::{FreeP, P};
 use crate::timers::NEVER;
 use std::sync::MutexGuard;

@@ -12,6 +12,7 @@ use super::setup::Setup;
 use super::stalls::Stalls;
 use super::sysmon_link::SysmonLink;
 use super::warnings::Warnings;
+use crate::clock::Reader;
 use crate::event::{Count, Counters, is_heard};
 use crate::p::P;
 use crossbeam_utils::CachePadded;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     /// Somebody hears what happens: looked at on the path of a switch, where a static costs twice as much.
     pub(crate) is_heard: bool,
     me: Weak<Shared>,
+    _reads_clock: Reader,
 }
 
 impl Shared {
@@ -62,6 +64,7 @@ impl Shared {
             counters: Counters::new(),
             is_heard: is_heard(),
             me: me.clone(),
+            _reads_clock: Reader::new(),
             setup,
         })
     }

@@ -12,10 +12,11 @@
 use super::machines::machine_main;
 use super::queues::Queues;
 use super::shared::Shared;
+use crate::clock::now_ns;
 use crate::config::NO_THREAD_NS;
 use crate::m::M;
 use crate::m::emit::emit;
-use crate::os::{now_ns, thread_id};
+use crate::os::thread_id;
 use crate::p::FreeP;
 use crate::user_code::contain;
 use std::collections::VecDeque;

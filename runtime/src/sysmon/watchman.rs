@@ -7,6 +7,7 @@ use super::output::{Output, Trace};
 use super::pace::{Looked, Pace, Scene, is_long};
 use super::stall::Stall;
 use super::watch::Watch;
+use crate::clock::rest_thread;
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS};
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
@@ -19,7 +20,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
 
 /// The running thread.
 #[derive(Debug)]
@@ -173,30 +173,22 @@ impl Watchman {
             Pace::Watching { .. } => {
                 self.deadlock.is_none();
                 if !is_long(now_ns, until_ns) {
-                    sleep_until(now_ns, until_ns);
-                } else if self.shared.doze_as_sysmon(|| sleep_until(now_ns, until_ns)) {
+                    rest_thread(now_ns, until_ns);
+                } else if self.shared.doze_as_sysmon(|| rest_thread(now_ns, until_ns)) {
                     // A first look now, a second one soon.
                     self.pace = Pace::fresh();
                 }
             }
-            Pace::Settling { .. } => sleep_until(now_ns, until_ns),
+            Pace::Settling { .. } => rest_thread(now_ns, until_ns),
             Pace::Asleep => {
                 let until_ns = until_ns.min(self.deadlock.look(&self.shared, &mut self.output, now_ns));
                 // I2.
                 self.shared.sleep_as_sysmon(|timers_ns| {
                     if !self.stop.load(Ordering::Acquire) {
-                        sleep_until(now_ns, until_ns.min(timers_ns));
+                        rest_thread(now_ns, until_ns.min(timers_ns));
                     }
                 });
             }
         }
-    }
-}
-
-fn sleep_until(now: u64, until: u64) {
-    if until == NEVER {
-        thread::park();
-    } else if until > now {
-        thread::park_timeout(Duration::from_nanos(until - now));
     }
 }

@@ -31,4 +31,7 @@ mod heap;
 mod per_p;
 
 pub(crate) use action::{Action, Fire};
-pub(crate) use per_p::{NEVER, TimerKey, Timers};
+pub(crate) use per_p::{TimerKey, Timers};
+
+// No deadline.
+pub(crate) use crate::clock::NEVER;

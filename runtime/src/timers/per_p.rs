@@ -2,12 +2,10 @@
 
 use super::action::Action;
 use super::heap::{Heap, Key};
+use crate::clock::NEVER;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
-
-/// No deadline.
-pub(crate) const NEVER: u64 = u64::MAX;
 
 /// A pending timer: which P's heap, and where in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

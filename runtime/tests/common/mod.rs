@@ -1,6 +1,7 @@
 //! What the tests share: runtimes that leave nothing behind, a watchdog, children, seeds and small instruments.
 #![allow(dead_code, reason = "each test file uses its own part of this one")]
 
+pub(crate) mod log;
 pub(crate) mod talk;
 
 use pirn_runtime::{Builder, Gid, Goroutine, Handle, JoinHandle, Runtime, Unparker};
@@ -10,7 +11,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Condvar, Mutex, Once};
 use std::time::{Duration, Instant};
 
 /// A runtime that does not end in time is dumped, and the process aborted: `PIRN_TEST_HANG_SECS`, or so many seconds.
@@ -136,11 +137,40 @@ impl Drop for House {
 
 /// How many threads of this process have names that begin so.
 pub(crate) fn threads(prefix: &str) -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    threads_of(prefix).len()
+}
+
+/// The kernel's numbers of these threads.
+pub(crate) fn threads_of(prefix: &str) -> Vec<i32> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux").flatten();
     tasks
-        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
-        .filter(|comm| comm.starts_with(prefix))
-        .count()
+        .filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.starts_with(prefix)))
+        .filter_map(|task| task.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// How often these threads of the process have gone to sleep; none if one of them is awake.
+pub(crate) fn naps(threads: &[i32]) -> Option<u64> {
+    let nap = |thread: &i32| {
+        let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).ok()?;
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        let asleep = value("State:")?.starts_with('S');
+        value("voluntary_ctxt_switches:")?.parse::<u64>().ok().filter(|_| asleep)
+    };
+    threads.iter().map(nap).sum()
+}
+
+/// Waits until these threads sleep, and are not woken for so many milliseconds. Nobody announces that.
+pub(crate) fn wait_until_asleep(threads: impl Fn() -> Vec<i32>, quiet_ms: u32) {
+    let mut last = None;
+    let mut same = 0;
+    eventually("the threads are asleep", || {
+        let now = naps(&threads());
+        same = if now.is_some() && now == last { same + 1 } else { 0 };
+        last = now;
+        std::thread::sleep(Duration::from_millis(1));
+        same >= quiet_ms
+    });
 }
 
 /// Waits until something that nobody announces is true: at most ten seconds.
@@ -365,6 +395,31 @@ impl Countdown {
         while self.left() != 0 {
             pirn_runtime::park();
         }
+    }
+}
+
+/// Blocks the threads that wait at it, those of Gs too, until it is opened.
+#[derive(Clone, Default)]
+pub(crate) struct ThreadGate(Arc<(Mutex<(usize, bool)>, Condvar)>);
+
+impl ThreadGate {
+    pub(crate) fn wait(&self) {
+        let (state, opened) = &*self.0;
+        let mut state = state.lock().expect("nobody panics under it");
+        state.0 += 1;
+        while !state.1 {
+            state = opened.wait(state).expect("nobody panics under it");
+        }
+    }
+
+    /// How many have come.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.0.lock().expect("nobody panics under it").0
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.0.lock().expect("nobody panics under it").1 = true;
+        self.0.1.notify_all();
     }
 }
 

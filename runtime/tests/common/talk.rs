@@ -58,6 +58,19 @@ impl Drop for Running {
     }
 }
 
+/// Reads until the text has come so many times, and with it a line that begins with `end`.
+#[track_caller]
+pub(crate) fn read_until(stderr: &mut ChildStderr, said: &mut String, what: &str, times: usize, end: &str) {
+    let all_there =
+        |said: &str| said.match_indices(what).nth(times - 1).is_some_and(|(at, _)| said[at..].contains(end));
+    while !all_there(said) {
+        let mut bytes = [0; 4096];
+        let n = stderr.read(&mut bytes).expect("a pipe can be read");
+        assert!(n > 0, "the child has ended: {said}");
+        said.push_str(&String::from_utf8_lossy(&bytes[..n]));
+    }
+}
+
 /// In a child: says something to the parent, past the capture of the test runner.
 pub(crate) fn say(what: &str) {
     let mut stdout = std::io::stdout();

@@ -19,8 +19,8 @@ pub(crate) use memory::{
 };
 pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler};
 pub(crate) use thread::{
-    heavy_fence, is_in_lock, light_fence, now_ns, prefetch, register_membarrier, set_timer_slack_ns, thread_count,
-    thread_cpu_ns, thread_id, thread_name, thread_sleeps, thread_stretches, threads,
+    heavy_fence, is_in_lock, light_fence, monotonic_ns, prefetch, register_membarrier, set_timer_slack_ns,
+    thread_count, thread_cpu_ns, thread_id, thread_name, thread_sleeps, thread_stretches, threads,
 };
 pub(crate) use thread_pointer::{ThreadPointer, load_block, loaded_block};
 pub(crate) use tls::{Blocks, thread_local_blocks};

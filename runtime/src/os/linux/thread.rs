@@ -43,7 +43,7 @@ fn membarrier(command: libc::c_int) -> bool {
 
 /// Nanoseconds on a clock that never goes back and does not stop while the process lives.
 #[inline]
-pub(crate) fn now_ns() -> u64 {
+pub(crate) fn monotonic_ns() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: clock_gettime writes only to `now`. This clock always exists.
     let _ = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };

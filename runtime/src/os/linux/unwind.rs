@@ -1,11 +1,11 @@
 //! Stack traces: of the calling code, and of a thread that does not answer.
 
 use super::signal::{default_action, earlier_action, pass_on, set_action};
-use super::thread::thread_id;
+use super::thread::{monotonic_ns, thread_id};
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A place in the code, and the stack pointer there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ const FRAMES_MAX: usize = 64;
 /// How long a thread may take to answer. One that is deep in the kernel, or blocks the signal, does not.
 const ANSWER_MAX: Duration = Duration::from_millis(20);
 /// How long one that has begun to answer may take.
-const GIVE_UP: Duration = Duration::from_secs(1);
+const GIVE_UP_NS: u64 = 1_000_000_000;
 
 const IDLE: u64 = 0;
 const ANSWERING: u64 = 1;
@@ -81,9 +81,9 @@ pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
         return None;
     }
     // It has begun, so it does not take long, unless the loader is in its way: then nobody is asked any more.
-    let began = Instant::now();
+    let began_ns = monotonic_ns();
     while QUESTION.state.load(Ordering::Acquire) != ANSWERED {
-        if began.elapsed() > GIVE_UP {
+        if monotonic_ns() - began_ns > GIVE_UP_NS {
             return None;
         }
         std::thread::sleep(pause);

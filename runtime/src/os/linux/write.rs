@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::ptr;
 
-use super::thread::now_ns;
+use super::thread::monotonic_ns;
 
 /// So much at a time, so that a large text to a disk does not hold the caller for long.
 const AT_ONCE_BYTES: usize = 1 << 20;
@@ -20,14 +20,14 @@ const AT_ONCE_BYTES: usize = 1 << 20;
 /// Writes to standard error as it is, without buffers or locks. Signal-safe (I4). It waits for a slow reader, but if
 /// that takes nothing for so long, or can not be written to, what is left is dropped.
 pub(crate) fn write_stderr(mut text: &[u8], patience_ns: u64) {
-    let mut progress_ns = now_ns();
+    let mut progress_ns = monotonic_ns();
     while !text.is_empty() {
         match offer_stderr(text) {
-            Ok(0) if now_ns() - progress_ns > patience_ns => return,
+            Ok(0) if monotonic_ns() - progress_ns > patience_ns => return,
             Ok(0) => wait_writable(libc::STDERR_FILENO, 50),
             Ok(written) => {
                 text = text.get(written..).unwrap_or_default();
-                progress_ns = now_ns();
+                progress_ns = monotonic_ns();
             }
             Err(_) => return,
         }
