@@ -206,7 +206,7 @@ impl<'a, T> Waits<'a, T> {
 
     /// Waits. None: the deadline has passed, and nobody looks at the operation any more.
     #[inline(always)]
-    fn wait(&self, reason: &'static Reason, deadline: Option<Instant>) -> Option<Answer> {
+    fn wait(&self, reason: &'static Reason, deadline: Option<Instant>) -> Option<&Answer> {
         let unwound = on_unwind(|| self.unwound());
         let ticket = &self.operation.ticket;
         let in_time = ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), deadline);
@@ -217,7 +217,7 @@ impl<'a, T> Waits<'a, T> {
 
     /// The time is over. A value that a select has promised may still come, but not at any time.
     #[cold]
-    fn withdraw(&self, reason: &'static Reason) -> Option<Answer> {
+    fn withdraw(&self, reason: &'static Reason) -> Option<&Answer> {
         let Operation { ticket, waiter, .. } = &self.operation;
         let left = self.channel.lock().leave(self.side, waiter);
         match left {

@@ -160,7 +160,7 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let answer = if in_time { ticket.told() } else { lined.withdraw() };
     unwound.disarm();
     let chosen = match answer {
-        Some(Answer::Selected(i, token)) => Some((i, token)),
+        Some(Answer::Selected(i, token)) => Some((*i, *token)),
         _ => None,
     };
     lined.leave(chosen.map(|(i, _)| i));
@@ -209,7 +209,7 @@ impl Lined<'_, '_> {
     /// Nobody may claim it any more. If somebody has, it has been told (Some), or was promised a value, which may still come,
     /// but not at any time.
     #[cold]
-    fn withdraw(&self) -> Option<Answer> {
+    fn withdraw(&self) -> Option<&Answer> {
         if self.ticket.claim_one_of_several() {
             return None;
         }
@@ -227,8 +227,8 @@ impl Lined<'_, '_> {
         let mut chosen = None;
         if let Some(Answer::Selected(i, token)) = self.withdraw() {
             // SAFETY: it was chosen for this case, and goes no further.
-            unsafe { self.cases[i].handle.release(token) };
-            chosen = Some(i);
+            unsafe { self.cases[*i].handle.release(*token) };
+            chosen = Some(*i);
         }
         self.leave(chosen);
     }

@@ -21,12 +21,12 @@ impl<T> Operation<T> {
     /// What became of it, or else from now on `waker` is told.
     fn poll(&self, channel: &Channel<T>, waker: &Waker) -> Poll<Answer> {
         if let Some(answer) = self.ticket.told() {
-            return Poll::Ready(answer);
+            return Poll::Ready(*answer);
         }
         // To clone a waker and to drop one is the user's code, so neither is done under the lock.
         let new = Unparker::from(waker.clone());
         let locked = channel.lock();
-        let answer = self.ticket.told();
+        let answer = self.ticket.told().copied();
         let unneeded = match answer {
             Some(_) => new,
             // SAFETY: the lock is held, and the operation is the caller.

@@ -150,12 +150,13 @@ impl Armed {
         unwound.disarm();
     }
 
-    /// A G is unwound in the middle of its wait. A firing that it has been told of is another's, unless it would be forgotten.
+    /// A G is unwound in the middle of its wait. A firing that it has been told of is another's, unless it would be
+    /// forgotten.
     #[cold]
     fn withdraw(&self, waiter: &Waiter<u64>) {
         let mut state = self.lock();
         let is_in_line = state.waiters.remove(waiter);
-        let told = if !is_in_line && waiter.told() == Some(state.round) { state.give() } else { None };
+        let told = if !is_in_line && waiter.told() == Some(&state.round) { state.give() } else { None };
         drop(state);
         wake(told);
     }
@@ -226,8 +227,8 @@ impl Fire for Armed {
     }
 }
 
-/// Fires once, some time after it was made or reset. It belongs to the runtime that it was made on, and never fires after the
-/// end of that.
+/// Fires once, some time after it was made or reset. It belongs to the runtime that it was made on, and never fires
+/// after the end of that.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -254,8 +255,8 @@ impl Timer {
         Timer(armed)
     }
 
-    /// Parks until the timer has fired, and takes that: of several waiters one returns. If the timer is stopped it
-    /// waits until it is reset and fires.
+    /// Parks until the timer has fired, and takes that: of several waiters the one that has waited longest. If the
+    /// timer is stopped it waits until it is reset and fires.
     pub fn wait(&self) {
         self.0.wait(&TIMER);
     }
@@ -289,8 +290,8 @@ impl fmt::Debug for Timer {
     }
 }
 
-/// Fires again and again. If nobody takes a tick before the next one, it is left out. It belongs to the runtime that it was
-/// made on, and never fires after the end of that.
+/// Fires again and again. If nobody takes a tick before the next one, it is left out. It belongs to the runtime that it
+/// was made on, and never fires after the end of that.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -359,8 +360,8 @@ impl fmt::Debug for Ticker {
     }
 }
 
-/// Starts `f` as a G after some time. Dropping what it returns changes nothing. If the runtime shuts down before, `f` is
-/// dropped.
+/// Starts `f` as a G after some time. Dropping what it returns changes nothing. If the runtime shuts down before, `f`
+/// is dropped.
 ///
 /// ```
 /// # pirn::run(|| {

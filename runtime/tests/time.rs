@@ -5,6 +5,7 @@ mod common;
 
 use common::{
     Census, Countdown, Rng, child_case, eventually, runtime, scale, seed, subprocess, threads_of, wait_until_asleep,
+    wait_until_waiting,
 };
 use pirn_runtime::time::{Ticker, Timer, after_func, sleep_until};
 use pirn_runtime::{ShutDown, Unparker, go, park, sleep, yield_now};
@@ -76,6 +77,59 @@ fn a_thread_can_sleep_too() {
     assert!(text.contains("needs a runtime"), "{text}");
     catch_unwind(|| Ticker::new(ms(1))).expect_err("a ticker does too");
     catch_unwind(|| after_func(ms(1), || ())).expect_err("and a function");
+}
+
+/// The G that has waited longest takes a firing.
+#[test]
+fn firings_are_taken_in_turn() {
+    let rt = runtime(2);
+    let timer = Arc::new(rt.run(|| Timer::new(HOUR)));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let waiting: Vec<_> = (0..4)
+        .map(|i| {
+            let (timer, order) = (timer.clone(), order.clone());
+            let waiter = rt.go(move || {
+                timer.wait();
+                order.lock().unwrap().push(i);
+            });
+            wait_until_waiting(&rt.handle(), waiter.id());
+            waiter
+        })
+        .collect();
+    for waiter in waiting {
+        timer.reset(ms(1));
+        waiter.join().unwrap();
+    }
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3]);
+}
+
+/// A G that waits for another runtime's timer is unwound at about the moment of the firing. It has taken the firing, or it
+/// leaves it to the next who waits.
+#[test]
+fn a_waiter_that_is_unwound_leaves_its_firing_to_others() {
+    let rt = runtime(1);
+    let timer = Arc::new(rt.run(|| Timer::new(HOUR)));
+    let mut rng = Rng::new(seed("a_waiter_that_is_unwound_leaves_its_firing_to_others"));
+    for _ in 0..scale(50, 200) {
+        let taken = Arc::new(AtomicBool::new(false));
+        let other = runtime(1);
+        let waiter = {
+            let (timer, taken) = (timer.clone(), taken.clone());
+            other.go(move || {
+                timer.wait();
+                taken.store(true, Ordering::Release);
+            })
+        };
+        wait_until_waiting(&other.handle(), waiter.id());
+        timer.reset(Duration::from_micros(rng.below(400) as u64));
+        std::thread::sleep(Duration::from_micros(rng.below(400) as u64));
+        other.close();
+        drop(waiter);
+        if !taken.load(Ordering::Acquire) {
+            timer.wait();
+        }
+        assert!(!timer.try_wait() && !timer.stop(), "a firing is taken once");
+    }
 }
 
 fn eventually_on_g(mut is_true: impl FnMut() -> bool) {

@@ -74,7 +74,7 @@ impl<T> Locked<'_, T> {
     }
 
     /// An operation that waits leaves the line.
-    pub(crate) fn leave(&self, side: Side, waiter: &Waiter) -> Left {
+    pub(crate) fn leave<'a>(&self, side: Side, waiter: &'a Waiter) -> Left<'a> {
         let line = match side {
             Side::Sends => &self.senders,
             Side::Receives => &self.receivers,

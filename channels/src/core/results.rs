@@ -34,11 +34,11 @@ pub(crate) enum Choice {
 
 /// What an operation finds when it leaves the line.
 #[must_use]
-pub(crate) enum Left {
+pub(crate) enum Left<'a> {
     /// Nobody looks at it any more.
     Gone,
     /// It has been told.
-    Answered(Answer),
+    Answered(&'a Answer),
     /// A select is to give it a value. It is gone when it has struck itself off that promise
     /// ([`abandon`](super::Locked::abandon)).
     Promised,

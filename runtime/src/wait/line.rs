@@ -50,7 +50,7 @@ impl<A: Copy, D> Waiter<A, D> {
 
     /// What its operation has been told.
     #[inline]
-    pub fn told(&self) -> Option<A> {
+    pub fn told(&self) -> Option<&A> {
         // SAFETY: its ticket lives as long as it (`belongs_to`).
         unsafe { &*self.ticket.get() }.told()
     }

@@ -110,11 +110,11 @@ impl<A: Copy> Ticket<A> {
         self.state.load(Ordering::Acquire) == TOLD
     }
 
-    /// What it has been told.
+    /// What it has been told. Not a copy: an answer may be large, and who waits mostly looks at its first word.
     #[inline(always)]
-    pub fn told(&self) -> Option<A> {
+    pub fn told(&self) -> Option<&A> {
         // SAFETY: who tells writes it before, and never again.
-        self.is_told().then(|| self.answer.with(|place| unsafe { place.cast::<A>().read() }))
+        self.is_told().then(|| self.answer.with(|place| unsafe { &*place.cast::<A>() }))
     }
 
     /// Waits until it is told; `what` is what it waits on, for observers, or 0. False: the deadline has passed. If the

@@ -31,8 +31,9 @@ impl fmt::Debug for Told {
     }
 }
 
-/// Wakes whom an operation has told, if it has told anybody.
-#[inline]
+/// Wakes whom an operation has told, if it has told anybody. A function of its own: inlined into a receive it made a
+/// ping-pong 8 % slower, with as many instructions.
+#[inline(never)]
 pub fn wake(told: Option<Told>) {
     if let Some(told) = told {
         told.wake();

@@ -50,7 +50,7 @@ fn one_claims_and_is_seen() {
             })
         });
         assert!(operation.ticket.wait(&TEST, 0, None));
-        assert_eq!(operation.ticket.told(), Some(operation.slot.get()));
+        assert_eq!(operation.ticket.told(), Some(&operation.slot.get()));
         tellers.into_iter().for_each(|teller| teller.join().unwrap());
     });
 }
@@ -103,7 +103,7 @@ impl Owner {
         if !in_time && self.0.lock().unwrap().1.remove(&waiter) {
             return None;
         }
-        let told = ticket.told().expect("who claims tells under the lock");
+        let told = *ticket.told().expect("who claims tells under the lock");
         assert_eq!(slot.get(), told);
         Some(told)
     }
