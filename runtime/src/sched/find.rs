@@ -128,7 +128,7 @@ impl Shared {
         (0..n).map(|i| &self.ps[(first + i) % n]).filter(|victim| victim.id != p.id && victim.has_queued()).find_map(
             |victim| {
                 let stolen = p.steal_from(victim)?;
-                emit!(p, Steal { p: p.id, from: victim.id }).tell();
+                emit!(p, Steal { p: p.id, from: victim.id }).deliver();
                 Some(stolen)
             },
         )
@@ -180,7 +180,7 @@ impl Shared {
             m.set_p(std::ptr::null());
             self.put_idle_p(&mut queues, &p);
             drop(queues);
-            emit!(&self.counters, Release { p: p.id, m: m.id }).tell();
+            emit!(&self.counters, Release { p: p.id, m: m.id }).deliver();
             if m.searching.swap(false, Ordering::Relaxed) {
                 self.idle.end_search();
             } else {
@@ -374,7 +374,7 @@ impl Shared {
             let now = self.refresh_clock();
             p.set_holder(m.id, now);
             p.restart_clock(now);
-            emit!(p, Acquire { p: p.id, m: m.id }).tell();
+            emit!(p, Acquire { p: p.id, m: m.id }).deliver();
         }
         self.wake_sysmon();
     }

@@ -44,7 +44,7 @@ impl Shared {
     fn hand_on(&self, p: OwnedP<'_>, m: &M, why: &'static str) {
         let handed_off = emit!(p, HandOff { p: p.id, m: m.id, why });
         self.place(p);
-        handed_off.tell();
+        handed_off.deliver();
     }
 
     fn place(&self, p: OwnedP<'_>) {

@@ -26,13 +26,13 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
     let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
     run_hook(shared.setup.on_start.as_deref());
-    emit!(&shared.counters, MStart { m: m.id }).tell();
+    emit!(&shared.counters, MStart { m: m.id }).deliver();
     // Kept: a payload may panic when it is dropped, and this is the end.
     let ended = catch_unwind(AssertUnwindSafe(|| shared.run(m)));
     if ended.is_err() {
         fatal("an M of the scheduler panicked");
     }
-    emit!(&shared.counters, MStop { m: m.id }).tell();
+    emit!(&shared.counters, MStop { m: m.id }).deliver();
     run_hook(shared.setup.on_stop.as_deref());
     drop(alt_stack);
     current::set_machine(ptr::null());
@@ -84,14 +84,14 @@ impl Shared {
         // SAFETY: the Runnable says that this M owns the G.
         let coro = unsafe { &mut *g.coro.get() };
         if coro.is_some() {
-            emit!(&self.counters, Run { g: g.id() }, if HEARD).tell();
+            emit!(&self.counters, Run { g: g.id() }, if HEARD).deliver();
         } else {
             // SAFETY: this is the M itself, in its section.
             let p = unsafe { m.p() }.expect("an M that runs Gs has a P");
             match self.bind(p, g) {
                 Ok(fresh) => {
                     *coro = Some(fresh);
-                    emit!(p, Begin { g: g.id() }, if HEARD).tell();
+                    emit!(p, Begin { g: g.id() }, if HEARD).deliver();
                     if self.has_stalled.load(Ordering::Relaxed) {
                         self.got_stack();
                     }
@@ -141,8 +141,8 @@ impl Shared {
     fn has_parked<const HEARD: bool>(&self, m: &M, id: u64, reason: WaitReason) {
         // SAFETY: this is the M itself, in its section.
         match unsafe { m.p() } {
-            Some(p) => emit!(p, Park { g: id, reason }, if HEARD).tell(),
-            None => emit!(&self.counters, Park { g: id, reason }, if HEARD).tell(),
+            Some(p) => emit!(p, Park { g: id, reason }, if HEARD).deliver(),
+            None => emit!(&self.counters, Park { g: id, reason }, if HEARD).deliver(),
         }
     }
 
@@ -174,7 +174,7 @@ impl Shared {
         let g = runnable.g();
         if !g.locked_m.get().is_null() {
             if outcome != Outcome::Finished {
-                emit!(p, Yield { g: g.id() }, if HEARD).tell();
+                emit!(p, Yield { g: g.id() }, if HEARD).deliver();
             }
             return self.put_away_locked(m, runnable, outcome);
         }
@@ -182,14 +182,14 @@ impl Shared {
             Outcome::Finished => {
                 let id = g.id();
                 self.retire(p, runnable);
-                emit!(p, End { g: id }, if HEARD).tell();
+                emit!(p, End { g: id }, if HEARD).deliver();
             }
             Outcome::Suspended(Suspend::YieldGlobal) => {
-                emit!(p, Yield { g: g.id() }, if HEARD).tell();
+                emit!(p, Yield { g: g.id() }, if HEARD).deliver();
                 self.inject(runnable);
             }
             Outcome::Suspended(_) => {
-                emit!(p, Yield { g: g.id() }, if HEARD).tell();
+                emit!(p, Yield { g: g.id() }, if HEARD).deliver();
                 g.set_status(Status::Runnable);
                 // The pick that comes next shows it, if it is to be shown.
                 if let Err(g) = p.push(runnable) {
@@ -207,7 +207,7 @@ impl Shared {
         let goes_on = matches!(outcome, Outcome::Suspended(_));
         let is_locked = !g.locked_m.get().is_null();
         if goes_on {
-            emit!(&self.counters, Yield { g: g.id() }).tell();
+            emit!(&self.counters, Yield { g: g.id() }).deliver();
         }
         if goes_on && self.regain(m) {
             // Others may have waited for the P too, and there was no M but this one.
@@ -280,7 +280,7 @@ impl Shared {
         if self.has_stalled.load(Ordering::Relaxed) {
             self.unstall();
         }
-        emit!(&self.counters, End { g: id }).tell();
+        emit!(&self.counters, End { g: id }).deliver();
     }
 
     /// There is no stack for a G's first run. It waits until another G gives one back, or sysmon tries again.

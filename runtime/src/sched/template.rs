@@ -123,7 +123,7 @@ impl Shared {
                     queues.departed.push(departed);
                 }
                 drop(queues);
-                emit!(&self.counters, Wake { m: m.id }).tell();
+                emit!(&self.counters, Wake { m: m.id }).deliver();
                 Ok(())
             }
             // `stop_machines` takes only those that have their thread.
