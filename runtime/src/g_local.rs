@@ -86,21 +86,15 @@ impl<T: 'static> fmt::Debug for GLocal<T> {
     }
 }
 
-/// Destroys what the calling G has of its own. Nothing of it is used from here on.
+/// Destroys what the calling G has of its own. Who listens to events uses thread-locals: if somebody may, there are new ones
+/// for what is still to be told.
 #[inline]
-pub(crate) fn destroy_all(g: &'static G, locals: Locals) {
+pub(crate) fn destroy_locals(g: &'static G, locals: Locals) {
     if g.values.is_used() {
         destroy_values(&g.values);
     }
     g.is_mute.set(true);
     locals.destroy();
-}
-
-/// The same, where more may be used. Who listens to events uses thread-locals: if somebody may, there are new ones for what
-/// is still to be told.
-#[inline]
-pub(crate) fn destroy_locals(g: &'static G, locals: Locals) {
-    destroy_all(g, locals);
     if may_be_asked_for() {
         renew_locals(g, locals);
     }
@@ -117,8 +111,9 @@ pub(crate) fn renew_locals(g: &'static G, locals: Locals) {
     }
 }
 
+/// Destroys its values, and those that their destructors make.
 #[cold]
-fn destroy_values(values: &OwnValues) {
+pub(crate) fn destroy_values(values: &OwnValues) {
     for _ in 0..ROUNDS_MAX {
         for value in values.take_all() {
             if contain(|| drop(value)).is_none() {

@@ -4,12 +4,12 @@ mod common;
 
 use common::{eventually, runtime};
 use pirn_runtime::internal::GLocal;
-use pirn_runtime::{GoBuilder, current_gid, go, park, yield_now};
+use pirn_runtime::{GoBuilder, JoinHandle, current_gid, go, park, yield_now};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 static COUNT: GLocal<Cell<u64>> = GLocal::new(|| Cell::new(0));
 /// It need not be `Send`.
@@ -145,6 +145,36 @@ fn what_destructors_make_is_destroyed_too() {
         let next = GoBuilder::new().go(|| COUNT.with(Cell::get));
         assert_eq!(next.join().expect("no panic"), 0);
     });
+}
+
+/// A result whose destructor uses a value.
+struct UsesOne;
+
+impl Drop for UsesOne {
+    fn drop(&mut self) {
+        COUNTED.with(|_| ());
+    }
+}
+
+static OWN_HANDLE: GLocal<RefCell<Option<JoinHandle<UsesOne>>>> = GLocal::new(RefCell::default);
+
+/// The handle goes while the values are destroyed, so the G drops its result after that.
+#[test]
+fn a_result_that_is_dropped_late_may_use_one() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    let rt = runtime(1);
+    let was = DROPPED.load(Ordering::Relaxed);
+    rt.run(|| {
+        let handle = Arc::new(Mutex::new(None));
+        let given = handle.clone();
+        let g = go(move || {
+            OWN_HANDLE.with(|own| *own.borrow_mut() = given.lock().expect("no panic").take());
+            UsesOne
+        });
+        *handle.lock().expect("no panic") = Some(g);
+    });
+    eventually("it has ended", || DROPPED.load(Ordering::Relaxed) == was + 1);
+    assert_eq!(rt.run(|| go(|| COUNT.with(Cell::get)).join().expect("no panic")), 0);
 }
 
 /// One that asks for itself while it is made.

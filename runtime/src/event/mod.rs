@@ -41,4 +41,4 @@ pub use kinds::{Event, Teller};
 pub use listener::listen;
 pub(crate) use listener::{hear, is_heard};
 #[cfg(feature = "tracing")]
-pub(crate) use subscriber::{asks, may_ask, tell};
+pub(crate) use subscriber::{asks, deliver, may_ask};

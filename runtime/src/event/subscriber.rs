@@ -22,7 +22,7 @@ macro_rules! say {
 }
 
 /// Tells the subscriber, if it is an event that subscribers are told of.
-pub(crate) fn tell(event: &Event) {
+pub(crate) fn deliver(event: &Event) {
     match *event {
         Event::Spawn { g } => say!("spawn", g = g),
         Event::Park { g, reason } => say!("park", g = g, reason = reason.name()),

@@ -1,7 +1,7 @@
 //! What every G does between its first run and its end.
 
 use crate::g::{G, Settled};
-use crate::g_local::{destroy_all, destroy_locals, renew_locals};
+use crate::g_local::{destroy_locals, destroy_values, renew_locals};
 use crate::join::{Ended, Outcome, drop_result, tell_waiter};
 use crate::locals::Locals;
 use crate::observe::Growth;
@@ -65,7 +65,8 @@ where
     }
     after.after(ended);
     // Those that were used since. From here on nobody calls what could use more.
-    destroy_all(g, locals);
+    g.is_mute.set(true);
+    locals.destroy();
 }
 
 /// Calls the closure of a G. By this name backtraces know where the user's frames begin.
@@ -88,10 +89,11 @@ fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
     match g.join.settle() {
         Settled::Kept => {}
         Settled::Detached => {
-            // Its destructor may use thread-locals; `body` destroys those.
+            // Its destructor may use thread-locals; `body` destroys those. Nothing else of the user's comes after it.
             renew_locals(g, locals);
             // SAFETY: put there above, and the handle has gone without it.
             drop_result(unsafe { g.storage.take::<Outcome<T>>() });
+            destroy_values(&g.values);
         }
         Settled::Awaited(address) => {
             // SAFETY: the word has just been settled, and this is what it says.

@@ -157,7 +157,7 @@ where
     let crowded = shared.start_on(p, unsafe { Runnable::own(g) });
     drop(entered);
     let handle = Handle::new(g);
-    spawned.tell();
+    spawned.deliver();
     if crowded {
         let_others_run();
     }
@@ -192,8 +192,8 @@ where
     let id = fresh_id();
     let spawned = emit!(&shared.counters, Spawn { g: id });
     if shared.is_closing_for_sure() && place.when_closing != WhenClosing::Start {
-        spawned.tell();
-        emit!(&shared.counters, End { g: id }).tell();
+        spawned.deliver();
+        emit!(&shared.counters, End { g: id }).deliver();
         return refuse(shared, &place, f, after);
     }
     shared.setup.locals.look_for_own_libraries();
@@ -208,7 +208,7 @@ where
     }
     // SAFETY: this is the G's first and only Runnable.
     shared.inject_foreign(unsafe { Runnable::own(g) });
-    spawned.tell();
+    spawned.deliver();
     Ok(Handle::new(g))
 }
 

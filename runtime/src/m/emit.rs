@@ -12,7 +12,7 @@ use crate::user_code::contain;
 
 /// An event that was counted and heard, and that the subscriber has still to be told of.
 #[derive(Debug)]
-#[must_use = "the subscriber is told by `tell`, as soon as the caller is out of its section"]
+#[must_use = "the subscriber is told by `deliver`, as soon as the caller is out of its section"]
 pub(crate) struct Emitted {
     #[cfg(feature = "tracing")]
     event: Event,
@@ -68,10 +68,10 @@ impl Emitted {
     /// subscriber. It is the user's code in the middle of the runtime's: what would park it blocks the thread, and its
     /// panics end here, or what is half done would stay so.
     #[inline(always)]
-    pub(crate) fn tell(self) {
+    pub(crate) fn deliver(self) {
         #[cfg(feature = "tracing")]
         if event::may_ask() {
-            tell(self.event);
+            deliver(self.event);
         }
     }
 }
@@ -80,12 +80,12 @@ impl Emitted {
 #[cfg(feature = "tracing")]
 #[cold]
 #[inline(never)]
-fn tell(event: Event) {
+fn deliver(event: Event) {
     // SAFETY: an M lives as long as its thread runs (m I3).
     let g = unsafe { machine().as_ref() }.and_then(M::g);
     if !g.is_some_and(|g| g.is_mute.get()) {
         // What a subscriber panics with has been printed.
-        off_duty(|| contain(|| event::tell(&event)));
+        off_duty(|| contain(|| event::deliver(&event)));
     }
 }
 

@@ -32,7 +32,7 @@ impl Growth {
             if bytes > before {
                 // SAFETY: `g` is the caller, so its runtime is there.
                 let counters = &unsafe { g.shared() }.counters;
-                emit!(counters, StackGrowth { g: g.id(), from_bytes: before, to_bytes: bytes }).tell();
+                emit!(counters, StackGrowth { g: g.id(), from_bytes: before, to_bytes: bytes }).deliver();
             }
         }
     }

@@ -73,7 +73,7 @@ impl Traces {
         if !g.word.commit_park(id) {
             let ready = emit!(&shared.counters, Ready { g: id });
             shared.inject_foreign(runnable);
-            ready.tell();
+            ready.deliver();
         }
         on_its_stack
     }

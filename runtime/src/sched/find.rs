@@ -125,7 +125,7 @@ impl Shared {
         (0..n).map(|i| &self.ps[(first + i) % n]).filter(|victim| victim.id != p.id && victim.has_queued()).find_map(
             |victim| {
                 let stolen = p.steal_from(victim)?;
-                emit!(p, Steal { p: p.id, from: victim.id }).tell();
+                emit!(p, Steal { p: p.id, from: victim.id }).deliver();
                 Some(stolen)
             },
         )

@@ -25,11 +25,11 @@ impl Shared {
         // SAFETY: the Runnable says that the caller owns the G.
         let coro = unsafe { &mut *g.coro.get() };
         if coro.is_some() {
-            emit!(&self.counters, Run { g: g.id() }, if HEARD).tell();
+            emit!(&self.counters, Run { g: g.id() }, if HEARD).deliver();
         } else {
             let p = me.p().expect("an M that runs Gs has a P");
             *coro = Some(self.bind(p, g)?);
-            emit!(p, Begin { g: g.id() }, if HEARD).tell();
+            emit!(p, Begin { g: g.id() }, if HEARD).deliver();
             if self.has_stalled() {
                 self.got_stack();
             }

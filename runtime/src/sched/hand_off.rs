@@ -40,7 +40,7 @@ impl Shared {
         let (p_id, m_id) = (p.id, m.id);
         let handed_off = emit!(p.owned(), HandOff { p: p_id, m: m_id, why });
         self.place(p);
-        handed_off.tell();
+        handed_off.deliver();
     }
 
     fn place(&self, p: FreeP<'_>) {

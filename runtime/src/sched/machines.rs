@@ -142,7 +142,7 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
     let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
     run_hook(shared.setup.on_start.as_deref());
-    emit!(&shared.counters, MStart { m: m.id }).tell();
+    emit!(&shared.counters, MStart { m: m.id }).deliver();
     // SAFETY: this is its own thread, which is inside from the beginning; it goes outside by way of this.
     let mut me = unsafe { Me::of(m) };
     // Kept: a payload may panic when it is dropped, and this is the end.
@@ -150,7 +150,7 @@ pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     if ended.is_err() {
         fatal("an M of the scheduler panicked");
     }
-    emit!(&shared.counters, MStop { m: m.id }).tell();
+    emit!(&shared.counters, MStop { m: m.id }).deliver();
     run_hook(shared.setup.on_stop.as_deref());
     drop(alt_stack);
     current::set_machine(ptr::null());

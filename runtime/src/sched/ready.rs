@@ -30,7 +30,7 @@ fn make_ready<const HEARD: bool>(shared: *const Shared, g: Runnable) {
     if let Some(p) = entered.as_ref().and_then(|e| e.p_of(shared)) {
         let ready = shared.ready_on::<HEARD>(p, g);
         drop(entered);
-        return ready.tell();
+        return ready.deliver();
     }
     drop(entered);
     if is_fork() {
@@ -42,7 +42,7 @@ fn make_ready<const HEARD: bool>(shared: *const Shared, g: Runnable) {
     let record = g.g();
     let ready = emit!(&kept.counters, Ready { g: record.id() }, if HEARD);
     kept.inject_foreign(g);
-    ready.tell();
+    ready.deliver();
 }
 
 impl Shared {

@@ -28,7 +28,7 @@ impl Shared {
                 let p_id = p.id;
                 self.put_idle_p(&mut queues, p);
                 drop(queues);
-                emit!(&self.counters, Release { p: p_id, m }).tell();
+                emit!(&self.counters, Release { p: p_id, m }).deliver();
             }
             if me.searching.swap(false, Ordering::Relaxed) {
                 self.idle.end_search();
@@ -170,7 +170,7 @@ impl Shared {
         let (p_id, m_id) = (p.id, me.id);
         me.take_up(p);
         me.note_regained();
-        emit!(&self.counters, Acquire { p: p_id, m: m_id }).tell();
+        emit!(&self.counters, Acquire { p: p_id, m: m_id }).deliver();
         self.wake_sysmon();
     }
 }

@@ -44,7 +44,7 @@ impl Shared {
         if self.has_stalled() {
             self.unstall();
         }
-        emit!(&self.counters, End { g: id }).tell();
+        emit!(&self.counters, End { g: id }).deliver();
     }
 }
 

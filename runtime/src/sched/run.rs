@@ -83,24 +83,24 @@ impl Shared {
                 (outcome, None) => return self.put_away_without_p(me, runnable, outcome),
                 (outcome, Some(p)) if is_locked => {
                     if outcome != Outcome::Finished {
-                        emit!(p, Yield { g: g.id() }, if HEARD).tell();
+                        emit!(p, Yield { g: g.id() }, if HEARD).deliver();
                     }
                     return self.put_away_locked(me, runnable, outcome);
                 }
                 (Outcome::Suspended(Suspend::Yield), Some(p)) => {
-                    emit!(p, Yield { g: g.id() }, if HEARD).tell();
+                    emit!(p, Yield { g: g.id() }, if HEARD).deliver();
                     self.put_back(p, runnable);
                     return None;
                 }
                 (Outcome::Suspended(Suspend::YieldGlobal), Some(p)) => {
-                    emit!(p, Yield { g: g.id() }, if HEARD).tell();
+                    emit!(p, Yield { g: g.id() }, if HEARD).deliver();
                     self.inject(runnable);
                     return None;
                 }
                 (Outcome::Finished, Some(p)) => {
                     let id = g.id();
                     self.retire(p, runnable);
-                    emit!(p, End { g: id }, if HEARD).tell();
+                    emit!(p, End { g: id }, if HEARD).deliver();
                     return None;
                 }
             }
@@ -111,8 +111,8 @@ impl Shared {
     #[inline(always)]
     fn has_parked<const HEARD: bool>(&self, p: Option<OwnedP<'_>>, id: u64, reason: &'static Reason) {
         match p {
-            Some(p) => emit!(p, Park { g: id, reason }, if HEARD).tell(),
-            None => emit!(&self.counters, Park { g: id, reason }, if HEARD).tell(),
+            Some(p) => emit!(p, Park { g: id, reason }, if HEARD).deliver(),
+            None => emit!(&self.counters, Park { g: id, reason }, if HEARD).deliver(),
         }
     }
 
@@ -132,7 +132,7 @@ impl Shared {
         let goes_on = matches!(outcome, Outcome::Suspended(_));
         let is_locked = !g.locked_m.get().is_null();
         if goes_on {
-            emit!(&self.counters, Yield { g: g.id() }).tell();
+            emit!(&self.counters, Yield { g: g.id() }).deliver();
         }
         if goes_on && self.regain(me) {
             // Others may have waited for the P too, and there was no M but this one.

@@ -118,7 +118,7 @@ impl Shared {
             Ok(thread) => {
                 queues.machines.has_started(m, thread);
                 drop(queues);
-                emit!(&self.counters, Wake { m: m.id }).tell();
+                emit!(&self.counters, Wake { m: m.id }).deliver();
                 Ok(())
             }
             Err(error) => {

@@ -73,7 +73,7 @@ impl Shared {
                 break;
             }
             for (when_ns, action) in due.drain(..) {
-                emit!(p, Fire { p: of.id, when_ns, now_ns }).tell();
+                emit!(p, Fire { p: of.id, when_ns, now_ns }).deliver();
                 match action {
                     Action::Wake(g, id) => ready += usize::from(self.wake_by_timer(p, g, id)),
                     Action::Call(fire) => fire.fire(when_ns, now_ns),
@@ -97,7 +97,7 @@ impl Shared {
         if let Err(g) = p.push(g) {
             self.queue(p, g);
         }
-        ready.tell();
+        ready.deliver();
         true
     }
 }

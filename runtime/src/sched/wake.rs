@@ -36,7 +36,7 @@ impl Shared {
             let id = m.id;
             let wake = emit!(&self.counters, Wake { m: id });
             self.poller.wake(&m);
-            wake.tell();
+            wake.deliver();
             return true;
         }
         if !self.may_start_m(&queues) || !self.may_ask_for_m(&queues) {

@@ -14,8 +14,8 @@
 //! 5. A callback ([`Fire`]) runs without a G, on an M inside its section, which holds a P, or on sysmon while that stands in:
 //!    what it delays, it delays for all Gs of that P. It may unpark, make Gs ready, start and cancel timers, start a G by way
 //!    of the runtime's handle, and take a lock that is never held over a wait or over a call of the user's. It must not park,
-//!    block or panic, and must not call what belongs to the user: that is for a G which it starts. It has no G: it is asked
-//!    for `current_gid` in vain, and thread-locals and `GLocal`s are those of the thread.
+//!    block or panic, and must not call what belongs to the user, but for the waker of an async task: that is for a G which it
+//!    starts. `current_gid` is none in it, and thread-locals and `GLocal`s are those of the thread.
 //!
 //! # Locks and ordering
 //! `earliest_ns` is stored under the lock. Who adds a timer and then looks for a keeper, and who becomes a keeper and
