@@ -5,8 +5,8 @@
 
 use crate::loom::Unparker;
 use futures_timer::Delay;
-use pirn_runtime::internal::{Told, discard, has_timers, now, wake};
-use pirn_runtime::time::{AfterFunc, after_func};
+use pirn_runtime::internal::{Told, call_at, discard, has_timers, now, wake};
+use pirn_runtime::time::AfterFunc;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -60,13 +60,12 @@ impl Alarm {
             return;
         }
         self.stop();
-        let after = due.saturating_duration_since(now());
         if has_timers() {
             let sleeper = Arc::new(Sleeper(Mutex::new(Some(context.waker().clone()))));
             let wakes = Wakes(sleeper.clone());
-            self.0 = Some(Set::Runtime(sleeper, after_func(after, move || drop(wakes))));
+            self.0 = Some(Set::Runtime(sleeper, call_at(due, move || drop(wakes))));
         } else {
-            let mut delay = Delay::new(after);
+            let mut delay = Delay::new(due.saturating_duration_since(now()));
             if Pin::new(&mut delay).poll(context).is_ready() {
                 context.waker().wake_by_ref();
             }

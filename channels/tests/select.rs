@@ -491,8 +491,7 @@ fn what_is_ready_can_be_done() {
 fn selects_that_do_not_send_after_all_leave_nothing_on_the_stack() {
     everywhere(|kind| {
         let (s, r) = bounded::<[u8; 512]>(0);
-        let receiver = kind.go(move || r.recv().unwrap()[0]);
-        pirn_runtime::sleep(SHORT);
+        let receiver = kind.go_and_wait(move || r.recv().unwrap()[0]);
         for _ in 0..scale(200, 1_000) {
             let mut select = Select::new();
             select.send(&s);
@@ -516,9 +515,7 @@ fn reserved_room_is_no_wall_before_a_receiver() {
         let mut select = Select::new();
         select.send(&s);
         let reserved = select.select();
-        let receiver = kind.go(move || [r.recv(), r.recv()]);
-        pirn_runtime::sleep(SHORT);
-        // The receiver waits now, or comes while this waits.
+        let receiver = kind.go_and_wait(move || [r.recv(), r.recv()]);
         select! {
             send(s, 2) -> result => result.unwrap(),
             default(PATIENCE) => panic!("nobody took it"),

@@ -5,8 +5,8 @@ mod crew;
 
 use crew::common::{runtime, wait_until_waiting};
 use pirn_channels::{Receiver, RecvTimeoutError, after, at, bounded, select, tick, unbounded};
-use pirn_runtime::Runtime;
 use pirn_runtime::internal::{SetClock, has_come, now, set_seed};
+use pirn_runtime::{Runtime, block_on};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -53,6 +53,20 @@ fn all_waits_by_the_clock_end_when_it_has_moved_as_far() {
         ended.recv().expect("the wait has ended");
         waits.join().expect("it waits and ends");
     }
+}
+
+/// On a G; elsewhere a task waits by a thread of another crate, in real time.
+#[test]
+fn tasks_on_gs_wait_by_the_same_clock() {
+    let clock = SetClock::take();
+    let rt = runtime(1);
+    let waits = rt.go(|| block_on(after(HOUR).recv_async()));
+    wait_until_waiting(&rt.handle(), waits.id());
+    clock.advance(HOUR - MOMENT);
+    rt.run(|| after(Duration::ZERO).recv()).expect("it comes at once");
+    assert!(!waits.is_finished());
+    clock.advance(MOMENT);
+    assert!(waits.join().expect("it waits and ends").is_ok());
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub use parking::{random, sleep};
 pub use {
     crate::clock::{SetClock, set_seed},
     crate::time::sleep,
-    caller::{has_timers, random},
+    caller::{call_at, has_timers, random},
 };
 
 /// What depends on the runtime that the caller runs on.
@@ -32,6 +32,17 @@ pub use {
 mod caller {
     use crate::clock;
     use crate::sched::Entered;
+    use crate::time::{self, AfterFunc};
+    use std::time::Instant;
+
+    /// Starts `f` as a G at a moment: see [`after_func`](crate::time::after_func).
+    #[track_caller]
+    pub fn call_at<F>(moment: Instant, f: F) -> AfterFunc
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        time::call_at(|| clock::ns_of(moment), f)
+    }
 
     /// Whether the caller runs on a runtime whose timers it may use: one that does not close.
     pub fn has_timers() -> bool {

@@ -378,9 +378,18 @@ pub fn after_func<F>(after: Duration, f: F) -> AfterFunc
 where
     F: FnOnce() + Send + 'static,
 {
+    call_at(|| deadline(after), f)
+}
+
+/// As [`after_func`], at a moment that is computed last.
+#[track_caller]
+pub(crate) fn call_at<F>(when_ns: impl FnOnce() -> u64, f: F) -> AfterFunc
+where
+    F: FnOnce() + Send + 'static,
+{
     let birthplace = Some(Location::caller());
     let armed = Armed::new(State { call: Some(Box::new(f)), birthplace, ..State::default() });
-    armed.arm(armed.lock(), deadline(after));
+    armed.arm(armed.lock(), when_ns());
     AfterFunc(armed)
 }
 

@@ -3,7 +3,8 @@
 mod common;
 
 use common::talk::{Running, case_of, read_until, wait_for_parent};
-use common::{builder, child_command, subprocess};
+use common::{builder, child_command, eventually, subprocess, threads_of, wait_until_asleep, wait_until_waiting};
+use pirn_runtime::internal::SetClock;
 use pirn_runtime::time::Ticker;
 use pirn_runtime::{GoBuilder, Unparker, go, park, park_timeout, sleep};
 use std::io::Read;
@@ -130,32 +131,66 @@ fn gs_in_locks_of_std_are_reported() {
     }
 }
 
+/// So long nothing may run in the cases below.
+const AFTER: Duration = Duration::from_millis(500);
+/// So many steps are four times as long.
+const STEPS: u32 = 40;
+const STEP: Duration = Duration::from_millis(50);
+
+/// Moves the clock by a step, and waits until sysmon has looked.
+fn step(clock: &SetClock) {
+    clock.advance(STEP);
+    wait_until_asleep(|| threads_of("steps-sysmon"), 3);
+}
+
+/// All wait for the clock, longer than a stall is.
+fn wait_for_the_clock() {
+    let clock = SetClock::take();
+    let rt = builder().procs(2).name("steps").stall_report(AFTER).build().expect("a runtime");
+    let long = STEP * STEPS;
+    let gs = [rt.go(move || sleep(long)), rt.go(move || park_timeout(long)), rt.go(move || Ticker::new(long).wait())];
+    gs.iter().for_each(|g| wait_until_waiting(&rt.handle(), g.id()));
+    (0..STEPS).for_each(|_| step(&clock));
+    gs.into_iter().for_each(|g| g.join().expect("no panic"));
+}
+
+/// One G waits for nothing that comes, and another runs at every step.
+fn run_now_and_then() {
+    let clock = SetClock::take();
+    let rt = builder().procs(2).name("steps").stall_report(AFTER).build().expect("a runtime");
+    let waits = rt.go(park);
+    let steps = Arc::new(AtomicUsize::new(0));
+    let counts = steps.clone();
+    let ticks = rt.go(move || {
+        (0..STEPS).for_each(|_| {
+            sleep(STEP);
+            counts.fetch_add(1, Ordering::Release);
+        });
+    });
+    for nth in 1..=STEPS {
+        wait_until_waiting(&rt.handle(), ticks.id());
+        step(&clock);
+        eventually("it has run", || steps.load(Ordering::Acquire) == nth as usize);
+    }
+    ticks.join().expect("no panic");
+    drop(waits);
+}
+
 /// Who waits for the clock, and what runs now and then, is no stall.
 #[test]
 fn what_waits_for_the_clock_or_runs_is_not_reported() {
     const TEST: &str = "what_waits_for_the_clock_or_runs_is_not_reported";
-    const AFTER: Duration = Duration::from_millis(500);
     if let Some(case) = case_of(TEST) {
-        let rt = builder().procs(2).stall_report(AFTER).build().expect("a runtime");
-        if case == "clock" {
-            let rt = &rt;
-            rt.run(|| {
-                let _gs = [
-                    rt.go(|| sleep(AFTER * 4)),
-                    rt.go(|| park_timeout(AFTER * 4)),
-                    rt.go(|| Ticker::new(AFTER * 4).wait()),
-                ];
-                sleep(AFTER * 4);
-            });
-            return;
+        match &*case {
+            "clock" => return wait_for_the_clock(),
+            "ticks" => return run_now_and_then(),
+            _ => {}
         }
+        let rt = builder().procs(2).stall_report(AFTER).build().expect("a runtime");
         let (began, mut last, mut gap) = (Instant::now(), Instant::now(), Duration::ZERO);
         rt.run(|| {
             let _waits = go(park);
             while began.elapsed() < AFTER * 4 {
-                if case == "ticks" {
-                    sleep(AFTER / 50);
-                }
                 gap = gap.max(last.elapsed());
                 last = Instant::now();
             }

@@ -4,7 +4,7 @@
 #[path = "../../../runtime/tests/common/mod.rs"]
 pub(crate) mod common;
 
-use common::{Census, Counted, runtime};
+use common::{Census, Counted, runtime, thread_number, wait_until_asleep};
 use pirn_channels::{Receiver, SendError, Sender};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -64,6 +64,27 @@ impl Kind {
             Kind::G => Worker::G(pirn_runtime::go(f)),
             Kind::Thread | Kind::Task => Worker::Thread(std::thread::spawn(f)),
         }
+    }
+
+    /// Starts a worker, and waits until it waits for something.
+    pub(crate) fn go_and_wait<T, F>(self, f: F) -> Worker<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        if self == Kind::G {
+            let g = pirn_runtime::go(f);
+            wait_until_parked(&pirn_runtime::Handle::current().expect("a G"), g.id());
+            return Worker::G(g);
+        }
+        let (tell, told) = std::sync::mpsc::channel();
+        let worker = self.go(move || {
+            tell.send(thread_number()).expect("it listens");
+            f()
+        });
+        let thread = told.recv().expect("it begins");
+        wait_until_asleep(|| vec![thread], 3);
+        worker
     }
 
     /// Sends in the way of its kind.

@@ -17,7 +17,7 @@ pub(crate) fn now_ns() -> u64 {
     }
 }
 
-/// The same moment as [`now_ns`], as the public API has it.
+/// The same moment as `now_ns`, as the public API has it.
 #[inline]
 pub fn now() -> Instant {
     if stands_still() { hand::now() } else { Instant::now() }
