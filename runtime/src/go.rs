@@ -445,7 +445,7 @@ fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
             renew_locals(g, locals);
             // SAFETY: put there above, and the handle has gone without it.
             drop_result(unsafe { g.storage.take::<Outcome<T>>() });
-            destroy_values(&g.values);
+            destroy_values(g);
         }
         Settled::Awaited(address) => {
             // SAFETY: the joiner waits until it is told, and gives up only by taking its address back.
