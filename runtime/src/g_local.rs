@@ -91,7 +91,7 @@ impl<T: 'static> fmt::Debug for GLocal<T> {
 #[inline]
 pub(crate) fn destroy_locals(g: &'static G, locals: Locals) {
     if g.values.is_used() {
-        destroy_values(&g.values);
+        destroy_values(g);
     }
     g.is_mute.set(true);
     locals.destroy();
@@ -111,9 +111,10 @@ pub(crate) fn renew_locals(g: &'static G, locals: Locals) {
     }
 }
 
-/// Destroys its values, and those that their destructors make.
+/// Destroys the values of the calling G, and those that their destructors make.
 #[cold]
-pub(crate) fn destroy_values(values: &OwnValues) {
+pub(crate) fn destroy_values(g: &'static G) {
+    let values = &g.values;
     for _ in 0..ROUNDS_MAX {
         for value in values.take_all() {
             if contain(|| drop(value)).is_none() {

@@ -93,7 +93,7 @@ fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
             renew_locals(g, locals);
             // SAFETY: put there above, and the handle has gone without it.
             drop_result(unsafe { g.storage.take::<Outcome<T>>() });
-            destroy_values(&g.values);
+            destroy_values(g);
         }
         Settled::Awaited(address) => {
             // SAFETY: the word has just been settled, and this is what it says.
