@@ -120,7 +120,7 @@ impl Armed {
         state.pending = inserted.map(|(key, _)| (when_ns, key));
         drop(state);
         if inserted.is_some_and(|(_, is_unseen)| is_unseen) {
-            self.shared.tell_keeper(when_ns);
+            self.shared.wake_for_timer(when_ns);
         }
     }
 

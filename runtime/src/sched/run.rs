@@ -24,7 +24,7 @@ impl Shared {
             }
             if me.is_tainted.load(Ordering::Relaxed) {
                 self.depart(me);
-                return self.give_up(me);
+                return self.hand_off_own_p(me);
             }
         }
     }
