@@ -219,7 +219,7 @@ pub(crate) fn threads_waiting_in(shared: *const Shared) -> Vec<WaitingThread> {
 #[inline]
 fn let_go(g: &'static G) {
     if g.join.let_go() {
-        g.end();
+        g.clear();
         match Entered::new().as_ref().and_then(Entered::p) {
             Some(p) => p.free_gs().give(g),
             None => crate::g::give_free(g),

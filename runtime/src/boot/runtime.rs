@@ -73,7 +73,7 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        expect_started(go_on(&self.shared, GoBuilder::new(), WhenClosing::Bury, f, Location::caller()))
+        expect_started(go_on(&self.shared, GoBuilder::new(), WhenClosing::DropClosure, f, Location::caller()))
     }
 
     /// A handle, by which other threads and async code start Gs.
@@ -259,7 +259,7 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        expect_started(go_on(&self.0, GoBuilder::new(), WhenClosing::Bury, f, Location::caller()))
+        expect_started(go_on(&self.0, GoBuilder::new(), WhenClosing::DropClosure, f, Location::caller()))
     }
 
     /// As [`Runtime::dump`].

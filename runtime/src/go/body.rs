@@ -43,14 +43,14 @@ where
 {
     // SAFETY: as the caller promises.
     let (f, after) = unsafe { g.storage.take::<(F, A)>() };
-    let growth = Growth::begin(g);
+    let growth = Growth::measure(g);
     let result: Outcome<T> = if crate::park::in_closing(g) {
         g.ending.set(true);
         drop_unrun(f)
     } else {
         catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(f)))
     };
-    growth.end(g);
+    growth.report(g);
     let ended = Ended::of(&result);
     g.ending.set(true);
     // SAFETY: this is the G itself.

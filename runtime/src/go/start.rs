@@ -91,7 +91,7 @@ pub(crate) struct Place<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenClosing {
     /// Its closure is dropped at once, and its handle says so.
-    Bury,
+    DropClosure,
     /// The caller gets an error.
     Refuse,
     /// It is started all the same, only to drop its closure on a stack of its own.
@@ -102,7 +102,7 @@ impl<'a> Place<'a> {
     /// A G with nothing special about it.
     #[inline]
     pub(crate) fn new(shared: Option<&'a Shared>, birthplace: &'static Location<'static>) -> Place<'a> {
-        Place { shared, class: None, name: None, birthplace, when_closing: WhenClosing::Bury }
+        Place { shared, class: None, name: None, birthplace, when_closing: WhenClosing::DropClosure }
     }
 }
 
@@ -145,10 +145,10 @@ where
     let g = p.free_gs().take();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put((f, after)) };
-    g.join.begin();
+    g.join.init();
     let class = place.class.unwrap_or(shared.setup.class);
     let id = p.fresh_id();
-    g.begin(id, shared, body::<F, T, A>, class, place.birthplace, parent);
+    g.init(id, shared, body::<F, T, A>, class, place.birthplace, parent);
     if let Some(name) = place.name {
         g.set_name(name);
     }
@@ -200,9 +200,9 @@ where
     let g = crate::g::take_free();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put((f, after)) };
-    g.join.begin();
+    g.join.init();
     let class = place.class.unwrap_or(shared.setup.class);
-    g.begin(id, shared, body::<F, T, A>, class, place.birthplace, parent);
+    g.init(id, shared, body::<F, T, A>, class, place.birthplace, parent);
     if let Some(name) = place.name {
         g.set_name(name);
     }
@@ -251,8 +251,8 @@ where
     let g = crate::g::take_free();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put(result) };
-    g.join.begin_ended();
-    g.bury(crate::p::fresh_id());
+    g.join.init_ended();
+    g.init_ended(crate::p::fresh_id());
     after.after(ended);
     Ok(Handle::new(g))
 }

@@ -104,7 +104,7 @@ fn body(probe: *const Probe, way_out: WayOut) {
     // SAFETY: `run` keeps the probe until the coroutine has ended.
     let probe = unsafe { &*probe };
     // SAFETY: `step` has loaded the block.
-    unsafe { probe.blocks.begin() };
+    unsafe { probe.blocks.init() };
     match catch_unwind(AssertUnwindSafe(|| look(way_out))) {
         Ok(Ok(())) => {}
         Ok(Err(failed)) => probe.failed.set(Some(failed)),
