@@ -6,7 +6,7 @@
 #![cfg(not(loom))]
 
 use crate::clock::{deadline, has_come, now_ns, ns_of, sleep_thread};
-use crate::go::{Place, Unscoped, WhenClosing, start};
+use crate::go::{StartOptions, Unscoped, WhenClosing, start};
 use crate::park::{checkpoint, current_g, park_until_ns};
 use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
@@ -210,9 +210,10 @@ impl Fire for Armed {
         wake(told);
         if let Some((call, birthplace)) = call {
             // Whatever it is, it is dropped on a G's stack and not here.
-            let place = Place { when_closing: WhenClosing::Start, ..Place::new(Some(&self.shared), birthplace) };
+            let options =
+                StartOptions { when_closing: WhenClosing::Start, ..StartOptions::new(Some(&self.shared), birthplace) };
             // SAFETY: everything is 'static.
-            drop(unsafe { start(place, call, Unscoped) });
+            drop(unsafe { start(options, call, Unscoped) });
         }
     }
 

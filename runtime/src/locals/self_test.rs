@@ -96,7 +96,7 @@ pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
 fn step(moved: &mut Moved) -> (Outcome, bool) {
     let Moved(coro, block) = moved;
     // SAFETY: only this thread has it now, and resuming is all that is done with it.
-    let outcome = unsafe { with_block(*block, || coro.resume()) }.outcome();
+    let outcome = unsafe { with_block(*block, || coro.resume()) }.unpack();
     (outcome, thread::panicking())
 }
 
