@@ -52,12 +52,12 @@ impl Word {
 
 /// An [`Outcome`] in one word. Null: it has ended.
 #[derive(Clone, Copy)]
-pub(crate) struct Left(*const Reason);
+pub(crate) struct PackedOutcome(*const Reason);
 
-impl Left {
+impl PackedOutcome {
     /// What that means. Not before the ways from several resumes have met: each would unpack it, and the next pack it again.
     #[inline(always)]
-    pub(crate) fn outcome(self) -> Outcome {
+    pub(crate) fn unpack(self) -> Outcome {
         if self.0.is_null() {
             return Outcome::Finished;
         }
@@ -165,10 +165,10 @@ impl Coro {
 
     /// Goes on with the coroutine until it suspends or ends.
     #[inline(always)]
-    pub(crate) fn resume(&mut self) -> Left {
+    pub(crate) fn resume(&mut self) -> PackedOutcome {
         match self.0.resume(None) {
-            CoroutineResult::Yield(Word(what)) => Left(what),
-            CoroutineResult::Return(()) => Left(ptr::null()),
+            CoroutineResult::Yield(Word(what)) => PackedOutcome(what),
+            CoroutineResult::Return(()) => PackedOutcome(ptr::null()),
         }
     }
 

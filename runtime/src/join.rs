@@ -12,16 +12,13 @@ use crate::sched::{Entered, Shared};
 use crate::shut_down::ShutDown;
 use crate::user_code::contain;
 use crate::wait::{Ticket, on_unwind};
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard};
+use std::thread;
 
 /// A `join`: the G that is waited for has what is waited for.
 static JOIN: Reason = Reason::new("join", Kind::Goroutine).with_owner(|g| Some(g as u64));
-
-/// What a G leaves behind: what it returned, or what it panicked with.
-pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send + 'static>>;
 
 /// How a G came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +31,7 @@ pub(crate) enum Ended {
 impl Ended {
     /// What the result says.
     #[inline]
-    pub(crate) fn of<T>(result: &Outcome<T>) -> Ended {
+    pub(crate) fn of<T>(result: &thread::Result<T>) -> Ended {
         match result {
             Ok(_) => Ended::Returned,
             Err(payload) if payload.is::<ShutDown>() => Ended::ShutDown,
@@ -44,16 +41,16 @@ impl Ended {
 }
 
 /// The handle's half of the join word, without the bounds that the public handles have.
-pub(crate) struct Handle<T> {
+pub(crate) struct JoinInner<T> {
     g: &'static G,
     result: PhantomData<fn() -> T>,
 }
 
-impl<T> Handle<T> {
+impl<T> JoinInner<T> {
     /// For a G that has been started with a handle; there is only this one.
     #[inline]
-    pub(crate) fn new(g: &'static G) -> Handle<T> {
-        Handle { g, result: PhantomData }
+    pub(crate) fn new(g: &'static G) -> JoinInner<T> {
+        JoinInner { g, result: PhantomData }
     }
 
     /// The G's number: the record is its own as long as there is a handle.
@@ -69,7 +66,7 @@ impl<T> Handle<T> {
 
     /// Waits for the result and takes it.
     #[track_caller]
-    pub(crate) fn join(self) -> Outcome<T> {
+    pub(crate) fn join(self) -> thread::Result<T> {
         if current_g().is_some_and(|me| std::ptr::eq(me, self.g)) {
             panic!("join: a goroutine can not wait for its own end");
         }
@@ -94,7 +91,7 @@ impl<T> Handle<T> {
     }
 
     /// Waits for the result and takes it, also when the runtime of the caller closes: the G borrows from the caller.
-    pub(crate) fn join_uninterruptibly(self) -> Outcome<T> {
+    pub(crate) fn join_uninterruptibly(self) -> thread::Result<T> {
         let word = &self.g.join;
         let ticket = Ticket::for_caller();
         if word.wait(address_of(&ticket)) {
@@ -105,7 +102,7 @@ impl<T> Handle<T> {
     }
 
     /// Takes the result, which is there, and lets the record go.
-    fn finish(self) -> Outcome<T> {
+    fn finish(self) -> thread::Result<T> {
         let result = self.take();
         let g = self.g;
         std::mem::forget(self);
@@ -114,13 +111,13 @@ impl<T> Handle<T> {
     }
 
     /// Takes the result, which is there. Once.
-    fn take(&self) -> Outcome<T> {
+    fn take(&self) -> thread::Result<T> {
         // SAFETY: RESULT is set, so the G has put it there, and it is the handle's.
         unsafe { self.g.storage.take() }
     }
 }
 
-impl<T> Drop for Handle<T> {
+impl<T> Drop for JoinInner<T> {
     /// Gives the G or its result up.
     #[inline]
     fn drop(&mut self) {
@@ -135,7 +132,7 @@ impl<T> Drop for Handle<T> {
 }
 
 /// Drops a result that nobody wants.
-pub(crate) fn drop_result<T>(result: Outcome<T>) {
+pub(crate) fn drop_result<T>(result: thread::Result<T>) {
     if contain(|| drop(result)).is_none() {
         // As std does for threads: there is nobody left to tell.
         fatal("the result of a goroutine panicked while it was dropped");
@@ -219,7 +216,7 @@ pub(crate) fn threads_waiting_in(shared: *const Shared) -> Vec<WaitingThread> {
 #[inline]
 fn let_go(g: &'static G) {
     if g.join.let_go() {
-        g.end();
+        g.clear();
         match Entered::new().as_ref().and_then(Entered::p) {
             Some(p) => p.free_gs().give(g),
             None => crate::g::give_free(g),
@@ -235,7 +232,7 @@ fn let_go(g: &'static G) {
 /// assert_eq!(failed.downcast_ref::<&str>(), Some(&"no"));
 /// # });
 /// ```
-pub struct JoinHandle<T>(Handle<T>);
+pub struct JoinHandle<T>(JoinInner<T>);
 
 // SAFETY: the handle owns the result, which is Send; the record behind it is made to be shared.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
@@ -244,7 +241,7 @@ unsafe impl<T: Send> Sync for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     #[inline]
-    pub(crate) fn new(handle: Handle<T>) -> JoinHandle<T> {
+    pub(crate) fn new(handle: JoinInner<T>) -> JoinHandle<T> {
         JoinHandle(handle)
     }
 
@@ -256,7 +253,7 @@ impl<T> JoinHandle<T> {
     /// # Panics
     /// If a G joins itself.
     #[track_caller]
-    pub fn join(self) -> std::thread::Result<T> {
+    pub fn join(self) -> thread::Result<T> {
         self.0.join()
     }
 

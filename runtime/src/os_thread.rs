@@ -6,7 +6,7 @@ use crate::coro::Suspend;
 use crate::g::G;
 use crate::m::current;
 use crate::park::{checkpoint, current_g, defer, give_way};
-use crate::sched::hand_off::{ask_for_p, give_up_p};
+use crate::sched::hand_off::{ask_for_p, hand_off_p};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
@@ -30,7 +30,7 @@ where
     F: FnOnce() -> R,
 {
     let Some(g) = current_g() else { return f() };
-    give_up_p();
+    hand_off_p();
     let _comes_back = defer(|| {
         if !ask_for_p() {
             give_way(g, Suspend::YieldGlobal);

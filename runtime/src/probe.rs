@@ -1,4 +1,4 @@
-//! Names of what can happen: statuses, what a deadlock does; and the two ways to end the process, `fatal` and `give_up`.
+//! Names of what can happen: statuses, what a deadlock does; and the two ways to end the process, `fatal` and `exit_with_report`.
 
 #![cfg(not(loom))]
 
@@ -63,7 +63,7 @@ pub(crate) fn fatal(what: &str) -> ! {
 }
 
 /// The program can not go on, through no fault of the house: says why and ends the process with status 2, as Go does.
-pub(crate) fn give_up(why: &str) -> ! {
+pub(crate) fn exit_with_report(why: &str) -> ! {
     last_words(format!("fatal error: {why}\n").as_bytes());
     crate::os::exit(2);
 }

@@ -4,7 +4,7 @@
 
 use crate::g::Gid;
 use crate::go::{After, GoBuilder, expect_started, start};
-use crate::join::{Ended, Handle};
+use crate::join::{Ended, JoinInner};
 use crate::park::{current_g, in_closing, unwind_if_closing};
 use crate::reason::{Kind, Reason};
 use crate::wait::Ticket;
@@ -176,11 +176,11 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let place = builder.place(None, birthplace)?;
+        let options = builder.options(None, birthplace)?;
         self.left.fetch_add(1, Ordering::Relaxed);
         let member = Member { left: &self.left, unheard: &self.unheard, ticket: &self.ticket };
         // SAFETY: the scope is not left while a member has not ended (`scope`), and everything outlives 'scope.
-        let handle = unsafe { start(place, f, member) }?;
+        let handle = unsafe { start(options, f, member) }?;
         Ok(ScopedJoinHandle { handle, unheard: &self.unheard })
     }
 }
@@ -195,7 +195,7 @@ impl fmt::Debug for Scope<'_, '_> {
 
 /// Waits for the end of a G of a scope.
 pub struct ScopedJoinHandle<'scope, T> {
-    handle: Handle<T>,
+    handle: JoinInner<T>,
     unheard: &'scope Unheard,
 }
 

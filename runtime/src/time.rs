@@ -6,7 +6,7 @@
 #![cfg(not(loom))]
 
 use crate::clock::{deadline, has_come, now_ns, ns_of, sleep_thread};
-use crate::go::{Place, Unscoped, WhenClosing, start};
+use crate::go::{StartOptions, Unscoped, WhenClosing, start};
 use crate::park::{checkpoint, current_g, park_until_ns};
 use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
@@ -120,7 +120,7 @@ impl Armed {
         state.pending = inserted.map(|(key, _)| (when_ns, key));
         drop(state);
         if inserted.is_some_and(|(_, is_unseen)| is_unseen) {
-            self.shared.tell_keeper(when_ns);
+            self.shared.wake_for_timer(when_ns);
         }
     }
 
@@ -211,9 +211,10 @@ impl Fire for Armed {
         wake(told);
         if let Some((call, birthplace)) = call {
             // Whatever it is, it is dropped on a G's stack and not here.
-            let place = Place { when_closing: WhenClosing::Start, ..Place::new(Some(&self.shared), birthplace) };
+            let options =
+                StartOptions { when_closing: WhenClosing::Start, ..StartOptions::new(Some(&self.shared), birthplace) };
             // SAFETY: everything is 'static.
-            drop(unsafe { start(place, call, Unscoped) });
+            drop(unsafe { start(options, call, Unscoped) });
         }
     }
 

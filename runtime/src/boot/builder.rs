@@ -255,7 +255,7 @@ impl Builder {
         if self.name.as_ref().is_some_and(|name| name.contains('\0')) {
             return invalid("a runtime's name can not have a zero byte in it".to_owned());
         }
-        let locals = if self.shared_thread_locals { Locals::Shared } else { Locals::own()? };
+        let locals = if self.shared_thread_locals { Locals::Shared } else { Locals::isolated()? };
         let room_bytes = locals.room_bytes();
         let stack_bytes = self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES);
         Ok(Setup {

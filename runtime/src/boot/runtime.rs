@@ -1,7 +1,7 @@
 //! A runtime, and the handles to it.
 
 use crate::config::{DROP_TIMEOUT_NS, UNWINDS};
-use crate::go::{GoBuilder, Place, Unscoped, WhenClosing, expect_started, start};
+use crate::go::{GoBuilder, StartOptions, Unscoped, WhenClosing, expect_started, start};
 use crate::join::JoinHandle;
 use crate::m::fork::is_fork;
 use crate::observe::{Goroutine, Metrics, dump, goroutines, metrics};
@@ -51,9 +51,9 @@ impl Runtime {
         F: FnOnce() -> R + Send,
         R: Send,
     {
-        let place = expect_started(GoBuilder::new().name("main").place(Some(&self.shared), Location::caller()));
+        let options = expect_started(GoBuilder::new().name("main").options(Some(&self.shared), Location::caller()));
         // SAFETY: the result is waited for below, whatever happens, so what `f` borrows lives.
-        let handle = expect_started(unsafe { start(place, f, Unscoped) });
+        let handle = expect_started(unsafe { start(options, f, Unscoped) });
         match handle.join_uninterruptibly() {
             Ok(result) => result,
             Err(payload) if UNWINDS => resume_unwind(payload),
@@ -73,7 +73,7 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        expect_started(go_on(&self.shared, GoBuilder::new(), WhenClosing::Bury, f, Location::caller()))
+        expect_started(go_on(&self.shared, GoBuilder::new(), WhenClosing::DropClosure, f, Location::caller()))
     }
 
     /// A handle, by which other threads and async code start Gs.
@@ -213,9 +213,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let place = Place { when_closing, ..builder.place(Some(shared), birthplace)? };
+    let options = StartOptions { when_closing, ..builder.options(Some(shared), birthplace)? };
     // SAFETY: everything is 'static.
-    unsafe { start(place, f, Unscoped) }.map(JoinHandle::new)
+    unsafe { start(options, f, Unscoped) }.map(JoinHandle::new)
 }
 
 /// Starts Gs on a runtime from any thread, also from async code. Cheap to clone.
@@ -259,7 +259,7 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        expect_started(go_on(&self.0, GoBuilder::new(), WhenClosing::Bury, f, Location::caller()))
+        expect_started(go_on(&self.0, GoBuilder::new(), WhenClosing::DropClosure, f, Location::caller()))
     }
 
     /// As [`Runtime::dump`].

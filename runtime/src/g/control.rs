@@ -189,7 +189,7 @@ impl G {
 
     /// Turns a free record into the G `id`. Only for who owns the free record; the closure goes into `storage`.
     #[inline]
-    pub(crate) fn begin(
+    pub(crate) fn init(
         &self,
         id: u64,
         shared: *const Shared,
@@ -210,7 +210,7 @@ impl G {
     }
 
     /// Turns a free record into that of a G that has ended without having begun, which nobody sees but its handle.
-    pub(crate) fn bury(&self, id: u64) {
+    pub(crate) fn init_ended(&self, id: u64) {
         self.shared.store(ptr::null_mut(), Ordering::Relaxed);
         self.word.assign(id);
     }
@@ -223,7 +223,7 @@ impl G {
 
     /// Makes the record free. Only for who owns the dead G.
     #[inline]
-    pub(crate) fn end(&self) {
+    pub(crate) fn clear(&self) {
         self.word.clear();
         self.way_out.set(None);
         self.ending.set(false);
@@ -270,7 +270,7 @@ impl G {
 
     /// Where the `go` stands that made it.
     pub(crate) fn birthplace(&self) -> Option<&'static Location<'static>> {
-        // SAFETY: only `begin` writes it, from a reference to a static.
+        // SAFETY: only `init` writes it, from a reference to a static.
         unsafe { self.birthplace.load(Ordering::Relaxed).as_ref() }
     }
 

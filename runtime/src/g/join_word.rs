@@ -56,13 +56,13 @@ impl JoinWord {
 
     /// A new G, with a handle.
     #[inline]
-    pub(crate) fn begin(&self) {
+    pub(crate) fn init(&self) {
         self.0.store(HANDLE, Ordering::Relaxed);
     }
 
     /// A G that has ended already and has a handle, whose result is in the record.
-    pub(crate) fn begin_ended(&self) {
-        // Relaxed, as `begin`: whoever gets the handle gets with it what was done before.
+    pub(crate) fn init_ended(&self) {
+        // Relaxed, as `init`: whoever gets the handle gets with it what was done before.
         self.0.store(HANDLE | RESULT | RETIRED, Ordering::Relaxed);
     }
 

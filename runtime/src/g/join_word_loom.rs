@@ -15,7 +15,7 @@ struct Record {
 
 fn record() -> Arc<Record> {
     let join = JoinWord::new();
-    join.begin();
+    join.init();
     Arc::new(Record {
         join,
         result: UnsafeCell::new(0),

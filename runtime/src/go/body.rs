@@ -2,11 +2,12 @@
 
 use crate::g::{G, Settled};
 use crate::g_local::{destroy_locals, destroy_values, renew_locals};
-use crate::join::{Ended, Outcome, drop_result, tell_waiter};
+use crate::join::{Ended, drop_result, tell_waiter};
 use crate::locals::Locals;
 use crate::observe::Growth;
 use crate::shut_down::ShutDown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 /// What happens when the result of a G has been settled.
 pub(crate) trait After: Send {
@@ -24,7 +25,7 @@ impl After for Unscoped {
 
 /// Drops the closure of a G that is never begun. Its destructors may do what they like; the caller has said that they are
 /// not to be unwound out of a wait (`ending`).
-pub(super) fn drop_unrun<F, T>(f: F) -> Outcome<T> {
+pub(super) fn drop_unrun<F, T>(f: F) -> thread::Result<T> {
     match catch_unwind(AssertUnwindSafe(|| drop(f))) {
         Ok(()) => Err(Box::new(ShutDown)),
         Err(payload) => Err(payload),
@@ -43,14 +44,14 @@ where
 {
     // SAFETY: as the caller promises.
     let (f, after) = unsafe { g.storage.take::<(F, A)>() };
-    let growth = Growth::begin(g);
-    let result: Outcome<T> = if crate::park::in_closing(g) {
+    let growth = Growth::measure(g);
+    let result: thread::Result<T> = if crate::park::in_closing(g) {
         g.ending.set(true);
         drop_unrun(f)
     } else {
         catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(f)))
     };
-    growth.end(g);
+    growth.report(g);
     let ended = Ended::of(&result);
     g.ending.set(true);
     // SAFETY: this is the G itself.
@@ -83,7 +84,7 @@ where
 
 /// Leaves the result to the handle, or drops it if that has just gone.
 #[inline]
-fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
+fn settle<T>(g: &'static G, result: thread::Result<T>, locals: Locals) {
     // SAFETY: the storage is the G's until the result is settled, and the closure has left it.
     unsafe { g.storage.put(result) };
     match g.join.settle() {
@@ -92,7 +93,7 @@ fn settle<T>(g: &'static G, result: Outcome<T>, locals: Locals) {
             // Its destructor may use thread-locals; `body` destroys those. Nothing else of the user's comes after it.
             renew_locals(g, locals);
             // SAFETY: put there above, and the handle has gone without it.
-            drop_result(unsafe { g.storage.take::<Outcome<T>>() });
+            drop_result(unsafe { g.storage.take::<thread::Result<T>>() });
             destroy_values(g);
         }
         Settled::Awaited(address) => {

@@ -1,7 +1,7 @@
 //! Starting a G that is not like the others: a name, a stack limit.
 
 use super::body::Unscoped;
-use super::start::{Place, WhenClosing, expect_started, start};
+use super::start::{StartOptions, WhenClosing, expect_started, start};
 use crate::join::JoinHandle;
 use crate::sched::{Entered, Shared};
 use crate::stack::Class;
@@ -55,9 +55,9 @@ impl GoBuilder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let place = expect_started(self.place(None, Location::caller()));
+        let options = expect_started(self.options(None, Location::caller()));
         // SAFETY: everything is 'static.
-        JoinHandle::new(expect_started(unsafe { start(place, f, Unscoped) }))
+        JoinHandle::new(expect_started(unsafe { start(options, f, Unscoped) }))
     }
 
     /// Starts the G, or says why it can not.
@@ -71,22 +71,22 @@ impl GoBuilder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let place = Place { when_closing: WhenClosing::Refuse, ..self.place(None, Location::caller())? };
+        let options = StartOptions { when_closing: WhenClosing::Refuse, ..self.options(None, Location::caller())? };
         // SAFETY: everything is 'static.
-        unsafe { start(place, f, Unscoped) }.map(JoinHandle::new)
+        unsafe { start(options, f, Unscoped) }.map(JoinHandle::new)
     }
 
-    pub(crate) fn place<'a>(
+    pub(crate) fn options<'a>(
         self,
         shared: Option<&'a Shared>,
         birthplace: &'static Location<'static>,
-    ) -> io::Result<Place<'a>> {
+    ) -> io::Result<StartOptions<'a>> {
         let room_bytes = || match shared {
             Some(shared) => shared.setup.room_bytes,
             None => Entered::new().map_or(0, |entered| entered.shared().setup.room_bytes),
         };
         let class = self.stack_bytes.map(|bytes| stack_class(bytes, room_bytes())).transpose()?;
-        Ok(Place { class, name: self.name, ..Place::new(shared, birthplace) })
+        Ok(StartOptions { class, name: self.name, ..StartOptions::new(shared, birthplace) })
     }
 }
 

@@ -3,7 +3,7 @@
 //! between its first run and its end (`body`), and letting others run (`yield_now`).
 //!
 //! # Who may come in
-//! Users, through the public functions; `boot`, `scope` and `time`, which start Gs by [`start`] at a [`Place`] of theirs.
+//! Users, through the public functions; `boot`, `scope` and `time`, which start Gs by [`start`] at a [`StartOptions`] of theirs.
 //!
 //! # Invariants
 //! 1. A G is started by [`start`] alone, which makes its first [`Runnable`](crate::g::Runnable).
@@ -27,6 +27,6 @@ mod yield_now;
 pub(crate) use body::{After, Unscoped};
 pub use builder::GoBuilder;
 pub(crate) use builder::stack_class;
-pub(crate) use start::{Place, WhenClosing, expect_started, start};
+pub(crate) use start::{StartOptions, WhenClosing, expect_started, start};
 pub use start::{go, try_go};
 pub use yield_now::yield_now;

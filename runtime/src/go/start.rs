@@ -3,7 +3,7 @@
 use super::body::{After, Unscoped, body, drop_unrun};
 use crate::coro::Suspend;
 use crate::g::{G, Runnable};
-use crate::join::{Ended, Handle, JoinHandle};
+use crate::join::{Ended, JoinHandle, JoinInner};
 use crate::m::emit::emit;
 use crate::m::fork::{error_in_fork, is_fork};
 use crate::p::fresh_id;
@@ -40,9 +40,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let place = Place::new(None, Location::caller());
+    let options = StartOptions::new(None, Location::caller());
     // SAFETY: everything is 'static.
-    JoinHandle::new(expect_started(unsafe { start(place, f, Unscoped) }))
+    JoinHandle::new(expect_started(unsafe { start(options, f, Unscoped) }))
 }
 
 /// Starts a G, or says why it can not.
@@ -57,9 +57,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let place = Place { when_closing: WhenClosing::Refuse, ..Place::new(None, Location::caller()) };
+    let options = StartOptions { when_closing: WhenClosing::Refuse, ..StartOptions::new(None, Location::caller()) };
     // SAFETY: everything is 'static.
-    unsafe { start(place, f, Unscoped) }.map(JoinHandle::new)
+    unsafe { start(options, f, Unscoped) }.map(JoinHandle::new)
 }
 
 #[inline]
@@ -78,7 +78,7 @@ fn not_started(error: &io::Error) -> ! {
 }
 
 /// Where and as what a G starts.
-pub(crate) struct Place<'a> {
+pub(crate) struct StartOptions<'a> {
     /// Its runtime; none is the caller's.
     pub(crate) shared: Option<&'a Shared>,
     pub(crate) class: Option<Class>,
@@ -91,18 +91,18 @@ pub(crate) struct Place<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenClosing {
     /// Its closure is dropped at once, and its handle says so.
-    Bury,
+    DropClosure,
     /// The caller gets an error.
     Refuse,
     /// It is started all the same, only to drop its closure on a stack of its own.
     Start,
 }
 
-impl<'a> Place<'a> {
+impl<'a> StartOptions<'a> {
     /// A G with nothing special about it.
     #[inline]
-    pub(crate) fn new(shared: Option<&'a Shared>, birthplace: &'static Location<'static>) -> Place<'a> {
-        Place { shared, class: None, name: None, birthplace, when_closing: WhenClosing::Bury }
+    pub(crate) fn new(shared: Option<&'a Shared>, birthplace: &'static Location<'static>) -> StartOptions<'a> {
+        StartOptions { shared, class: None, name: None, birthplace, when_closing: WhenClosing::DropClosure }
     }
 }
 
@@ -111,18 +111,18 @@ impl<'a> Place<'a> {
 /// # Safety
 /// What `f`, `T` and `after` borrow lives until `after` has been called.
 #[inline]
-pub(crate) unsafe fn start<F, T, A>(place: Place<'_>, f: F, after: A) -> io::Result<Handle<T>>
+pub(crate) unsafe fn start<F, T, A>(options: StartOptions<'_>, f: F, after: A) -> io::Result<JoinInner<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
     A: After,
 {
     let entered = Entered::new();
-    let p = match place.shared {
+    let p = match options.shared {
         None => entered.as_ref().and_then(Entered::p),
         Some(shared) => entered.as_ref().and_then(|e| e.p_of(shared)),
     };
-    let shared = match place.shared {
+    let shared = match options.shared {
         Some(shared) => shared,
         None => match entered.as_ref() {
             Some(e) => e.shared(),
@@ -130,33 +130,33 @@ where
         },
     };
     let refuses = shared.is_closing() || shared.has_stalled();
-    if refuses && place.when_closing != WhenClosing::Start {
+    if refuses && options.when_closing != WhenClosing::Start {
         drop(entered);
-        return refuse(shared, &place, f, after);
+        return refuse(shared, &options, f, after);
     }
     let parent = entered.as_ref().and_then(|e| e.m().g()).map_or(0, G::id);
     // An M that runs no G does not keep a runtime that shuts down from counting itself empty; a G that runs does.
     let Some(p) = p.filter(|_| entered.as_ref().is_some_and(Entered::on_g)) else {
         drop(entered);
-        let started = start_foreign(shared, place, parent, f, after);
+        let started = start_foreign(shared, options, parent, f, after);
         checkpoint();
         return started;
     };
     let g = p.free_gs().take();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put((f, after)) };
-    g.join.begin();
-    let class = place.class.unwrap_or(shared.setup.class);
+    g.join.init();
+    let class = options.class.unwrap_or(shared.setup.class);
     let id = p.fresh_id();
-    g.begin(id, shared, body::<F, T, A>, class, place.birthplace, parent);
-    if let Some(name) = place.name {
+    g.init(id, shared, body::<F, T, A>, class, options.birthplace, parent);
+    if let Some(name) = options.name {
         g.set_name(name);
     }
     let spawned = emit!(p, Spawn { g: id }, if shared.is_heard);
     // SAFETY: this is the G's first and only Runnable.
     let crowded = shared.start_on(p, unsafe { Runnable::own(g) });
     drop(entered);
-    let handle = Handle::new(g);
+    let handle = JoinInner::new(g);
     spawned.deliver();
     if crowded {
         let_others_run();
@@ -178,7 +178,13 @@ fn let_others_run() {
 
 /// Starts a G from a thread that holds no P of that runtime.
 #[cold]
-fn start_foreign<F, T, A>(shared: &Shared, place: Place<'_>, parent: u64, f: F, after: A) -> io::Result<Handle<T>>
+fn start_foreign<F, T, A>(
+    shared: &Shared,
+    options: StartOptions<'_>,
+    parent: u64,
+    f: F,
+    after: A,
+) -> io::Result<JoinInner<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -191,25 +197,25 @@ where
     // All sequentially consistent: one of the two sees the other.
     let id = fresh_id();
     let spawned = emit!(&shared.counters, Spawn { g: id });
-    if shared.is_closing_for_sure() && place.when_closing != WhenClosing::Start {
+    if shared.is_closing_for_sure() && options.when_closing != WhenClosing::Start {
         spawned.deliver();
         emit!(&shared.counters, End { g: id }).deliver();
-        return refuse(shared, &place, f, after);
+        return refuse(shared, &options, f, after);
     }
     shared.setup.locals.look_for_own_libraries();
     let g = crate::g::take_free();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put((f, after)) };
-    g.join.begin();
-    let class = place.class.unwrap_or(shared.setup.class);
-    g.begin(id, shared, body::<F, T, A>, class, place.birthplace, parent);
-    if let Some(name) = place.name {
+    g.join.init();
+    let class = options.class.unwrap_or(shared.setup.class);
+    g.init(id, shared, body::<F, T, A>, class, options.birthplace, parent);
+    if let Some(name) = options.name {
         g.set_name(name);
     }
     // SAFETY: this is the G's first and only Runnable.
     shared.inject_foreign(unsafe { Runnable::own(g) });
     spawned.deliver();
-    Ok(Handle::new(g))
+    Ok(JoinInner::new(g))
 }
 
 #[cold]
@@ -225,7 +231,7 @@ fn outside() -> io::Error {
 
 /// Starts no G: the runtime closes, or there are no stacks.
 #[cold]
-fn refuse<F, T, A>(shared: &Shared, place: &Place<'_>, f: F, after: A) -> io::Result<Handle<T>>
+fn refuse<F, T, A>(shared: &Shared, options: &StartOptions<'_>, f: F, after: A) -> io::Result<JoinInner<T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -237,7 +243,7 @@ where
             "goroutines wait for stacks already: memory or address space has run out",
         ));
     }
-    if place.when_closing == WhenClosing::Refuse {
+    if options.when_closing == WhenClosing::Refuse {
         return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the runtime is shutting down"));
     }
     let me = current_g();
@@ -251,8 +257,8 @@ where
     let g = crate::g::take_free();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put(result) };
-    g.join.begin_ended();
-    g.bury(crate::p::fresh_id());
+    g.join.init_ended();
+    g.init_ended(crate::p::fresh_id());
     after.after(ended);
-    Ok(Handle::new(g))
+    Ok(JoinInner::new(g))
 }

@@ -21,7 +21,7 @@ impl Locals {
     ///
     /// # Errors
     /// `Unsupported`, with what is missing or what failed.
-    pub(crate) fn own() -> io::Result<Locals> {
+    pub(crate) fn isolated() -> io::Result<Locals> {
         // What fails for want of a thread or of memory may work next time; only success is kept.
         static TESTED: Mutex<bool> = Mutex::new(false);
         let unsupported = |error: io::Error| match error.kind() {
@@ -94,10 +94,10 @@ impl Locals {
 
     /// The first thing that a G does.
     #[inline]
-    pub(crate) fn begin(self) {
+    pub(crate) fn init(self) {
         if let Locals::Own(blocks) = self {
             // SAFETY: a G of this runtime runs with its block loaded.
-            unsafe { blocks.begin() };
+            unsafe { blocks.init() };
         }
     }
 

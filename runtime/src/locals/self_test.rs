@@ -96,7 +96,7 @@ pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
 fn step(moved: &mut Moved) -> (Outcome, bool) {
     let Moved(coro, block) = moved;
     // SAFETY: only this thread has it now, and resuming is all that is done with it.
-    let outcome = unsafe { with_block(*block, || coro.resume()) }.outcome();
+    let outcome = unsafe { with_block(*block, || coro.resume()) }.unpack();
     (outcome, thread::panicking())
 }
 
@@ -104,7 +104,7 @@ fn body(probe: *const Probe, way_out: WayOut) {
     // SAFETY: `run` keeps the probe until the coroutine has ended.
     let probe = unsafe { &*probe };
     // SAFETY: `step` has loaded the block.
-    unsafe { probe.blocks.begin() };
+    unsafe { probe.blocks.init() };
     match catch_unwind(AssertUnwindSafe(|| look(way_out))) {
         Ok(Ok(())) => {}
         Ok(Err(failed)) => probe.failed.set(Some(failed)),

@@ -222,7 +222,7 @@ impl M {
     /// The M's thread says who it is, before it does anything else.
     pub(crate) fn begin_thread(&self) {
         self.tid.store(crate::os::thread_id(), Ordering::Relaxed);
-        self.sleep.begin();
+        self.sleep.set_thread();
         // It is set once: only the M's own first lines call this.
         let _ = self.own_block.set(loaded_block());
     }

@@ -44,13 +44,13 @@ impl<'a> Me<'a> {
 
     /// Takes a P; it has none.
     #[inline]
-    pub(crate) fn take_up(&mut self, p: FreeP<'_>) {
+    pub(crate) fn set_p(&mut self, p: FreeP<'_>) {
         self.m.set_p(p.into_ptr());
     }
 
     /// Gives up the P that it holds.
     #[inline]
-    pub(crate) fn lay_down(&mut self) -> Option<FreeP<'a>> {
+    pub(crate) fn take_p(&mut self) -> Option<FreeP<'a>> {
         // SAFETY: as in `p`; an OwnedP would borrow from this.
         unsafe { self.m.take_p() }
     }

@@ -51,7 +51,7 @@ impl Sleep {
     }
 
     /// It is the calling thread that sleeps.
-    pub(super) fn begin(&self) {
+    pub(super) fn set_thread(&self) {
         // It is set once: only the M's own first lines call this.
         let _ = self.thread.set(thread::current());
     }
@@ -92,7 +92,7 @@ mod tests {
 
     fn of_this_thread() -> Sleep {
         let sleep = Sleep::new();
-        sleep.begin();
+        sleep.set_thread();
         sleep
     }
 

@@ -1,7 +1,7 @@
 //! What every G does, with its stack: for people, in the shape of Go's tracebacks.
 
 use super::goroutines::{Seen, lasting, look};
-use super::trace::{Begin, Traces};
+use super::trace::{StartAt, Traces};
 use crate::clock::now_ns;
 use crate::m::M;
 use crate::os::thread_sleeps;
@@ -45,7 +45,7 @@ pub(crate) fn describe_blocked(shared: &Shared, m: &M, g: u64, since_ns: u64) ->
     let mut text = seen.public.head("syscall", &format!(", on M{} for {blocked_for}", m.id));
     text.push_str(":\n");
     match Traces::of_thread(m.tid(), seen.g) {
-        Some(frames) => Traces::new().write(&frames, Begin::AtTheCall, &mut text),
+        Some(frames) => Traces::new().write(&frames, StartAt::Call, &mut text),
         None => text.push_str(NO_ANSWER),
     }
     write_origin(&seen, &mut text);
@@ -86,22 +86,22 @@ impl Dump<'_> {
     /// The stack of a G that is parked, that calls, or that blocks the thread of `blocks`.
     fn write_stack(&mut self, seen: &Seen, blocks: Option<&Arc<M>>) {
         let g = seen.g;
-        let (frames, begin) = if seen.status == Status::Waiting {
-            (self.traces.of_parked(self.shared, g, seen.public.id.as_u64()), Begin::AtTheCall)
+        let (frames, start) = if seen.status == Status::Waiting {
+            (self.traces.of_parked(self.shared, g, seen.public.id.as_u64()), StartAt::Call)
         } else if current_g().is_some_and(|me| std::ptr::eq(me, g)) {
-            (Traces::of_caller(g), Begin::AtTheCaller)
+            (Traces::of_caller(g), StartAt::Caller)
         } else if let Some(m) = blocks {
             let may_ask = now_ns() < self.asks_until_ns;
             let frames = if may_ask { Traces::of_thread(m.tid(), g) } else { None };
             if frames.is_none() {
                 self.text.push_str(if may_ask { NO_ANSWER } else { NO_TIME });
             }
-            (frames, Begin::AtTheCall)
+            (frames, StartAt::Call)
         } else {
             return;
         };
         if let Some(frames) = frames {
-            self.traces.write(&frames, begin, &mut self.text);
+            self.traces.write(&frames, start, &mut self.text);
         }
     }
 

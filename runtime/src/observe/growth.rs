@@ -16,7 +16,7 @@ pub(crate) struct Growth {
 impl Growth {
     #[inline(always)]
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody can listen"))]
-    pub(crate) fn begin(g: &'static G) -> Growth {
+    pub(crate) fn measure(g: &'static G) -> Growth {
         Growth {
             #[cfg(feature = "tracing")]
             before: is_asked_for().then(|| committed(g)),
@@ -25,7 +25,7 @@ impl Growth {
 
     #[inline(always)]
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody can listen"))]
-    pub(crate) fn end(self, g: &'static G) {
+    pub(crate) fn report(self, g: &'static G) {
         #[cfg(feature = "tracing")]
         if let Some(before) = self.before {
             let bytes = committed(g);

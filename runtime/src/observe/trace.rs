@@ -26,11 +26,11 @@ pub(super) struct Traces {
 
 /// Where a trace begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begin {
+pub(super) enum StartAt {
     /// At the function of pirn's that was called.
-    AtTheCall,
+    Call,
     /// At who called it.
-    AtTheCaller,
+    Caller,
 }
 
 /// A function, or one that was inlined.
@@ -99,12 +99,12 @@ impl Traces {
 
     /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, but for the
     /// one that was called, if it is to begin there and is known.
-    pub(super) fn write(&mut self, frames: &[Frame], begin: Begin, text: &mut String) {
+    pub(super) fn write(&mut self, frames: &[Frame], start: StartAt, text: &mut String) {
         for frame in frames {
             self.names.entry(frame.ip).or_insert_with(|| look_up(frame.ip));
         }
         let symbols: Vec<&Symbol> = frames.iter().flat_map(|frame| &self.names[&frame.ip]).collect();
-        own_part(&symbols, begin).iter().for_each(|symbol| text.push_str(&symbol.text));
+        own_part(&symbols, start).iter().for_each(|symbol| text.push_str(&symbol.text));
     }
 }
 
@@ -144,7 +144,7 @@ fn within((low, high): (usize, usize), frames: &[Frame]) -> Vec<Frame> {
 ///
 /// A user's crate may be called as ours are. So what is of the family counts as the user's where it is outermost, and
 /// altogether if nobody else is there.
-fn own_part<'a, 's>(symbols: &'a [&'s Symbol], begin: Begin) -> &'a [&'s Symbol] {
+fn own_part<'a, 's>(symbols: &'a [&'s Symbol], start: StartAt) -> &'a [&'s Symbol] {
     let count_until = |is: fn(Whose) -> bool| symbols.iter().take_while(|symbol| !is(symbol.whose)).count();
     let is_users = |symbol: &&Symbol| matches!(symbol.whose, Whose::User | Whose::Family);
     let Some(last) = symbols.iter().rposition(is_users) else {
@@ -155,10 +155,10 @@ fn own_part<'a, 's>(symbols: &'a [&'s Symbol], begin: Begin) -> &'a [&'s Symbol]
         around => around,
     };
     // The last of ours among the innermost: the one that was called. In a lock of std, or a system call, it is all of it.
-    let called = symbols[..around].iter().rposition(|symbol| symbol.whose != Whose::Std).map(|called| match begin {
-        Begin::AtTheCall if symbols[called].has_file => called,
+    let called = symbols[..around].iter().rposition(|symbol| symbol.whose != Whose::Std).map(|called| match start {
+        StartAt::Call if symbols[called].has_file => called,
         // Without debug information it may be any, as the one that was called is a part of its caller.
-        Begin::AtTheCall | Begin::AtTheCaller => called + 1,
+        StartAt::Call | StartAt::Caller => called + 1,
     });
     &symbols[called.unwrap_or(0)..=last]
 }
@@ -169,7 +169,7 @@ mod tests {
 
     /// Symbols in short: `p` is the runtime's, `f` the family's, `s` the standard library's, `u` the user's; capitals have no
     /// file.
-    fn shown(symbols: &str, begin: Begin) -> String {
+    fn shown(symbols: &str, start: StartAt) -> String {
         let symbol = |c: char| Symbol {
             text: c.to_string(),
             whose: match c.to_ascii_lowercase() {
@@ -182,30 +182,30 @@ mod tests {
         };
         let symbols: Vec<Symbol> = symbols.chars().map(symbol).collect();
         let all: Vec<&Symbol> = symbols.iter().collect();
-        own_part(&all, begin).iter().map(|symbol| symbol.text.as_str()).collect()
+        own_part(&all, start).iter().map(|symbol| symbol.text.as_str()).collect()
     }
 
     #[test]
     fn what_is_around_the_users_functions_is_left_out() {
-        use Begin::{AtTheCall, AtTheCaller};
+        use StartAt::{Call, Caller};
         // It waits; it asks; it calls back from std.
-        assert_eq!(shown("pspuusp", AtTheCall), "puu");
-        assert_eq!(shown("pspuusp", AtTheCaller), "uu");
-        assert_eq!(shown("ppusupspp", AtTheCall), "pusu");
-        assert_eq!(shown("ppffuusp", AtTheCall), "fuu");
-        assert_eq!(shown("ppffuusp", AtTheCaller), "uu");
+        assert_eq!(shown("pspuusp", Call), "puu");
+        assert_eq!(shown("pspuusp", Caller), "uu");
+        assert_eq!(shown("ppusupspp", Call), "pusu");
+        assert_eq!(shown("ppffuusp", Call), "fuu");
+        assert_eq!(shown("ppffuusp", Caller), "uu");
         // The user's crate is called as ours are.
-        assert_eq!(shown("ppsffsp", AtTheCall), "psff");
-        assert_eq!(shown("pufsp", AtTheCall), "puf");
+        assert_eq!(shown("ppsffsp", Call), "psff");
+        assert_eq!(shown("pufsp", Call), "puf");
         // Without debug information.
-        assert_eq!(shown("PPUUSP", AtTheCall), "UU");
-        assert_eq!(shown("SSUSP", AtTheCall), "SSU");
+        assert_eq!(shown("PPUUSP", Call), "UU");
+        assert_eq!(shown("SSUSP", Call), "SSU");
         // In a lock of std.
-        assert_eq!(shown("ssuusp", AtTheCall), "ssuu");
+        assert_eq!(shown("ssuusp", Call), "ssuu");
         // None is the user's: `go(park)`, or all of it is a part of another function.
-        assert_eq!(shown("ppsp", AtTheCall), "");
-        assert_eq!(shown("ssppsp", AtTheCall), "ss");
-        assert_eq!(shown("", AtTheCaller), "");
-        assert_eq!(shown("SSS", AtTheCall), "SSS");
+        assert_eq!(shown("ppsp", Call), "");
+        assert_eq!(shown("ssppsp", Call), "ss");
+        assert_eq!(shown("", Caller), "");
+        assert_eq!(shown("SSS", Call), "SSS");
     }
 }

@@ -54,16 +54,16 @@ impl Shared {
         g.block.set(block);
         // SAFETY: this M owns the G.
         unsafe { *g.slot.get() = Some(slot) };
-        Ok(Coro::new(stack, g, begin))
+        Ok(Coro::new(stack, g, entry))
     }
 }
 
 /// The first frame of every G. It has no thread-locals any more when the body returns: nothing may use one from then on.
-fn begin(g: &'static G, way_out: WayOut) {
+fn entry(g: &'static G, way_out: WayOut) {
     g.way_out.set(Some(way_out));
     // SAFETY: this is the G itself.
     let locals = unsafe { g.shared() }.setup.locals;
-    locals.begin();
+    locals.init();
     let body = g.body().expect("go has set it");
     // SAFETY: `go` has put what the body takes into the record, and this is its only run.
     unsafe { body(g) };

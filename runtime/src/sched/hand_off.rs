@@ -3,7 +3,7 @@
 //! others.
 //!
 //! `m/section.rs` argues why the M and the taker never use the P at the same time. What is left to argue here is that
-//! nothing is lost with it: whoever takes a P owns it, with all Gs that are on it, and [`hand_on`](Shared::hand_on)
+//! nothing is lost with it: whoever takes a P owns it, with all Gs that are on it, and [`hand_off`](Shared::hand_off)
 //! leaves it in one of the three places of I1. If there is work for it, it is on its way to an M; if not, it is on the
 //! idle list, and the look behind the fence (`idle.rs`, F2) and the word to the keeper (I3) follow, as when an M goes
 //! idle by itself. The G itself is still where it was, on its M (g I1): a P is not part of who owns a G.
@@ -23,27 +23,27 @@ impl Shared {
         let Some(taken) = borrowed.take_p(p) else { return false };
         m.note_lost(p, now_ns());
         drop(borrowed);
-        self.hand_on(taken, m, "retake");
+        self.hand_off(taken, m, "retake");
         true
     }
 
     /// The M gives up its P, if it has one: its G goes on without, or waits for this M alone, or the M ends.
-    pub(super) fn give_up(&self, me: &mut Me<'_>) {
-        let Some(lost) = me.lay_down() else { return };
+    pub(super) fn hand_off_own_p(&self, me: &mut Me<'_>) {
+        let Some(lost) = me.take_p() else { return };
         let p = &self.ps[lost.id];
         me.note_lost(p, now_ns());
-        self.hand_on(lost, me, "given up");
+        self.hand_off(lost, me, "given up");
     }
 
     /// The P that `m` has lost goes to an M if there is work for it, else to the idle list.
-    fn hand_on(&self, p: FreeP<'_>, m: &M, why: &'static str) {
+    fn hand_off(&self, p: FreeP<'_>, m: &M, why: &'static str) {
         let (p_id, m_id) = (p.id, m.id);
         let handed_off = emit!(p.owned(), HandOff { p: p_id, m: m_id, why });
-        self.place(p);
+        self.start_m_or_idle(p);
         handed_off.deliver();
     }
 
-    fn place(&self, p: FreeP<'_>) {
+    fn start_m_or_idle(&self, p: FreeP<'_>) {
         if let Some(g) = p.owned().take_next() {
             self.queue(p.owned(), g);
         }
@@ -64,7 +64,7 @@ impl Shared {
         // Whoever makes a P idle sees to its timers (I3).
         let earliest_ns = timers.earliest_ns();
         if earliest_ns != NEVER {
-            self.tell_keeper(earliest_ns);
+            self.wake_for_timer(earliest_ns);
         }
     }
 
@@ -85,9 +85,9 @@ impl Shared {
 }
 
 /// The calling G gives up its P before it blocks its thread.
-pub(crate) fn give_up_p() {
+pub(crate) fn hand_off_p() {
     if let Some(mut entered) = Entered::new() {
-        entered.shared().give_up(entered.me());
+        entered.shared().hand_off_own_p(entered.me());
     }
 }
 

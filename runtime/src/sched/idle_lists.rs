@@ -106,25 +106,25 @@ impl Shared {
     pub(super) fn take_idle_m(&self, queues: &mut Queues) -> Option<Arc<M>> {
         queues.idle.ms.pop().or_else(|| {
             let keeper = queues.idle.keeper.take()?;
-            self.keeper.lay_down();
+            self.keeper.stop();
             Some(keeper)
         })
     }
 
     /// `m` becomes the keeper, or begins anew as it. Returns the deadline to sleep for.
-    pub(super) fn take_up_keeping(&self, queues: &mut Queues, m: &M) -> u64 {
+    pub(super) fn start_keeping(&self, queues: &mut Queues, m: &M) -> u64 {
         if !queues.idle.is_keeper(m) {
             queues.idle.keeper = Some(m.arc());
         }
-        self.keeper.take_up(|| self.earliest_ns())
+        self.keeper.start(|| self.earliest_ns())
     }
 
     /// If `m` is the keeper, it is that no longer.
-    pub(super) fn lay_down_keeping(&self, queues: &mut Queues, m: &M) -> bool {
+    pub(super) fn stop_keeping(&self, queues: &mut Queues, m: &M) -> bool {
         let is_keeper = queues.idle.is_keeper(m);
         if is_keeper {
             queues.idle.keeper = None;
-            self.keeper.lay_down();
+            self.keeper.stop();
         }
         is_keeper
     }

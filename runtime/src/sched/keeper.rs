@@ -36,13 +36,13 @@ pub(crate) struct Keeper {
 /// What who adds a timer has to do.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Tell {
+pub(crate) enum ToWake {
     /// Nothing: the keeper wakes early enough.
     Nobody,
     /// Wake the keeper.
-    TheKeeper,
+    Keeper,
     /// Nobody keeps the time: wake a P, if one is idle.
-    AnIdleP,
+    IdleP,
 }
 
 impl Keeper {
@@ -53,7 +53,7 @@ impl Keeper {
 
     /// The caller becomes the keeper, under the scheduler's lock. `earliest_ns` looks at all timers. Returns the
     /// deadline to sleep for.
-    pub(crate) fn take_up(&self, earliest_ns: impl FnOnce() -> u64) -> u64 {
+    pub(crate) fn start(&self, earliest_ns: impl FnOnce() -> u64) -> u64 {
         self.until_ns.store(ALERT, Ordering::Relaxed);
         fence(Ordering::SeqCst); // K2
         let until = earliest_ns().max(1);
@@ -62,17 +62,17 @@ impl Keeper {
     }
 
     /// The keeper is one no longer; under the scheduler's lock.
-    pub(crate) fn lay_down(&self) {
+    pub(crate) fn stop(&self) {
         self.until_ns.store(NONE, Ordering::Relaxed);
     }
 
     /// A timer for `when_ns` has been added.
-    pub(crate) fn added(&self, when_ns: u64) -> Tell {
+    pub(crate) fn added(&self, when_ns: u64) -> ToWake {
         fence(Ordering::SeqCst); // K1
         match self.until_ns.load(Ordering::Relaxed) {
-            NONE => Tell::AnIdleP,
-            until if when_ns < until => Tell::TheKeeper,
-            _ => Tell::Nobody,
+            NONE => ToWake::IdleP,
+            until if when_ns < until => ToWake::Keeper,
+            _ => ToWake::Nobody,
         }
     }
 }

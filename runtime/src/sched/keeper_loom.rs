@@ -50,10 +50,10 @@ fn an_earlier_timer_is_slept_for_or_told() {
             other.earliest.store(100, Ordering::Relaxed);
             other.keeper.added(100)
         });
-        let until = h.keeper.take_up(|| h.earliest.load(Ordering::Relaxed));
+        let until = h.keeper.start(|| h.earliest.load(Ordering::Relaxed));
         let told = adder.join().unwrap();
-        assert!(until <= 100 || told != Tell::Nobody, "slept for {until}, told {told:?}");
-        if told == Tell::AnIdleP {
+        assert!(until <= 100 || told != ToWake::Nobody, "slept for {until}, told {told:?}");
+        if told == ToWake::IdleP {
             // It came before the keeper took up, so an idle P is woken as well as the timer being seen.
             assert!(until <= 100);
         }
@@ -64,17 +64,17 @@ fn an_earlier_timer_is_slept_for_or_told() {
 fn a_keeper_that_lays_down_leaves_no_timer_alone() {
     model(|| {
         let h = house();
-        let _ = h.keeper.take_up(|| u64::MAX);
+        let _ = h.keeper.start(|| u64::MAX);
         let other = h.clone();
         let adder = thread::spawn(move || {
             other.earliest.store(100, Ordering::Relaxed);
             other.keeper.added(100)
         });
         // The keeper is woken for work, lays down, and takes up again when the work is done.
-        h.keeper.lay_down();
-        let until = h.keeper.take_up(|| h.earliest.load(Ordering::Relaxed));
+        h.keeper.stop();
+        let until = h.keeper.start(|| h.earliest.load(Ordering::Relaxed));
         let told = adder.join().unwrap();
-        assert!(until <= 100 || told == Tell::TheKeeper || told == Tell::AnIdleP);
+        assert!(until <= 100 || told == ToWake::Keeper || told == ToWake::IdleP);
     });
 }
 
@@ -85,12 +85,12 @@ fn a_keeper_that_sleeps_is_told_of_an_earlier_timer() {
         let other = h.clone();
         let adder = thread::spawn(move || {
             other.earliest.store(100, Ordering::Relaxed);
-            if other.keeper.added(100) == Tell::TheKeeper {
+            if other.keeper.added(100) == ToWake::Keeper {
                 other.token.wake();
             }
         });
         // As in `keep_time`: without a timer it sleeps until it is woken.
-        while h.keeper.take_up(|| h.earliest.load(Ordering::Relaxed)) > 100 {
+        while h.keeper.start(|| h.earliest.load(Ordering::Relaxed)) > 100 {
             h.token.sleep();
         }
         adder.join().unwrap();
@@ -108,23 +108,23 @@ fn a_keeper_that_is_handed_a_p_while_a_timer_is_added_wakes_for_it() {
     model(|| {
         let h = house();
         let place = Arc::new(Place { is_taken: Mutex::new(true), handed: AtomicU32::new(0) });
-        let take_up = |h: &House| h.keeper.take_up(|| h.earliest.load(Ordering::Relaxed));
-        let mut until = take_up(&h);
+        let start = |h: &House| h.keeper.start(|| h.earliest.load(Ordering::Relaxed));
+        let mut until = start(&h);
         let (other, theirs) = (h.clone(), place.clone());
         // As `start_m`.
         let starter = thread::spawn(move || {
             let mut is_taken = theirs.is_taken.lock().unwrap();
             *is_taken = false;
-            other.keeper.lay_down();
+            other.keeper.stop();
             theirs.handed.store(1, Ordering::Release);
             drop(is_taken);
             other.token.wake();
         });
         let (other, theirs) = (h.clone(), place.clone());
-        // As `tell_keeper`.
+        // As `wake_for_timer`.
         let adder = thread::spawn(move || {
             other.earliest.store(100, Ordering::Relaxed);
-            if other.keeper.added(100) == Tell::TheKeeper && *theirs.is_taken.lock().unwrap() {
+            if other.keeper.added(100) == ToWake::Keeper && *theirs.is_taken.lock().unwrap() {
                 other.token.wake();
             }
         });
@@ -133,7 +133,7 @@ fn a_keeper_that_is_handed_a_p_while_a_timer_is_added_wakes_for_it() {
             h.token.sleep();
             let is_taken = place.is_taken.lock().unwrap();
             if *is_taken {
-                until = take_up(&h);
+                until = start(&h);
             }
         }
         starter.join().unwrap();

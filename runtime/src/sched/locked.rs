@@ -22,7 +22,7 @@ impl Shared {
         me.waits_for_locked.store(true, Ordering::Relaxed);
         let panics = me.locked_to.load(Ordering::Relaxed) == 0;
         self.lock().machines.begin_locked_wait(panics);
-        self.give_up(me);
+        self.hand_off_own_p(me);
         loop {
             if let Some(p) = me.m().take_handed() {
                 me.waits_for_locked.store(false, Ordering::Relaxed);
@@ -61,7 +61,7 @@ impl Shared {
     /// The M has picked a G that is locked to another M: that one gets the G and the P.
     #[cold]
     pub(super) fn hand_to_locked(&self, me: &mut Me<'_>, runnable: Runnable) {
-        let p = me.lay_down().expect("an M that picks Gs has a P");
+        let p = me.take_p().expect("an M that picks Gs has a P");
         self.hand_with_p(runnable, p);
     }
 

@@ -226,7 +226,7 @@ impl Shared {
             return false;
         }
         queues.idle.remove_m(m);
-        self.lay_down_keeping(&mut queues, m);
+        self.stop_keeping(&mut queues, m);
         true
     }
 

@@ -24,7 +24,7 @@ impl Shared {
                 return true;
             }
             let m = me.id;
-            if let Some(p) = me.lay_down() {
+            if let Some(p) = me.take_p() {
                 let p_id = p.id;
                 self.put_idle_p(&mut queues, p);
                 drop(queues);
@@ -79,14 +79,14 @@ impl Shared {
             };
         }
         if queues.idle.keeper().is_none() {
-            let until = self.take_up_keeping(&mut queues, me);
+            let until = self.start_keeping(&mut queues, me);
             drop(queues);
             return self.keep_time(me, until);
         }
         // The keeper may have gone to sleep before the timers of the P that has just become idle were started.
         let earliest = self.earliest_ns();
         let stale = match self.keeper.added(earliest) {
-            super::keeper::Tell::TheKeeper if earliest != NEVER => queues.idle.keeper().cloned(),
+            super::keeper::ToWake::Keeper if earliest != NEVER => queues.idle.keeper().cloned(),
             _ => None,
         };
         queues.idle.add_m(me);
@@ -114,7 +114,7 @@ impl Shared {
             let mut queues = self.lock();
             if queues.idle.is_keeper(me) {
                 // Woken for an earlier timer, or in vain.
-                until_ns = self.take_up_keeping(&mut queues, me);
+                until_ns = self.start_keeping(&mut queues, me);
             }
         }
     }
@@ -126,7 +126,7 @@ impl Shared {
             return false;
         }
         let mut queues = self.lock();
-        if !self.lay_down_keeping(&mut queues, me) {
+        if !self.stop_keeping(&mut queues, me) {
             // Somebody has handed it a P.
             drop(queues);
             return self.wait_for_p(me);
@@ -168,7 +168,7 @@ impl Shared {
         p.set_holder(me.id, now);
         p.owned().restart_clock(now);
         let (p_id, m_id) = (p.id, me.id);
-        me.take_up(p);
+        me.set_p(p);
         me.note_regained();
         emit!(&self.counters, Acquire { p: p_id, m: m_id }).deliver();
         self.wake_sysmon();

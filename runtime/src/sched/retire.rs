@@ -17,7 +17,7 @@ impl Shared {
         p.stacks().give(slot);
         g.set_status(Status::Dead);
         if g.join.retire() {
-            g.end();
+            g.clear();
             p.free_gs().give(g);
         }
         if self.has_stalled() {
@@ -38,7 +38,7 @@ impl Shared {
         Cache::new().give(slot);
         g.set_status(Status::Dead);
         if g.join.retire() {
-            g.end();
+            g.clear();
             give_free(g);
         }
         if self.has_stalled() {

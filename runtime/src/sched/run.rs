@@ -1,7 +1,7 @@
 //! The M loop: runs one G after another, and does what each wants when it leaves its stack.
 
 use super::shared::Shared;
-use crate::coro::{Coro, Left, Outcome, Suspend};
+use crate::coro::{Coro, Outcome, PackedOutcome, Suspend};
 use crate::g::{G, Runnable};
 use crate::locals;
 use crate::m::emit::emit;
@@ -24,7 +24,7 @@ impl Shared {
             }
             if me.is_tainted.load(Ordering::Relaxed) {
                 self.depart(me);
-                return self.give_up(me);
+                return self.hand_off_own_p(me);
             }
         }
     }
@@ -157,18 +157,18 @@ impl Shared {
 fn resume(me: &mut Me<'_>, g: &'static G, coro: &mut Coro) -> Outcome {
     me.set_g(Some(g));
     g.set_status(Status::Running);
-    let left = me.outside(|m| match g.block.get() {
+    let packed = me.outside(|m| match g.block.get() {
         None => coro.resume(),
         // SAFETY: this M owns the G, so the block is loaded nowhere else.
         Some(block) => unsafe { locals::with_block(block, || resume_as(m, coro)) },
     });
     me.has_heard();
-    left.outcome()
+    packed.unpack()
 }
 
 /// Resumes a G whose own thread-locals are loaded.
 #[inline(always)]
-fn resume_as(m: &M, coro: &mut Coro) -> Left {
+fn resume_as(m: &M, coro: &mut Coro) -> PackedOutcome {
     current::set_machine(m);
     coro.resume()
 }

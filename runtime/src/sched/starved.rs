@@ -6,7 +6,7 @@ use super::shared::Shared;
 use crate::m::M;
 use crate::os::thread_sleeps;
 use crate::p::FreeP;
-use crate::probe::give_up;
+use crate::probe::exit_with_report;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
@@ -80,7 +80,7 @@ impl Shared {
         let (all, locked) = (queues.machines.len(), queues.machines.count_locked());
         drop(queues);
         let Setup { name, max_threads, .. } = &self.setup;
-        give_up(&format!(
+        exit_with_report(&format!(
             "thread exhaustion: the runtime {name:?} needs more than the {max_threads} threads that \
              Builder::max_threads allows. Of {all}, {locked} wait for a goroutine that is locked to them, and the others \
              are blocked in one: in a system call, a lock of std, or pirn::blocking. Let fewer goroutines block at the \

@@ -1,7 +1,7 @@
 //! Timers: who hears of a new one, and what happens to those that are due.
 
 use super::entered::Entered;
-use super::keeper::Tell;
+use super::keeper::ToWake;
 use super::shared::Shared;
 use crate::g::{G, Runnable, Unparked};
 use crate::m::emit::emit;
@@ -17,12 +17,12 @@ impl Shared {
     pub(crate) fn add_timer(&self, when_ns: u64, action: Action) -> Option<TimerKey> {
         let (key, is_unseen) = self.insert_timer(when_ns, action)?;
         if is_unseen {
-            self.tell_keeper(when_ns);
+            self.wake_for_timer(when_ns);
         }
         Some(key)
     }
 
-    /// As `add_timer`, for who holds a lock: true says that `tell_keeper` is to be called when the lock is free. It may
+    /// As `add_timer`, for who holds a lock: true says that `wake_for_timer` is to be called when the lock is free. It may
     /// start an M, for which there are callbacks of the user's.
     pub(crate) fn insert_timer(&self, when_ns: u64, action: Action) -> Option<(TimerKey, bool)> {
         if let Some(p) = Entered::new().as_ref().and_then(|e| e.p_of(self)) {
@@ -38,11 +38,11 @@ impl Shared {
     }
 
     /// A timer was started by who will not look at it before it sleeps.
-    pub(crate) fn tell_keeper(&self, when_ns: u64) {
+    pub(crate) fn wake_for_timer(&self, when_ns: u64) {
         let keeper = match self.keeper.added(when_ns) {
-            Tell::Nobody => return,
-            Tell::TheKeeper => self.lock().idle.keeper().cloned(),
-            Tell::AnIdleP => None,
+            ToWake::Nobody => return,
+            ToWake::Keeper => self.lock().idle.keeper().cloned(),
+            ToWake::IdleP => None,
         };
         match keeper {
             Some(keeper) => self.poller.wake(&keeper),

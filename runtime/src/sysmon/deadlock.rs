@@ -13,7 +13,7 @@ use super::output::Output;
 use crate::join::{WaitingThread, threads_waiting_in};
 use crate::observe::dump;
 use crate::os::thread_count;
-use crate::probe::{DeadlockReport, give_up};
+use crate::probe::{DeadlockReport, exit_with_report};
 use crate::sched::{Shared, Warning};
 use crate::timers::NEVER;
 
@@ -81,7 +81,7 @@ fn report(shared: &Shared, output: &mut Output, now_ns: u64) {
     let gs = dump(shared);
     if shared.setup.deadlock == DeadlockReport::Abort {
         output.close(shared);
-        give_up(&format!("{what}\n\n{}", gs.strip_suffix('\n').unwrap_or(&gs)));
+        exit_with_report(&format!("{what}\n\n{}", gs.strip_suffix('\n').unwrap_or(&gs)));
     }
     let event = format!("{what} (runtime {:?})", shared.setup.name);
     output.report(shared, Warning { text: format!("pirn: {event}\n\n{gs}"), event }, now_ns);

@@ -218,7 +218,7 @@ impl Blocks {
     /// # Safety
     /// The block is loaded.
     #[inline]
-    pub(crate) unsafe fn begin(&self) {
+    pub(crate) unsafe fn init(&self) {
         // SAFETY: what glibc calls at the beginning of a thread.
         unsafe { (self.ctype_init)() };
         // SAFETY: the global locale may always be chosen; who used the block before may have had another.
