@@ -6,9 +6,8 @@ use crate::loom::parking;
 #[cfg(not(loom))]
 use crate::park as parking;
 
-pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicUsize, Ordering, UnsafeCell, fence};
+pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Reason};
-pub use crate::user_code::contain;
 pub use crate::wait::{Claimed, Line, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
 pub use parking::{Unparker, checkpoint, has_come, park_on, park_until};
 
@@ -25,6 +24,7 @@ pub use {
 mod caller {
     use crate::sched::Entered;
     use std::sync::atomic::{AtomicU64, Ordering};
+
     /// Whether the caller runs on a runtime whose timers it may use: one that does not close.
     pub fn has_timers() -> bool {
         Entered::new().is_some_and(|entered| !entered.shared().is_closing())
