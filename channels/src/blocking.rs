@@ -1,4 +1,4 @@
-//! The blocking operations on one channel: what they do when they can not be done at once.
+//! The blocking operations on one channel: what they do when they cannot complete at once.
 
 use crate::core::{Answer, Channel, Claimed, Given, Head, Left, Locked, Side, Taken, Ticket, Waiter};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};

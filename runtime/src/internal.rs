@@ -12,9 +12,8 @@ use crate::park as parking;
 pub use crate::event::{Event, Teller, listen};
 #[cfg(not(loom))]
 pub use crate::g_local::GLocal;
-pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicUsize, Ordering, UnsafeCell, fence};
+pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Reason};
-pub use crate::user_code::contain;
 pub use crate::wait::{Claimed, Line, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
 pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until};
 
