@@ -106,7 +106,7 @@ impl<T> JoinInner<T> {
         let result = self.take();
         let g = self.g;
         std::mem::forget(self);
-        let_go(g);
+        release_record(g);
         result
     }
 
@@ -125,7 +125,7 @@ impl<T> Drop for JoinInner<T> {
             Dropped::Detached => {}
             Dropped::HasResult => {
                 drop_result(self.take());
-                let_go(self.g);
+                release_record(self.g);
             }
         }
     }
@@ -214,8 +214,8 @@ pub(crate) fn threads_waiting_in(shared: *const Shared) -> Vec<WaitingThread> {
 
 /// The handle needs the record no more.
 #[inline]
-fn let_go(g: &'static G) {
-    if g.join.let_go() {
+fn release_record(g: &'static G) {
+    if g.join.release_record() {
         g.clear();
         match Entered::new().as_ref().and_then(Entered::p) {
             Some(p) => p.free_gs().give(g),

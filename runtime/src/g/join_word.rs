@@ -10,7 +10,7 @@
 //! ```
 //! The result belongs to the G until RESULT is set, and to the handle from then on: a handle that goes before the G
 //! has ended clears HANDLE by a compare-exchange that fails if RESULT has come meanwhile, so exactly one of the two
-//! drops the result. The record belongs to both, until the second of `retire` and `let_go` sees the other's bit:
+//! drops the result. The record belongs to both, until the second of `retire` and `release_record` sees the other's bit:
 //! each is one read-modify-write, so exactly one is the second. HANDLE is never set again, so whoever sees it clear
 //! has the record alone, and needs no read-modify-write. A G that is never begun, as its runtime closes, has all three flags
 //! from the start: its record belongs to the handle.
@@ -119,7 +119,7 @@ impl JoinWord {
     /// The handle has taken the result and needs the record no more. True: the caller recycles the record.
     #[inline]
     #[must_use]
-    pub(crate) fn let_go(&self) -> bool {
+    pub(crate) fn release_record(&self) -> bool {
         self.0.fetch_and(!HANDLE, Ordering::AcqRel) & RETIRED != 0
     }
 

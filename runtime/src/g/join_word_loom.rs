@@ -67,7 +67,7 @@ fn a_handle_dropped_at_any_time() {
         let g = thread::spawn(move || g.end());
         if r.join.drop_handle() == Dropped::HasResult {
             r.take();
-            if r.join.let_go() {
+            if r.join.release_record() {
                 r.recycle();
             }
         }
@@ -89,7 +89,7 @@ fn a_join_at_any_time() {
         }
         assert!(r.join.has_result());
         r.take();
-        if r.join.let_go() {
+        if r.join.release_record() {
             r.recycle();
         }
         g.join().unwrap();

@@ -129,7 +129,7 @@ where
             None => return Err(outside()),
         },
     };
-    let refuses = shared.is_closing() || shared.has_stalled();
+    let refuses = shared.is_closing() || shared.has_stackless();
     if refuses && options.when_closing != WhenClosing::Start {
         drop(entered);
         return refuse(shared, &options, f, after);

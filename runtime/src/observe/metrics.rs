@@ -69,7 +69,7 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
     let ps = &shared.ps;
     let local_queues: Vec<usize> = ps.iter().map(|p| p.queue_len()).collect();
     let next = ps.iter().filter(|p| p.next_id().is_some()).count();
-    let runnable = census.global + census.stalled + local_queues.iter().sum::<usize>() + next;
+    let runnable = census.global + census.stackless + local_queues.iter().sum::<usize>() + next;
     // The ended ones first, so that both only grow.
     let ends = shared.count(Count::Ends);
     let spawns = shared.count(Count::Spawns);

@@ -58,7 +58,7 @@ fn look_closer(shared: &Shared, now_ns: u64, mut all: Vec<Arc<M>>, sleeping: &[A
     let mut ms: Vec<MLine> = all.iter().map(|m| m_line(m, &mut holders, sleeping)).collect();
     let mut gs: Vec<GLine> = look(shared, now_ns).iter().map(|seen| g_line(seen, &all)).collect();
     for m in &all {
-        settle(&mut gs, m);
+        reconcile(&mut gs, m);
     }
     for line in &mut ms {
         line.curg = gs.iter().find(|g| g.m == Some(line.id)).map(|g| g.id);
@@ -127,7 +127,7 @@ fn g_line(seen: &Seen, all: &[Arc<M>]) -> GLine {
 }
 
 /// Of several Gs that seemed to run on `m`, the others were seen before they left.
-fn settle(gs: &mut [GLine], m: &M) {
+fn reconcile(gs: &mut [GLine], m: &M) {
     let on_m = |g: &GLine| g.m == Some(m.id);
     if gs.iter().filter(|g| on_m(g)).count() < 2 {
         return;

@@ -17,7 +17,7 @@ pub(crate) struct Census {
     /// The length of the global queue.
     pub(crate) global: usize,
     /// How many Gs wait for a stack.
-    pub(crate) stalled: usize,
+    pub(crate) stackless: usize,
 }
 
 /// Every P is idle, every M sleeps or waits for a G that is locked to it, and no G is queued; and it stays so for as long
@@ -41,7 +41,7 @@ impl Shared {
             sleeping: queues.idle.sleepers().cloned().collect(),
             locked_ms: queues.machines.count_locked(),
             global: queues.global.len(),
-            stalled: queues.stalled.len(),
+            stackless: queues.stackless.len(),
         }
     }
 
@@ -60,7 +60,7 @@ impl Shared {
         let queues = self.lock();
         let asleep = queues.idle.sleepers().count() + queues.machines.count_locked();
         let all_sleep = queues.idle.ps().len() == self.ps.len() && asleep == queues.machines.len();
-        let nothing_queued = queues.global.is_empty() && queues.stalled.is_empty() && !self.has_visible_work();
+        let nothing_queued = queues.global.is_empty() && queues.stackless.is_empty() && !self.has_visible_work();
         (all_sleep && nothing_queued).then_some(AllAsleep(queues))
     }
 }

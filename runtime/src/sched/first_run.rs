@@ -30,7 +30,7 @@ impl Shared {
             let p = me.p().expect("an M that runs Gs has a P");
             *coro = Some(self.bind(p, g)?);
             emit!(p, Begin { g: g.id() }, if HEARD).deliver();
-            if self.has_stalled() {
+            if self.has_stackless() {
                 self.got_stack();
             }
         }

@@ -4,13 +4,13 @@
 //!
 //! | about | files |
 //! | --- | --- |
-//! | Gs | `ready` makes one runnable, `run` runs it, `first_run` gives it a stack, `stalls` has those that found none, `retire` ends it |
+//! | Gs | `ready` makes one runnable, `run` runs it, `first_run` gives it a stack, `stackless` has those that found none, `retire` ends it |
 //! | Ms | `find` looks for the next G, `rest` puts an M to sleep, `wake` wakes one, `machines` has their lives, `template` starts their threads, `starved` is for when there is none |
 //! | Ps | `hand_off`: one that changes hands while a G runs |
 //! | both | `locked`: Gs that stay with their M |
 //! | time | `timers`: those that are due; `keeper`: who sleeps for the next one; `poller`: where it sleeps, and what else may come |
 //! | the way in | `entered` for Gs, `borrow` and `census` for those that look and help |
-//! | what is shared | `shared`, made of `queues` (what the lock guards: `global`, `idle_lists`, `machines`, `template`), `idle`, `keeper`, `closing`, `coarse_clock`, `sysmon_link`, `stalls`, `warnings`, `setup` |
+//! | what is shared | `shared`, made of `queues` (what the lock guards: `global`, `idle_lists`, `machines`, `template`), `idle`, `keeper`, `closing`, `coarse_clock`, `sysmon_link`, `stackless`, `warnings`, `setup` |
 //!
 //! # Who may come in
 //! `go` starts Gs, `park` makes them ready, `time` adds timers, `boot` starts and stops the Ms, `sysmon` helps out,
@@ -81,7 +81,7 @@ mod setup;
 #[cfg(not(loom))]
 mod shared;
 #[cfg(not(loom))]
-mod stalls;
+mod stackless;
 #[cfg(not(loom))]
 mod starved;
 #[cfg(not(loom))]

@@ -15,8 +15,8 @@ pub(super) struct Queues {
     pub(super) idle: IdleLists,
     pub(super) machines: Machines,
     pub(super) template: Template,
-    /// Gs that found no stack for their first run (`stalls.rs`).
-    pub(super) stalled: Vec<Runnable>,
+    /// Gs that found no stack for their first run (`stackless.rs`).
+    pub(super) stackless: Vec<Runnable>,
     /// There was work and an idle P, but no M to be had (`starved.rs`). The next M that is free takes a P; sysmon tries
     /// again.
     pub(super) starved: bool,
@@ -30,7 +30,7 @@ impl Queues {
             idle: IdleLists::new(procs),
             machines: Machines::new(),
             template: Template::new(),
-            stalled: Vec::new(),
+            stackless: Vec::new(),
             starved: false,
         }
     }

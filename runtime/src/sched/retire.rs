@@ -20,10 +20,10 @@ impl Shared {
             g.clear();
             p.free_gs().give(g);
         }
-        if self.has_stalled() {
+        if self.has_stackless() {
             // The stack is for whoever tries again, on whichever P.
             p.stacks().flush();
-            self.unstall();
+            self.retry_stackless();
         }
     }
 
@@ -41,8 +41,8 @@ impl Shared {
             g.clear();
             give_free(g);
         }
-        if self.has_stalled() {
-            self.unstall();
+        if self.has_stackless() {
+            self.retry_stackless();
         }
         emit!(&self.counters, End { g: id }).deliver();
     }

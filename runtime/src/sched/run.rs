@@ -52,7 +52,7 @@ impl Shared {
         let coro = match self.coroutine::<HEARD>(me, &mut runnable) {
             Ok(coro) => coro,
             Err(error) => {
-                self.stall(runnable, &error);
+                self.wait_for_stack(runnable, &error);
                 return None;
             }
         };

@@ -9,7 +9,7 @@ use super::keeper::Keeper;
 use super::poller::Poller;
 use super::queues::Queues;
 use super::setup::Setup;
-use super::stalls::Stalls;
+use super::stackless::Stackless;
 use super::sysmon_link::SysmonLink;
 use super::warnings::Warnings;
 use crate::clock::Reader;
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     pub(super) queues: CachePadded<Mutex<Queues>>,
     pub(super) clock: CoarseClock,
     pub(super) closing: Closing,
-    pub(super) stalls: Stalls,
+    pub(super) stackless: Stackless,
     pub(super) sysmon: SysmonLink,
     pub(super) warnings: Warnings,
     /// What has happened without a P of this runtime.
@@ -58,7 +58,7 @@ impl Shared {
             queues: CachePadded::new(Mutex::new(Queues::new(procs))),
             clock: CoarseClock::new(),
             closing: Closing::new(),
-            stalls: Stalls::new(),
+            stackless: Stackless::new(),
             sysmon: SysmonLink::new(),
             warnings: Warnings::new(),
             counters: Counters::new(),

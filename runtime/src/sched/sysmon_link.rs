@@ -86,7 +86,7 @@ impl Shared {
     pub(crate) fn sleep_as_sysmon(&self, sleep: impl FnOnce(u64)) {
         let queues = self.lock();
         let all_idle = queues.idle.ps().len() == self.ps.len();
-        if !all_idle || !queues.stalled.is_empty() || self.has_visible_work() {
+        if !all_idle || !queues.stackless.is_empty() || self.has_visible_work() {
             return;
         }
         // It happens that there is no M to keep the time: the system gave no thread.

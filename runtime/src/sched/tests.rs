@@ -53,9 +53,9 @@ fn sysmon_does_not_sleep_while_a_g_waits_for_a_stack() {
     let g = take_free();
     let error = StackError::Refused { class: Class::DEFAULT, what: "mmap", errno: 12 };
     // SAFETY: the record is free, and this is its only Runnable.
-    shared.stall(unsafe { Runnable::own(g) }, &error);
+    shared.wait_for_stack(unsafe { Runnable::own(g) }, &error);
     assert!(!sleeps(&shared));
-    shared.lock().stalled.clear();
+    shared.lock().stackless.clear();
     assert!(sleeps(&shared));
     give_free(g);
 }

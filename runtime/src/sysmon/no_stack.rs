@@ -8,38 +8,38 @@ use crate::timers::NEVER;
 /// How long every G may wait for a stack before that is fatal, and how often they must have tried meanwhile: on a busy
 /// machine a second may pass without any M having run.
 const HOPELESS_NS: u64 = 1_000_000_000;
-const HOPELESS_STALLS: u64 = 20;
+const HOPELESS_TRIES: u64 = 20;
 
 /// Since when all Gs that live wait for stacks, and how often one had found none until then.
 #[derive(Debug)]
 pub(super) struct NoStack {
     since_ns: u64,
-    stalls_before: u64,
+    tries_before: u64,
 }
 
 impl NoStack {
     /// Nobody waits for one.
     pub(super) fn new() -> NoStack {
-        NoStack { since_ns: NEVER, stalls_before: 0 }
+        NoStack { since_ns: NEVER, tries_before: 0 }
     }
 
     /// Gs wait for stacks: those that Ps keep are for all, and one G tries again. If for a second no other G has a stack
     /// that it could give back, and all have tried in vain, none ever will.
     pub(super) fn look(&mut self, shared: &Shared, now_ns: u64) {
-        if !shared.has_stalled() {
+        if !shared.has_stackless() {
             self.since_ns = NEVER;
             return;
         }
         shared.flush_idle_stacks();
         shared.ps.iter().for_each(|p| shared.flush_stacks_of(p));
-        shared.unstall();
-        let stalls = shared.count_stalls();
+        shared.retry_stackless();
+        let tries = shared.count_no_stack();
         let hopeless = goroutines(shared).iter().all(|g| g.state == State::Runnable);
         if !hopeless {
             self.since_ns = NEVER;
         } else if self.since_ns == NEVER {
-            *self = NoStack { since_ns: now_ns, stalls_before: stalls };
-        } else if now_ns - self.since_ns > HOPELESS_NS && stalls - self.stalls_before > HOPELESS_STALLS {
+            *self = NoStack { since_ns: now_ns, tries_before: tries };
+        } else if now_ns - self.since_ns > HOPELESS_NS && tries - self.tries_before > HOPELESS_TRIES {
             fatal("no goroutine can run: there is no memory or address space for stacks");
         }
     }

@@ -19,7 +19,7 @@ const LAST_ALL_NS: u64 = 1_000_000_000;
 const ANSWER_NS: u64 = 100_000_000;
 
 /// A subscriber that does not come back from so many calls is told nothing more.
-const TELLING_MAX: usize = 8;
+const DELIVERING_MAX: usize = 8;
 
 /// What to print, and how often.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) struct Output {
     /// How many SIGQUITs have been answered.
     quits: u32,
     /// Threads in which a subscriber is told something.
-    telling: Vec<JoinHandle<()>>,
+    delivering: Vec<JoinHandle<()>>,
 }
 
 impl Output {
@@ -47,7 +47,7 @@ impl Output {
             trace.printer.print(shared, &mut stderr, shared.began_ns());
         }
         let trace_due_ns = trace.as_ref().map_or(NEVER, |trace| shared.began_ns() + trace.period_ms * 1_000_000);
-        Output { stderr, trace, trace_due_ns, quits: quits(), telling: Vec::new() }
+        Output { stderr, trace, trace_due_ns, quits: quits(), delivering: Vec::new() }
     }
 
     /// Prints what there is to print.
@@ -71,7 +71,7 @@ impl Output {
         let began_ns = shared.refresh_clock();
         self.warn(shared, began_ns);
         let mut taken_ns = began_ns;
-        while self.rest_due_ns() != NEVER || self.telling.iter().any(|thread| !thread.is_finished()) {
+        while self.rest_due_ns() != NEVER || self.delivering.iter().any(|thread| !thread.is_finished()) {
             let now_ns = shared.refresh_clock();
             if self.flush(now_ns) {
                 taken_ns = now_ns;
@@ -86,23 +86,23 @@ impl Output {
     /// Reports to standard error, and to a subscriber.
     pub(super) fn report(&mut self, shared: &Shared, warning: Warning, now_ns: u64) {
         self.stderr.post(&warning.text, now_ns);
-        self.tell(shared, warning.event);
+        self.deliver(shared, warning.event);
     }
 
     /// Tells a subscriber, if there is one. That is the user's code, and may wait for a reader as long as it likes, so it has
     /// a thread to itself; if there is none to be had, it is told here.
-    fn tell(&mut self, shared: &Shared, event: String) {
+    fn deliver(&mut self, shared: &Shared, event: String) {
         if !tracing::enabled!(target: "pirn::sched", tracing::Level::WARN) {
             return;
         }
-        self.telling.retain(|thread| !thread.is_finished());
-        if self.telling.len() >= TELLING_MAX {
+        self.delivering.retain(|thread| !thread.is_finished());
+        if self.delivering.len() >= DELIVERING_MAX {
             return;
         }
         let thread = thread::Builder::new().name(format!("{}-tell", shared.setup.name));
-        let to_tell = event.clone();
-        match thread.spawn(move || warn(&to_tell)) {
-            Ok(thread) => self.telling.push(thread),
+        let delivered = event.clone();
+        match thread.spawn(move || warn(&delivered)) {
+            Ok(thread) => self.delivering.push(thread),
             Err(_) => warn(&event),
         }
     }

@@ -156,7 +156,7 @@ impl Watchman {
         Scene {
             now_ns,
             is_busy: busy || self.watch.has_computing(),
-            work_waits: shared.has_stalled() || shared.has_visible_work(),
+            work_waits: shared.has_stackless() || shared.has_visible_work(),
             has_come: shared.has_come(now_ns),
             hides: shared.ps.iter().any(P::has_hidden),
             timer_ns: shared.earliest_ns(),

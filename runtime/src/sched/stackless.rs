@@ -5,42 +5,42 @@ use crate::g::Runnable;
 use crate::stack::StackError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What is known of them without the lock; they are in `Queues::stalled`.
+/// What is known of them without the lock; they are in `Queues::stackless`.
 #[derive(Debug)]
-pub(super) struct Stalls {
+pub(super) struct Stackless {
     /// There are some.
     any: AtomicBool,
     /// How often a G has found no stack.
     count: AtomicU64,
 }
 
-impl Stalls {
+impl Stackless {
     /// There are none.
-    pub(super) fn new() -> Stalls {
-        Stalls { any: AtomicBool::new(false), count: AtomicU64::new(0) }
+    pub(super) fn new() -> Stackless {
+        Stackless { any: AtomicBool::new(false), count: AtomicU64::new(0) }
     }
 }
 
 impl Shared {
     /// Whether Gs wait for stacks.
     #[inline(always)]
-    pub(crate) fn has_stalled(&self) -> bool {
+    pub(crate) fn has_stackless(&self) -> bool {
         // Relaxed: it is a hint. sysmon looks again, and under the lock before it falls asleep.
-        self.stalls.any.load(Ordering::Relaxed)
+        self.stackless.any.load(Ordering::Relaxed)
     }
 
     /// How often a G has found no stack.
-    pub(crate) fn count_stalls(&self) -> u64 {
-        self.stalls.count.load(Ordering::Relaxed)
+    pub(crate) fn count_no_stack(&self) -> u64 {
+        self.stackless.count.load(Ordering::Relaxed)
     }
 
     /// There is no stack for a G's first run. It waits until another G gives one back, or sysmon tries again.
     #[cold]
-    pub(super) fn stall(&self, runnable: Runnable, error: &StackError) {
-        self.stalls.count.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn wait_for_stack(&self, runnable: Runnable, error: &StackError) {
+        self.stackless.count.fetch_add(1, Ordering::Relaxed);
         let mut queues = self.lock();
-        queues.stalled.push(runnable);
-        let first = !self.stalls.any.swap(true, Ordering::SeqCst);
+        queues.stackless.push(runnable);
+        let first = !self.stackless.any.swap(true, Ordering::SeqCst);
         drop(queues);
         if first {
             self.warn_no_stack(error);
@@ -49,9 +49,9 @@ impl Shared {
 
     /// Has one of the Gs try again that found no stack. Whether it is the last of them shows when it has got one.
     #[cold]
-    pub(crate) fn unstall(&self) {
+    pub(crate) fn retry_stackless(&self) {
         let mut queues = self.lock();
-        let Some(g) = queues.stalled.pop() else { return };
+        let Some(g) = queues.stackless.pop() else { return };
         queues.global.push(g);
         self.publish_global(&queues);
         drop(queues);
@@ -62,8 +62,8 @@ impl Shared {
     #[cold]
     pub(super) fn got_stack(&self) {
         let queues = self.lock();
-        self.stalls.any.store(!queues.stalled.is_empty(), Ordering::SeqCst);
+        self.stackless.any.store(!queues.stackless.is_empty(), Ordering::SeqCst);
         drop(queues);
-        self.unstall();
+        self.retry_stackless();
     }
 }
