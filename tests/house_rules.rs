@@ -91,9 +91,6 @@ const UNSAFE: &[&str] = &[
 /// A file is no longer than this without its tests.
 const LINES_MAX: usize = 500;
 
-/// Crates whose modules are no rooms yet, with floors and doors.
-const NO_ROOMS: &[&str] = &["channels"];
-
 /// Crates beside the line that keep some of its rules.
 const BESIDE: &[&str] = &["benches", "benches/compare"];
 
@@ -211,9 +208,9 @@ fn collect(krate: &'static str, dir: &Path, src: &Path, into: &mut Vec<Source>) 
     }
 }
 
-/// The crates that are made of rooms.
-fn with_rooms() -> impl Iterator<Item = &'static str> {
-    crates().iter().map(|krate| krate.folder.as_str()).filter(|krate| !NO_ROOMS.contains(krate))
+/// The folders of the crates.
+fn folders() -> impl Iterator<Item = &'static str> {
+    crates().iter().map(|krate| krate.folder.as_str())
 }
 
 /// The rooms of a crate from the top floor to the ground, as its lib.rs lists them.
@@ -289,7 +286,7 @@ fn groups_and_paths_are_understood() {
 fn a_room_uses_only_rooms_below_it() {
     let mut needed = BTreeSet::new();
     let mut wrong = Vec::new();
-    for krate in with_rooms() {
+    for krate in folders() {
         uses_upward(krate, &mut needed, &mut wrong);
     }
     for (from, to, _) in UPWARD {
@@ -303,7 +300,7 @@ fn a_room_uses_only_rooms_below_it() {
 #[test]
 fn lib_lists_rooms_and_nothing_else() {
     let mut wrong = Vec::new();
-    for krate in with_rooms() {
+    for krate in folders() {
         let lib = read(&format!("{krate}/src/lib.rs"));
         let lines: Vec<_> = lib.lines().collect();
         let is_room = |line: &str| line.strip_prefix("pub ").unwrap_or(line).starts_with("mod ");
@@ -382,7 +379,7 @@ fn reached(uses: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<St
 #[test]
 fn files_do_not_use_each_other_in_circles() {
     let mut wrong = Vec::new();
-    for krate in with_rooms().chain(BESIDE.iter().copied()) {
+    for krate in folders().chain(BESIDE.iter().copied()) {
         let uses = uses_of_files(krate);
         let in_circle = uses.keys().filter(|file| reached(&uses, file).contains(*file));
         let in_circle = in_circle.filter(|file| !KNOTS.iter().any(|room| file.starts_with(&format!("{room}/"))));
@@ -433,7 +430,7 @@ fn corosensei_has_one_test_file() {
 #[test]
 fn doors_say_what_lives_there_and_what_holds() {
     let mut wrong = Vec::new();
-    for source in with_rooms().flat_map(sources_of).filter(|source| source.path.ends_with("/mod.rs")) {
+    for source in folders().flat_map(sources_of).filter(|source| source.path.ends_with("/mod.rs")) {
         // A folder inside a room (a platform of `os`) is no room.
         if source.path.matches('/').count() > 1 {
             continue;

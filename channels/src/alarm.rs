@@ -3,6 +3,8 @@
 //! A task that is polled on a G uses a timer of its runtime. Elsewhere nobody says whose timers there are, so futures-timer
 //! is used, which starts a thread of its own, once; a deadlock is not reported any more after that.
 
+#![cfg(not(loom))]
+
 use crate::loom::Unparker;
 use futures_timer::Delay;
 use pirn_runtime::internal::{Told, call_at, discard, has_timers, now, wake};

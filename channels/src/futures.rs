@@ -3,10 +3,13 @@
 //! A future may be dropped at any time and waits for nobody then: a value that it has received and not given out goes
 //! back; if one was promised to it, the sender finds that the receiver has gone.
 
+#[cfg(not(loom))]
 use crate::alarm::Alarm;
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Answer, Channel, Given, Left, Side, Taken, Ticket};
 use crate::error::{RecvError, SendError};
+#[cfg(loom)]
+use crate::loom::Alarm;
 use crate::loom::{Unparker, checkpoint};
 use crate::operation::Operation;
 use futures_core::Stream;

@@ -44,11 +44,11 @@
 //! The modules are floors: each uses only those below it.
 
 mod select_macro;
+pub mod internal;
 mod select;
 mod choose;
 mod cases;
 mod futures;
-#[cfg_attr(loom, path = "alarm_loom.rs")]
 mod alarm;
 mod iter;
 mod channel;
@@ -61,15 +61,6 @@ mod until;
 mod error;
 mod lock;
 mod loom;
-
-#[cfg(all(test, loom))]
-mod channels_loom;
-
-/// What the macros expand to.
-#[doc(hidden)]
-pub mod internal {
-    pub use crate::select_macro::{biased, fair, is_chosen, none_chosen, one, sleep, the_chosen, wait, wait_for_ever};
-}
 
 pub use channel::{Receiver, Sender, after, at, bounded, never, tick, unbounded};
 pub use error::{

@@ -47,3 +47,7 @@ mod chosen {
 #[cfg(loom)]
 #[path = "modelled_loom.rs"]
 mod modelled;
+
+#[cfg(all(test, loom))]
+#[path = "channels_loom.rs"]
+mod models;

@@ -1,8 +1,10 @@
-//! What the models have in the place of what the lock of a channel uses.
+//! What the models have in the place of what the lock of a channel uses, and of an alarm.
 
 use loom::sync::{Condvar, Mutex};
 pub(crate) use loom::thread::yield_now as yield_thread;
 use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::time::Instant;
 
 /// The model is told by the scheduler of loom who waits: any pause is a chance for others.
 pub(crate) fn pause(_: u32) {
@@ -41,5 +43,15 @@ impl Gate {
     pub(crate) fn leave(&self) {
         *self.is_held.lock().expect("no panic") = false;
         self.given_back.notify_one();
+    }
+}
+
+/// There is no time in a model: it goes off at once.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm;
+
+impl Alarm {
+    pub(crate) fn set(&mut self, _: Instant, context: &mut Context<'_>) {
+        context.waker().wake_by_ref();
     }
 }

@@ -11,13 +11,6 @@
 //! 3. The `Select` has gone before a body runs, so a body may move or change the channels that were selected over.
 //! 4. A body is written where the select stands, in no closure: `break`, `continue`, `return` and `?` work.
 
-use crate::channel::Receiver;
-use crate::choose::SELECT_NO_CASES;
-use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::loom::park_on;
-use crate::select::{Select, SelectedOperation};
-use std::time::Duration;
-
 /// Waits until one of several channel operations can go on, and does it.
 ///
 /// If several can, one of them is chosen at random, each as likely as the others. The case that is chosen receives or
@@ -259,101 +252,4 @@ macro_rules! __pirn_select {
             }
         }
     };
-}
-
-/// A select that is fair.
-#[inline]
-pub fn fair<'a>() -> Select<'a> {
-    Select::new()
-}
-
-/// A select that prefers the first.
-#[inline]
-pub fn biased<'a>() -> Select<'a> {
-    Select::new_biased()
-}
-
-/// What a `select!` without cases does.
-pub fn wait_for_ever() -> ! {
-    loop {
-        park_on(&SELECT_NO_CASES, 0);
-    }
-}
-
-/// What a `select!` with nothing but `default(timeout)` does.
-#[inline]
-pub fn sleep(timeout: Duration) {
-    crate::loom::sleep(timeout);
-}
-
-/// Whether it is this case that was chosen.
-#[inline]
-pub fn is_chosen(operation: &Option<SelectedOperation<'_>>, index: usize) -> bool {
-    operation.as_ref().is_some_and(|operation| operation.index() == index)
-}
-
-/// What was chosen.
-#[inline]
-pub fn the_chosen<'a>(operation: Option<SelectedOperation<'a>>) -> SelectedOperation<'a> {
-    operation.expect("is_chosen has looked")
-}
-
-/// The body of the default in a select that has none.
-#[cold]
-pub fn none_chosen() -> ! {
-    unreachable!("a select without a default ends with one of its cases")
-}
-
-/// How a select waits.
-pub mod wait {
-    use super::{Duration, Select, SelectedOperation};
-
-    /// Until something can be done.
-    #[inline]
-    pub fn come_what_may<'a>(select: &mut Select<'a>) -> Option<SelectedOperation<'a>> {
-        Some(select.select())
-    }
-
-    /// Not at all.
-    #[inline]
-    pub fn at_once<'a>(select: &mut Select<'a>) -> Option<SelectedOperation<'a>> {
-        select.try_select().ok()
-    }
-
-    /// At most so long.
-    #[inline]
-    pub fn in_time<'a>(select: &mut Select<'a>, timeout: Duration) -> Option<SelectedOperation<'a>> {
-        select.select_timeout(timeout).ok()
-    }
-}
-
-/// The same for one receiver, without a select. The result is what the case gets to see.
-pub mod one {
-    use super::{Duration, Receiver, RecvError, RecvTimeoutError, TryRecvError};
-
-    /// Until something can be received.
-    #[inline]
-    pub fn come_what_may<T>(receiver: &Receiver<T>) -> Option<Result<T, RecvError>> {
-        Some(receiver.recv())
-    }
-
-    /// Not at all.
-    #[inline]
-    pub fn at_once<T>(receiver: &Receiver<T>) -> Option<Result<T, RecvError>> {
-        match receiver.try_recv() {
-            Ok(message) => Some(Ok(message)),
-            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
-            Err(TryRecvError::Empty) => None,
-        }
-    }
-
-    /// At most so long.
-    #[inline]
-    pub fn in_time<T>(receiver: &Receiver<T>, timeout: Duration) -> Option<Result<T, RecvError>> {
-        match receiver.recv_timeout(timeout) {
-            Ok(message) => Some(Ok(message)),
-            Err(RecvTimeoutError::Disconnected) => Some(Err(RecvError)),
-            Err(RecvTimeoutError::Timeout) => None,
-        }
-    }
 }
