@@ -10,10 +10,10 @@
 //! ```
 //! The result belongs to the G until RESULT is set, and to the handle from then on: a handle that goes before the G
 //! has ended clears HANDLE by a compare-exchange that fails if RESULT has come meanwhile, so exactly one of the two
-//! drops the result. The record belongs to both, until the second of `retire` and `release_record` sees the other's bit:
-//! each is one read-modify-write, so exactly one is the second. HANDLE is never set again, so whoever sees it clear
-//! has the record alone, and needs no read-modify-write. A G that is never begun, as its runtime closes, has all three flags
-//! from the start: its record belongs to the handle.
+//! drops the result. The record belongs to both, until the second of `retire` and `release_record` sees the other's
+//! bit: each is one read-modify-write, so exactly one is the second. HANDLE is never set again, so whoever sees it
+//! clear has the record alone, and needs no read-modify-write. A G that is never begun, as its runtime closes, has
+//! all three flags from the start: its record belongs to the handle.
 
 use crate::loom::{AtomicUsize, Ordering};
 

@@ -42,8 +42,8 @@ impl ParkWord {
 
     /// Gives the record to the G `id`. Only for who owns the free record.
     pub(crate) fn assign(&self, id: u64) {
-        // Release: an observer that sees the number sees whose G it is (partner: `id`). All others get the G through queues
-        // and handles, which synchronise.
+        // Release: an observer that sees the number sees whose G it is (partner: `id`). All others get the G through
+        // queues and handles, which synchronise.
         self.0.store(id << STATE_BITS, Ordering::Release);
     }
 

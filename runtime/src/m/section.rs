@@ -21,23 +21,24 @@
 //! after a borrow reads the 0 that the borrower stored with Release after its work, or came before the borrow.
 //!
 //! **Retake.** A borrower that has the M's P may take it away: it stores "none" into the M's `p` before it ends the
-//! borrow, and from then on the P is the borrower's, with no lock. The M writes `p` only inside, and so not during the
-//! borrow; it reads `p` only inside and after `enter`, so by the argument above it either was inside before (and the
-//! borrower has given up), or reads "none". It never uses a P that it read in an earlier stay: an
-//! [`OwnedP`](crate::p::OwnedP) does not outlive the stay it was read in. What the M did with the P before it went out the
-//! taker sees by the Release in `leave`; what the taker and later holders do the M does not see, and need not.
+//! borrow, and from then on the P is the borrower's, with no lock. The M writes `p` only inside, and so not during
+//! the borrow; it reads `p` only inside and after `enter`, so by the argument above it either was inside before (and
+//! the borrower has given up), or reads "none". It never uses a P that it read in an earlier stay: an
+//! [`OwnedP`](crate::p::OwnedP) does not outlive the stay it was read in. What the M did with the P before it went
+//! out the taker sees by the Release in `leave`; what the taker and later holders do the M does not see, and need
+//! not.
 //!
 //! The pair of fences is asymmetric: the light one only stops the compiler, the heavy one is
 //! `membarrier(PRIVATE_EXPEDITED)`, which makes every running thread of the process pass a full fence. That is what
 //! makes `enter` two plain accesses (measured: 1 ns, against 5 for an atomic exchange). Where membarrier is missing
 //! both are full fences. The model in `section_loom.rs` has full fences on both sides.
 //!
-//! **A fence that fails.** Which fences there are is chosen once, and the Ms rely on it. If the kernel refuses the heavy
-//! one later, because a seccomp filter was installed meanwhile, the borrow is refused too: without the fence the borrower
-//! may have missed that the M is inside. That is sound, as it has touched nothing but `wanted`. An M that comes in and
-//! sees it waits for the lock and goes on; one that does not see it goes on at once; to both it is a borrow that found the
-//! M inside. What no longer works is what borrows are for: no P is retaken, and what a P hides is not shown, until its M
-//! comes in. sysmon says so, once ([`has_lost_fence`]).
+//! **A fence that fails.** Which fences there are is chosen once, and the Ms rely on it. If the kernel refuses the
+//! heavy one later, because a seccomp filter was installed meanwhile, the borrow is refused too: without the fence
+//! the borrower may have missed that the M is inside. That is sound, as it has touched nothing but `wanted`. An M
+//! that comes in and sees it waits for the lock and goes on; one that does not see it goes on at once; to both it is
+//! a borrow that found the M inside. What no longer works is what borrows are for: no P is retaken, and what a P
+//! hides is not shown, until its M comes in. sysmon says so, once ([`has_lost_fence`]).
 
 use crate::loom::{AtomicU32, Ordering, fence};
 use crate::loom::{Mutex, MutexGuard};

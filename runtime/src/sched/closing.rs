@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(super) struct Closing {
     /// No new Gs; whoever parks is unwound.
     has_begun: AtomicBool,
-    /// How many [`Handle`](crate::Handle)s there are. It can not overflow: each has an `Arc` of the runtime, which aborts
-    /// before.
+    /// How many [`Handle`](crate::Handle)s there are. It cannot overflow: each has an `Arc` of the runtime, which
+    /// aborts before.
     handles: AtomicUsize,
 }
 
@@ -41,8 +41,8 @@ impl Shared {
 
     /// There is one more handle.
     pub(crate) fn add_handle(&self) {
-        // SeqCst, here and below: partner is `has_handles`, by which the deadlock check sees a handle that was made before
-        // its Ms fell asleep.
+        // SeqCst, here and below: partner is `has_handles`, by which the deadlock check sees a handle that was made
+        // before its Ms fell asleep.
         self.closing.handles.fetch_add(1, Ordering::SeqCst);
     }
 

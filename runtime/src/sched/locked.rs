@@ -1,10 +1,10 @@
 //! Gs that only one M may run, and Ms that wait for one G: as Go's locked threads.
 //!
 //! `lock_os_thread` locks one. And where Gs share the thread-locals of their Ms, a G that parks while it panics stays
-//! with its M, because the panic count is a thread-local of std: moved away, it would leave the old thread panicking for
-//! ever. Nor may that M run others meanwhile: they would seem to panic. So the M gives up its P and waits. Whoever picks
-//! the G out of a queue hands its own P to that M, and looks for another. Where no other M is to be had sysmon does that
-//! (`stand_in` in `starved.rs`).
+//! with its M, because the panic count is a thread-local of std: moved away, it would leave the old thread panicking
+//! for ever. Nor may that M run others meanwhile: they would seem to panic. So the M gives up its P and waits.
+//! Whoever picks the G out of a queue hands its own P to that M, and looks for another. Where no other M is to be had
+//! sysmon does that (`stand_in` in `starved.rs`).
 
 use super::shared::Shared;
 use crate::coro::Outcome;

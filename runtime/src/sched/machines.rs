@@ -191,8 +191,8 @@ impl Shared {
         all.len().saturating_sub(*panicking) < self.setup.max_threads
     }
 
-    /// Whether a P that is taken from a G that computes could go to an M: one that sleeps, or one more thread. Some threads
-    /// are left for Gs that block: else the next one that does would find none.
+    /// Whether a P that is taken from a G that computes could go to an M: one that sleeps, or one more thread. Some
+    /// threads are left for Gs that block: else the next one that does would find none.
     pub(crate) fn has_m_to_spare(&self) -> bool {
         let queues = self.lock();
         let sleeps = queues.idle.sleepers().next().is_some();

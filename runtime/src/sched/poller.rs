@@ -1,5 +1,5 @@
-//! The poller: where the keeper sleeps, and what it brings. It is the seam between the scheduler and whatever comes from
-//! outside by itself. Today that is time alone: timers.
+//! The poller: where the keeper sleeps, and what it brings. It is the seam between the scheduler and whatever comes
+//! from outside by itself. Today that is time alone: timers.
 //!
 //! # Who uses it
 //! | question | verb | asked by |
@@ -10,19 +10,20 @@
 //! | has something come? | [`has_come`](Shared::has_come) | sysmon, which then wakes an M, or takes the P of one that does not look |
 //! | will something come? | [`awaits`](Shared::awaits) | the deadlock check |
 //!
-//! A source of events other than timers, as descriptors will be, is added to these five: it needs no other place that looks,
-//! sleeps or is woken. While nothing is registered with it, the keeper sleeps as every M does, which is the cheapest sleep
-//! there is. Only timers say beforehand when they come; so they have the deadline of the keeper besides (`keeper.rs`), and
-//! sysmon ends a pause when one is due (`sysmon/pace.rs`).
+//! A source of events other than timers, as descriptors will be, is added to these five: it needs no other place that
+//! looks, sleeps or is woken. While nothing is registered with it, the keeper sleeps as every M does, which is the
+//! cheapest sleep there is. Only timers say beforehand when they come; so they have the deadline of the keeper
+//! besides (`keeper.rs`), and sysmon ends a pause when one is due (`sysmon/pace.rs`).
 //!
 //! # The argument
-//! Nothing that comes is overlooked. An M looks before it sleeps. One that becomes the keeper sleeps here until the first
-//! thing comes. If the keeper is taken away for work, no other M slept ([`take_idle_m`](Shared::take_idle_m) takes it
-//! last), so each M is on its way to a look, and one of them becomes the keeper. If all are busy, they look at every 61st
-//! pick; and sysmon takes the P of one that does not pick.
+//! Nothing that comes is overlooked. An M looks before it sleeps. One that becomes the keeper sleeps here until the
+//! first thing comes. If the keeper is taken away for work, no other M slept ([`take_idle_m`](Shared::take_idle_m)
+//! takes it last), so each M is on its way to a look, and one of them becomes the keeper. If all are busy, they look
+//! at every 61st pick; and sysmon takes the P of one that does not pick.
 //!
-//! A wake is kept: it is the token of `m/sleep.rs`, which the keeper's next sleep takes. A poller that lets the keeper
-//! sleep elsewhere must keep one too. Who sleeps how is known here alone, so who wakes an M that rests asks the poller to.
+//! A wake is kept: it is the token of `m/sleep.rs`, which the keeper's next sleep takes. A poller that lets the
+//! keeper sleep elsewhere must keep one too. Who sleeps how is known here alone, so who wakes an M that rests asks
+//! the poller to.
 
 use super::shared::Shared;
 use crate::m::M;

@@ -131,7 +131,8 @@ impl Shared {
         p.note_overflow()
     }
 
-    /// Work has been made visible: wakes a P if one is needed for it. Returns whether it was, and there was an M for it.
+    /// Work has been made visible: wakes a P if one is needed for it. Returns whether it was, and there was an M for
+    /// it.
     pub(crate) fn announce(&self) -> bool {
         self.idle.announce() && self.wake_p()
     }

@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 impl Shared {
-    /// There is no M for `p`: it becomes idle. An M may be on its way to the idle list, and takes it; else sysmon sees to
-    /// it, and whether that is for ever.
+    /// There is no M for `p`: it becomes idle. An M may be on its way to the idle list, and takes it; else sysmon
+    /// sees to it, and whether that is for ever.
     #[cold]
     pub(super) fn starve(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) -> bool {
         queues.starved = true;
@@ -28,9 +28,9 @@ impl Shared {
         self.lock().starved
     }
 
-    /// Work waits, a P is idle, and no M is to be had for it. sysmon does what needs none: due timers, and Gs that are locked
-    /// to an M, which waits for them. The others wait for an M that comes back, or a thread. Returns whether it could do
-    /// something.
+    /// Work waits, a P is idle, and no M is to be had for it. sysmon does what needs none: due timers, and Gs that
+    /// are locked to an M, which waits for them. The others wait for an M that comes back, or a thread. Returns
+    /// whether it could do something.
     pub(crate) fn stand_in(&self, now_ns: u64) -> bool {
         let mut queues = self.lock();
         if !queues.starved {

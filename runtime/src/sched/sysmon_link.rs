@@ -1,5 +1,5 @@
-//! What the Ms know of sysmon, whose thread they wake: it sleeps without a limit while every P is idle (*asleep*), and for
-//! long while nothing happens that it could help with (*drowsy*).
+//! What the Ms know of sysmon, whose thread they wake: it sleeps without a limit while every P is idle (*asleep*),
+//! and for long while nothing happens that it could help with (*drowsy*).
 
 use super::shared::Shared;
 use crate::os::thread_id;
@@ -81,8 +81,8 @@ impl Shared {
     /// Has sysmon sleep until somebody takes a P, or until the moment that `sleep` is given, for timers that have no
     /// keeper; not if a P is taken, if work waits, or if a G waits for a stack, which only sysmon has try again.
     ///
-    /// Decided under the lock (sysmon I2): who takes an idle P takes it under the lock, and wakes sysmon after that. A G
-    /// that finds no stack is listed under the lock too, before its P becomes idle.
+    /// Decided under the lock (sysmon I2): who takes an idle P takes it under the lock, and wakes sysmon after that.
+    /// A G that finds no stack is listed under the lock too, before its P becomes idle.
     pub(crate) fn sleep_as_sysmon(&self, sleep: impl FnOnce(u64)) {
         let queues = self.lock();
         let all_idle = queues.idle.ps().len() == self.ps.len();

@@ -1,13 +1,13 @@
 //! The template: the thread from which the threads of all Ms but the first are started.
 //!
-//! A new thread inherits much from the one that starts it: CPU affinity, priority, signal mask, namespaces, and whatever
-//! else the kernel keeps per thread. A G may change any of these on its M, most of all one that has locked it. So an M
-//! starts no thread itself. It asks the template, which is started when the runtime is built, inherits from who builds it,
-//! and runs nothing but the name callback of the user. As Go's template thread.
+//! A new thread inherits much from the one that starts it: CPU affinity, priority, signal mask, namespaces, and
+//! whatever else the kernel keeps per thread. A G may change any of these on its M, most of all one that has locked
+//! it. So an M starts no thread itself. It asks the template, which is started when the runtime is built, inherits
+//! from who builds it, and runs nothing but the name callback of the user. As Go's template thread.
 //!
 //! # The protocol
-//! Who needs an M puts it into `Template::to_start`, with a P in its hand, and wakes the template. The P is on its way then
-//! (I1). The template starts the thread, or, if the system has none, takes the P back and makes it idle.
+//! Who needs an M puts it into `Template::to_start`, with a P in its hand, and wakes the template. The P is on its
+//! way then (I1). The template starts the thread, or, if the system has none, takes the P back and makes it idle.
 
 use super::machines::machine_main;
 use super::queues::Queues;
@@ -98,8 +98,8 @@ impl Shared {
         }
     }
 
-    /// Whether it is worth while to ask for another thread: the runtime goes on, and the system has not refused one a moment
-    /// ago.
+    /// Whether it is worth while to ask for another thread: the runtime goes on, and the system has not refused one a
+    /// moment ago.
     pub(super) fn may_ask_for_m(&self, queues: &Queues) -> bool {
         let Template { thread, no_thread_until_ns, .. } = &queues.template;
         !queues.machines.is_stopping() && thread.is_some() && now_ns() >= *no_thread_until_ns
@@ -154,7 +154,7 @@ impl Shared {
         let own = || format!("{}-m{id}", self.setup.name);
         let Some(callback) = &self.setup.thread_name else { return own() };
         let named = contain(|| callback(id as usize));
-        // A thread's name can not have a zero in it.
+        // A thread's name cannot have a zero in it.
         named.map_or_else(own, |name| name.replace('\0', "?"))
     }
 }

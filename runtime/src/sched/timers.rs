@@ -22,8 +22,8 @@ impl Shared {
         Some(key)
     }
 
-    /// As `add_timer`, for who holds a lock: true says that `wake_for_timer` is to be called when the lock is free. It may
-    /// start an M, for which there are callbacks of the user's.
+    /// As `add_timer`, for who holds a lock: true says that `wake_for_timer` is to be called when the lock is free.
+    /// It may start an M, for which there are callbacks of the user's.
     pub(crate) fn insert_timer(&self, when_ns: u64, action: Action) -> Option<(TimerKey, bool)> {
         if let Some(p) = Entered::new().as_ref().and_then(|e| e.p_of(self)) {
             return Some((p.timers.insert(p.id, when_ns, action)?, false));

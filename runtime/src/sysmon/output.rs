@@ -89,8 +89,8 @@ impl Output {
         self.deliver(shared, warning.event);
     }
 
-    /// Tells a subscriber, if there is one. That is the user's code, and may wait for a reader as long as it likes, so it has
-    /// a thread to itself; if there is none to be had, it is told here.
+    /// Tells a subscriber, if there is one. That is the user's code, and may wait for a reader as long as it likes,
+    /// so it has a thread to itself; if there is none to be had, it is told here.
     fn deliver(&mut self, shared: &Shared, event: String) {
         if !tracing::enabled!(target: "pirn::sched", tracing::Level::WARN) {
             return;
