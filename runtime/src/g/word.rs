@@ -1,4 +1,4 @@
-//! The park word: whether a G sleeps, has a token, or neither, and which G it is at all.
+//! The park word: whether a G is parked, has a token, or neither; and which G has the record.
 
 use crate::loom::{AtomicU64, Ordering};
 

@@ -1,5 +1,4 @@
-//! The one line by which everybody says what has happened: [`emit!`](emit). And how the user's subscriber is told of
-//! it.
+//! Emission of events, in one line for each: [`emit!`](emit). And their delivery to the user's subscriber.
 
 #![cfg(not(loom))]
 

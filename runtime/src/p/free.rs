@@ -1,4 +1,4 @@
-//! A P on its way.
+//! A P on its way from one holder to the next.
 
 use super::{OwnedP, P};
 use std::ops::Deref;

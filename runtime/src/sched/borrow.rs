@@ -1,4 +1,4 @@
-//! What sysmon does on Ps that are not its own: on one that is idle, and on one whose M is out in a G's own code
+//! What sysmon does on Ps that are not its own: on an idle one, and on one whose M is outside, in a G's own code
 //! (`m/section.rs`).
 
 use super::shared::Shared;

@@ -1,4 +1,4 @@
-//! What observers and sysmon are shown of the Ms and the queues, all at one moment.
+//! What observers and sysmon see of the Ms and the queues, all at one moment.
 
 use super::queues::Queues;
 use super::shared::Shared;

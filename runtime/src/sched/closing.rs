@@ -1,4 +1,4 @@
-//! Who may still start Gs: whether the runtime closes, and how many handles there are.
+//! Whether new Gs may still start: whether the runtime closes, and how many handles there are.
 
 use super::shared::Shared;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,12 +1,12 @@
-//! Ps that change hands while a G runs. A G that blocks its thread, or computes for long while others wait, goes on
-//! without a P: its M's P is taken away and handed on. At its next suspension it takes an idle P, or queues with the
-//! others.
+//! Ps that change hands while a G runs. A G that blocks its thread, or computes for long while others wait, continues
+//! without a P: its M's P is taken away and handed to another M. At its next suspension its M takes an idle P, or
+//! queues the G with the others.
 //!
-//! `m/section.rs` argues why the M and the taker never use the P at the same time. What is left to argue here is that
-//! nothing is lost with it: whoever takes a P owns it, with all Gs that are on it, and [`hand_off`](Shared::hand_off)
-//! leaves it in one of the three places of I1. If there is work for it, it is on its way to an M; if not, it is on the
-//! idle list, and the look behind the fence (`idle.rs`, F2) and the word to the keeper (I3) follow, as when an M goes
-//! idle by itself. The G itself is still where it was, on its M (g I1): a P is not part of who owns a G.
+//! `m/section.rs` argues why the M and the taker never use the P at the same time. This file argues that nothing is
+//! lost with the P. Whoever takes a P owns it, with all Gs that are on it, and [`hand_off`](Shared::hand_off) leaves
+//! it in one of the three places of I1. If there is work for the P, it is on its way to an M. If not, it is on the
+//! idle list; then the look behind the fence (`idle.rs`, F2) and the wake of the keeper (I3) follow, as when an M
+//! goes idle by itself. The G itself is still where it was, on its M (g I1): a P has no part in the ownership of a G.
 
 use super::entered::Entered;
 use super::shared::Shared;

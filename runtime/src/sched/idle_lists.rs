@@ -1,8 +1,8 @@
-//! Who is idle: Ps that nobody holds, and Ms that sleep, one of them as the keeper.
+//! Idle Ps, which no M holds, and idle Ms, which sleep, one of them as the keeper.
 //!
-//! The lists are under the scheduler's lock. What others read without it, the number of idle Ps
-//! ([`Idle`](super::idle::Idle)) and the deadline of the keeper ([`Keeper`](super::keeper::Keeper)), changes together
-//! with them, and only in this file.
+//! The lists are under the scheduler's lock. The number of idle Ps ([`Idle`](super::idle::Idle)) and the deadline of
+//! the keeper ([`Keeper`](super::keeper::Keeper)) are read without it; they change together with the lists, and only
+//! in this file.
 
 use super::queues::Queues;
 use super::shared::Shared;

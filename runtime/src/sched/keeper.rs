@@ -1,8 +1,8 @@
-//! The keeper: the one idle M that sleeps until the earliest deadline, and how it is told of an earlier one.
+//! The keeper: the one idle M that sleeps until the earliest deadline, and how it learns of an earlier one.
 //!
 //! # The protocol
 //! ```text
-//! who adds a timer without holding a P             who becomes the keeper (under the scheduler's lock)
+//! a thread that adds a timer without a P           an M that becomes the keeper (under the scheduler's lock)
 //!   earliest_ns = when, in a P's timers              until = ALERT
 //!   fence K1                                         fence K2
 //!   read until                                       until = the earliest of all Ps
@@ -12,13 +12,15 @@
 //!
 //! # The argument
 //! If K1 comes first, the keeper's scan sees the timer. If K2 comes first, the adder reads ALERT or what the scan
-//! stored, and wakes the keeper if the timer is earlier than that; the wake is a token that the keeper's sleep takes,
-//! so it does not matter whether the keeper sleeps already. With no keeper there is nobody to wake who sleeps for
-//! timers: if a P is idle, an M is woken with it, and it looks at all timers before it sleeps again and then becomes
-//! the keeper itself. If no P is idle, the M of each P looks at its timers when it picks (while slices are short, at
-//! every 61st pick), and becomes the keeper when it finds nothing to do.
+//! stored, and wakes the keeper if the timer is earlier than that. The wake is a token that the keeper's sleep takes,
+//! so it does not matter whether the keeper sleeps already.
 //!
-//! A G that adds a timer while its M holds a P wakes nobody: that M looks at the timers before it sleeps.
+//! If there is no keeper, no M sleeps for timers. If a P is idle, the adder wakes an M with it; that M looks at all
+//! timers before it sleeps again, and then becomes the keeper itself. If no P is idle, the M of each P looks at its
+//! timers when it picks (while slices are short, at every 61st pick), and becomes the keeper when it finds nothing to
+//! do.
+//!
+//! A G that adds a timer while its M holds a P wakes no M: its own looks at the timers before it sleeps.
 
 use crate::loom::{AtomicU64, Ordering, fence};
 

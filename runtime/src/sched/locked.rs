@@ -1,10 +1,10 @@
 //! Gs that only one M may run, and Ms that wait for one G: as Go's locked threads.
 //!
-//! `lock_os_thread` locks one. And where Gs share the thread-locals of their Ms, a G that parks while it panics stays
-//! with its M, because the panic count is a thread-local of std: moved away, it would leave the old thread panicking
-//! for ever. Nor may that M run others meanwhile: they would seem to panic. So the M gives up its P and waits.
-//! Whoever picks the G out of a queue hands its own P to that M, and looks for another. Where no other M is to be had
-//! sysmon does that (`stand_in` in `starved.rs`).
+//! `lock_os_thread` locks a G to its M. And where Gs share the thread-locals of their Ms, a G that parks while it
+//! panics stays with its M, because the panic count is a thread-local of std: if the G moved, its old thread would
+//! look as if it panicked for ever. That M may not run other Gs meanwhile: they would look as if they panicked. So
+//! the M hands its P off and waits. An M that picks the G out of a queue hands its own P to the locked M, and looks
+//! for another. If there is no other M, sysmon does that (`stand_in` in `starved.rs`).
 
 use super::shared::Shared;
 use crate::coro::Outcome;

@@ -1,4 +1,4 @@
-//! Makes Gs ready: which queue a G goes to, and who hears of it.
+//! Makes Gs ready: which queue a G goes to, and whether an M is woken for it.
 
 use super::entered::Entered;
 use super::shared::Shared;

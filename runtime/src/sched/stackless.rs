@@ -1,4 +1,4 @@
-//! Gs that have found no stack for their first run.
+//! Gs that found no stack for their first run.
 
 use super::shared::Shared;
 use crate::g::Runnable;

@@ -1,4 +1,4 @@
-//! When work waits and a P is idle, but there is no M for it.
+//! Work waits and a P is idle, but there is no M for it.
 
 use super::queues::Queues;
 use super::setup::Setup;

@@ -1,5 +1,5 @@
 //! What the Ms know of sysmon, whose thread they wake: it sleeps without a limit while every P is idle (*asleep*),
-//! and for long while nothing happens that it could help with (*drowsy*).
+//! and takes a long pause while there is nothing that it could help with (*drowsy*).
 
 use super::shared::Shared;
 use crate::os::thread_id;

@@ -1,13 +1,15 @@
-//! The template: the thread from which the threads of all Ms but the first are started.
+//! The template: the thread that starts the threads of all Ms but the first.
 //!
-//! A new thread inherits much from the one that starts it: CPU affinity, priority, signal mask, namespaces, and
-//! whatever else the kernel keeps per thread. A G may change any of these on its M, most of all one that has locked
-//! it. So an M starts no thread itself. It asks the template, which is started when the runtime is built, inherits
-//! from who builds it, and runs nothing but the name callback of the user. As Go's template thread.
+//! A new thread inherits much from the thread that starts it: CPU affinity, priority, signal mask, namespaces, and
+//! whatever else the kernel keeps per thread. A G may change any of these on its M, above all a G that has locked it.
+//! So an M starts no thread itself. It asks the template, which is started when the runtime is built, inherits from
+//! the thread that builds it, and runs nothing but the user's name callback. Go has a template thread for the same
+//! reason.
 //!
 //! # The protocol
-//! Who needs an M puts it into `Template::to_start`, with a P in its hand, and wakes the template. The P is on its
-//! way then (I1). The template starts the thread, or, if the system has none, takes the P back and makes it idle.
+//! A thread that needs an M puts it into `Template::to_start`, with a P in its hand, and wakes the template. The P is
+//! then on its way (I1). The template starts the thread, or, if the system has none, takes the P back and makes it
+//! idle.
 
 use super::machines::machine_main;
 use super::queues::Queues;

@@ -1,4 +1,4 @@
-//! Timers: who hears of a new one, and what happens to those that are due.
+//! Timers: which M wakes for a new one, and what happens to those that are due.
 
 use super::entered::Entered;
 use super::keeper::ToWake;

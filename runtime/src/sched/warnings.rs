@@ -1,4 +1,4 @@
-//! What sysmon is to say on behalf of others.
+//! Warnings that sysmon prints on behalf of other threads.
 
 use super::shared::Shared;
 use crate::stack::StackError;

@@ -1,4 +1,4 @@
-//! Gs that wait for stacks: they are helped to one; if it is certain that they never get any, that is the end.
+//! Gs that wait for stacks: sysmon helps them to one; if it is certain that they never get any, the process ends.
 
 use crate::observe::{State, goroutines};
 use crate::probe::fatal;

@@ -1,7 +1,7 @@
 //! What sysmon prints: schedtrace, the dumps that SIGQUIT asks for, warnings and reports. It never waits for a reader
-//! (`observe/outbox.rs`): who does not read gets less, and is told how much is missing. A `tracing` subscriber is told
-//! on a thread of its own; sysmon asks it only whether it is interested (`enabled`), and tells it itself if there is no
-//! thread.
+//! (`observe/outbox.rs`): a slow reader gets less, and is told how much is missing. Events are delivered to a
+//! `tracing` subscriber on a thread of its own; sysmon itself only asks it whether it is interested (`enabled`), and
+//! delivers itself if the system gives no thread.
 
 use crate::observe::{self, Outbox, Printer};
 use crate::os::quits;

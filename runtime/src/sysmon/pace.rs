@@ -1,5 +1,5 @@
-//! How often sysmon looks: its states (drawn at the door), as plain decisions. They read no clock and sleep nowhere, so
-//! that each of them has a test.
+//! How often sysmon looks: its states (drawn at the door), as plain decisions. They read no clock and do not sleep,
+//! so each of them has a test.
 
 use crate::config::{SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
 use crate::timers::NEVER;

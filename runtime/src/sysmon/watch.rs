@@ -1,12 +1,12 @@
-//! Ms that keep their P from others: which of them block, which compute for long, and what becomes of their Ps.
+//! Ms that keep their P from others: which of them block, which compute for long, and what happens to their Ps.
 //!
-//! An M whose G runs its own code is looked at if it has picked nothing since the last look, or if work waits. What
-//! sysmon sees of it is judged by the rules of `slice`, which say whether its P is taken. Either way the G goes on,
-//! without a P. Those that compute without one are adrift: they are asked too, until they come to a call and queue for
-//! a P.
+//! sysmon looks at an M whose G runs its own code if the M has picked nothing since the last look, or if work waits.
+//! The rules of `slice` judge what it sees, and say whether the P is taken. Either way the G continues, perhaps
+//! without a P. Gs that compute without one are adrift: they are asked too, until they make a call and queue for a P.
 //!
 //! An M that seems to be in the runtime while its G has not suspended is judged as well: its G calls the runtime
-//! again and again. It may be asked at any time; its P is taken at a look that finds it outside (`m/section.rs`).
+//! again and again. The G may be asked at any time; its P is taken at a look that finds the M outside
+//! (`m/section.rs`).
 
 use super::pace::Looked;
 use super::slice::{Scene, Sight, Slice, Verdict, computes, slice_ns};
