@@ -17,7 +17,7 @@ use crate::p::{FreeP, P};
 use crate::timers::NEVER;
 
 impl Shared {
-    /// Takes `p` away from `m`, whose G runs its own code. False if the M is in the runtime just now, or has another P.
+    /// Takes `p` away from `m`, whose G runs its own code. False if the M is inside just now, or has another P.
     pub(crate) fn retake(&self, m: &M, p: &P) -> bool {
         let Some(mut borrowed) = m.borrow() else { return false };
         let Some(taken) = borrowed.take_p(p) else { return false };
@@ -27,7 +27,7 @@ impl Shared {
         true
     }
 
-    /// The M gives up its P, if it has one: its G goes on without, or waits for this M alone, or the M ends.
+    /// The M hands its P off, if it has one: its G continues without a P, or waits for this M alone, or the M ends.
     pub(super) fn hand_off_own_p(&self, me: &mut Me<'_>) {
         let Some(lost) = me.take_p() else { return };
         let p = &self.ps[lost.id];
@@ -35,7 +35,7 @@ impl Shared {
         self.hand_off(lost, me, "given up");
     }
 
-    /// The P that `m` has lost goes to an M if there is work for it, else to the idle list.
+    /// The P that `m` has lost goes to an M if there is work for it, otherwise to the idle list.
     fn hand_off(&self, p: FreeP<'_>, m: &M, why: &'static str) {
         let (p_id, m_id) = (p.id, m.id);
         let handed_off = emit!(p.owned(), HandOff { p: p_id, m: m_id, why });
@@ -68,7 +68,7 @@ impl Shared {
         }
     }
 
-    /// An M whose G has lost its P, and wants to go on: takes an idle one, if there is one.
+    /// Takes an idle P for an M that has lost its own and is to go on with its G. False if there is none.
     pub(super) fn regain(&self, me: &mut Me<'_>) -> bool {
         if me.p().is_some() {
             return true;
@@ -84,7 +84,7 @@ impl Shared {
     }
 }
 
-/// The calling G gives up its P before it blocks its thread.
+/// Hands off the P of the calling G, which is about to block its thread.
 pub(crate) fn hand_off_p() {
     if let Some(mut entered) = Entered::new() {
         entered.shared().hand_off_own_p(entered.me());

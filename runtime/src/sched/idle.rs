@@ -33,7 +33,7 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    /// `idle_ps` Ps are idle and nobody searches.
+    /// `idle_ps` Ps are idle and no M searches.
     pub(crate) fn new(idle_ps: u32) -> Idle {
         Idle { idle_ps: AtomicU32::new(idle_ps), searching: AtomicU32::new(0) }
     }
@@ -50,13 +50,13 @@ impl Idle {
         self.searching.load(Ordering::Relaxed)
     }
 
-    /// Whether a P is idle and nobody searches: a hint, without a fence.
+    /// Whether a P is idle and no M searches: a hint, without a fence.
     #[inline(always)]
     pub(crate) fn wants_work(&self) -> bool {
         self.idle_ps.load(Ordering::Relaxed) != 0 && self.searching.load(Ordering::Relaxed) == 0
     }
 
-    /// Work has been made visible. True if the caller now has to wake a P; it counts as searching already.
+    /// Work has been made visible. True if the caller has to wake a P; `searching` counts that P's M already.
     #[inline]
     pub(crate) fn announce(&self) -> bool {
         fence(Ordering::SeqCst); // F1

@@ -24,9 +24,9 @@
 
 use crate::loom::{AtomicU64, Ordering, fence};
 
-/// No M keeps the time.
+/// There is no keeper.
 const NONE: u64 = 0;
-/// A keeper is about to look: it wants to be told of any deadline.
+/// A keeper is about to look at the timers: wake it for any deadline.
 const ALERT: u64 = u64::MAX;
 
 /// The deadline that the keeper sleeps for.
@@ -35,7 +35,7 @@ pub(crate) struct Keeper {
     until_ns: AtomicU64,
 }
 
-/// What who adds a timer has to do.
+/// What a thread that adds a timer has to do.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum ToWake {
@@ -43,18 +43,18 @@ pub(crate) enum ToWake {
     Nobody,
     /// Wake the keeper.
     Keeper,
-    /// Nobody keeps the time: wake a P, if one is idle.
+    /// There is no keeper: wake a P, if one is idle.
     IdleP,
 }
 
 impl Keeper {
-    /// Nobody keeps the time.
+    /// There is no keeper.
     pub(crate) fn new() -> Keeper {
         Keeper { until_ns: AtomicU64::new(NONE) }
     }
 
     /// The caller becomes the keeper, under the scheduler's lock. `earliest_ns` looks at all timers. Returns the
-    /// deadline to sleep for.
+    /// deadline to sleep until.
     pub(crate) fn start(&self, earliest_ns: impl FnOnce() -> u64) -> u64 {
         self.until_ns.store(ALERT, Ordering::Relaxed);
         fence(Ordering::SeqCst); // K2
@@ -63,12 +63,12 @@ impl Keeper {
         until
     }
 
-    /// The keeper is one no longer; under the scheduler's lock.
+    /// The keeper stops, under the scheduler's lock.
     pub(crate) fn stop(&self) {
         self.until_ns.store(NONE, Ordering::Relaxed);
     }
 
-    /// A timer for `when_ns` has been added.
+    /// A timer for `when_ns` has been added. Returns who must be woken for it.
     pub(crate) fn added(&self, when_ns: u64) -> ToWake {
         fence(Ordering::SeqCst); // K1
         match self.until_ns.load(Ordering::Relaxed) {

@@ -34,12 +34,12 @@ pub(super) struct Template {
     tid: i32,
     /// The Ms that wait for it to start their threads, with a P in their hands.
     to_start: VecDeque<Arc<M>>,
-    /// The system had no thread: nobody asks for one before then.
+    /// The system had no thread: no M is asked for before this moment.
     no_thread_until_ns: u64,
 }
 
 impl Template {
-    /// It is not there yet.
+    /// No template yet.
     pub(super) fn new() -> Template {
         Template { thread: None, tid: 0, to_start: VecDeque::new(), no_thread_until_ns: 0 }
     }
@@ -88,7 +88,7 @@ impl Shared {
         let _ = template.join();
     }
 
-    /// Has the template start an M that begins with `p`, and searches.
+    /// Asks the template to start an M with `p`, which searches.
     pub(super) fn ask_for_m(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) {
         queues.starved = false;
         let m = self.new_m(&mut queues, p, true);
@@ -100,14 +100,13 @@ impl Shared {
         }
     }
 
-    /// Whether it is worth while to ask for another thread: the runtime goes on, and the system has not refused one a
-    /// moment ago.
+    /// Whether to ask for another thread: the runtime does not stop, and the system has not refused one lately.
     pub(super) fn may_ask_for_m(&self, queues: &Queues) -> bool {
         let Template { thread, no_thread_until_ns, .. } = &queues.template;
         !queues.machines.is_stopping() && thread.is_some() && now_ns() >= *no_thread_until_ns
     }
 
-    /// Starts the thread of an M that is in the list. If there is none to be had the M leaves the list.
+    /// Starts the thread of an M that is in the list. If the system has none, the M leaves the list.
     pub(super) fn start_thread(&self, m: &Arc<M>) -> io::Result<()> {
         // The Ms keep the runtime.
         let shared = self.arc();
@@ -151,12 +150,12 @@ impl Shared {
         self.lock().template.tid
     }
 
-    /// How the thread of the M `id` is called.
+    /// The name of the thread of the M `id`.
     fn thread_name(&self, id: u32) -> String {
         let own = || format!("{}-m{id}", self.setup.name);
         let Some(callback) = &self.setup.thread_name else { return own() };
         let named = contain(|| callback(id as usize));
-        // A thread's name cannot have a zero in it.
+        // The name of a thread must not contain a zero byte.
         named.map_or_else(own, |name| name.replace('\0', "?"))
     }
 }
