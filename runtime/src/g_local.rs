@@ -1,8 +1,9 @@
 //! What each G has of its own, and its end: thread-locals (in the isolated mode), and [`GLocal`]s in both modes.
 //!
-//! A context or a span is a value per G. In the isolated mode a thread-local is that already; where Gs share the thread-locals
-//! of their Ms it is not. So a [`GLocal`] lies in the G's record, in both modes alike. The end of a G is in one order: its
-//! `GLocal`s are destroyed, then its thread-locals, then who joins it is told. What destructors make anew is destroyed too.
+//! A context or a span is a value per G. In the isolated mode a thread-local is that already; where Gs share the
+//! thread-locals of their Ms it is not. So a [`GLocal`] lies in the G's record, in both modes alike. The end of a G
+//! is in one order: its `GLocal`s are destroyed, then its thread-locals, then who joins it is told. What destructors
+//! make anew is destroyed too.
 
 #![cfg(not(loom))]
 
@@ -29,9 +30,9 @@ const ROUNDS_MAX: usize = 4;
 
 /// A value of which each G, and each thread that runs none, has its own.
 ///
-/// It is made when it is first asked for, and destroyed when the G ends, before its thread-locals are, and before who joins
-/// it is told. It stays good over a suspension, whichever thread the G goes on on. Code of the runtime's that runs on no G, as
-/// a timer's callback does, has that of its thread.
+/// It is made when it is first asked for, and destroyed when the G ends, before its thread-locals are, and before who
+/// joins it is told. It stays good over a suspension, whichever thread the G goes on on. Code of the runtime's that
+/// runs on no G, as a timer's callback does, has that of its thread.
 pub struct GLocal<T: 'static> {
     make: fn() -> T,
 }
@@ -86,8 +87,8 @@ impl<T: 'static> fmt::Debug for GLocal<T> {
     }
 }
 
-/// Destroys what the calling G has of its own. Who listens to events uses thread-locals: if somebody may, there are new ones
-/// for what is still to be told.
+/// Destroys what the calling G has of its own. Who listens to events uses thread-locals: if somebody may, there are
+/// new ones for what is still to be told.
 #[inline]
 pub(crate) fn destroy_locals(g: &'static G, locals: Locals) {
     if g.values.is_used() {

@@ -1,7 +1,8 @@
 //! The clock under the hand of a test: it stands still, and moves when the test says so.
 //!
-//! It is one for the process. A test that takes it has it alone: the next one waits until it is given back. So a file of
-//! tests in which one takes the clock is a file in which all do, as the others would wait for a time that does not come.
+//! It is one for the process. A test that takes it has it alone: the next one waits until it is given back. So a file
+//! of tests in which one takes the clock is a file in which all do, as the others would wait for a time that does not
+//! come.
 
 use crate::os::monotonic_ns;
 use std::fmt;
@@ -69,8 +70,8 @@ pub(super) fn ns_of(moment: Instant) -> u64 {
     taken_ns.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
 }
 
-/// Parks the calling thread, which has read `now_ns`, until the clock has moved from there, or it is unparked, or so much
-/// time has really passed.
+/// Parks the calling thread, which has read `now_ns`, until the clock has moved from there, or it is unparked, or so
+/// much time has really passed.
 #[cold]
 pub(super) fn park(now_ns: u64, at_most: Option<Duration>) {
     let me = thread::current();
@@ -102,7 +103,7 @@ pub(super) fn sleep(until_ns: u64) {
 pub(crate) struct Reader(());
 
 impl Reader {
-    /// From here on the clock can not be taken.
+    /// From here on the clock cannot be taken.
     pub(crate) fn new() -> Reader {
         READERS.fetch_add(1, Ordering::Relaxed);
         Reader(())
@@ -118,9 +119,9 @@ impl Drop for Reader {
 
 /// The clock of the process, in the hand of a test, until this is dropped.
 ///
-/// All of pirn's time stands still: sleeps, timers, timeouts, the clock's channels; what sysmon measures too, so no G's slice
-/// is ever over by itself, and no timeout of a shutdown. Instants for the public API come from [`now`](Self::now), as those
-/// of std go on.
+/// All of pirn's time stands still: sleeps, timers, timeouts, the clock's channels; what sysmon measures too, so no
+/// G's slice is ever over by itself, and no timeout of a shutdown. Instants for the public API come from
+/// [`now`](Self::now), as those of std go on.
 pub struct SetClock {
     _turn: MutexGuard<'static, ()>,
 }

@@ -29,7 +29,8 @@ pub fn has_come(moment: Instant) -> bool {
     now() >= moment
 }
 
-/// Whether the clock is in the hand of a test. Who measures short times by it, to end a loop, must end it by itself then.
+/// Whether the clock is in the hand of a test. Who measures short times by it, to end a loop, must end it by itself
+/// then.
 #[inline]
 pub(crate) fn stands_still() -> bool {
     hand::stands_at_ns() != hand::RUNS
@@ -65,8 +66,8 @@ pub(crate) fn park_thread(until_ns: u64) {
     thread::park_timeout(Duration::from_nanos(until_ns - now_ns));
 }
 
-/// As [`park_thread`], for sysmon, which has read `now_ns` and looks at more than the clock: it goes on after as long in any
-/// case, though the clock stands still.
+/// As [`park_thread`], for sysmon, which has read `now_ns` and looks at more than the clock: it goes on after as long
+/// in any case, though the clock stands still.
 pub(crate) fn rest_thread(now_ns: u64, until_ns: u64) {
     if until_ns == NEVER {
         return thread::park();

@@ -12,12 +12,12 @@ static IS_HEARD: AtomicBool = AtomicBool::new(false);
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
-/// From now on `listener` hears of every event in the process, of all runtimes. There can be only one, and it stays. Of a
-/// runtime that was built before it does not hear of starts, wake-ups and turns of Gs.
+/// From now on `listener` hears of every event in the process, of all runtimes. There can be only one, and it stays.
+/// Of a runtime that was built before it does not hear of starts, wake-ups and turns of Gs.
 ///
-/// It is called in the middle of the runtime's own work, also under the scheduler's lock, on threads of the runtime and on
-/// others. So it must neither park nor call anything of pirn's, and it should be quick. It may take a lock of its own that
-/// nobody holds while he calls pirn. If it panics that ends there.
+/// It is called in the middle of the runtime's own work, also under the scheduler's lock, on threads of the runtime
+/// and on others. So it must neither park nor call anything of pirn's, and it should be quick. It may take a lock of
+/// its own that nobody holds while he calls pirn. If it panics that ends there.
 ///
 /// # Panics
 /// If there is a listener already.

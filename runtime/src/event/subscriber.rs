@@ -1,5 +1,5 @@
-//! What a `tracing` subscriber of the user's is told: events under `pirn::sched` at level TRACE. The only place with their
-//! names and fields; SCHEDTRACE.md lists them.
+//! What a `tracing` subscriber of the user's is told: events under `pirn::sched` at level TRACE. The only place with
+//! their names and fields; SCHEDTRACE.md lists them.
 
 use super::Event;
 use tracing::Level;

@@ -203,8 +203,8 @@ impl G {
         self.class.set(class);
         self.birthplace.store(ptr::from_ref(birthplace).cast_mut(), Ordering::Relaxed);
         self.parent.store(parent, Ordering::Relaxed);
-        // After the rest: an observer takes a record with a number for a G of the runtime that it names, and the one that it
-        // named before may be gone and its address in use.
+        // After the rest: an observer takes a record with a number for a G of the runtime that it names, and the one
+        // that it named before may be gone and its address in use.
         self.word.assign(id);
         self.status.store(Status::Runnable as u8, Ordering::Release);
     }

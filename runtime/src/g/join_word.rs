@@ -8,11 +8,13 @@
 //!   RESULT   the result is in the record   set by the G itself, at its end, if there was a handle
 //!   RETIRED  the G has left its stack      set by its M, if there was a handle
 //! ```
-//! The result belongs to the G until RESULT is set, and to the handle from then on: a handle that goes before the G
-//! has ended clears HANDLE by a compare-exchange that fails if RESULT has come meanwhile, so exactly one of the two
-//! drops the result. The record belongs to both, until the second of `retire` and `release_record` sees the other's bit:
-//! each is one read-modify-write, so exactly one is the second. HANDLE is never set again, so whoever sees it clear
-//! has the record alone, and needs no read-modify-write. A G that is never begun, as its runtime closes, has all three flags
+//! The result belongs to the G until RESULT is set, and to the handle from then on. A handle that is dropped before
+//! the G has ended clears HANDLE by a compare-exchange, which fails if RESULT has been set meanwhile. So exactly one
+//! of the two drops the result.
+//!
+//! The record belongs to both, until the second of `retire` and `release_record` sees the other's bit. Each is one
+//! read-modify-write, so exactly one is the second. HANDLE is never set again, so whoever sees it clear has the
+//! record alone, and needs no read-modify-write. If a runtime closes before a G has begun, the G has all three flags
 //! from the start: its record belongs to the handle.
 
 use crate::loom::{AtomicUsize, Ordering};

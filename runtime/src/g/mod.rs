@@ -1,6 +1,6 @@
 //! # What lives here
 //! The goroutine: its record ([`control`]), the word that says whether it is parked ([`word`]), the handles that say
-//! who owns it ([`Runnable`]), what it has of its own ([`values`]), and where records come from ([`pool`]).
+//! who owns it ([`Runnable`]), its own values ([`values`]), and where records come from ([`pool`]).
 //!
 //! # Who may come in
 //! `sched` moves Gs; `park` parks and claims them; `go` and `join` fill the record and read the result; `observe`
@@ -16,20 +16,21 @@
 //!    | Waiting  | nowhere: the park word says PARKED   | yes           | the one claimer of the word|
 //!    | Dead     | one free list, or a `JoinHandle`     | no            | the list's owner           |
 //!
-//! 2. A [`Runnable`] exists once for a G: it is made by `go`, by a claim of the park word, by an M whose G yields,
-//!    and it is used up by running it. It can not be copied.
+//! 2. A G has one [`Runnable`] at a time. `go` makes it, or a claim of the park word, or an M whose G yields; running
+//!    the G consumes it. It cannot be copied.
 //! 3. Records are never freed, only recycled: an old pointer to one reads another G's id in the park word, and does
 //!    nothing.
 //! 4. The park word says PARKED only after the G has left its stack (the M commits, not the G), so a claimer may
 //!    resume it at once.
-//! 5. A record is recycled by the last of two: the M that retires the G, and its `JoinHandle` (`join_word` argues it).
+//! 5. The M that retires the G and its `JoinHandle` both need the record; the last of the two recycles it
+//!    (`join_word` argues it).
 //!
 //! # Locks and ordering
-//! Whoever hands a G on publishes with Release, whoever takes it acquires: the queues do, and the park word does.
-//! The atomics `status`, `reason` and `since` are for observers only and are Relaxed.
+//! Whoever hands a G on publishes with Release, whoever takes it acquires: the queues do, and the park word does. The
+//! atomics `status`, `reason` and `since` are for observers only and are Relaxed.
 //!
 //! # Tests
-//! `word_loom.rs` models the park word; `tests/park.rs` and `tests/stress.rs` try the rest.
+//! `word_loom.rs` models the park word; `tests/park.rs` and `tests/stress.rs` test the rest.
 
 mod control;
 mod join_word;

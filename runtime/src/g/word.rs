@@ -1,4 +1,4 @@
-//! The park word: whether a G sleeps, has a token, or neither, and which G it is at all.
+//! The park word: whether a G is parked, has a token, or neither; and which G has the record.
 
 use crate::loom::{AtomicU64, Ordering};
 
@@ -42,8 +42,8 @@ impl ParkWord {
 
     /// Gives the record to the G `id`. Only for who owns the free record.
     pub(crate) fn assign(&self, id: u64) {
-        // Release: an observer that sees the number sees whose G it is (partner: `id`). All others get the G through queues
-        // and handles, which synchronise.
+        // Release: an observer that sees the number sees whose G it is (partner: `id`). All others get the G through
+        // queues and handles, which synchronise.
         self.0.store(id << STATE_BITS, Ordering::Release);
     }
 

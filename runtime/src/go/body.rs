@@ -23,8 +23,8 @@ impl After for Unscoped {
     fn after(self, _: Ended) {}
 }
 
-/// Drops the closure of a G that is never begun. Its destructors may do what they like; the caller has said that they are
-/// not to be unwound out of a wait (`ending`).
+/// Drops the closure of a G that is never begun. Its destructors may do what they like; the caller has said that they
+/// are not to be unwound out of a wait (`ending`).
 pub(super) fn drop_unrun<F, T>(f: F) -> thread::Result<T> {
     match catch_unwind(AssertUnwindSafe(|| drop(f))) {
         Ok(()) => Err(Box::new(ShutDown)),

@@ -60,7 +60,7 @@ impl GoBuilder {
         JoinHandle::new(expect_started(unsafe { start(options, f, Unscoped) }))
     }
 
-    /// Starts the G, or says why it can not.
+    /// Starts the G, or says why it cannot.
     ///
     /// # Errors
     /// As [`try_go`](crate::try_go), and `InvalidInput` if the stack size is out of range, or if it and the program's

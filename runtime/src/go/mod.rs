@@ -1,18 +1,19 @@
 //! # What lives here
-//! The front door: starting a G (`start`; `builder` for one with a name or a stack limit of its own), what it does
-//! between its first run and its end (`body`), and letting others run (`yield_now`).
+//! The front door: starting a G (`start`; `builder` for a G with a name or a stack limit), what a G does between its
+//! first run and its end (`body`), and yielding (`yield_now`).
 //!
 //! # Who may come in
-//! Users, through the public functions; `boot`, `scope` and `time`, which start Gs by [`start`] at a [`StartOptions`] of theirs.
+//! Users, through the public functions. `boot`, `scope` and `time` start Gs by [`start`], with [`StartOptions`] of
+//! their own.
 //!
 //! # Invariants
-//! 1. A G is started by [`start`] alone, which makes its first [`Runnable`](crate::g::Runnable).
+//! 1. Only [`start`] starts a G: it makes the first [`Runnable`](crate::g::Runnable).
 //! 2. What a closure, its result and its [`After`] borrow lives until `After::after` has been called. The caller of
 //!    [`start`] promises it; `body` touches none of them after that call.
 //! 3. A panic of the user's closure ends in `body`. Nothing unwinds out of `body`.
 //! 4. The thread-locals of a G are destroyed before its joiner is told, as those of a thread are.
-//! 5. A shutdown misses no G: a G is counted before the shutdown can find that none is left. A G that starts another is
-//!    itself counted; for threads without a P `start_foreign` has the argument.
+//! 5. A shutdown misses no G: a G is counted before the shutdown can find that none is left. A G that starts another
+//!    is itself counted; `start_foreign` has the argument for threads without a P.
 //!
 //! # Tests
 //! `tests/spawn.rs`, `tests/shutdown.rs`, `tests/like_a_thread.rs`.

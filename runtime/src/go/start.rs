@@ -24,8 +24,8 @@ use std::thread::panicking;
 /// [`ShutDown`](crate::ShutDown). So a destructor that starts one does not end the process.
 ///
 /// # Panics
-/// If the caller is not on a runtime, or if there is no memory for a stack ([`try_go`] returns these, and a shutdown, as
-/// errors).
+/// If the caller is not on a runtime, or if there is no memory for a stack ([`try_go`] returns these, and a shutdown,
+/// as errors).
 ///
 /// ```
 /// # pirn::run(|| {
@@ -45,7 +45,7 @@ where
     JoinHandle::new(expect_started(unsafe { start(options, f, Unscoped) }))
 }
 
-/// Starts a G, or says why it can not.
+/// Starts a G, or says why it cannot.
 ///
 /// # Errors
 /// `Unsupported` outside of any runtime and in a fork of a process that has one, `BrokenPipe` when the runtime is

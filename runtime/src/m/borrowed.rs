@@ -1,4 +1,4 @@
-//! An M that is out in a G's own code, in whose place somebody else acts ([`section`](super::section)).
+//! An M that is outside, in a G's own code, while another thread acts in its place ([`section`](super::section)).
 
 #![cfg(not(loom))]
 

@@ -1,4 +1,4 @@
-//! The one line by which everybody says what has happened: [`emit!`](emit). And how the user's subscriber is told of it.
+//! Emission of events, in one line for each: [`emit!`](emit). And their delivery to the user's subscriber.
 
 #![cfg(not(loom))]
 
@@ -18,13 +18,14 @@ pub(crate) struct Emitted {
     event: Event,
 }
 
-/// Says that something has happened: counts it, and has the listener hear of it. Whoever calls may be in the middle of
-/// something, but what the event says has happened. `emit!(p, Ready { g: id })` counts on a P, for its owner;
-/// `emit!(&shared.counters, Ready { g: id })` is for who has none. What it says of the event is computed only if somebody
-/// hears.
+/// Says that something has happened: counts it, and has the listener hear of it. Whoever calls may be in the middle
+/// of something, but what the event says has happened. `emit!(p, Ready { g: id })` counts on a P, for its owner;
+/// `emit!(&shared.counters, Ready { g: id })` is for who has none. What it says of the event is computed only if
+/// somebody hears.
 ///
-/// With `if HEARD` behind it the caller has looked already whether somebody hears, and runs in a copy of its function for
-/// that case. On the path of a switch a call in the middle, even one that is never made, would cost the registers around it.
+/// With `if HEARD` behind it the caller has looked already whether somebody hears, and runs in a copy of its function
+/// for that case. On the path of a switch a call in the middle, even one that is never made, would cost the registers
+/// around it.
 macro_rules! emit {
     ($counters:expr, $kind:ident $fields:tt) => {
         emit!($counters, $kind $fields, if $crate::event::is_heard())

@@ -1,14 +1,14 @@
-//! The child of a fork: it has the memory of the process and one of its threads, so Gs, but nobody who runs them.
+//! The child of a fork: it has the memory of the process and one of its threads, so it has Gs, but no Ms to run them.
 //!
 //! # What happens there
-//! If a G has forked, the child goes on on the G's stack, with its block of thread-locals; to libc that block is the only
-//! thread. The thread under the G is gone: libc takes the M's stack for free, and gives it to the next thread that is
-//! started. So the G must never get there again, by a suspension or at its end. [`in_child`] therefore makes the caller a
-//! thread that is no M. From then on it finds no runtime, as the public functions ask that first, and those that would
-//! wait for a G look whether this is a fork. Nothing is added to what a G does often.
+//! If a G has forked, the child continues on the G's stack, with its block of thread-locals; to libc that block is
+//! the only thread. The thread under the G is gone: libc treats the M's stack as free, and gives it to the next
+//! thread that is started. So the G must never get there again, by a suspension or at its end. [`in_child`] therefore
+//! makes the caller a thread that is no M. From then on it finds no runtime, which the public functions ask for
+//! first; and those that would wait for a G check whether this is a fork. This adds nothing to what a G does often.
 //!
-//! Whether other threads held locks when the process was forked nobody knows, so no runtime is built in the child. What a
-//! child may do: all that needs no runtime, as long as it needs no lock of one; exec and exit in the first place.
+//! No one knows whether other threads held locks when the process forked, so no runtime is built in the child. The
+//! child may do all that needs no runtime, as long as it needs no lock of one; above all exec and exit.
 
 #![cfg(not(loom))]
 

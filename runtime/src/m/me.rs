@@ -9,7 +9,7 @@ use std::ops::Deref;
 
 /// This M. Who has it may use the P that the M holds (I1, I2).
 ///
-/// The P comes as an [`OwnedP`] that borrows from this. So it can not be kept over what needs this exclusively: to give
+/// The P comes as an [`OwnedP`] that borrows from this. So it cannot be kept over what needs this exclusively: to give
 /// the P up, to take another, and to leave the section, in which it may be taken away.
 #[derive(Debug)]
 pub(crate) struct Me<'a> {

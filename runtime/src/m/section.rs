@@ -1,5 +1,5 @@
-//! In or out of the runtime: how an M keeps the others off its P without a read-modify-write, and how its P is taken
-//! from it while it is out.
+//! Inside or outside of the runtime: how an M keeps others off its P without a read-modify-write, and how its P is
+//! taken from it while it is outside.
 //!
 //! # The protocol
 //! ```text
@@ -7,37 +7,38 @@
 //!   inside = 1              (plain store)     lock
 //!   light fence                               wanted = 1
 //!   if wanted: take and release the lock      heavy fence
-//!   p = own P, if it still has one            if inside == 0: P-local work in the M's stead,
+//!   p = own P, if it still has one            if inside == 0: P-local work in the M's place,
 //!   ... P-local work ...                         or retake: own P of the M = none
 //! leave: inside = 0         (release)         wanted = 0; unlock
 //! ```
 //!
 //! # The argument
 //! The M's fence stands between its store of `inside` and its load of `wanted`, the borrower's between its store of
-//! `wanted` and its load of `inside`. So not both loads can miss the other's store: either the borrower sees the M
-//! inside and gives up, or the M sees that it is wanted and waits for the lock, which the borrower holds until it is
-//! done. A borrower that sees `inside == 0` reads it with Acquire from `leave`'s Release, so it sees all that the M
-//! did; the M that waited acquires the lock, so it sees all that the borrower did. An M that does *not* see `wanted`
-//! after a borrow reads the 0 that the borrower stored with Release after its work, or came before the borrow.
+//! `wanted` and its load of `inside`. So at least one load sees the other's store: either the borrower sees the M
+//! inside and refuses the borrow, or the M sees that it is wanted and waits for the lock, which the borrower holds
+//! until it is done. A borrower that sees `inside == 0` reads it with Acquire from `leave`'s Release, so it sees all
+//! that the M did. An M that waited acquires the lock, so it sees all that the borrower did. An M that does *not* see
+//! `wanted` after a borrow reads the 0 that the borrower stored with Release after its work, or came before the
+//! borrow.
 //!
 //! **Retake.** A borrower that has the M's P may take it away: it stores "none" into the M's `p` before it ends the
-//! borrow, and from then on the P is the borrower's, with no lock. The M writes `p` only inside, and so not during the
-//! borrow; it reads `p` only inside and after `enter`, so by the argument above it either was inside before (and the
-//! borrower has given up), or reads "none". It never uses a P that it read in an earlier stay: an
-//! [`OwnedP`](crate::p::OwnedP) does not outlive the stay it was read in. What the M did with the P before it went out the
-//! taker sees by the Release in `leave`; what the taker and later holders do the M does not see, and need not.
+//! borrow. From then on the P is the borrower's, with no lock. The M writes `p` only inside, so not during the
+//! borrow. It reads `p` only inside and after `enter`; by the argument above it was inside before (and the borrow was
+//! refused), or it reads "none". It never uses a P that it read in an earlier stay: an [`OwnedP`](crate::p::OwnedP)
+//! does not outlive the stay it was read in. The taker sees what the M did with the P before it left, by the Release
+//! in `leave`. The M does not see what the taker and later holders do, and need not.
 //!
-//! The pair of fences is asymmetric: the light one only stops the compiler, the heavy one is
-//! `membarrier(PRIVATE_EXPEDITED)`, which makes every running thread of the process pass a full fence. That is what
-//! makes `enter` two plain accesses (measured: 1 ns, against 5 for an atomic exchange). Where membarrier is missing
-//! both are full fences. The model in `section_loom.rs` has full fences on both sides.
+//! The pair of fences is asymmetric: the light one only stops the compiler; the heavy one is
+//! `membarrier(PRIVATE_EXPEDITED)`, which makes every running thread of the process pass a full fence. So `enter` is
+//! two plain accesses (measured: 1 ns, against 5 for an atomic exchange). Where membarrier is missing both are full
+//! fences. The model in `section_loom.rs` has full fences on both sides.
 //!
-//! **A fence that fails.** Which fences there are is chosen once, and the Ms rely on it. If the kernel refuses the heavy
-//! one later, because a seccomp filter was installed meanwhile, the borrow is refused too: without the fence the borrower
-//! may have missed that the M is inside. That is sound, as it has touched nothing but `wanted`. An M that comes in and
-//! sees it waits for the lock and goes on; one that does not see it goes on at once; to both it is a borrow that found the
-//! M inside. What no longer works is what borrows are for: no P is retaken, and what a P hides is not shown, until its M
-//! comes in. sysmon says so, once ([`has_lost_fence`]).
+//! **A fence that fails.** The kind of fence is chosen once, and the Ms rely on it. If the kernel refuses the heavy
+//! one later, because a seccomp filter was installed meanwhile, the borrow is refused too: without the fence the
+//! borrower may have missed that the M is inside. This is sound, as the borrower has touched nothing but `wanted`. An
+//! M that enters and sees it waits for the lock and goes on; one that does not see it goes on at once; to both it is
+//! a borrow that found the M inside. What no longer works is what borrows are for: no P is retaken, and what a P
+//! hides is not shown until its M enters. sysmon reports this once ([`has_lost_fence`]).
 
 use crate::loom::{AtomicU32, Ordering, fence};
 use crate::loom::{Mutex, MutexGuard};

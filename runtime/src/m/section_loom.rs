@@ -92,8 +92,8 @@ fn p_that_was_taken_is_the_takers() {
     });
 }
 
-/// A P that was taken and is handed back, as an idle one to a G that asks for it, may be taken again: what is left of the
-/// first time does no harm.
+/// A P that was taken and is handed back, as an idle one to a G that asks for it, may be taken again: what is left of
+/// the first time does no harm.
 #[test]
 fn p_goes_and_comes_back() {
     model(|| {

@@ -1,30 +1,30 @@
-//! How an M sleeps, and how it is woken: the only place where its thread does. The keeper sleeps by way of the poller
+//! How an M sleeps, and how it is woken: its thread sleeps only here. The keeper sleeps by way of the poller
 //! (`sched/poller.rs`), which uses this too.
 //!
 //! # The protocol
 //! ```text
-//! who wakes it                                the M
+//! a thread that wakes the M                   the M
 //!   change what it waits for                    look at what it waits for: if it has come, go on
 //!   wake: leave a token                         sleep: take the token, or wait for one, or for the deadline
 //!                                               look again, whatever has ended the sleep
 //! ```
-//! What an M waits for: a P in its hand ([`M::hand`](super::M::hand)), the end of the runtime, and as the keeper an earlier
-//! deadline.
+//! An M waits for a P in its hand ([`M::hand`](super::M::hand)), for the end of the runtime, and as the keeper for an
+//! earlier deadline.
 //!
 //! # The argument
-//! There is one token, which is std's of `thread::park`: a wake that comes before the sleep is kept, and ends it at once.
-//! The wake comes after the change (a Release of the token), and the sleep that takes it comes before the next look (an
-//! Acquire), so the M sees the change. A token that was left by an earlier wake only makes it look once more than it
-//! needs.
+//! There is one token, that of std's `thread::park`: a wake that comes before the sleep is kept, and ends it at once.
+//! The wake comes after the change (a Release of the token), and the sleep that takes it comes before the next look
+//! (an Acquire), so the M sees the change. A token that an earlier wake has left only makes the M look once more than
+//! it needs.
 //!
-//! A token is lost if somebody else takes it: std lends the same one to a user's `thread::park` on that thread. That can
-//! not be between the wake and the M's next sleep, as an M that rests runs no user code until it goes on, and then it
-//! has seen what the wake was for. A wake that comes late, when the M runs a G again, ends a `thread::park` of that G for
-//! no reason, as std allows.
+//! A token is lost if other code takes it: a user's `thread::park` on that thread uses the same one. That cannot
+//! happen between the wake and the M's next sleep: an M that rests runs no user code until it goes on, and then it
+//! has seen what the wake was for. A wake that comes late, when the M runs a G again, ends a `thread::park` of that G
+//! for no reason, as std allows.
 //!
-//! An M that has no thread yet, or whose thread has not said who it is, can not be woken, and need not be: it is in no
-//! list of those that sleep, and its thread looks at what it waits for before it sleeps for the first time. Who ends the
-//! runtime wakes all Ms again and again.
+//! An M that has no thread yet, or whose thread has not registered, cannot be woken, and need not be: it is in no
+//! list of sleepers, and its thread looks at what it waits for before it sleeps for the first time. The thread that
+//! ends the runtime wakes all Ms again and again.
 //!
 //! The model is that of the keeper (`sched/keeper_loom.rs`).
 

@@ -24,8 +24,8 @@ pub fn current() -> Option<Current> {
     Some(Current { id: Gid(g.id()), name: g.name(), birthplace: g.birthplace()? })
 }
 
-/// The number of the G that calls, none on a thread that runs no G. It takes no lock and allocates nothing, so it may be
-/// asked for everywhere: by a logger, or by what keeps something for each G.
+/// The number of the G that calls, none on a thread that runs no G. It takes no lock and allocates nothing, so it may
+/// be asked for everywhere: by a logger, or by what keeps something for each G.
 ///
 /// ```
 /// assert!(pirn::current_gid().is_none());

@@ -12,8 +12,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Every G of a runtime that has not ended, with its stack if it is parked, blocks its thread or calls this itself. All times
-/// are of one moment.
+/// Every G of a runtime that has not ended, with its stack if it is parked, blocks its thread or calls this itself.
+/// All times are of one moment.
 pub(crate) fn dump(shared: &Shared) -> String {
     dump_and_count(shared).0
 }
@@ -110,7 +110,7 @@ impl Dump<'_> {
         let ago = |since_ns: u64| lasting(Duration::from_nanos(self.now_ns.saturating_sub(since_ns)));
         let mut extra = format!(", on M{}", m.id);
         let asleep = thread_sleeps(m.tid()) == Some(true) && !m.section.is_inside();
-        // Writing to a string can not fail.
+        // Writing to a string cannot fail.
         let _ = match (m.p_hint(), m.lost()) {
             (Some(p), _) => {
                 let since = p.same_pick_since_ns().map_or_else(String::new, |ns| format!(" for {}", ago(ns)));
@@ -134,7 +134,7 @@ fn write_origin(seen: &Seen, text: &mut String) {
     let public = &seen.public;
     let by = public.parent.map_or_else(|| "from a thread".to_owned(), |id| format!("in goroutine {}", id.as_u64()));
     if let Some(place) = public.birthplace {
-        // Writing to a string can not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "created by go {by}\n\t{}:{}", place.file(), place.line());
     }
 }

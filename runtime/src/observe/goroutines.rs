@@ -66,8 +66,8 @@ impl fmt::Display for WaitsOn {
 }
 
 impl Goroutine {
-    /// As Go heads a goroutine, so that what reads Go's tracebacks reads these: Go's items come first. `what` is its state
-    /// if not empty, `extra` comes last.
+    /// As Go heads a goroutine, so that what reads Go's tracebacks reads these: Go's items come first. `what` is its
+    /// state if not empty, `extra` comes last.
     pub(super) fn head(&self, what: &str, extra: &str) -> String {
         let what = match self.state {
             _ if !what.is_empty() => what,
@@ -108,7 +108,8 @@ pub(super) fn lasting(time: Duration) -> String {
     }
 }
 
-/// As Go heads a goroutine in a dump: `goroutine 18 [sleep, 2 minutes, "worker", for 134.2s]:`, and where it was created.
+/// As Go heads a goroutine in a dump: `goroutine 18 [sleep, 2 minutes, "worker", for 134.2s]:`, and where it was
+/// created.
 impl fmt::Display for Goroutine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.head("", ""))?;
@@ -199,8 +200,8 @@ pub struct StackUse {
     pub used_bytes: usize,
     /// Bytes of memory that the stack has got so far, in whole pages.
     pub committed_bytes: usize,
-    /// Bytes that it may grow to: what is left of the size class without the guard and, if Gs have thread-locals of their
-    /// own, these.
+    /// Bytes that it may grow to: what is left of the size class without the guard and, if Gs have thread-locals of
+    /// their own, these.
     pub limit_bytes: usize,
 }
 

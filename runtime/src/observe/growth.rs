@@ -6,8 +6,8 @@ use crate::m::emit::{emit, is_asked_for};
 #[cfg(feature = "tracing")]
 use crate::stack::Slot;
 
-/// Nobody is there when a page is added, so it is looked at when the G begins and when it ends, if somebody listens. It is
-/// made and ended while the G has its thread-locals, which the listener uses.
+/// Nobody is there when a page is added, so it is looked at when the G begins and when it ends, if somebody listens.
+/// It is made and ended while the G has its thread-locals, which the listener uses.
 pub(crate) struct Growth {
     #[cfg(feature = "tracing")]
     before: Option<usize>,

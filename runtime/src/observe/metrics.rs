@@ -57,8 +57,8 @@ pub struct Metrics {
     pub wakes: u64,
     /// Threads started.
     pub m_starts: u64,
-    /// Threads that have ended. Before the runtime shuts down they are those that were not needed, or whose G had leaked a
-    /// lock on them.
+    /// Threads that have ended. Before the runtime shuts down they are those that were not needed, or whose G had
+    /// leaked a lock on them.
     pub m_stops: u64,
 }
 

@@ -1,13 +1,14 @@
 //! # What lives here
-//! Readers: they look at everything and change nothing. The list of Gs (`goroutines`), schedtrace (`schedtrace` makes text
-//! of numbers, `snapshot` takes the numbers, `printer` prints the text), the way to a reader that may be slow (`outbox`),
-//! dumps with stacks (`dump`, `trace`, `whose`), plain numbers (`metrics`), and for who listens to events how much a stack
-//! has grown (`growth`), and who calls (`current`).
+//! Observers: they read everything and change nothing. The list of Gs (`goroutines`), schedtrace (`snapshot` reads
+//! the numbers, `schedtrace` formats them, `printer` prints the text), output to a reader that may be slow
+//! (`outbox`), dumps with stacks (`dump`, `trace`, `whose`), plain numbers (`metrics`), the growth of a stack, as an
+//! event (`growth`), and the calling G (`current`).
 //!
 //! # Invariants
-//! 1. Nobody waits for an observer: the numbers are read one after the other, without stopping anybody, so they may be
-//!    of slightly different moments. A G whose stack is traced is claimed meanwhile (`trace`), for some microseconds; a
-//!    wake-up that comes then is carried out after. A thread that is blocked in a G is interrupted by a signal.
+//! 1. No thread waits for an observer: it reads the numbers one after the other without stopping anything, so they
+//!    may be of slightly different moments. A G whose stack is traced is claimed meanwhile (`trace`), for some
+//!    microseconds; an unpark that comes then takes effect afterwards. A thread that is blocked in a G is interrupted
+//!    by a signal.
 
 #![cfg(not(loom))]
 

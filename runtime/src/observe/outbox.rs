@@ -1,7 +1,8 @@
 //! Text on its way to a reader that may be slow or gone: whoever writes never waits.
 //!
-//! What begins to go out goes out whole: a rest that did not fit is kept, and comes before anything else, so a line stays a
-//! line. While there is a rest, lines of schedtrace are left out ([`Outbox::is_free`]), and reports are kept up to a limit.
+//! What begins to go out goes out whole: a rest that did not fit is kept, and comes before anything else, so a line
+//! stays a line. While there is a rest, lines of schedtrace are left out ([`Outbox::is_free`]), and reports are kept
+//! up to a limit.
 
 use crate::os::{offer_stderr, offer_to, open_for_lines};
 use crate::timers::NEVER;
@@ -37,7 +38,7 @@ pub(super) enum Sent {
     TooSlow,
     /// Nobody reads the FIFO.
     NoReader,
-    /// It can not be written.
+    /// It cannot be written.
     Failed(io::Error),
 }
 
@@ -63,7 +64,7 @@ impl Outbox {
     /// To the end of a file, or to a FIFO, which may get its reader later.
     ///
     /// # Errors
-    /// If it can not be opened.
+    /// If it cannot be opened.
     pub(super) fn file(path: &Path) -> io::Result<Outbox> {
         let file = open_for_lines(path)?;
         Ok(Outbox::new(To::File(path.to_owned(), file)))

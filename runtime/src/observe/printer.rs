@@ -38,7 +38,7 @@ impl Printer {
     /// Prints to the file at `out`, at its end, or to standard error.
     ///
     /// # Errors
-    /// If the file can not be opened. A FIFO without a reader can: lines are left out until there is one.
+    /// If the file cannot be opened. A FIFO without a reader can: lines are left out until there is one.
     pub(crate) fn new(format: Format, detail: bool, out: Option<&Path>) -> io::Result<Printer> {
         let out = out.map(Outbox::file).transpose()?;
         Ok(Printer { format, detail, out, left_out: 0, is_broken: false })

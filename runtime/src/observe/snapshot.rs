@@ -1,8 +1,9 @@
 //! One look at the scheduler, as schedtrace shows it.
 //!
-//! Nobody is stopped for it, so what is read moves meanwhile. Still every G is in one place, and the parts add up: a G is
-//! read once, and whatever can be derived is derived from what was read, and not read a second time. An M's G is the one
-//! that says it runs there; if two do, because the M went from one to the other, the one that has left is asked again.
+//! Nobody is stopped for it, so what is read moves meanwhile. Still every G is in one place, and the parts add up: a
+//! G is read once, and whatever can be derived is derived from what was read, and not read a second time. An M's G is
+//! the one that says it runs there; if two do, because the M went from one to the other, the one that has left is
+//! asked again.
 
 use super::goroutines::{Seen, look};
 use super::schedtrace::{Detail, GLine, Line, MLine, PLine};

@@ -1,9 +1,10 @@
 //! Stack traces: of the calling G, of one that is parked, of one that blocks its thread; and what they are called.
 //!
 //! # How a parked G is traced
-//! It is claimed by its park word, as by an unpark, so nobody else resumes it; it is resumed with a tracer, on the stack
-//! of whoever asks, walks up its own frames, and suspends again (`coro.rs`); then the park word is committed again, as an
-//! M does it. An unpark that comes meanwhile leaves a token, and the G is made ready. To the G nothing has happened.
+//! It is claimed by its park word, as by an unpark, so nobody else resumes it; it is resumed with a tracer, on the
+//! stack of whoever asks, walks up its own frames, and suspends again (`coro.rs`); then the park word is committed
+//! again, as an M does it. An unpark that comes meanwhile leaves a token, and the G is made ready. To the G nothing
+//! has happened.
 
 use super::whose::Whose;
 use crate::coro::Tracer;
@@ -65,7 +66,8 @@ impl Traces {
         let coro = unsafe { &mut *g.coro.get() }.as_mut().expect("a G that is parked has run");
         match g.block.get() {
             None => coro.trace(tracer),
-            // SAFETY: the G is owned, so the block is loaded nowhere else; tracing uses no thread-local of the caller's.
+            // SAFETY: the G is owned, so the block is loaded nowhere else; tracing uses no thread-local of the
+            // caller's.
             Some(block) => unsafe { with_block(block, || coro.trace(tracer)) },
         }
         // SAFETY: as above.
@@ -97,8 +99,8 @@ impl Traces {
         std::ptr::eq(owner.cast(), g).then(|| within(range, &frames))
     }
 
-    /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, but for the
-    /// one that was called, if it is to begin there and is known.
+    /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, but for
+    /// the one that was called, if it is to begin there and is known.
     pub(super) fn write(&mut self, frames: &[Frame], start: StartAt, text: &mut String) {
         for frame in frames {
             self.names.entry(frame.ip).or_insert_with(|| look_up(frame.ip));
@@ -139,8 +141,8 @@ fn within((low, high): (usize, usize), frames: &[Frame]) -> Vec<Frame> {
     frames.iter().filter(|frame| (low..high).contains(&frame.sp)).copied().collect()
 }
 
-/// Without what is around the user's own functions: inside, how pirn waits, but for the function that was called; outside,
-/// how a G begins. If none is the user's, what is left is the lock of std or the system call that it is in.
+/// Without what is around the user's own functions: inside, how pirn waits, but for the function that was called;
+/// outside, how a G begins. If none is the user's, what is left is the lock of std or the system call that it is in.
 ///
 /// A user's crate may be called as ours are. So what is of the family counts as the user's where it is outermost, and
 /// altogether if nobody else is there.
@@ -154,7 +156,8 @@ fn own_part<'a, 's>(symbols: &'a [&'s Symbol], start: StartAt) -> &'a [&'s Symbo
         all if all == symbols.len() => count_until(|whose| whose == Whose::Family),
         around => around,
     };
-    // The last of ours among the innermost: the one that was called. In a lock of std, or a system call, it is all of it.
+    // The last of ours among the innermost: the one that was called. In a lock of std, or a system call, it is all of
+    // it.
     let called = symbols[..around].iter().rposition(|symbol| symbol.whose != Whose::Std).map(|called| match start {
         StartAt::Call if symbols[called].has_file => called,
         // Without debug information it may be any, as the one that was called is a part of its caller.
@@ -167,8 +170,8 @@ fn own_part<'a, 's>(symbols: &'a [&'s Symbol], start: StartAt) -> &'a [&'s Symbo
 mod tests {
     use super::*;
 
-    /// Symbols in short: `p` is the runtime's, `f` the family's, `s` the standard library's, `u` the user's; capitals have no
-    /// file.
+    /// Symbols in short: `p` is the runtime's, `f` the family's, `s` the standard library's, `u` the user's; capitals
+    /// have no file.
     fn shown(symbols: &str, start: StartAt) -> String {
         let symbol = |c: char| Symbol {
             text: c.to_string(),

@@ -1,7 +1,8 @@
 //! Whose function it is: by the file that it stands in, or by its name, if there is no debug information.
 //!
-//! No crate of ours is listed: all are called `pirn-something`, but so may one of a user's be. So what is of the runtime
-//! itself is told from what is of the family, and a trace in which nobody else appears shows the family (`trace.rs`).
+//! No crate of ours is listed: all are called `pirn-something`, but so may one of a user's be. So what is of the
+//! runtime itself is told from what is of the family, and a trace in which nobody else appears shows the family
+//! (`trace.rs`).
 
 use std::path::Path;
 
@@ -57,8 +58,8 @@ fn by_crate(name: &str) -> Whose {
     }
 }
 
-/// Who has written a file, if it is the user's only because nothing else is known: one in the repository of this crate, or
-/// one where cargo unpacks crates, in `pirn-runtime-0.1.0/src`.
+/// Who has written a file, if it is the user's only because nothing else is known: one in the repository of this
+/// crate, or one where cargo unpacks crates, in `pirn-runtime-0.1.0/src`.
 fn by_folder(file: &Path) -> Option<Whose> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     if file.starts_with(here.join("src")) {

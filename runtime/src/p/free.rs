@@ -1,11 +1,11 @@
-//! A P on its way.
+//! A P on its way from one holder to the next.
 
 use super::{OwnedP, P};
 use std::ops::Deref;
 
-/// A P that no M holds and that is not on the idle list: who has this owns it (I1), and gives it to an M, or puts it on
-/// the list. It can not be copied, so it has one place, as a [`Runnable`](crate::g::Runnable) gives a G one; dropped, the
-/// P would be lost.
+/// A P that no M holds and that is not on the idle list: who has this owns it (I1), and gives it to an M, or puts it
+/// on the list. It cannot be copied, so it has one place, as a [`Runnable`](crate::g::Runnable) gives a G one;
+/// dropped, the P would be lost.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct FreeP<'a>(&'a P);

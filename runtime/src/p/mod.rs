@@ -1,22 +1,22 @@
 //! # What lives here
-//! The processor, the right to run Gs: its queues, its free lists, its part of the timers.
+//! The processor (P), the right to run Gs: its queues, its free lists, its part of the timers.
 //!
 //! # Who may come in
 //! `sched`, by way of an [`OwnedP`]; thieves by the stealer; timers by their lock; observers by the atomics.
 //!
 //! # Invariants
-//! 1. The owner's side ([`OwnedP`]) is used by one thread at a time: the M that holds the P, inside its section (`Me`); or
-//!    the one that has borrowed it (`BorrowedM`); or, of a P that no M holds, whoever has taken it from an M or off the
-//!    idle list ([`FreeP`]): on its way to another M, or with sysmon while that stands in (`sched/starved.rs`). On the
-//!    idle list it belongs to who has the scheduler's lock.
+//! 1. One thread at a time uses the owner's side ([`OwnedP`]): the M that holds the P, inside its section (`Me`); or
+//!    the thread that has borrowed that M (`BorrowedM`); or, if no M holds the P, whoever has taken it from an M or
+//!    off the idle list ([`FreeP`]): while it is on its way to another M, or while sysmon stands in
+//!    (`sched/starved.rs`). On the idle list the P belongs to the holder of the scheduler's lock.
 //! 2. The local queue has two parts: the shown part, which thieves steal from, and the lane, which only the owner
 //!    touches. Every G in the shown part came before every G in the lane, so both together are first in, first out.
-//! 3. A G in runnext or in the lane is hidden: thieves can not take it. Its M comes to it, or shows it as soon as it
-//!    picks and sees an idle P; sysmon shows it by borrowing if the M does not pick.
+//! 3. A G in runnext or in the lane is hidden: thieves cannot take it. Its M runs it, or shows it as soon as the M
+//!    picks and sees an idle P; if the M does not pick, sysmon borrows it and shows the G.
 //! 4. The queue holds at most [`LOCAL_QUEUE_MAX`](crate::config::LOCAL_QUEUE_MAX) Gs.
 //!
-//! The lane is what makes a switch cheap: a pop from the shown part is a read-modify-write (5 ns), a pop from the lane is
-//! not. It is used while slices are short, so that a hidden G does not wait long for its M's next pick.
+//! The lane makes a switch cheap: a pop from the shown part is a read-modify-write (5 ns), a pop from the lane is
+//! not. The lane is used while slices are short, so that a hidden G does not wait long for its M's next pick.
 
 #![cfg(not(loom))]
 

@@ -184,7 +184,7 @@ impl<'a> OwnedP<'a> {
         match self.push(next) {
             Ok(()) => head,
             Err(next) => {
-                // It can not be: `head` has left a place.
+                // It cannot be: `head` has left a place.
                 self.0.local.shown.push(head);
                 next
             }

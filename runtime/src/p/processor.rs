@@ -52,8 +52,8 @@ pub(super) struct Local {
     pub(super) random: Random,
     pub(super) free_gs: FreeGs,
     pub(super) stacks: RefCell<Cache>,
-    /// Picks that began a slice; a G from runnext inherits one. It wraps, in theory: 64 bits last for centuries of one a
-    /// nanosecond.
+    /// Picks that began a slice; a G from runnext inherits one. It wraps, in theory: 64 bits last for centuries of
+    /// one a nanosecond.
     pub(super) schedtick: AtomicU64,
     pub(super) counters: Counters,
     pub(super) lane: [Cell<*const G>; LANE],

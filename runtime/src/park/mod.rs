@@ -1,17 +1,17 @@
 //! # What lives here
-//! Waiting: [`park`] and its counterpart [`Unparker`], the one primitive that everything else waits with.
+//! Waiting: [`park`] and its counterpart [`Unparker`], the primitive that everything else waits with.
 //!
 //! # Who may come in
 //! Everything that waits or wakes. The public functions work on Gs and on OS threads; an [`Unparker`] may also stand
 //! for an async task.
 //!
 //! # Invariants
-//! 1. One park uses one token up, one unpark leaves at most one; an unpark before the park counts (`g/word.rs`).
-//! 2. A park may return without an unpark: who waits for something looks again.
-//! 3. When the runtime closes, a park unwinds the G instead of returning, unless it unwinds already, or waits for Gs
-//!    that borrow from its stack.
+//! 1. One park consumes one token, one unpark leaves at most one; an unpark before the park counts (`g/word.rs`).
+//! 2. A park may return without an unpark: the caller looks again whether what it waits for has come.
+//! 3. When the runtime closes, a park unwinds the G instead of returning, unless the G unwinds already, or waits for
+//!    Gs that borrow from its stack.
 //! 4. In shared mode a G that unwinds stays with its M while it is parked (`sched/locked.rs`): std counts panics in a
-//!    thread-local, which in isolated mode goes with the G.
+//!    thread-local. In isolated mode the thread-local moves with the G.
 
 #![cfg(not(loom))]
 

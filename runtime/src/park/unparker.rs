@@ -37,8 +37,8 @@ impl Unparker {
         }
     }
 
-    /// Makes the waiter's current park return, or else its next one, unless another wait of pirn comes first, which uses
-    /// that up: see [`park`](crate::park()).
+    /// Makes the waiter's current park return, or else its next one, unless another wait of pirn comes first, which
+    /// uses that up: see [`park`](crate::park()).
     #[inline(always)]
     pub fn unpark(&self) {
         match &self.0 {

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 ///
 /// On a G this gives the thread to other Gs; on an OS thread it is [`std::thread::park`]. As there, an unpark that
 /// came before makes the park return at once, several count as one, and a park may also return for no reason: look
-/// again at what you wait for. Every wait of pirn uses the same token up, a receive, a `join` or a `sleep` too, and goes on
-/// waiting for its own thing. So an unpark that comes before or during one of those may not make the next park return:
-/// look *before* you park, at what the unparker has set before.
+/// again at what you wait for. Every wait of pirn uses the same token up, a receive, a `join` or a `sleep` too, and
+/// goes on waiting for its own thing. So an unpark that comes before or during one of those may not make the next
+/// park return: look *before* you park, at what the unparker has set before.
 ///
 /// While the runtime shuts down a park unwinds the G with [`ShutDown`](crate::ShutDown):
 /// [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) has the rule.

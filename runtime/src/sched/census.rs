@@ -1,4 +1,4 @@
-//! What observers and sysmon are shown of the Ms and the queues, all at one moment.
+//! What observers and sysmon see of the Ms and the queues, all at one moment.
 
 use super::queues::Queues;
 use super::shared::Shared;
@@ -20,8 +20,8 @@ pub(crate) struct Census {
     pub(crate) stackless: usize,
 }
 
-/// Every P is idle, every M sleeps or waits for a G that is locked to it, and no G is queued; and it stays so for as long
-/// as this is kept. Nobody can wake an M meanwhile, so keep it for a moment only.
+/// Every P is idle, every M sleeps or waits for a G that is locked to it, and no G is queued. This stays so for as long
+/// as the value lives. No M can be woken meanwhile, so keep it for a moment only.
 #[derive(Debug)]
 pub(crate) struct AllAsleep<'a>(MutexGuard<'a, Queues>);
 

@@ -1,4 +1,4 @@
-//! Who may still start Gs: whether the runtime closes, and how many handles there are.
+//! Whether new Gs may still start: whether the runtime closes, and how many handles there are.
 
 use super::shared::Shared;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Closing {
-    /// No new Gs; whoever parks is unwound.
+    /// There are no new Gs, and a G that parks is unwound.
     has_begun: AtomicBool,
-    /// How many [`Handle`](crate::Handle)s there are. It can not overflow: each has an `Arc` of the runtime, which aborts
-    /// before.
+    /// How many [`Handle`](crate::Handle)s there are. It cannot overflow: each has an `Arc` of the runtime, which
+    /// aborts before.
     handles: AtomicUsize,
 }
 
@@ -33,16 +33,16 @@ impl Shared {
         self.closing.has_begun.load(Ordering::Acquire)
     }
 
-    /// As `is_closing`, for a caller that has counted its new G before: either it sees that the runtime closes, or who
-    /// closes sees its G (partner: `begin_closing`).
+    /// As `is_closing`, for a caller that has counted its new G before: either it sees that the runtime closes, or the
+    /// closing thread sees its G (partner: `begin_closing`).
     pub(crate) fn is_closing_for_sure(&self) -> bool {
         self.closing.has_begun.load(Ordering::SeqCst)
     }
 
     /// There is one more handle.
     pub(crate) fn add_handle(&self) {
-        // SeqCst, here and below: partner is `has_handles`, by which the deadlock check sees a handle that was made before
-        // its Ms fell asleep.
+        // SeqCst, here and below: partner is `has_handles`, by which the deadlock check sees a handle that was made
+        // before its Ms fell asleep.
         self.closing.handles.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -51,7 +51,7 @@ impl Shared {
         self.closing.handles.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether somebody has a handle, who may start Gs.
+    /// Whether there is a handle, by which Gs may be started.
     pub(crate) fn has_handles(&self) -> bool {
         self.closing.handles.load(Ordering::SeqCst) != 0
     }

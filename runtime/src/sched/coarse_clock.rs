@@ -1,5 +1,5 @@
-//! The coarse clock: a reading of the monotonic clock that is a little old, kept by sysmon and by Ms that read the clock
-//! anyway.
+//! The coarse clock: a reading of the monotonic clock that is a little old, kept by sysmon and by Ms that read the
+//! clock anyway.
 
 use super::shared::Shared;
 use crate::clock::now_ns;
@@ -23,7 +23,7 @@ impl CoarseClock {
 }
 
 impl Shared {
-    /// Reads the clock, for all.
+    /// Reads the clock, and keeps the reading for all.
     pub(crate) fn refresh_clock(&self) -> u64 {
         let now = now_ns();
         self.clock.ns.store(now, Ordering::Relaxed);
@@ -35,7 +35,7 @@ impl Shared {
         self.clock.ns.load(Ordering::Relaxed)
     }
 
-    /// Milliseconds since the start, a little old. They wrap after 49 days: who compares two of them takes the difference.
+    /// Milliseconds since the start, a little old. They wrap after 49 days, so compare two of them by their difference.
     #[inline]
     pub(crate) fn coarse_ms(&self) -> u32 {
         (self.coarse_ns().saturating_sub(self.clock.began_ns) / 1_000_000) as u32

@@ -40,7 +40,7 @@ impl<'a> Entered<'a> {
         self.me.p()
     }
 
-    /// This M, for who changes which P it holds.
+    /// This M, for a caller that changes which P it holds.
     pub(super) fn me(&mut self) -> &mut Me<'a> {
         &mut self.me
     }
@@ -51,7 +51,7 @@ impl<'a> Entered<'a> {
         self.me.m()
     }
 
-    /// Whether a G called, and not the M loop.
+    /// Whether the caller is a G, and not the M loop.
     #[inline(always)]
     pub(crate) fn on_g(&self) -> bool {
         self.me.g().is_some()

@@ -17,7 +17,7 @@ impl Shared {
         if let Some(p) = me.p()
             && let Some(g) = self.pick(p)
         {
-            // It was woken to search, with a P that had work already.
+            // It was woken to search, but its P had work already.
             if me.searching.load(Ordering::Relaxed) {
                 self.found(me, p);
             }
@@ -26,7 +26,7 @@ impl Shared {
         self.find_elsewhere(me)
     }
 
-    /// From this P alone, but for every 61st time.
+    /// Takes the next G of this P; every 61st time it looks elsewhere first.
     #[inline]
     fn pick(&self, p: OwnedP<'_>) -> Option<Runnable> {
         if p.has_lane() {
@@ -37,7 +37,7 @@ impl Shared {
                 return Some(g);
             }
         } else if p.is_coarse() && p.timers.earliest_ns() != NEVER {
-            // Slices are long: the clock costs little, and 61 of them may be much too late.
+            // Slices are long: the clock costs little then, and timers cannot wait for 61 of them.
             self.run_due(p, &p, self.refresh_clock());
         }
         p.next()
@@ -53,14 +53,14 @@ impl Shared {
         self.take_global(p, 1)
     }
 
-    /// The P's own queue is empty: timers, global queue, other Ps; at last sleep.
+    /// The P's own queue is empty: looks at timers, the global queue and other Ps, and sleeps if there is nothing.
     #[cold]
     fn find_elsewhere(&self, me: &mut Me<'_>) -> Option<Runnable> {
         loop {
             if let Some(p) = me.p() {
                 let began = self.refresh_clock();
                 let found = self.look_elsewhere(me, p, began);
-                // Another thread may have stored an earlier reading meanwhile.
+                // Another thread may have stored an earlier reading of the clock meanwhile.
                 p.exclude(self.coarse_ns().saturating_sub(began));
                 if found.is_some() {
                     if me.searching.load(Ordering::Relaxed) {
@@ -115,7 +115,7 @@ impl Shared {
         }
     }
 
-    /// Half of the queue of the first P that has one, beginning anywhere.
+    /// Steals half of the queue of the first P that has Gs, starting at a random one.
     fn steal(&self, p: OwnedP<'_>) -> Option<Runnable> {
         let n = self.ps.len();
         if n == 1 {

@@ -58,7 +58,8 @@ impl Shared {
     }
 }
 
-/// The first frame of every G. It has no thread-locals any more when the body returns: nothing may use one from then on.
+/// The first frame of every G. When the body returns it has no thread-locals any more: nothing may use one from then
+/// on.
 fn entry(g: &'static G, way_out: WayOut) {
     g.way_out.set(Some(way_out));
     // SAFETY: this is the G itself.

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A queue that has been longer than this gives its memory back when it is empty.
 const KEPT: usize = 4096;
 
-/// The queue, under the scheduler's lock. Who has changed it publishes its length before the lock is free.
+/// The queue, under the scheduler's lock. Whoever changes it publishes its length before unlocking.
 #[derive(Debug)]
 pub(super) struct GlobalQueue(VecDeque<Runnable>);
 
-/// Its length, on a cache line of its own: every P looks at it, and it changes seldom.
+/// Its length, on a cache line of its own: every P reads it, and it changes seldom.
 #[derive(Debug)]
 pub(super) struct GlobalLen(CachePadded<AtomicUsize>);
 
@@ -55,7 +55,7 @@ impl GlobalQueue {
 
     /// Takes the first G that is locked to an M.
     pub(super) fn take_locked(&mut self) -> Option<Runnable> {
-        // Who has the lock owns what is queued, so it may look at it.
+        // The holder of the lock owns what is queued, so it may look at it.
         let at = self.0.iter().position(|g| !g.g().locked_m.get().is_null())?;
         self.0.remove(at)
     }
@@ -80,7 +80,7 @@ impl Shared {
         self.global_len.0.store(queues.global.len(), Ordering::Release);
     }
 
-    /// Appends a G to the global queue: for who holds no P of this runtime, and for Gs that shall wait their turn.
+    /// Appends a G to the global queue: for callers without a P of this runtime, and for Gs that yield to all others.
     pub(crate) fn inject(&self, g: Runnable) {
         g.g().set_status(Status::Runnable);
         let mut queues = self.lock();
@@ -90,7 +90,7 @@ impl Shared {
         self.announce();
     }
 
-    /// Appends a G to the global queue, for who does not come to it by itself.
+    /// Appends a G to the global queue, for callers that take nothing from it themselves, and announces it.
     pub(crate) fn inject_foreign(&self, g: Runnable) {
         self.inject(g);
         if self.idle_ps() == 0 {

@@ -1,12 +1,12 @@
-//! Ps that change hands while a G runs. A G that blocks its thread, or computes for long while others wait, goes on
-//! without a P: its M's P is taken away and handed on. At its next suspension it takes an idle P, or queues with the
-//! others.
+//! Ps that change hands while a G runs. A G that blocks its thread, or computes for long while others wait, continues
+//! without a P: its M's P is taken away and handed to another M. At its next suspension its M takes an idle P, or
+//! queues the G with the others.
 //!
-//! `m/section.rs` argues why the M and the taker never use the P at the same time. What is left to argue here is that
-//! nothing is lost with it: whoever takes a P owns it, with all Gs that are on it, and [`hand_off`](Shared::hand_off)
-//! leaves it in one of the three places of I1. If there is work for it, it is on its way to an M; if not, it is on the
-//! idle list, and the look behind the fence (`idle.rs`, F2) and the word to the keeper (I3) follow, as when an M goes
-//! idle by itself. The G itself is still where it was, on its M (g I1): a P is not part of who owns a G.
+//! `m/section.rs` argues why the M and the taker never use the P at the same time. This file argues that nothing is
+//! lost with the P. Whoever takes a P owns it, with all Gs that are on it, and [`hand_off`](Shared::hand_off) leaves
+//! it in one of the three places of I1. If there is work for the P, it is on its way to an M. If not, it is on the
+//! idle list; then the look behind the fence (`idle.rs`, F2) and the wake of the keeper (I3) follow, as when an M
+//! goes idle by itself. The G itself is still where it was, on its M (g I1): a P has no part in the ownership of a G.
 
 use super::entered::Entered;
 use super::shared::Shared;
@@ -17,7 +17,7 @@ use crate::p::{FreeP, P};
 use crate::timers::NEVER;
 
 impl Shared {
-    /// Takes `p` away from `m`, whose G runs its own code. False if the M is in the runtime just now, or has another P.
+    /// Takes `p` away from `m`, whose G runs its own code. False if the M is inside just now, or has another P.
     pub(crate) fn retake(&self, m: &M, p: &P) -> bool {
         let Some(mut borrowed) = m.borrow() else { return false };
         let Some(taken) = borrowed.take_p(p) else { return false };
@@ -27,7 +27,7 @@ impl Shared {
         true
     }
 
-    /// The M gives up its P, if it has one: its G goes on without, or waits for this M alone, or the M ends.
+    /// The M hands its P off, if it has one: its G continues without a P, or waits for this M alone, or the M ends.
     pub(super) fn hand_off_own_p(&self, me: &mut Me<'_>) {
         let Some(lost) = me.take_p() else { return };
         let p = &self.ps[lost.id];
@@ -35,7 +35,7 @@ impl Shared {
         self.hand_off(lost, me, "given up");
     }
 
-    /// The P that `m` has lost goes to an M if there is work for it, else to the idle list.
+    /// The P that `m` has lost goes to an M if there is work for it, otherwise to the idle list.
     fn hand_off(&self, p: FreeP<'_>, m: &M, why: &'static str) {
         let (p_id, m_id) = (p.id, m.id);
         let handed_off = emit!(p.owned(), HandOff { p: p_id, m: m_id, why });
@@ -68,7 +68,7 @@ impl Shared {
         }
     }
 
-    /// An M whose G has lost its P, and wants to go on: takes an idle one, if there is one.
+    /// Takes an idle P for an M that has lost its own and is to go on with its G. False if there is none.
     pub(super) fn regain(&self, me: &mut Me<'_>) -> bool {
         if me.p().is_some() {
             return true;
@@ -84,7 +84,7 @@ impl Shared {
     }
 }
 
-/// The calling G gives up its P before it blocks its thread.
+/// Hands off the P of the calling G, which is about to block its thread.
 pub(crate) fn hand_off_p() {
     if let Some(mut entered) = Entered::new() {
         entered.shared().hand_off_own_p(entered.me());

@@ -2,26 +2,26 @@
 //!
 //! # The protocol
 //! ```text
-//! who has made work visible (a queue, the global queue)     who goes idle
+//! a thread that has made work visible (in a queue)          an M that goes idle
 //!   work is in the queue                                       idle_ps += 1
-//!   fence F1                                                   searching -= 1, if it was
+//!   fence F1                                                   searching -= 1, if it searched
 //!   if idle_ps > 0 and searching == 0                          fence F2
 //!      and CAS searching 0 -> 1: wake a P                      look at every queue again
 //! ```
 //!
 //! # The argument
 //! F1 and F2 are sequentially consistent, so one comes first. If F2 comes first, the loads after F1 see the idle P
-//! and the lowered `searching`; if F1 comes first, the look after F2 sees the work. Either way somebody goes for it,
-//! unless `searching` is not 0 because of a third M, and then that M finds the work or goes through F2 itself, later
-//! than F1, because its own decrement had not been seen yet.
+//! and the lowered `searching`, and a P is woken. If F1 comes first, the look after F2 sees the work. The exception
+//! is a third M that searches: then `searching` is not 0, and no P is woken. That M finds the work, or goes through
+//! F2 itself; its F2 is later than F1, because its decrement had not been seen yet.
 //!
-//! A waker that has raised `searching` and then finds no idle P under the scheduler's lock lowers it again *under that
-//! lock*. Work that somebody did not announce because of it is not lost: a P that becomes idle later takes the same
-//! lock first, so its F2 comes after the lowering, and the load that saw `searching` raised stood before F2. So F1
-//! came before F2, and the P's last look sees the work.
+//! A waker that has raised `searching` and then finds no idle P under the scheduler's lock lowers it again *under
+//! that lock*. Meanwhile another thread may have seen it raised and not announced its work. This work is not lost: a
+//! P that becomes idle later takes the same lock first, so its F2 comes after the lowering, and the load that saw
+//! `searching` raised stood before F2. So F1 came before F2, and the P's last look sees the work.
 //!
 //! An M that stops searching because it has found something looks whether there is more, behind a fence, and wakes
-//! the next: so one wake at a time goes through the Ms.
+//! the next M. So the Ms are woken one after the other.
 
 use crate::loom::{AtomicU32, Ordering, fence};
 
@@ -33,7 +33,7 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    /// `idle_ps` Ps are idle and nobody searches.
+    /// `idle_ps` Ps are idle and no M searches.
     pub(crate) fn new(idle_ps: u32) -> Idle {
         Idle { idle_ps: AtomicU32::new(idle_ps), searching: AtomicU32::new(0) }
     }
@@ -50,13 +50,13 @@ impl Idle {
         self.searching.load(Ordering::Relaxed)
     }
 
-    /// Whether a P is idle and nobody searches: a hint, without a fence.
+    /// Whether a P is idle and no M searches: a hint, without a fence.
     #[inline(always)]
     pub(crate) fn wants_work(&self) -> bool {
         self.idle_ps.load(Ordering::Relaxed) != 0 && self.searching.load(Ordering::Relaxed) == 0
     }
 
-    /// Work has been made visible. True if the caller now has to wake a P; it counts as searching already.
+    /// Work has been made visible. True if the caller has to wake a P; `searching` counts that P's M already.
     #[inline]
     pub(crate) fn announce(&self) -> bool {
         fence(Ordering::SeqCst); // F1

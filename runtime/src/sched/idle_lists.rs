@@ -1,7 +1,8 @@
-//! Who is idle: Ps that nobody holds, and Ms that sleep, one of them as the keeper.
+//! Idle Ps, which no M holds, and idle Ms, which sleep, one of them as the keeper.
 //!
-//! The lists are under the scheduler's lock. What others read without it, the number of idle Ps ([`Idle`](super::idle::Idle)) and the
-//! deadline of the keeper ([`Keeper`](super::keeper::Keeper)), changes together with them, and only in this file.
+//! The lists are under the scheduler's lock. The number of idle Ps ([`Idle`](super::idle::Idle)) and the deadline of
+//! the keeper ([`Keeper`](super::keeper::Keeper)) are read without it; they change together with the lists, and only
+//! in this file.
 
 use super::queues::Queues;
 use super::shared::Shared;
@@ -30,7 +31,7 @@ impl IdleLists {
 
     /// The owner's sides of the idle Ps among `ps`, which are those of the runtime.
     pub(super) fn owned_ps<'q>(&'q mut self, ps: &'q [P]) -> impl Iterator<Item = OwnedP<'q>> {
-        // SAFETY: an idle P belongs to who holds the lock (p I1), of which this is a part.
+        // SAFETY: an idle P belongs to the holder of the lock (p I1), of which this is a part.
         self.ps.iter().map(|id| unsafe { OwnedP::of(&ps[*id]) })
     }
 
@@ -92,7 +93,7 @@ impl Shared {
     pub(super) fn take_idle_p(&self, queues: &mut Queues) -> Option<FreeP<'_>> {
         let p = queues.idle.ps.pop()?;
         self.idle.p_left_idle();
-        // SAFETY: `put_idle_p` gave up its ownership for this, as did who built the runtime.
+        // SAFETY: `put_idle_p` gave its ownership up for this, as did the thread that built the runtime.
         Some(unsafe { FreeP::own(&self.ps[p]) })
     }
 
@@ -102,7 +103,7 @@ impl Shared {
         self.idle.p_went_idle();
     }
 
-    /// Takes an M that sleeps, to be woken: the keeper last, as somebody has to be it.
+    /// Takes an M that sleeps, to be woken: the keeper last, as one M has to be the keeper.
     pub(super) fn take_idle_m(&self, queues: &mut Queues) -> Option<Arc<M>> {
         queues.idle.ms.pop().or_else(|| {
             let keeper = queues.idle.keeper.take()?;
@@ -111,7 +112,7 @@ impl Shared {
         })
     }
 
-    /// `m` becomes the keeper, or begins anew as it. Returns the deadline to sleep for.
+    /// `m` becomes the keeper, or looks at the timers again as the keeper. Returns the deadline to sleep until.
     pub(super) fn start_keeping(&self, queues: &mut Queues, m: &M) -> u64 {
         if !queues.idle.is_keeper(m) {
             queues.idle.keeper = Some(m.arc());
@@ -119,7 +120,7 @@ impl Shared {
         self.keeper.start(|| self.earliest_ns())
     }
 
-    /// If `m` is the keeper, it is that no longer.
+    /// Ends the keeping of `m`, if it is the keeper. Returns whether it was.
     pub(super) fn stop_keeping(&self, queues: &mut Queues, m: &M) -> bool {
         let is_keeper = queues.idle.is_keeper(m);
         if is_keeper {

@@ -1,8 +1,8 @@
-//! The keeper: the one idle M that sleeps until the earliest deadline, and how it is told of an earlier one.
+//! The keeper: the one idle M that sleeps until the earliest deadline, and how it learns of an earlier one.
 //!
 //! # The protocol
 //! ```text
-//! who adds a timer without holding a P             who becomes the keeper (under the scheduler's lock)
+//! a thread that adds a timer without a P           an M that becomes the keeper (under the scheduler's lock)
 //!   earliest_ns = when, in a P's timers              until = ALERT
 //!   fence K1                                         fence K2
 //!   read until                                       until = the earliest of all Ps
@@ -12,19 +12,21 @@
 //!
 //! # The argument
 //! If K1 comes first, the keeper's scan sees the timer. If K2 comes first, the adder reads ALERT or what the scan
-//! stored, and wakes the keeper if the timer is earlier than that; the wake is a token that the keeper's sleep takes,
-//! so it does not matter whether the keeper sleeps already. With no keeper there is nobody to wake who sleeps for
-//! timers: if a P is idle, an M is woken with it, and it looks at all timers before it sleeps again and then becomes
-//! the keeper itself. If no P is idle, the M of each P looks at its timers when it picks (while slices are short, at
-//! every 61st pick), and becomes the keeper when it finds nothing to do.
+//! stored, and wakes the keeper if the timer is earlier than that. The wake is a token that the keeper's sleep takes,
+//! so it does not matter whether the keeper sleeps already.
 //!
-//! A G that adds a timer while its M holds a P wakes nobody: that M looks at the timers before it sleeps.
+//! If there is no keeper, no M sleeps for timers. If a P is idle, the adder wakes an M with it; that M looks at all
+//! timers before it sleeps again, and then becomes the keeper itself. If no P is idle, the M of each P looks at its
+//! timers when it picks (while slices are short, at every 61st pick), and becomes the keeper when it finds nothing to
+//! do.
+//!
+//! A G that adds a timer while its M holds a P wakes no M: its own looks at the timers before it sleeps.
 
 use crate::loom::{AtomicU64, Ordering, fence};
 
-/// No M keeps the time.
+/// There is no keeper.
 const NONE: u64 = 0;
-/// A keeper is about to look: it wants to be told of any deadline.
+/// A keeper is about to look at the timers: wake it for any deadline.
 const ALERT: u64 = u64::MAX;
 
 /// The deadline that the keeper sleeps for.
@@ -33,7 +35,7 @@ pub(crate) struct Keeper {
     until_ns: AtomicU64,
 }
 
-/// What who adds a timer has to do.
+/// What a thread that adds a timer has to do.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum ToWake {
@@ -41,18 +43,18 @@ pub(crate) enum ToWake {
     Nobody,
     /// Wake the keeper.
     Keeper,
-    /// Nobody keeps the time: wake a P, if one is idle.
+    /// There is no keeper: wake a P, if one is idle.
     IdleP,
 }
 
 impl Keeper {
-    /// Nobody keeps the time.
+    /// There is no keeper.
     pub(crate) fn new() -> Keeper {
         Keeper { until_ns: AtomicU64::new(NONE) }
     }
 
     /// The caller becomes the keeper, under the scheduler's lock. `earliest_ns` looks at all timers. Returns the
-    /// deadline to sleep for.
+    /// deadline to sleep until.
     pub(crate) fn start(&self, earliest_ns: impl FnOnce() -> u64) -> u64 {
         self.until_ns.store(ALERT, Ordering::Relaxed);
         fence(Ordering::SeqCst); // K2
@@ -61,12 +63,12 @@ impl Keeper {
         until
     }
 
-    /// The keeper is one no longer; under the scheduler's lock.
+    /// The keeper stops, under the scheduler's lock.
     pub(crate) fn stop(&self) {
         self.until_ns.store(NONE, Ordering::Relaxed);
     }
 
-    /// A timer for `when_ns` has been added.
+    /// A timer for `when_ns` has been added. Returns who must be woken for it.
     pub(crate) fn added(&self, when_ns: u64) -> ToWake {
         fence(Ordering::SeqCst); // K1
         match self.until_ns.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! The lives of Ms: how one begins, when there may be another, and how it ends.
+//! How Ms start and end, and when there may be another.
 
 use super::queues::Queues;
 use super::shared::Shared;
@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long to wait before the Ms are looked at again that are to end.
+/// How long to wait before looking again at the Ms that have to end.
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// An M, and the thread that it has been given.
@@ -28,13 +28,14 @@ type Listed = (Arc<M>, Option<JoinHandle<()>>);
 pub(super) struct Machines {
     /// Every M, those too that have no thread yet.
     all: Vec<Listed>,
-    /// Ms that have ended or are about to, of which somebody may want to know that they have.
+    /// Ms that have ended or are about to, which a shutdown waits for.
     departed: Vec<Listed>,
     /// The number of the next M. It wraps: after four billion threads two Ms may have the same, to observers.
     next_id: u32,
-    /// So many of them wait for a G that is locked to them.
+    /// How many of them wait for a G that is locked to them.
     locked: usize,
-    /// Of those, whose G panics: it did not ask for a thread of its own, so they do not count as too many.
+    /// How many of these have a G that panics: it did not ask for a thread of its own, so they do not count for the
+    /// limit.
     panicking: usize,
     /// Every M ends as soon as it has nothing to run.
     is_stopping: bool,
@@ -137,7 +138,7 @@ impl Machines {
 pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
     current::set_machine(Arc::as_ptr(m));
     m.begin_thread();
-    // Else the M that keeps the time is 50 us late.
+    // Without this the keeper is 50 us late.
     os::set_timer_slack_ns(1);
     // Without an alternate stack an overflow is a bare SIGSEGV, which is worth a warning and no more.
     let alt_stack = os::AltStack::install().map_err(|error| shared.warn_no_alt_stack(&error));
@@ -191,18 +192,18 @@ impl Shared {
         all.len().saturating_sub(*panicking) < self.setup.max_threads
     }
 
-    /// Whether a P that is taken from a G that computes could go to an M: one that sleeps, or one more thread. Some threads
-    /// are left for Gs that block: else the next one that does would find none.
+    /// Whether a P that is taken from a G that computes could go to an M: one that sleeps, or one more thread. Some
+    /// threads are kept for Gs that block: otherwise the next G that blocks would find none.
     pub(crate) fn has_m_to_spare(&self) -> bool {
         let queues = self.lock();
         let sleeps = queues.idle.sleepers().next().is_some();
         sleeps || self.may_ask_for_m(&queues) && queues.machines.len() + self.ps.len() < self.setup.max_threads
     }
 
-    /// The M has slept for long, and others sleep too, as many as there are Ps: it leaves, and its thread ends.
+    /// The M has slept for long, and as many others sleep as there are Ps: it leaves, and its thread ends.
     pub(super) fn may_leave(&self, m: &M) -> bool {
         let mut queues = self.lock();
-        // Only a holder of the lock takes it out of the list, so nobody hands it a P.
+        // Only a holder of the lock takes it out of the list, so it is handed no P.
         let leaves = queues.idle.has_spare_m(self.ps.len()) && queues.idle.remove_m(m);
         drop(queues);
         if leaves {
@@ -219,7 +220,7 @@ impl Shared {
         drop(gone);
     }
 
-    /// The runtime stops, and nobody has handed this M a P: it leaves the lists.
+    /// Whether the M must end: the runtime stops, and the M has been handed no P. Then it leaves the lists.
     pub(super) fn must_stop(&self, m: &M) -> bool {
         let mut queues = self.lock();
         if !queues.machines.is_stopping || m.has_handed() {
@@ -230,7 +231,7 @@ impl Shared {
         true
     }
 
-    /// Ends every M, and waits for their threads; but if not all Gs `ended`, the Ms of those that did not are left.
+    /// Ends every M and waits for their threads; if not all Gs have `ended`, the Ms that still have one are left.
     pub(crate) fn stop_machines(&self, ended: bool) {
         self.lock().machines.is_stopping = true;
         let mut waiting = Vec::new();
@@ -246,7 +247,7 @@ impl Shared {
         self.lock().idle.forget_ms();
     }
 
-    /// Whether an M's thread has ended; if not, it is woken to see that it should.
+    /// Whether an M's thread has ended; if not, wakes it, so that it sees that the runtime stops.
     fn has_ended(&self, m: &M, thread: &mut Option<JoinHandle<()>>) -> bool {
         self.poller.wake(m);
         match thread {

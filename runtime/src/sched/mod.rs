@@ -1,15 +1,15 @@
 //! # What lives here
-//! The scheduler: what all Ms of a runtime share ([`Shared`]), and the verbs that move Gs through it. One knot, in one
-//! room:
+//! The scheduler: what all Ms of a runtime share ([`Shared`]), and the verbs that move Gs through it. These verbs
+//! call each other, so they share one room:
 //!
 //! | about | files |
 //! | --- | --- |
-//! | Gs | `ready` makes one runnable, `run` runs it, `first_run` gives it a stack, `stackless` has those that found none, `retire` ends it |
-//! | Ms | `find` looks for the next G, `rest` puts an M to sleep, `wake` wakes one, `machines` has their lives, `template` starts their threads, `starved` is for when there is none |
-//! | Ps | `hand_off`: one that changes hands while a G runs |
+//! | Gs | `ready` makes one runnable, `run` runs it, `first_run` gives it a stack, `stackless` keeps those that found no stack, `retire` ends it |
+//! | Ms | `find` finds the next G, `rest` puts an M to sleep, `wake` wakes one, `machines` starts and ends them, `template` starts their threads, `starved` acts when the system gives no thread |
+//! | Ps | `hand_off`: a P changes hands while a G runs |
 //! | both | `locked`: Gs that stay with their M |
-//! | time | `timers`: those that are due; `keeper`: who sleeps for the next one; `poller`: where it sleeps, and what else may come |
-//! | the way in | `entered` for Gs, `borrow` and `census` for those that look and help |
+//! | time | `timers`: runs those that are due; `keeper`: which M sleeps for the next one; `poller`: where it sleeps, and what else may wake it |
+//! | the way in | `entered` for Gs, `borrow` and `census` for sysmon and observers |
 //! | what is shared | `shared`, made of `queues` (what the lock guards: `global`, `idle_lists`, `machines`, `template`), `idle`, `keeper`, `closing`, `coarse_clock`, `sysmon_link`, `stackless`, `warnings`, `setup` |
 //!
 //! # Who may come in
@@ -18,24 +18,24 @@
 //!
 //! # Invariants
 //! 1. A P is held by one M, or is on the idle list, or is on its way to an M that was woken with it or is being
-//!    started, or is with sysmon while that stands in (`starved.rs`). An M that holds a P may lose it while its G runs
-//!    (`hand_off.rs`), and then runs on without. A P on its way is a `FreeP`, which can not be copied.
-//! 2. A G that was made visible to other Ps (queue, global queue) has been announced: `idle.rs` argues that somebody
-//!    goes for it. A G in runnext is not visible. Its M comes to it when the G that runs parks, yields or ends; until
-//!    then sysmon looks after it.
-//! 3. Whoever makes a P idle sees to it that somebody wakes for its earliest timer: an M that finds nothing becomes the
+//!    started, or is with sysmon while sysmon stands in (`starved.rs`). An M that holds a P may lose it while its G
+//!    runs (`hand_off.rs`), and then continues without one. A P on its way is a `FreeP`, which cannot be copied.
+//! 2. A G that was made visible to other Ps (in a local queue or the global one) has been announced: `idle.rs` argues
+//!    that some M looks for it. A G in runnext is not visible. Its M runs it when the current G parks, yields or
+//!    ends; until then sysmon looks after it.
+//! 3. Whoever makes a P idle sees to it that an M wakes for its earliest timer: an M that finds nothing becomes the
 //!    keeper, or makes sure that the keeper wakes early enough (`keeper.rs`).
-//! 4. An M in the idle list or the keeper's place is asleep or about to sleep, and holds no P. It is woken by who took
-//!    it out of there, or by its deadline. The keeper is also woken in its place, for an earlier timer; and every M
-//!    when the runtime stops.
+//! 4. An M on the idle list, or the keeper, is asleep or about to sleep, and holds no P. Whoever takes it off the
+//!    list wakes it, or its deadline does. The keeper is also woken without being replaced, for an earlier timer; and
+//!    every M is woken when the runtime stops.
 //!
 //! # Locks and ordering
-//! One lock, the scheduler's (`queues`). It is taken in this room only: others use verbs, or get a
-//! `Census` or an `AllAsleep` (`census.rs`). A P's timer lock is never taken inside it, nor the other way round.
+//! One lock, the scheduler's (`queues`). It is taken in this room only: other rooms use verbs, or get a `Census` or
+//! an `AllAsleep` (`census.rs`). No P's timer lock is taken while it is held, nor the other way round.
 //!
 //! # Tests
-//! `idle_loom.rs` and `keeper_loom.rs` model the two protocols; `tests.rs` tries parts without threads, and
-//! `tests/stress.rs` all of it.
+//! `idle_loom.rs` and `keeper_loom.rs` model the two protocols; `tests.rs` tests parts without threads, and
+//! `tests/stress.rs` tests all of it.
 
 pub(crate) mod idle;
 pub(crate) mod keeper;

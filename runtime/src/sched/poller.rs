@@ -1,28 +1,29 @@
-//! The poller: where the keeper sleeps, and what it brings. It is the seam between the scheduler and whatever comes from
-//! outside by itself. Today that is time alone: timers.
+//! The poller: where the keeper sleeps, and what its sleep waits for. It is the seam between the scheduler and events
+//! that come from outside by themselves. Today these are timers alone.
 //!
 //! # Who uses it
 //! | question | verb | asked by |
 //! | --- | --- | --- |
-//! | sleep until something comes | [`Poller::sleep`] | the keeper (`rest.rs`), and nobody else |
-//! | end that sleep | [`Poller::wake`] | who wakes an M that rests, which may be the keeper (`wake.rs`, `timers.rs`, `machines.rs`) |
+//! | sleep until something comes | [`Poller::sleep`] | the keeper only (`rest.rs`) |
+//! | end that sleep | [`Poller::wake`] | whoever wakes an M that rests, which may be the keeper (`wake.rs`, `timers.rs`, `machines.rs`) |
 //! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick and while it searches (`find.rs`), sysmon when it stands in (`starved.rs`) |
 //! | has something come? | [`has_come`](Shared::has_come) | sysmon, which then wakes an M, or takes the P of one that does not look |
 //! | will something come? | [`awaits`](Shared::awaits) | the deadlock check |
 //!
-//! A source of events other than timers, as descriptors will be, is added to these five: it needs no other place that looks,
-//! sleeps or is woken. While nothing is registered with it, the keeper sleeps as every M does, which is the cheapest sleep
-//! there is. Only timers say beforehand when they come; so they have the deadline of the keeper besides (`keeper.rs`), and
-//! sysmon ends a pause when one is due (`sysmon/pace.rs`).
+//! Another source of events, such as descriptors, will be added to these five verbs; no other place looks, sleeps or
+//! is woken for it. While no source is registered, the keeper sleeps as every M does, which is the cheapest sleep.
+//! Only timers are known beforehand: so the keeper has their deadline (`keeper.rs`), and sysmon ends a pause when one
+//! is due (`sysmon/pace.rs`).
 //!
 //! # The argument
-//! Nothing that comes is overlooked. An M looks before it sleeps. One that becomes the keeper sleeps here until the first
-//! thing comes. If the keeper is taken away for work, no other M slept ([`take_idle_m`](Shared::take_idle_m) takes it
-//! last), so each M is on its way to a look, and one of them becomes the keeper. If all are busy, they look at every 61st
-//! pick; and sysmon takes the P of one that does not pick.
+//! No event is overlooked. An M looks before it sleeps. An M that becomes the keeper sleeps here until the first
+//! event. If the keeper is taken away for work, no other M slept ([`take_idle_m`](Shared::take_idle_m) takes the
+//! keeper last), so each M will look again, and one of them becomes the keeper. If all are busy, they look at every
+//! 61st pick; and sysmon takes the P of one that does not pick.
 //!
-//! A wake is kept: it is the token of `m/sleep.rs`, which the keeper's next sleep takes. A poller that lets the keeper
-//! sleep elsewhere must keep one too. Who sleeps how is known here alone, so who wakes an M that rests asks the poller to.
+//! A wake is kept: it is the token of `m/sleep.rs`, which the keeper's next sleep takes. A poller in which the keeper
+//! sleeps differently must keep a token too. Only this file knows how an M sleeps, so an M that rests is woken by way
+//! of the poller.
 
 use super::shared::Shared;
 use crate::m::M;

@@ -1,4 +1,4 @@
-//! Makes Gs ready: which queue a G goes to, and who hears of it.
+//! Makes Gs ready: which queue a G goes to, and whether an M is woken for it.
 
 use super::entered::Entered;
 use super::shared::Shared;
@@ -8,7 +8,7 @@ use crate::m::fork::is_fork;
 use crate::p::OwnedP;
 use crate::probe::Status;
 
-/// A G that was parked has been claimed: it may run.
+/// Makes a G ready that was parked and has been claimed.
 #[inline]
 pub(crate) fn ready(g: Runnable) {
     // SAFETY: the caller owns the G, so its runtime is there.
@@ -24,7 +24,7 @@ fn ready_heard(shared: *const Shared, g: Runnable) {
 
 #[inline(always)]
 fn make_ready<const HEARD: bool>(shared: *const Shared, g: Runnable) {
-    // SAFETY: as in `ready`. It is no argument by reference: it may be gone before this is through.
+    // SAFETY: as in `ready`. It is not passed as a reference: it may be gone before this returns.
     let shared = unsafe { &*shared };
     let entered = Entered::new();
     if let Some(p) = entered.as_ref().and_then(|e| e.p_of(shared)) {
@@ -34,10 +34,10 @@ fn make_ready<const HEARD: bool>(shared: *const Shared, g: Runnable) {
     }
     drop(entered);
     if is_fork() {
-        // Nobody is there to run it, and whoever held the locks in the parent still holds them here.
+        // No M is there to run it, and locks that were held in the parent are still held here.
         return;
     }
-    // Once it is in the queue the G may run and end, and its runtime with it, before this is through.
+    // Once it is in the queue the G may run and end, and its runtime with it, before this returns.
     let kept = shared.arc();
     let record = g.g();
     let ready = emit!(&kept.counters, Ready { g: record.id() }, if HEARD);
@@ -46,7 +46,7 @@ fn make_ready<const HEARD: bool>(shared: *const Shared, g: Runnable) {
 }
 
 impl Shared {
-    /// Makes a G ready from a P: it runs next here, or, if slices are long, as soon as any P comes to it.
+    /// Makes a G ready from a P: it runs next here, or, if slices are long, as soon as any P takes it.
     #[inline(always)]
     fn ready_on<const HEARD: bool>(&self, p: OwnedP<'_>, g: Runnable) -> Emitted {
         let record = g.g();
@@ -60,8 +60,8 @@ impl Shared {
         ready
     }
 
-    /// Starts a new G on a P: it runs next, and the one that it drives out of runnext may be stolen. Returns whether
-    /// the caller should yield, because its queue has overflowed more than once in its slice.
+    /// Starts a new G on a P: it runs next, and the G that it drives out of runnext may be stolen. Returns whether the
+    /// caller should yield, because its queue has overflowed more than once in its slice.
     #[inline]
     pub(crate) fn start_on(&self, p: OwnedP<'_>, g: Runnable) -> bool {
         match p.put_next(g) {
@@ -90,9 +90,9 @@ impl Shared {
         again
     }
 
-    /// Shows what the lane hides, if somebody else could run it: always while slices are long, else when a P is idle
-    /// and nobody searches. Without a fence a P that becomes idle just now may be missed; then the next pick sees it
-    /// (p I3).
+    /// Shows what the lane hides, if another P could run it: always while slices are long, otherwise when a P is idle
+    /// and no M searches. There is no fence, so this may miss a P that becomes idle just now; then the next pick sees
+    /// it (p I3).
     #[inline]
     pub(crate) fn offer(&self, p: OwnedP<'_>) {
         if p.is_coarse() || self.idle.wants_work() {
@@ -102,7 +102,7 @@ impl Shared {
 
     #[cold]
     fn show(&self, p: OwnedP<'_>) {
-        // The only P of a runtime has nobody to show it to.
+        // There is no other P that could take it.
         if self.ps.len() == 1 || !p.has_lane() {
             return;
         }
@@ -131,7 +131,8 @@ impl Shared {
         p.note_overflow()
     }
 
-    /// Work has been made visible: wakes a P if one is needed for it. Returns whether it was, and there was an M for it.
+    /// Wakes a P for work that has become visible, if one is needed. Returns whether one was needed and there was an M
+    /// for it.
     pub(crate) fn announce(&self) -> bool {
         self.idle.announce() && self.wake_p()
     }

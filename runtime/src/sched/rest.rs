@@ -13,7 +13,8 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 impl Shared {
-    /// Gives up the P, looks once more, and sleeps until it is given one again. False when the runtime stops.
+    /// Releases the P, looks at the queues once more, and sleeps until the M has a P again. False when the runtime
+    /// stops.
     pub(super) fn rest(&self, me: &mut Me<'_>) -> bool {
         if is_fork() {
             end_in_fork("what has forked on a thread of the runtime has returned");
@@ -46,12 +47,12 @@ impl Shared {
         self.sleep(me)
     }
 
-    /// After the last look has found something: any idle P.
+    /// Takes any idle P, after the last look has found something.
     fn try_take_p(&self, me: &mut Me<'_>) -> bool {
         self.search_with_idle_p(me, self.lock()).is_ok()
     }
 
-    /// Takes an idle P, to search for what made it worth while. The lock back if there is none.
+    /// Takes an idle P and begins to search with it. Returns the lock if there is none.
     fn search_with_idle_p<'a>(
         &self,
         me: &mut Me<'_>,
@@ -65,14 +66,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Sleeps without a P: as the keeper if nobody else is, else until woken.
+    /// Sleeps without a P: as the keeper if there is none, otherwise until woken.
     fn sleep(&self, me: &mut Me<'_>) -> bool {
         let mut queues = self.lock();
         if queues.machines.is_stopping() {
             return false;
         }
         if std::mem::take(&mut queues.starved) {
-            // While this M was on its way here somebody looked for one, and found none.
+            // Another thread looked for an M while this one was on its way here, and found none.
             queues = match self.search_with_idle_p(me, queues) {
                 Ok(()) => return true,
                 Err(queues) => queues,
@@ -113,21 +114,21 @@ impl Shared {
             }
             let mut queues = self.lock();
             if queues.idle.is_keeper(me) {
-                // Woken for an earlier timer, or in vain.
+                // Woken for an earlier timer, or for no reason.
                 until_ns = self.start_keeping(&mut queues, me);
             }
         }
     }
 
-    /// The keeper's deadline has come: it takes an idle P and looks at the timers. Without an idle P, the Ms of the
-    /// others do.
+    /// The keeper's deadline has come: it takes an idle P and looks at the timers. If no P is idle, the Ms that hold
+    /// the Ps look.
     fn deadline_passed(&self, me: &mut Me<'_>) -> bool {
         if self.must_stop(me) {
             return false;
         }
         let mut queues = self.lock();
         if !self.stop_keeping(&mut queues, me) {
-            // Somebody has handed it a P.
+            // Another thread has handed it a P.
             drop(queues);
             return self.wait_for_p(me);
         }
@@ -141,7 +142,7 @@ impl Shared {
         }
     }
 
-    /// Sleeps until somebody hands it a P, or until it is not needed any more.
+    /// Sleeps until it is handed a P, or until it is not needed any more.
     fn wait_for_p(&self, me: &mut Me<'_>) -> bool {
         let mut leaves_ns = now_ns() + M_KEPT_NS;
         loop {
@@ -162,7 +163,7 @@ impl Shared {
         }
     }
 
-    /// The M has got a P that was idle, or was handed over.
+    /// The M has taken a P that was idle, or was handed to it.
     pub(super) fn took_p(&self, me: &mut Me<'_>, p: FreeP<'_>) {
         let now = self.refresh_clock();
         p.set_holder(me.id, now);

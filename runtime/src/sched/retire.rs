@@ -1,4 +1,4 @@
-//! The end of a G: its stack and its record go back.
+//! The end of a G: its stack and its record become free.
 
 use super::shared::Shared;
 use crate::g::{G, Runnable, give_free};
@@ -8,7 +8,7 @@ use crate::probe::Status;
 use crate::stack::{Cache, Slot};
 
 impl Shared {
-    /// A G has ended: its stack goes back, and its record if nobody holds a handle. The caller counts it.
+    /// A G has ended: frees its stack, and its record if there is no handle. The caller counts it.
     #[inline(always)]
     pub(super) fn retire(&self, p: OwnedP<'_>, runnable: Runnable) {
         let g = runnable.g();
@@ -21,13 +21,13 @@ impl Shared {
             p.free_gs().give(g);
         }
         if self.has_stackless() {
-            // The stack is for whoever tries again, on whichever P.
+            // The stack is for the G that tries again, on whichever P.
             p.stacks().flush();
             self.retry_stackless();
         }
     }
 
-    /// A G has ended on an M that has no P: everything goes to the stores that are for all.
+    /// A G has ended on an M that has no P: everything goes to the common stores.
     #[cold]
     pub(super) fn retire_foreign(&self, runnable: Runnable) {
         let g = runnable.g();

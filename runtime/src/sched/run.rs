@@ -1,4 +1,4 @@
-//! The M loop: runs one G after another, and does what each wants when it leaves its stack.
+//! The M loop: runs one G after another, and does what each asks for when it leaves its stack.
 
 use super::shared::Shared;
 use crate::coro::{Coro, Outcome, PackedOutcome, Suspend};
@@ -13,7 +13,7 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 
 impl Shared {
-    /// The loop: until the runtime stops, or the M's thread is of no more use.
+    /// The loop. It ends when the runtime stops, or when the M's thread may run no other G.
     pub(super) fn run(&self, me: &mut Me<'_>) {
         if let Some(p) = me.m().take_handed() {
             self.took_p(me, p);
@@ -29,7 +29,7 @@ impl Shared {
         }
     }
 
-    /// Runs a G until it wants something, and does that. Returns a G that this M has to run next, if there is one.
+    /// Runs a G until it suspends or ends, and does what it asks for. Returns the G that this M must run next, if any.
     #[inline]
     fn execute(&self, me: &mut Me<'_>, runnable: Runnable) -> Option<Runnable> {
         if self.is_heard { self.execute_heard(me, runnable) } else { self.run_g::<false>(me, runnable) }
@@ -59,7 +59,7 @@ impl Shared {
         g.last_m.store(me.id, Ordering::Relaxed);
         loop {
             let outcome = resume(me, g, coro);
-            // It may have been taken away meanwhile.
+            // The P may have been taken away meanwhile.
             let p = me.p();
             let is_locked = !g.locked_m.get().is_null();
             if let Outcome::Suspended(Suspend::Park(reason)) = outcome {
@@ -71,11 +71,11 @@ impl Shared {
                 (Outcome::Suspended(Suspend::Park(reason)), p) => {
                     let id = g.id();
                     if g.word.commit_park(id) {
-                        // From here on `g` is somebody else's.
+                        // From here on `g` belongs to its claimer.
                         self.has_parked::<HEARD>(p, id, reason);
                         return is_locked.then(|| self.wait_for_locked(me));
                     }
-                    // It was unparked before it was parked, so it goes on.
+                    // It was unparked before it was parked, so it continues.
                     if p.is_none() {
                         return self.put_away_without_p(me, runnable, Outcome::Suspended(Suspend::Yield));
                     }
@@ -125,7 +125,8 @@ impl Shared {
         }
     }
 
-    /// The P was taken from this M while its G ran. If the G goes on it takes an idle P, or queues with the others.
+    /// The P was taken from this M while its G ran. If the G is not finished, the M takes an idle P to go on with it,
+    /// or queues it with the others.
     #[cold]
     fn put_away_without_p(&self, me: &mut Me<'_>, runnable: Runnable, outcome: Outcome) -> Option<Runnable> {
         let g = runnable.g();

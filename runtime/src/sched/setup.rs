@@ -18,7 +18,7 @@ pub(crate) struct Setup {
     pub(crate) room_bytes: usize,
     pub(crate) max_threads: usize,
     pub(crate) deadlock: DeadlockReport,
-    /// How long nothing may run before that is reported.
+    /// How long nothing may run before a stall is reported.
     pub(crate) stall_ns: u64,
     /// Gs are dumped when the runtime ends, and when there is a SIGQUIT.
     pub(crate) dumps_on_exit: bool,

@@ -37,9 +37,9 @@ pub(crate) struct Shared {
     pub(super) stackless: Stackless,
     pub(super) sysmon: SysmonLink,
     pub(super) warnings: Warnings,
-    /// What has happened without a P of this runtime.
+    /// Counts what happens without a P of this runtime.
     pub(crate) counters: Counters,
-    /// Somebody hears what happens: looked at on the path of a switch, where a static costs twice as much.
+    /// Whether there is a listener or a subscriber. Read on the path of a switch, where a static costs twice as much.
     pub(crate) is_heard: bool,
     me: Weak<Shared>,
     _reads_clock: Reader,
@@ -69,7 +69,7 @@ impl Shared {
         })
     }
 
-    /// The runtime itself, to be kept.
+    /// A reference that keeps the runtime.
     pub(crate) fn arc(&self) -> Arc<Shared> {
         self.me.upgrade().expect("the caller keeps the runtime")
     }

@@ -1,11 +1,11 @@
-//! Gs that have found no stack for their first run.
+//! Gs that found no stack for their first run.
 
 use super::shared::Shared;
 use crate::g::Runnable;
 use crate::stack::StackError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What is known of them without the lock; they are in `Queues::stackless`.
+/// What is known of these Gs without the lock; they are in `Queues::stackless`.
 #[derive(Debug)]
 pub(super) struct Stackless {
     /// There are some.
@@ -47,7 +47,7 @@ impl Shared {
         }
     }
 
-    /// Has one of the Gs try again that found no stack. Whether it is the last of them shows when it has got one.
+    /// Queues one of these Gs, so that it tries again. Whether it was the last shows when it has found a stack.
     #[cold]
     pub(crate) fn retry_stackless(&self) {
         let mut queues = self.lock();
@@ -58,7 +58,7 @@ impl Shared {
         self.announce();
     }
 
-    /// A G has got a stack while others waited for one.
+    /// A G has found a stack while others wait for one.
     #[cold]
     pub(super) fn got_stack(&self) {
         let queues = self.lock();

@@ -1,4 +1,4 @@
-//! When work waits and a P is idle, but there is no M for it.
+//! Work waits and a P is idle, but there is no M for it.
 
 use super::queues::Queues;
 use super::setup::Setup;
@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 impl Shared {
-    /// There is no M for `p`: it becomes idle. An M may be on its way to the idle list, and takes it; else sysmon sees to
-    /// it, and whether that is for ever.
+    /// There is no M for `p`: it becomes idle. An M on its way to the idle list takes it; otherwise sysmon tries again,
+    /// and ends the process if this lasts.
     #[cold]
     pub(super) fn starve(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) -> bool {
         queues.starved = true;
@@ -28,9 +28,9 @@ impl Shared {
         self.lock().starved
     }
 
-    /// Work waits, a P is idle, and no M is to be had for it. sysmon does what needs none: due timers, and Gs that are locked
-    /// to an M, which waits for them. The others wait for an M that comes back, or a thread. Returns whether it could do
-    /// something.
+    /// Work waits, a P is idle, and there is no M for it. sysmon does what needs no M: due timers, and Gs that are
+    /// locked to an M, which waits for them. Other Gs wait for an M that returns, or for a thread. Returns whether it
+    /// could do something.
     pub(crate) fn stand_in(&self, now_ns: u64) -> bool {
         let mut queues = self.lock();
         if !queues.starved {
@@ -41,7 +41,7 @@ impl Shared {
         self.look_outside(p.owned(), now_ns);
         let mut queues = self.lock();
         let Queues { global, idle, .. } = &mut *queues;
-        // What is on the other idle Ps too: it stayed there when they found no M.
+        // Work on the other idle Ps too: it stayed there when there was no M for them.
         for owned in std::iter::once(p.owned()).chain(idle.owned_ps(&self.ps)) {
             while let Some(g) = owned.take_next().or_else(|| owned.pop()) {
                 global.push(g);
@@ -58,7 +58,7 @@ impl Shared {
         true
     }
 
-    /// Whether work waits for an M, but all that may be are there, and each is blocked in a G.
+    /// Whether work waits for an M, but there may be no more Ms, and each one is blocked in a G.
     pub(crate) fn is_exhausted(&self) -> bool {
         let queues = self.lock();
         if !queues.starved || queues.machines.is_stopping() || self.is_closing() || self.may_start_m(&queues) {
@@ -66,14 +66,14 @@ impl Shared {
         }
         let ms: Vec<Arc<M>> = queues.machines.all().cloned().collect();
         drop(queues);
-        // One that is in the runtime goes on; one that computes will come to an end, or to a call.
+        // An M in the runtime goes on; a G that computes will end, or make a call.
         ms.iter().all(|m| {
             m.has_g() && !m.section.is_inside() && thread_sleeps(m.tid()) == Some(true)
                 || m.waits_for_locked.load(Ordering::Relaxed)
         })
     }
 
-    /// Ends the program, as Go does: it would hang, and nobody would know why.
+    /// Ends the program, as Go does; otherwise it would hang without a reason that the user can see.
     #[cold]
     pub(crate) fn exhausted(&self) -> ! {
         let queues = self.lock();

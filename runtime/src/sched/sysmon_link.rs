@@ -1,5 +1,5 @@
-//! What the Ms know of sysmon, whose thread they wake: it sleeps without a limit while every P is idle (*asleep*), and for
-//! long while nothing happens that it could help with (*drowsy*).
+//! What the Ms know of sysmon, whose thread they wake: it sleeps without a limit while every P is idle (*asleep*),
+//! and takes a long pause while there is nothing that it could help with (*drowsy*).
 
 use super::shared::Shared;
 use crate::os::thread_id;
@@ -48,13 +48,13 @@ impl SysmonLink {
 }
 
 impl Shared {
-    /// Work was queued that nobody may come to, as all Ps are held, or by Ms that block. Has sysmon look, which is late
-    /// without this, and not too late.
+    /// Work was queued that no M may take soon: all Ps are held, perhaps by Ms that block. Makes sysmon look now;
+    /// without this it would look later.
     pub(crate) fn poke_sysmon(&self) {
         self.sysmon.wake_if(&self.sysmon.is_drowsy);
     }
 
-    /// Wakes sysmon, if it sleeps because every P is idle: there is something that it has to try again.
+    /// Wakes sysmon, if it sleeps because every P is idle: there is something for it to try again.
     pub(crate) fn wake_sysmon(&self) {
         self.sysmon.wake_if(&self.sysmon.is_asleep);
     }
@@ -71,25 +71,25 @@ impl Shared {
         self.sysmon.tid.load(Ordering::Relaxed)
     }
 
-    /// Has sysmon sleep for long, out of which it may be poked. Returns whether it was.
+    /// A long pause of sysmon, which a poke ends. Returns whether it was poked.
     pub(crate) fn doze_as_sysmon(&self, sleep: impl FnOnce()) -> bool {
         self.sysmon.is_drowsy.store(true, Ordering::Relaxed);
         sleep();
         !self.sysmon.is_drowsy.swap(false, Ordering::Relaxed)
     }
 
-    /// Has sysmon sleep until somebody takes a P, or until the moment that `sleep` is given, for timers that have no
-    /// keeper; not if a P is taken, if work waits, or if a G waits for a stack, which only sysmon has try again.
+    /// sysmon sleeps until a P is taken, or until the moment that `sleep` is given, for timers that have no keeper. It
+    /// does not sleep if a P is taken, if work waits, or if a G waits for a stack, as only sysmon lets it try again.
     ///
-    /// Decided under the lock (sysmon I2): who takes an idle P takes it under the lock, and wakes sysmon after that. A G
-    /// that finds no stack is listed under the lock too, before its P becomes idle.
+    /// This is decided under the lock (sysmon I2): an idle P is taken under the lock, and sysmon is woken after that. A
+    /// G that finds no stack is listed under the lock too, before its P becomes idle.
     pub(crate) fn sleep_as_sysmon(&self, sleep: impl FnOnce(u64)) {
         let queues = self.lock();
         let all_idle = queues.idle.ps().len() == self.ps.len();
         if !all_idle || !queues.stackless.is_empty() || self.has_visible_work() {
             return;
         }
-        // It happens that there is no M to keep the time: the system gave no thread.
+        // There may be no M for the keeper: the system gave no thread.
         let timers_ns = if queues.idle.keeper().is_some() { NEVER } else { self.earliest_ns() };
         self.sysmon.is_asleep.store(true, Ordering::Release);
         drop(queues);

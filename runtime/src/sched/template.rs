@@ -1,13 +1,15 @@
-//! The template: the thread from which the threads of all Ms but the first are started.
+//! The template: the thread that starts the threads of all Ms but the first.
 //!
-//! A new thread inherits much from the one that starts it: CPU affinity, priority, signal mask, namespaces, and whatever
-//! else the kernel keeps per thread. A G may change any of these on its M, most of all one that has locked it. So an M
-//! starts no thread itself. It asks the template, which is started when the runtime is built, inherits from who builds it,
-//! and runs nothing but the name callback of the user. As Go's template thread.
+//! A new thread inherits much from the thread that starts it: CPU affinity, priority, signal mask, namespaces, and
+//! whatever else the kernel keeps per thread. A G may change any of these on its M, above all a G that has locked it.
+//! So an M starts no thread itself. It asks the template, which is started when the runtime is built, inherits from
+//! the thread that builds it, and runs nothing but the user's name callback. Go has a template thread for the same
+//! reason.
 //!
 //! # The protocol
-//! Who needs an M puts it into `Template::to_start`, with a P in its hand, and wakes the template. The P is on its way then
-//! (I1). The template starts the thread, or, if the system has none, takes the P back and makes it idle.
+//! A thread that needs an M puts it into `Template::to_start`, with a P in its hand, and wakes the template. The P is
+//! then on its way (I1). The template starts the thread, or, if the system has none, takes the P back and makes it
+//! idle.
 
 use super::machines::machine_main;
 use super::queues::Queues;
@@ -32,12 +34,12 @@ pub(super) struct Template {
     tid: i32,
     /// The Ms that wait for it to start their threads, with a P in their hands.
     to_start: VecDeque<Arc<M>>,
-    /// The system had no thread: nobody asks for one before then.
+    /// The system had no thread: no M is asked for before this moment.
     no_thread_until_ns: u64,
 }
 
 impl Template {
-    /// It is not there yet.
+    /// No template yet.
     pub(super) fn new() -> Template {
         Template { thread: None, tid: 0, to_start: VecDeque::new(), no_thread_until_ns: 0 }
     }
@@ -86,7 +88,7 @@ impl Shared {
         let _ = template.join();
     }
 
-    /// Has the template start an M that begins with `p`, and searches.
+    /// Asks the template to start an M with `p`, which searches.
     pub(super) fn ask_for_m(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) {
         queues.starved = false;
         let m = self.new_m(&mut queues, p, true);
@@ -98,14 +100,13 @@ impl Shared {
         }
     }
 
-    /// Whether it is worth while to ask for another thread: the runtime goes on, and the system has not refused one a moment
-    /// ago.
+    /// Whether to ask for another thread: the runtime does not stop, and the system has not refused one lately.
     pub(super) fn may_ask_for_m(&self, queues: &Queues) -> bool {
         let Template { thread, no_thread_until_ns, .. } = &queues.template;
         !queues.machines.is_stopping() && thread.is_some() && now_ns() >= *no_thread_until_ns
     }
 
-    /// Starts the thread of an M that is in the list. If there is none to be had the M leaves the list.
+    /// Starts the thread of an M that is in the list. If the system has none, the M leaves the list.
     pub(super) fn start_thread(&self, m: &Arc<M>) -> io::Result<()> {
         // The Ms keep the runtime.
         let shared = self.arc();
@@ -149,12 +150,12 @@ impl Shared {
         self.lock().template.tid
     }
 
-    /// How the thread of the M `id` is called.
+    /// The name of the thread of the M `id`.
     fn thread_name(&self, id: u32) -> String {
         let own = || format!("{}-m{id}", self.setup.name);
         let Some(callback) = &self.setup.thread_name else { return own() };
         let named = contain(|| callback(id as usize));
-        // A thread's name can not have a zero in it.
+        // The name of a thread must not contain a zero byte.
         named.map_or_else(own, |name| name.replace('\0', "?"))
     }
 }

@@ -1,4 +1,4 @@
-//! Timers: who hears of a new one, and what happens to those that are due.
+//! Timers: which M wakes for a new one, and what happens to those that are due.
 
 use super::entered::Entered;
 use super::keeper::ToWake;
@@ -9,7 +9,7 @@ use crate::p::{OwnedP, P};
 use crate::probe::Status;
 use crate::timers::{Action, NEVER, TimerKey};
 
-/// So many due timers are taken out under the lock at a time.
+/// How many due timers are taken out under the lock at a time.
 const DUE_AT_ONCE: usize = 64;
 
 impl Shared {
@@ -22,8 +22,8 @@ impl Shared {
         Some(key)
     }
 
-    /// As `add_timer`, for who holds a lock: true says that `wake_for_timer` is to be called when the lock is free. It may
-    /// start an M, for which there are callbacks of the user's.
+    /// As `add_timer`, for a caller that holds a lock: true says that it must call `wake_for_timer` after unlocking.
+    /// That call may start an M, which runs the user's callbacks.
     pub(crate) fn insert_timer(&self, when_ns: u64, action: Action) -> Option<(TimerKey, bool)> {
         if let Some(p) = Entered::new().as_ref().and_then(|e| e.p_of(self)) {
             return Some((p.timers.insert(p.id, when_ns, action)?, false));
@@ -37,7 +37,7 @@ impl Shared {
         self.ps[key.p()].timers.cancel(key)
     }
 
-    /// A timer was started by who will not look at it before it sleeps.
+    /// Wakes whoever has to know of a new timer, which its starter will not look at before it sleeps.
     pub(crate) fn wake_for_timer(&self, when_ns: u64) {
         let keeper = match self.keeper.added(when_ns) {
             ToWake::Nobody => return,
@@ -55,7 +55,7 @@ impl Shared {
         self.ps.iter().map(|p| p.timers.earliest_ns()).min().unwrap_or(NEVER)
     }
 
-    /// Does what is due in the timers of `of`. Gs that become ready go to the end of the caller's queue.
+    /// Runs what is due in the timers of `of`. Gs that become ready go to the end of the caller's queue.
     #[inline]
     pub(super) fn run_due(&self, p: OwnedP<'_>, of: &P, now_ns: u64) {
         if of.timers.earliest_ns() <= now_ns {
@@ -80,7 +80,7 @@ impl Shared {
                 }
             }
         }
-        // One G is for this M itself; a wake would cost more than it.
+        // One G is for this M itself; a wake would cost more than running it.
         if ready > 1 {
             self.offer(p);
         }

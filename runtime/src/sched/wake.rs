@@ -8,8 +8,8 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 impl Shared {
-    /// Wakes one P to search. The caller has been told to by [`Idle::announce`](super::idle::Idle::announce): it counts
-    /// as searching. Returns whether there was an idle P, and an M for it.
+    /// Wakes one P to search. The caller has raised `searching` ([`Idle::announce`](super::idle::Idle::announce)).
+    /// Returns whether there was an idle P, and an M for it.
     #[cold]
     pub(crate) fn wake_p(&self) -> bool {
         let mut queues = self.lock();
@@ -23,9 +23,8 @@ impl Shared {
         }
     }
 
-    /// Gives `p` to an M that sleeps, or to a new one, which searches and has been counted as searching. If there is
-    /// none to be had, `p` becomes idle, and the work stays where it is: the Ms that there are come to it, and sysmon
-    /// tries again.
+    /// Gives `p` to an M that sleeps, or to a new one; `searching` counts it already. If there is no M, `p` becomes
+    /// idle and the work stays where it is: the Ms that exist come to it later, and sysmon tries again.
     pub(super) fn start_m(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) -> bool {
         if let Some(m) = self.take_idle_m(&mut queues) {
             queues.starved = false;

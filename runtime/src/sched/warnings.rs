@@ -1,11 +1,11 @@
-//! What sysmon is to say on behalf of others.
+//! Warnings that sysmon prints on behalf of other threads.
 
 use super::shared::Shared;
 use crate::stack::StackError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// What sysmon is to say.
+/// One warning.
 #[derive(Debug)]
 pub(crate) struct Warning {
     /// For standard error, with a line end.
@@ -14,15 +14,15 @@ pub(crate) struct Warning {
     pub(crate) event: String,
 }
 
-/// What waits to be said.
+/// Warnings that wait for sysmon.
 #[derive(Debug)]
 pub(super) struct Warnings {
-    /// What is said once has been.
+    /// Warnings that are given once and have been given.
     no_thread_said: AtomicBool,
     no_stack_said: AtomicBool,
     no_alt_stack_said: AtomicBool,
-    /// Left to sysmon: who finds it must not wait for a reader, and a subscriber is the user's code, which must not run
-    /// inside a section.
+    /// They are left to sysmon: the thread that finds the cause must not wait for a reader, and a subscriber is the
+    /// user's code, which must not run inside a section.
     waiting: Mutex<Vec<Warning>>,
 }
 
@@ -43,7 +43,7 @@ impl Warnings {
 }
 
 impl Shared {
-    /// Says once that the system gave no thread.
+    /// Warns once that the system gave no thread.
     pub(crate) fn warn_no_thread(&self, error: &std::io::Error) {
         if !self.warnings.no_thread_said.swap(true, Ordering::Relaxed) {
             self.warn(format!(
@@ -55,7 +55,7 @@ impl Shared {
         }
     }
 
-    /// Says once that there was no stack for a new G.
+    /// Warns once that there was no stack for a new G.
     pub(crate) fn warn_no_stack(&self, error: &StackError) {
         if !self.warnings.no_stack_said.swap(true, Ordering::Relaxed) {
             self.warn(format!(
@@ -65,7 +65,7 @@ impl Shared {
         }
     }
 
-    /// Says once that a thread has no alternate stack, without which an overflow is a bare SIGSEGV.
+    /// Warns once that a thread has no alternate stack, without which an overflow is a bare SIGSEGV.
     pub(crate) fn warn_no_alt_stack(&self, error: &std::io::Error) {
         if !self.warnings.no_alt_stack_said.swap(true, Ordering::Relaxed) {
             self.warn(format!(
@@ -87,7 +87,7 @@ impl Shared {
         self.sysmon.unpark();
     }
 
-    /// What there is to warn of.
+    /// Takes the warnings that wait.
     pub(crate) fn take_warnings(&self) -> Vec<Warning> {
         std::mem::take(&mut *self.warnings.lock())
     }

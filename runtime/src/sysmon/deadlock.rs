@@ -1,13 +1,14 @@
 //! Whether all Gs wait for ever.
 //!
 //! # The argument
-//! Under the scheduler's lock: every P is on the idle list, every M is in the idle list, the keeper's place, or waits for
-//! a G that is locked to it, so none of them runs anything of the user's, and none has been handed a P. No timer is
-//! pending, no G is queued. What could make a G ready then is outside: a thread of the process that is no M, nor sysmon, nor
-//! the template, nor waits in a `join` or `run` for one of these very Gs that has not ended; or whoever holds a
-//! [`Handle`](crate::Handle). If there is none of these, no code runs any more in this process but sysmon's, and never
-//! will, but for a signal handler, which nobody can know of. Where one of these is there nothing is said, and it is looked
-//! at again from time to time. Where it can not be certain, `stall.rs` says what it sees, if it was asked to.
+//! Under the scheduler's lock: every P is on the idle list; every M is on the idle list, or is the keeper, or waits
+//! for a G that is locked to it; so none of them runs the user's code, and none has been handed a P. No timer is
+//! pending, no G is queued. Then only something outside could make a G ready: a thread of the process that is no M,
+//! nor sysmon, nor the template, nor waits in a `join` or `run` for one of these very Gs that has not ended; or the
+//! holder of a [`Handle`](crate::Handle). If there is none of these, no code in this process runs any more but
+//! sysmon's, and none ever will, except a signal handler, which cannot be known. If there is one of these, sysmon
+//! reports nothing, and looks again from time to time. Where it cannot be certain, `stall.rs` reports what it sees,
+//! if the user has asked for it.
 
 use super::output::Output;
 use crate::join::{WaitingThread, threads_waiting_in};

@@ -1,4 +1,4 @@
-//! Gs that wait for stacks: they are helped to one; if it is certain that they never get any, that is the end.
+//! Gs that wait for stacks: sysmon helps them to one; if it is certain that they never get any, the process ends.
 
 use crate::observe::{State, goroutines};
 use crate::probe::fatal;
@@ -23,8 +23,8 @@ impl NoStack {
         NoStack { since_ns: NEVER, tries_before: 0 }
     }
 
-    /// Gs wait for stacks: those that Ps keep are for all, and one G tries again. If for a second no other G has a stack
-    /// that it could give back, and all have tried in vain, none ever will.
+    /// Gs wait for stacks: those that Ps keep are for all, and one G tries again. If for a second no other G has a
+    /// stack that it could give back, and all have tried in vain, none ever will.
     pub(super) fn look(&mut self, shared: &Shared, now_ns: u64) {
         if !shared.has_stackless() {
             self.since_ns = NEVER;

@@ -1,4 +1,4 @@
-//! Work waits for an M, and all that there may be are blocked in Gs: if it stays so, that is the end.
+//! Work waits for an M, and all Ms that may exist are blocked in Gs: if this lasts, the process ends.
 
 use crate::p::P;
 use crate::sched::Shared;

@@ -1,7 +1,7 @@
 //! What sysmon prints: schedtrace, the dumps that SIGQUIT asks for, warnings and reports. It never waits for a reader
-//! (`observe/outbox.rs`): who does not read gets less, and is told how much is missing. A `tracing` subscriber is told
-//! on a thread of its own; sysmon asks it only whether it is interested (`enabled`), and tells it itself if there is no
-//! thread.
+//! (`observe/outbox.rs`): a slow reader gets less, and is told how much is missing. Events are delivered to a
+//! `tracing` subscriber on a thread of its own; sysmon itself only asks it whether it is interested (`enabled`), and
+//! delivers itself if the system gives no thread.
 
 use crate::observe::{self, Outbox, Printer};
 use crate::os::quits;
@@ -89,8 +89,8 @@ impl Output {
         self.deliver(shared, warning.event);
     }
 
-    /// Tells a subscriber, if there is one. That is the user's code, and may wait for a reader as long as it likes, so it has
-    /// a thread to itself; if there is none to be had, it is told here.
+    /// Tells a subscriber, if there is one. That is the user's code, and may wait for a reader as long as it likes,
+    /// so it has a thread to itself; if there is none to be had, it is told here.
     fn deliver(&mut self, shared: &Shared, event: String) {
         if !tracing::enabled!(target: "pirn::sched", tracing::Level::WARN) {
             return;

@@ -1,5 +1,5 @@
-//! How often sysmon looks: its states (drawn at the door), as plain decisions. They read no clock and sleep nowhere, so
-//! that each of them has a test.
+//! How often sysmon looks: its states (drawn at the door), as plain decisions. They read no clock and do not sleep,
+//! so each of them has a test.
 
 use crate::config::{SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
 use crate::timers::NEVER;
@@ -12,8 +12,8 @@ const QUIET_LOOKS: u32 = 3;
 pub(super) enum Pace {
     /// A P is held, or something waits that it may help with: it looks again after a pause.
     Watching { pause_ns: u64 },
-    /// Every P is idle and nothing waits, at so many looks in a row. It looks again after the pause that it was at: most
-    /// often that is over soon.
+    /// Every P is idle and nothing waits, at so many looks in a row. It looks again after the pause that it was at:
+    /// most often that is over soon.
     Settling { pause_ns: u64, looks: u32 },
     /// It has stayed so: sysmon sleeps until a P is taken, or until there is something to do at a certain time.
     Asleep,
@@ -25,8 +25,8 @@ pub(super) struct Scene {
     pub(super) now_ns: u64,
     /// A P is held, or a G computes without one.
     pub(super) is_busy: bool,
-    /// A G waits in a queue that others can see, or for a stack. Without a thread to be had that may be so though every P
-    /// is idle.
+    /// A G waits in a queue that others can see, or for a stack. Without a thread to be had that may be so though
+    /// every P is idle.
     pub(super) work_waits: bool,
     /// A timer is due that nobody has looked at.
     pub(super) has_come: bool,
@@ -78,7 +78,8 @@ impl Pace {
         let Scene { now_ns, timer_ns, due_ns, .. } = *scene;
         match self {
             Pace::Watching { pause_ns } => {
-                // The M of a P that computes does not look at its timers. One that is due already was seen at this look.
+                // The M of a P that computes does not look at its timers. One that is due already was seen at this
+                // look.
                 let timer_ns = if timer_ns > now_ns { timer_ns.max(now_ns + SYSMON_MIN_NS) } else { NEVER };
                 due_ns.min(now_ns + pause_ns).min(timer_ns)
             }

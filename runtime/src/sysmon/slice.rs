@@ -1,19 +1,19 @@
-//! When an M loses its P: the rules, as plain decisions about what sysmon has seen. They read no clock and ask no kernel,
-//! so that each of them has a test.
+//! When an M loses its P: the rules, as plain decisions about what sysmon has seen. They read no clock and ask no
+//! kernel, so each of them has a test.
 //!
-//! A **slice** is the wall time since sysmon first saw the pick of the G that an M runs; for the first pick after an M
-//! has taken a P, the time since it took it. While others wait and no P is idle,
+//! A **slice** is the wall time since sysmon first saw the pick of the G that an M runs; for the first pick after an
+//! M has taken a P, the time since it took it. While others wait and no P is idle,
 //!
-//! 1. a G whose slice is over is asked to let the others run, and at the next look it loses its P: whether it computed,
-//!    slept shortly and often in the kernel, or both. If its slice has been over for half of another one it is not
-//!    asked first: sysmon was late, as the machine is busy.
-//! 2. a G that is asleep in the kernel loses its P at once: it can not use it.
+//! 1. a G whose slice is over is asked to let the others run, and at the next look it loses its P: whether it
+//!    computed, slept shortly and often in the kernel, or both. If its slice has been over for half of another one it
+//!    is not asked first: sysmon was late, as the machine is busy.
+//! 2. a G that is asleep in the kernel loses its P at once: it cannot use it.
 //!
-//! A G that is asleep at two looks in a row and has not computed in between is blocked. It loses its P even if nobody
-//! waits, so that who comes next finds an idle one.
+//! A G that is asleep at two looks in a row and has not computed in between is blocked. It loses its P even if no G
+//! waits, so that the next G that becomes ready finds an idle one.
 //!
-//! A slice is 10 ms, and longer while many Gs compute without a P (those *adrift*): else a load of long computations would
-//! be spread over ever more threads, of which none gets far.
+//! A slice is 10 ms, and longer while many Gs compute without a P (these are *adrift*). Otherwise a load of long
+//! computations would be spread over more and more threads, and each would make little progress.
 
 use crate::config::{ADRIFT_PER_P, SLICE_NS, STRETCH_NS};
 
@@ -97,8 +97,8 @@ pub(super) fn slice_ns(computing: usize, procs: usize) -> u64 {
     SLICE_NS + SLICE_NS * computing as u64 / (ADRIFT_PER_P * procs) as u64
 }
 
-/// Whether a thread that ran for `run_ns`, in so many stretches between sleeps and preemptions, computes. One that sleeps
-/// shortly and often runs in many short stretches, however busy the machine is.
+/// Whether a thread that ran for `run_ns`, in so many stretches between sleeps and preemptions, computes. One that
+/// sleeps shortly and often runs in many short stretches, however busy the machine is.
 pub(super) fn computes(run_ns: u64, stretches: u64) -> bool {
     run_ns > 0 && run_ns >= STRETCH_NS * stretches
 }

@@ -1,17 +1,18 @@
 //! Whether nothing has run for long, though Gs wait for something other than the clock: the stall report.
 //!
-//! The deadlock report (`deadlock.rs`) speaks only if it is certain that no code is left that could wake a G, and so it is
-//! silent in a process with other threads: a test runner's, another runtime's. This one is asked for, with a time, and does
-//! not claim that much: it says what it sees.
+//! The deadlock report (`deadlock.rs`) speaks only if it is certain that no code is left that could wake a G. So it
+//! is silent in a process with other threads: a test runner's, another runtime's. The user asks for the stall report,
+//! with a time, and it does not claim that much: it reports what it sees.
 //!
 //! # What it looks for
-//! 1. No P has picked a G for so long, and no M that has a G has computed. sysmon has looked several times meanwhile, so it
-//!    is not the process that was stopped.
-//! 2. Some G waits, and not for the clock; or blocks its thread in a lock, without a timeout. A G waits for the clock if it
-//!    sleeps, if a timer is to wake it, or if it waits for a [`Timer`](crate::time::Timer) or a ticker while any is pending.
+//! 1. No P has picked a G for that time, and no M that has a G has computed. sysmon has looked several times
+//!    meanwhile, so it was not the process that was stopped.
+//! 2. Some G waits, and not for the clock; or it blocks its thread in a lock, without a timeout. A G waits for the
+//!    clock if it sleeps, if a timer is to wake it, or if it waits for a [`Timer`](crate::time::Timer) or a ticker
+//!    while any is pending.
 //!
-//! A timer that is still to come does not silence it: that may be the time limit of a test. The report says when it is due.
-//! It is said once, until something runs again.
+//! A pending timer does not silence the report: the timer may be the time limit of a test. The report says when it is
+//! due. It is made once, until something runs again.
 
 use super::output::Output;
 use crate::join::threads_waiting_in;

@@ -1,12 +1,12 @@
-//! Ms that keep their P from others: which of them block, which compute for long, and what becomes of their Ps.
+//! Ms that keep their P from others: which of them block, which compute for long, and what happens to their Ps.
 //!
-//! An M whose G runs its own code is looked at if it has picked nothing since the last look, or if work waits. What
-//! sysmon sees of it is judged by the rules of `slice`, which say whether its P is taken. Either way the G goes on,
-//! without a P. Those that compute without one are adrift: they are asked too, until they come to a call and queue for
-//! a P.
+//! sysmon looks at an M whose G runs its own code if the M has picked nothing since the last look, or if work waits.
+//! The rules of `slice` judge what it sees, and say whether the P is taken. Either way the G continues, perhaps
+//! without a P. Gs that compute without one are adrift: they are asked too, until they make a call and queue for a P.
 //!
-//! An M that seems to be in the runtime while its G has not suspended is judged as well: its G calls the runtime again and
-//! again. It may be asked at any time; its P is taken at a look that finds it outside (`m/section.rs`).
+//! An M that seems to be in the runtime while its G has not suspended is judged as well: its G calls the runtime
+//! again and again. The G may be asked at any time; its P is taken at a look that finds the M outside
+//! (`m/section.rs`).
 
 use super::pace::Looked;
 use super::slice::{Scene, Sight, Slice, Verdict, computes, slice_ns};
@@ -20,8 +20,8 @@ use crate::timers::NEVER;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Of those adrift so many are looked at in a round, in turn, and at most so often: a look at one takes up to 5 us, and a
-/// watchman that takes more than its share of a busy machine is late everywhere else.
+/// Of those adrift so many are looked at in a round, in turn, and at most so often: a look at one takes up to 5 us,
+/// and a watchman that takes more than its share of a busy machine is late everywhere else.
 const ADRIFT_AT_ONCE: usize = 4;
 const ADRIFT_EVERY_NS: u64 = 1_000_000;
 
@@ -51,7 +51,8 @@ impl CpuClock {
         (before.looked_ns != 0).then(|| (cpu_ns.saturating_sub(before.cpu_ns), now_ns - before.looked_ns))
     }
 
-    /// What the thread does. One that has computed nearly all the time is not asked whether it sleeps: that is the dear part.
+    /// What the thread does. One that has computed nearly all the time is not asked whether it sleeps: that is the
+    /// dear part.
     fn sight(&mut self, tid: i32, now_ns: u64) -> Sight {
         let computed = self.read(tid, now_ns);
         if computed.is_some_and(|(cpu_ns, ns)| cpu_ns > ns - ns / 8) {
@@ -223,8 +224,8 @@ impl Watch {
         true
     }
 
-    /// Asks those that run without a P, some of them in each round. One that blocks will come by itself when it has a P, or
-    /// runs.
+    /// Asks those that run without a P, some of them in each round. One that blocks will come by itself when it has a
+    /// P, or runs.
     fn look_adrift(&mut self, shared: &Shared, now_ns: u64) {
         if self.adrift.is_empty() || now_ns < self.adrift_due_ns {
             return;

@@ -131,7 +131,7 @@ impl Watchman {
         }
     }
 
-    /// Does what the Ms can not do for themselves just now.
+    /// Does what the Ms cannot do for themselves just now.
     fn help(&mut self, now: u64, busy: bool) -> Looked {
         if busy && self.scavenge_due_ns == NEVER {
             self.scavenge_due_ns = now + SCAVENGE_NS;

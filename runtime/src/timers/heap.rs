@@ -290,7 +290,7 @@ impl<A> Heap<A> {
 
     /// Drops the free slots behind the last occupied one, and with them memory, if there are far too many.
     ///
-    /// An occupied slot can not move, because a key names it: one that is left at the end keeps the memory until it
+    /// An occupied slot cannot move, because a key names it: one that is left at the end keeps the memory until it
     /// is free. So that a later look finds more to drop, the free list is made again with the lowest slots first.
     /// Patience makes this a walk over at most `SPARSE` slots for each removal.
     #[cold]

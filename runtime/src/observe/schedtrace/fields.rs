@@ -1,5 +1,5 @@
-//! The fields of schedtrace: one line of a table each. The printers go by the tables, and a house rule compares them with
-//! SCHEDTRACE.md.
+//! The fields of schedtrace: one line of a table each. The printers go by the tables, and a house rule compares them
+//! with SCHEDTRACE.md.
 
 use super::{GLine, Line, MLine, PLine};
 use std::panic::Location;

@@ -1,4 +1,5 @@
-//! As JSON: one object in one line, with all that the lines of text know, under nearly the same names and in their order.
+//! As JSON: one object in one line, with all that the lines of text know, under nearly the same names and in their
+//! order.
 
 use super::fields::{Field, G, LINE, M, P, Stands, Value};
 use super::{Detail, Line, Or, push, room_for};

@@ -1,5 +1,5 @@
-//! What schedtrace prints: numbers, which fields are made of them (`fields`), and how these become text. Nothing here looks
-//! at the scheduler.
+//! What schedtrace prints: numbers, which fields are made of them (`fields`), and how these become text. Nothing here
+//! looks at the scheduler.
 
 mod fields;
 mod json;
@@ -66,7 +66,8 @@ pub(crate) struct PLine {
     pub(crate) status: u8,
     /// How many slices it has begun.
     pub(crate) schedtick: u64,
-    /// How often it was handed off: taken from an M, or given up by one. In Go: system calls that have ended on it or lost it.
+    /// How often it was handed off: taken from an M, or given up by one. In Go: system calls that have ended on it or
+    /// lost it.
     pub(crate) syscalltick: u64,
     /// The M that has it.
     pub(crate) m: Option<u32>,
@@ -138,7 +139,7 @@ fn room_for(line: &Line, detail: Option<&Detail>) -> String {
     String::with_capacity(256 + 16 * line.gomaxprocs + 192 * lines)
 }
 
-/// Appends to a string, which can not fail.
+/// Appends to a string, which cannot fail.
 fn push(text: &mut String, arguments: fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("a string takes whatever is written to it");
 }
