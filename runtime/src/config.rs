@@ -9,8 +9,8 @@ pub(crate) const LOCAL_QUEUE_MAX: usize = 256;
 /// that it does not beat in time with the program's own rhythms.
 pub(crate) const FAIRNESS_TICKS: u32 = 61;
 
-/// So many Gs in a row may come out of runnext while others wait in the queue. A smaller number costs two Gs that
-/// wake each other nothing that can be measured.
+/// So many Gs in a row may come from runnext while others wait in the queue. A smaller number costs two Gs that wake
+/// each other nothing that can be measured.
 pub(crate) const RUNNEXT_STREAK_MAX: u32 = 16;
 
 /// Slices longer than this, on average over [`FAIRNESS_TICKS`] picks, make a P coarse: a G made ready goes where
@@ -29,7 +29,7 @@ pub(crate) const FREE_GS_MAX: usize = 256;
 /// So many ids a P takes from the process-wide counter at a time.
 pub(crate) const ID_BATCH: u64 = 1024;
 
-/// The stack of a G whose maker asked for nothing else. Debug builds use several times as much stack.
+/// The default stack of a G. Debug builds use several times as much stack.
 pub(crate) const STACK_BYTES: usize = if cfg!(debug_assertions) { 1 << 20 } else { 256 << 10 };
 
 /// The least and the most that may be asked for as a stack limit.
@@ -46,19 +46,19 @@ pub(crate) const SYSMON_MIN_NS: u64 = 20_000;
 pub(crate) const SYSMON_MAX_NS: u64 = 10_000_000;
 /// The longest pause of sysmon while an M may block, or work waits: 15 to 30 us of work for each millisecond.
 pub(crate) const SYSMON_BUSY_NS: u64 = 1_000_000;
-/// Out of a sleep that is longer than this sysmon may be poked.
+/// sysmon may be poked out of a pause that is longer than this.
 pub(crate) const SYSMON_DROWSY_NS: u64 = 200_000;
 
-/// A G that holds its P for so long, by the clock on the wall, while others wait is asked to let them run, and then loses
-/// its P: Go's slice.
+/// A G that holds its P for so long, in wall time, while others wait, is asked to let them run, and then loses its P.
+/// This is Go's slice.
 pub(crate) const SLICE_NS: u64 = 10_000_000;
 
 /// A thread computes if it runs for so long between two sleeps or preemptions, on average. The kernel lets one that never
 /// sleeps run for some milliseconds at a time; what answers small requests runs for some ten microseconds.
 pub(crate) const STRETCH_NS: u64 = 250_000;
 
-/// Slices become longer with the number of Gs that compute without a P, twice as long at so many per P: else a load of
-/// long computations would be spread over ever more threads, of which none gets far.
+/// Slices become longer with the number of Gs that compute without a P: twice as long at so many per P. Otherwise a
+/// load of long computations would use more and more threads, none of which gets far.
 pub(crate) const ADRIFT_PER_P: usize = 8;
 
 /// A G that blocks its thread for so long is reported, if that is asked for.
@@ -76,8 +76,8 @@ pub(crate) const SCAVENGE_NS: u64 = 500_000_000;
 /// quarter of one CPU.
 pub(crate) const SCAVENGE_PAUSE_NS: u64 = 2_000_000;
 
-/// Whether a panic unwinds. With `panic = "abort"`, which a profile sets for all crates of a program, a G can not be ended
-/// from outside: when its runtime closes it is left whole where it waits.
+/// Whether a panic unwinds. With `panic = "abort"`, which a profile sets for all crates of a program, a G cannot be
+/// ended from outside. When its runtime closes, it is left whole where it waits.
 pub(crate) const UNWINDS: bool = cfg!(panic = "unwind");
 
 /// How long dropping a [`Runtime`](crate::Runtime) waits for Gs that do not park.

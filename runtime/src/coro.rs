@@ -21,14 +21,14 @@ use corosensei::{Coroutine, CoroutineResult, Yielder, on_stack};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
-/// What a G wants from its M.
+/// What a G asks of its M.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspend {
-    /// Run another; run me when somebody has unparked me.
+    /// Run another G; run me after an unpark.
     Park(&'static Reason),
-    /// Run another; I go to the end of the local queue.
+    /// Run another G; I go to the end of the local queue.
     Yield,
-    /// Run another; I go to the end of the global queue.
+    /// Run another G; I go to the end of the global queue.
     YieldGlobal,
 }
 
@@ -75,7 +75,7 @@ impl PackedOutcome {
 /// How a resume ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It left its stack and wants something.
+    /// It left its stack and asks for something.
     Suspended(Suspend),
     /// It has ended; its stack is free.
     Finished,
@@ -108,7 +108,7 @@ impl Tracer {
     }
 }
 
-/// What a coroutine is resumed for: nothing, but to go on, or to leave its trace.
+/// What a coroutine is resumed for: to continue (None), or to leave its trace.
 type Errand = Option<NonNull<Tracer>>;
 
 /// The way from a coroutine's own stack back to the M that resumed it. It points to the top of that stack.
@@ -137,12 +137,12 @@ impl WayOut {
     }
 }
 
-/// Leaves the trace, as often as it is asked for, and suspends again.
+/// Leaves the trace, as often as a tracer asks for it, and suspends again.
 #[cold]
 #[inline(never)]
 fn leave_trace(yielder: &Yielder<Errand, Word>, what: Word, mut tracer: NonNull<Tracer>) {
     loop {
-        // SAFETY: who resumed this with a tracer has it alone, and waits for the coroutine to suspend again.
+        // SAFETY: the code that resumed this owns the tracer alone, and waits until the coroutine suspends again.
         unsafe { tracer.as_mut() }.trace();
         match yielder.suspend(what) {
             Some(next) => tracer = next,
@@ -163,7 +163,7 @@ impl Coro {
         })))
     }
 
-    /// Goes on with the coroutine until it suspends or ends.
+    /// Runs the coroutine until it suspends or ends.
     #[inline(always)]
     pub(crate) fn resume(&mut self) -> PackedOutcome {
         match self.0.resume(None) {

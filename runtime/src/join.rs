@@ -17,10 +17,10 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
 
-/// A `join`: the G that is waited for has what is waited for.
+/// A `join`. The owner of what it waits for is the G itself.
 static JOIN: Reason = Reason::new("join", Kind::Goroutine).with_owner(|g| Some(g as u64));
 
-/// How a G came to its end.
+/// How a G ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     Returned,
@@ -131,31 +131,31 @@ impl<T> Drop for JoinInner<T> {
     }
 }
 
-/// Drops a result that nobody wants.
+/// Drops a result that no handle will take.
 pub(crate) fn drop_result<T>(result: thread::Result<T>) {
     if contain(|| drop(result)).is_none() {
-        // As std does for threads: there is nobody left to tell.
+        // As std does for threads: nothing is left to report it to.
         fatal("the result of a goroutine panicked while it was dropped");
     }
 }
 
-/// As what the G finds the ticket of who waits for it, in the join word.
+/// The form in which the join word holds the ticket of the joiner.
 fn address_of(ticket: &Ticket) -> usize {
     std::ptr::from_ref(ticket).expose_provenance()
 }
 
-/// Tells and wakes whoever waits for the end of a G.
+/// Tells and wakes the joiner of a G.
 ///
 /// # Safety
 /// The address is out of the G's join word, which has been settled just now.
 #[inline]
 pub(crate) unsafe fn tell_waiter(address: usize) {
     let ticket: *const Ticket = std::ptr::with_exposed_provenance(address);
-    // SAFETY: the word says who waits, and only the G that settles it tells.
+    // SAFETY: the word holds the joiner's ticket, and only the G that settles it tells it.
     unsafe { Ticket::tell(ticket, ()) }.wake();
 }
 
-/// An OS thread that waits for the end of a G: known to who looks for deadlocks.
+/// An OS thread that waits for the end of a G, for the deadlock check.
 struct Waiting(u64);
 
 /// A thread in a `join` or a `run`.
@@ -169,7 +169,7 @@ pub(crate) struct WaitingThread {
 }
 
 impl WaitingThread {
-    /// Whether it goes on only if its G ends.
+    /// Whether it continues only if its G ends.
     pub(crate) fn is_stuck(&self) -> bool {
         self.record.id() == self.g && !self.record.join.has_result()
     }
@@ -200,7 +200,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut all = waiting();
-        // A G has one handle, so nobody else waits for it.
+        // A G has one handle, so no other thread waits for it.
         if let Some(at) = all.iter().position(|waiting| waiting.g == self.0) {
             all.swap_remove(at);
         }

@@ -14,10 +14,10 @@ use std::sync::atomic::Ordering;
 
 /// Runs `f`, which blocks the thread: a system call, a lock of another library, C code that waits.
 ///
-/// The G gives up its P first, so others run at once, on another thread if need be, and takes one again when `f` has
-/// returned, for which it may have to queue. `f` runs on the G's own stack and thread. It need not be called: the P of a
-/// G that blocks without saying so is taken as well, some tens of microseconds later, up to a millisecond. As wherever
-/// a G may wait, it may go on on another thread afterwards. Not on a G it only calls `f`.
+/// The G hands off its P first, so other Gs run at once, on another thread if necessary. When `f` has returned, the G
+/// takes a P again, and may have to queue for it. `f` runs on the G's own stack and thread. You need not use this
+/// function: the P of a G that blocks without it is taken too, some tens of microseconds to a millisecond later. As
+/// after any wait, the G may continue on another thread. Not on a G, this only calls `f`.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -42,9 +42,9 @@ where
 /// Keeps the calling G on its thread, and all others off it, until the guard is dropped.
 ///
 /// For what belongs to a thread outside of the program's own memory: a graphics context, a namespace, a priority. While
-/// the G waits its thread waits too, and a switch to it takes two wakes of threads, some 50 us: for the rest of a program
-/// it is not worth it. Locks nest: the thread is free when the last guard is gone. If a guard is leaked, the thread ends
-/// with the G, so that what was done to it reaches nobody else. Not on a G it does nothing. As Go's
+/// the G waits its thread waits too, and a switch to it takes two wakes of threads, some 50 us: for the rest of a
+/// program it is not worth it. Locks nest: the thread is free when the last guard is gone. If a guard is leaked, the
+/// thread ends with the G, so that no other G gets what was done to it. Not on a G, this does nothing. As Go's
 /// `runtime.LockOSThread`.
 ///
 /// ```
@@ -58,7 +58,7 @@ where
 /// ```
 #[must_use = "the thread is unlocked when the guard is dropped"]
 pub fn lock_os_thread() -> OsThreadLock {
-    // Before it is locked: who is locked can not go on elsewhere.
+    // Before it is locked: a locked G cannot continue elsewhere.
     checkpoint();
     let g = current_g();
     if let Some(g) = g {

@@ -28,20 +28,20 @@ impl Status {
     }
 }
 
-/// What happens when all Gs of a runtime wait, and nothing can ever wake one. When that is certain, and what silences it:
-/// [`Builder::deadlock_report`](crate::Builder::deadlock_report).
+/// What happens when all Gs of a runtime wait, and nothing can ever wake one. When that is certain, and what prevents
+/// the report: [`Builder::deadlock_report`](crate::Builder::deadlock_report).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeadlockReport {
     /// Nothing.
     Off,
-    /// Every G is reported on standard error, once, and the program goes on.
+    /// Every G is reported on standard error, once, and the program continues.
     Warn,
     /// Every G is reported on standard error, and the process ends with status 2, as in Go.
     #[default]
     Abort,
 }
 
-/// For how long a reader of standard error may take nothing. The caller of [`complain`] has other things to do; a program
+/// For how long a reader of standard error may accept nothing. The caller of [`complain`] has other work; a program
 /// that ends must not hang in its last words.
 const COMPLAINT_NS: u64 = 100_000_000;
 const LAST_WORDS_NS: u64 = 5_000_000_000;
@@ -51,18 +51,19 @@ pub(crate) fn complain(line: &str) {
     crate::os::write_stderr(format!("{line}\n").as_bytes(), COMPLAINT_NS);
 }
 
-/// What is said at the end of something, of whatever length.
+/// The report at the end of something, of any length.
 pub(crate) fn last_words(text: &[u8]) {
     crate::os::write_stderr(text, LAST_WORDS_NS);
 }
 
-/// A broken rule of the house: says which and ends the process.
+/// A house rule is broken: prints which, and aborts.
 pub(crate) fn fatal(what: &str) -> ! {
     last_words(format!("fatal error: {what}\n").as_bytes());
     crate::os::abort();
 }
 
-/// The program can not go on, through no fault of the house: says why and ends the process with status 2, as Go does.
+/// The program cannot continue, though no house rule is broken: prints why and ends the process with status 2, as Go
+/// does.
 pub(crate) fn exit_with_report(why: &str) -> ! {
     last_words(format!("fatal error: {why}\n").as_bytes());
     crate::os::exit(2);

@@ -19,16 +19,16 @@ static SCOPE: Reason = Reason::new("scope", Kind::Event);
 
 /// Runs `f`, which may start Gs that borrow from the caller's stack, and waits for all of them.
 ///
-/// As [`std::thread::scope`]: Gs that were not joined are waited for, and if one of them panicked, `scope` panics. So
-/// if it returns, each G of it has come to its end, or a [`ScopedJoinHandle::join`] has said that it has not, or a
-/// shutdown has kept it from its end and `scope` was called in a destructor.
+/// As [`std::thread::scope`], it waits for Gs that were not joined, and panics if one of them panicked. So when it
+/// returns, each of its Gs has returned, or a [`ScopedJoinHandle::join`] has reported that it has not, or a shutdown
+/// has ended it early and `scope` was called in a destructor.
 ///
-/// When the runtime is shut down, the Gs of a scope are unwound first, and then the one that waits for them: `scope`
+/// When the runtime is shut down, the Gs of a scope are unwound first, and then the G that waits for them: `scope`
 /// unwinds with [`ShutDown`](crate::ShutDown), unless it was called in a destructor that runs while the G unwinds or
-/// ends. There a panic would end the process, so it returns: what matters there is that its Gs are waited for.
+/// ends. There a panic would end the process, so it returns after its Gs have ended.
 ///
 /// # Panics
-/// If a G panicked whose handle was not joined; or was unwound by a shutdown, while the runtime of the caller goes on.
+/// If a G that was not joined panicked, or was unwound by a shutdown while the runtime of the caller continues.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -74,17 +74,17 @@ pub struct Scope<'scope, 'env: 'scope> {
     /// overflow: each is a G with a record.
     left: AtomicUsize,
     unheard: Unheard,
-    /// Of who waits for the end of the scope.
+    /// The ticket of the caller, which waits for the end of the scope.
     ticket: Ticket,
     /// Invariant, as in std: a longer or shorter 'scope would let borrows out.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
 
-/// How many Gs of a scope did not come to their ends, and nobody has heard of it in a `join`.
+/// How many Gs of a scope did not return, without a `join` that has reported it.
 ///
-/// A G adds itself when its result is settled, and a `join` takes it off again, perhaps before: only when all have ended,
-/// and with them whoever may join, the numbers are true. They wrap only after 2^63 Gs.
+/// A G adds itself when its result is settled, and a `join` takes it off again, perhaps before: only when all have
+/// ended, and with them all callers that may join, the numbers are exact. They wrap only after 2^63 Gs.
 struct Unheard {
     panics: AtomicIsize,
     shutdowns: AtomicIsize,

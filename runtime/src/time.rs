@@ -73,9 +73,9 @@ struct State {
     /// The pending deadline and its place. A firing for another deadline is stale.
     pending: Option<(u64, TimerKey)>,
     period_ns: Option<u64>,
-    /// It has fired and nobody has taken that yet. Then nobody is in the line.
+    /// It has fired and no caller has taken the firing yet. Then the line is empty.
     fired: bool,
-    /// Who waits for a firing. Each is told of one, which it has taken then: in which round that was.
+    /// The callers that wait for a firing. Each is told the round of one firing, which it has then taken.
     waiters: Line<u64>,
     /// How often it was reset or stopped.
     round: u64,
@@ -84,14 +84,14 @@ struct State {
 }
 
 impl State {
-    /// A firing: the one that has waited longest takes it, or else the next who asks.
+    /// A firing. The caller that has waited longest takes it; without one, the next caller that asks.
     fn give(&mut self) -> Option<Told> {
         let first = self.waiters.claim_first();
         self.fired = first.is_none();
         first.map(|waiter| waiter.tell(self.round))
     }
 
-    /// A firing that nobody took is forgotten.
+    /// A firing that was not taken is forgotten.
     fn forget(&mut self) {
         self.fired = false;
         self.round += 1;
@@ -201,7 +201,7 @@ impl Fire for Armed {
         let told = state.give();
         let call = state.call.take().zip(state.birthplace);
         match state.period_ns {
-            // Ticks that nobody could have taken are left out, as in Go.
+            // Ticks that no caller could have taken are left out, as in Go.
             Some(period) => {
                 let missed = (now_ns - when_ns) / period;
                 self.arm(state, when_ns.saturating_add(period.saturating_mul(missed + 1)));
@@ -223,7 +223,7 @@ impl Fire for Armed {
         state.pending = None;
         let call = state.call.take();
         drop(state);
-        // Who waits for the call may hold this, and learns by the drop that it never comes.
+        // A caller that waits for the call may hold this, and learns by the drop that the call never comes.
         drop(call);
     }
 }
@@ -256,8 +256,8 @@ impl Timer {
         Timer(armed)
     }
 
-    /// Parks until the timer has fired, and takes that: of several waiters the one that has waited longest. If the
-    /// timer is stopped it waits until it is reset and fires.
+    /// Parks until the timer has fired, and takes the firing. Of several waiters the one that has waited longest takes
+    /// it. If the timer is stopped it waits until it is reset and fires.
     pub fn wait(&self) {
         self.0.wait(&TIMER);
     }
@@ -267,13 +267,12 @@ impl Timer {
         self.0.try_wait()
     }
 
-    /// Has the timer fire after `after` from now instead. True if it was pending. A firing that nobody took is
-    /// forgotten.
+    /// Sets the timer to fire `after` from now. True if it was pending. A firing that was not taken is forgotten.
     pub fn reset(&self, after: Duration) -> bool {
         self.0.reset(after, None)
     }
 
-    /// Stops the timer. True if it was pending. A firing that nobody took is forgotten.
+    /// Stops the timer. True if it was pending. A firing that was not taken is forgotten.
     pub fn stop(&self) -> bool {
         self.0.stop()
     }
@@ -291,7 +290,7 @@ impl fmt::Debug for Timer {
     }
 }
 
-/// Fires again and again. If nobody takes a tick before the next one, it is left out. It belongs to the runtime that it
+/// Fires again and again. A tick that is not taken before the next one is left out. It belongs to the runtime that it
 /// was made on, and never fires after the end of that.
 ///
 /// ```
@@ -337,7 +336,7 @@ impl Ticker {
         self.0.reset(period, Some(period_ns));
     }
 
-    /// Ends the ticks. A tick that nobody took is forgotten.
+    /// Ends the ticks. A tick that was not taken is forgotten.
     pub fn stop(&self) {
         self.0.stop();
     }

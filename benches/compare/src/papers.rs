@@ -68,8 +68,8 @@ pub(crate) fn check(root: &Path) -> io::Result<()> {
 /// FIGURES.md.
 pub(crate) fn figures(report: &Report) -> String {
     format!(
-        "# Figures\n\nWritten by `compare --papers`, of what `figures.json` has; by hand nothing is changed here.\n\
-         [BENCHMARKS.md](../BENCHMARKS.md) says what to think of it, [PEERS.md](PEERS.md) what is measured.\n\n{}",
+        "# Figures\n\n`compare --papers` writes this file from `figures.json`. Do not edit it by hand.\n\
+         [BENCHMARKS.md](../BENCHMARKS.md) explains the results, [PEERS.md](PEERS.md) defines the workloads.\n\n{}",
         report.markdown()
     )
 }

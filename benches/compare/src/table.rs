@@ -21,20 +21,21 @@ const CLEARLY: f64 = 1.05;
 
 /// What the table means. A paragraph each.
 const LEGEND: &[&str] = &[
-    "Each figure is the median of the rounds, with the least and the greatest. Less is better, but for `ticks` and \
+    "Each figure is the median of the rounds, with the least and the greatest. Less is better, except for `ticks` and \
      `speedup`. A tag says how a peer departs from the definition of the workload.",
-    "near, far: with two Ps it matters where the two CPUs are. Handing a cache line over took less than 100 ns before \
-     and after the run, or more; mixed: that changed meanwhile, so the figure is like no other, is not judged, \
-     and is left out where each who has it has another; where?: the probe did not say. Compare near with near and far \
-     with far. Stolen: so much of the CPU time that was wanted the host gave to others, in the middle one of the runs of \
-     a line. It makes everything slower, and what looks at the clock late; below 5 % it is not told.",
-    "The ratios are pirn to the best of the others in the same line: below 1 pirn is better. pirn gives each G \
-     thread-locals of its own, pirn-shared uses those of its threads. What has another size where it matters, or no bound \
-     where there should be one, is not compared as long as there is something else.",
-    "The targets are figures of another day. A time is judged by way of Go: a target of 60 ns where Go needed 950 is \
-     reached if pirn needs no more than 60/950 of what Go needs in this run; without Go it is judged by tokio, or by \
-     threads, in the same way. Bytes, and times that are mostly sleep, are judged as they are. The second number is \
-     what it may be; a question mark: there is a target, and nothing to judge it by.",
+    "near, far: with two Ps the distance of the two CPUs matters. near: handing a cache line over took less than 100 \
+     ns before and after the run; far: it took longer; mixed: the distance changed during the run, so the figure is \
+     comparable to no other and not judged, and is left out if each peer has another one; where?: the probe gave no \
+     answer. Compare near with near and far with far. Stolen: the share of the wanted CPU time that the host gave to \
+     other guests, in the middle one of the runs of a line. It makes everything slower, and delays what waits for the \
+     clock. Less than 5 % is not shown.",
+    "The ratios are pirn to the best of the others in the same line; below 1 pirn is better. pirn gives each G \
+     thread-locals of its own, pirn-shared uses those of its threads. A figure for another size is not compared where \
+     the size matters. A variant without the bound of the workload is compared only if the peer has no other.",
+    "The targets were set with figures of another day. A time is judged by its ratio to Go: a target of 60 ns, set \
+     when Go needed 950, is reached if pirn needs at most 60/950 of what Go needs in this run. Without Go, tokio or \
+     threads take its place. Bytes, and times that are mostly sleep, are judged as they are. The second number is the \
+     limit. A question mark says that there is a target, but nothing to judge it by.",
 ];
 
 /// A number to three digits or so: `0.047`, `45.1`, `1,234`, `12.3M`.
@@ -152,16 +153,17 @@ impl Report {
                 }
             }
         }
-        let title = format!("Short of the target, {} (reached {reached}, not to be judged {open})", short_of.len());
+        let title =
+            format!("Figures that miss their target: {} (reached {reached}, not judged {open})", short_of.len());
         let told = |(text, times): &(String, usize)| match times {
             1 => text.clone(),
             more => format!("{text} ({more} times)"),
         };
         let failures: Vec<String> = self.failures.iter().map(told).collect();
         let mut lists = vec![(title, short_of)];
-        lists.push((format!("Another is better by more than 5 %, {}", beaten.len()), beaten));
-        lists.push((format!("Failed, {}", failures.len()), failures));
-        lists.retain(|(title, list)| !list.is_empty() || title.starts_with("Short"));
+        lists.push((format!("Figures in which another is better by more than 5 %: {}", beaten.len()), beaten));
+        lists.push((format!("Failed runs: {}", failures.len()), failures));
+        lists.retain(|(title, list)| !list.is_empty() || title.starts_with("Figures that miss"));
         lists
     }
 
@@ -240,7 +242,7 @@ fn missed(line: &Line, mode: &str, verdict: Verdict) -> String {
         Some(peer) => format!(" is {is} of {peer}"),
         None => String::new(),
     };
-    format!("{}, {mode}: {own} {}{judged}, may be {limit}", line.title(), line.unit)
+    format!("{}, {mode}: {own} {}{judged}, target {limit}", line.title(), line.unit)
 }
 
 /// A variant in some lines: median, from-to, tag.
@@ -357,7 +359,7 @@ mod tests {
 
     #[test]
     fn nothing_was_measured() {
-        assert!(Report::default().text().contains("Short of the target, 0"));
+        assert!(Report::default().text().contains("Figures that miss their target: 0"));
         assert!(Report::default().markdown().contains("| figure |"));
     }
 

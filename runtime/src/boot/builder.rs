@@ -112,7 +112,7 @@ impl Builder {
 
     /// What happens when every G waits and nothing can wake one: [`DeadlockReport::Abort`] by default, as in Go.
     ///
-    /// That is known for certain, or nothing is said. It is silent as long as somebody might wake a G:
+    /// It is reported only if it is certain. There is no report as long as something might wake a G:
     ///
     /// - a timer runs, or a [`Handle`](crate::Handle) lives;
     /// - a G blocks its thread, if only in a lock of std that another G has;
@@ -122,21 +122,21 @@ impl Builder {
     ///
     /// So in a `#[test]`, or beside another runtime, it does not speak: [`stall_report`](Self::stall_report) does.
     ///
-    /// A signal handler that would unpark a G does not silence it, as nobody can see what a handler does. With such a one
-    /// keep a `Handle`, or turn the report off.
+    /// A signal handler that would unpark a G does not prevent the report, as the runtime cannot see what a handler
+    /// does. With such a one keep a `Handle`, or turn the report off.
     pub fn deadlock_report(mut self, report: DeadlockReport) -> Builder {
         self.deadlock = report;
         self
     }
 
-    /// Reports, on standard error and as a `tracing` warning, when nothing of this runtime has run for so long though Gs
-    /// wait for something other than the clock: who waits for what, with stacks, and which threads of the process belong
-    /// to others. By default `PIRN_DEBUG=stall=SECONDS`, or else never; zero is never.
+    /// Reports, on standard error and as a `tracing` warning, when nothing of this runtime has run for so long though
+    /// Gs wait for something other than the clock: which G waits for what, with stacks, and which threads of the
+    /// process belong to others. By default `PIRN_DEBUG=stall=SECONDS`, or else never; zero is never.
     ///
-    /// It is for where [`deadlock_report`](Self::deadlock_report) can not speak: in a `#[test]`, beside another
+    /// Use it where [`deadlock_report`](Self::deadlock_report) cannot be certain: in a `#[test]`, beside another
     /// runtime, in a program with threads of its own, and if a goroutine is blocked in a lock of std. It is no proof of
-    /// a deadlock: a server that nobody asks for anything stalls too. So choose a time that is longer than any in which
-    /// nothing is to happen. A goroutine that runs, for example one that a ticker wakes, silences it. A stall is
+    /// a deadlock: a server without requests stalls too. So choose a time that is longer than any in which nothing
+    /// should happen. A goroutine that runs, for example one that a ticker wakes, prevents the report. A stall is
     /// reported once; the next stall is reported only after something has run in between.
     ///
     /// Threads that are blocked in a goroutine are asked where they are by a SIGURG, so a system call in it may fail with
@@ -166,7 +166,7 @@ impl Builder {
     /// switch, half the memory of a parked G, and it works where the other mode does not.
     ///
     /// # Safety
-    /// At a suspension point a G may go on on another thread. Every function of pirn may be one, also one that only
+    /// At a suspension point a G may continue on another thread. Every function of pirn may be one, even one that only
     /// looks (`current`, `stack_use`, `maxprocs`, `num_goroutines`, `Handle::current`, `goroutines`, `dump`,
     /// `metrics`), `lock_os_thread`, and all of a timer's, its drop included; and so is the return from
     /// [`blocking`](crate::blocking). None is: `Unparker::current`, `unpark`, and to clone or drop a handle, a sender
@@ -212,7 +212,7 @@ impl Builder {
     /// # Errors
     /// `InvalidInput` for a number that is out of range, for a key or value that [`debug`](Self::debug) does not
     /// accept, which the message names, for a name with a zero byte, or if stack and thread-locals together are larger
-    /// than 1 GiB. `Unsupported` if Gs can not have thread-locals of their own here
+    /// than 1 GiB. `Unsupported` if Gs cannot have thread-locals of their own here
     /// ([`shared_thread_locals`](Self::shared_thread_locals) does without), or if this is the child of a fork of a
     /// process that has built a runtime; the message explains both. What the system says when it has no memory or no
     /// thread.
@@ -285,7 +285,7 @@ fn invalid<T>(what: String) -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
-/// Prints where the environment wants it, or to standard error if that can not be.
+/// Prints where the environment asks for it, or to standard error if that fails.
 fn printer(settings: &Settings) -> Printer {
     let Settings { format, detail, out, .. } = settings;
     Printer::new(*format, *detail, out.as_deref()).unwrap_or_else(|error| {

@@ -1,7 +1,7 @@
 //! What the environment asks for: the only reader of environment variables.
 //!
 //! A wrong setting never stops a program: it is left at its default, and a complaint of one line says what was wrong
-//! and what would be right. Printing the complaints is for whoever builds the runtime.
+//! and what would be right. The code that builds the runtime prints the complaints.
 
 use crate::config::{MAX_PROCS, STACK_BYTES_MAX, STACK_BYTES_MIN};
 use crate::observe::Format;

@@ -9,7 +9,7 @@
 //! # Invariants
 //! 1. Only `env` reads the environment.
 //! 2. A runtime that could not be built leaves nothing behind.
-//! 3. When a runtime has been shut down, its threads have ended, but for those that run a G which did not end in time:
+//! 3. When a runtime has been shut down, its threads have ended, except those that run a G which did not end in time:
 //!    that G, its thread and what they use are left whole for good.
 
 #![cfg(not(loom))]

@@ -1,8 +1,9 @@
-//! What a panic on a G prints: what std prints for a thread, with the G's name and number, in one write.
+//! What a panic on a G prints: the message of std for a thread, with the G's name and number, in one write.
 //!
-//! std's own hook can not be told a name: to it a G with thread-locals of its own is a thread without one. So where std's
-//! hook is set, one of ours prints the whole message for Gs and leaves threads to std's. A program that has set a hook of its
-//! own before the first runtime, or sets one later, is heard alone; it asks [`current`](crate::current) who panics.
+//! std's own hook takes the name from the thread: a G with thread-locals of its own looks like a thread without a name.
+//! So if std's hook is set, a hook of ours prints the whole message for Gs and leaves threads to std's. If the program
+//! has set a hook of its own before the first runtime, or sets one later, only that runs; it may ask
+//! [`current`](crate::current) for the G.
 
 use super::env::{Backtraces, backtraces};
 use crate::g::G;
@@ -14,15 +15,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 type Hook = dyn Fn(&PanicHookInfo<'_>) + Sync + Send;
 
-/// Has panics on Gs say which G it is.
+/// Makes panics on Gs print which G it is.
 pub(super) fn name_gs() {
     if std::thread::panicking() {
-        // The hook can not be changed now: the messages say what std knows.
+        // The hook cannot be changed now: the messages have what std knows.
         return;
     }
     let set = take_hook();
-    // None is set now, so this is std's. A program that sets one from another thread at this very moment may lose it, as
-    // always between taking a hook and setting one.
+    // No hook is set now, so this is std's. A program that sets one from another thread at this very moment may lose
+    // it, as always between taking a hook and setting one.
     let std = take_hook();
     if !is_same(&*set, &*std) {
         set_hook(set);
@@ -42,7 +43,7 @@ fn is_same(a: &Hook, b: &Hook) -> bool {
     std::ptr::eq(a, b)
 }
 
-/// All that there is to say.
+/// The whole message.
 fn message(g: &G, info: &PanicHookInfo<'_>, backtraces: Backtraces) -> String {
     static HAS_ADVISED: AtomicBool = AtomicBool::new(false);
     let name = g.name();

@@ -40,7 +40,7 @@ impl Runtime {
         Runtime { shared, sysmon: Some(sysmon) }
     }
 
-    /// Runs `f` as a G and waits for its result: a G of a runtime parks, an OS thread sleeps. The other Gs go on.
+    /// Runs `f` as a G and waits for its result. A calling G parks, an OS thread sleeps. The other Gs continue.
     ///
     /// # Panics
     /// With what `f` panics with; if the runtime is shut down meanwhile; if there is no memory for stacks; and in the
@@ -81,8 +81,8 @@ impl Runtime {
         Handle::new(self.shared.clone())
     }
 
-    /// Every G that has been started and has not ended, with what it does. Nobody is stopped for it, so a G that ends or
-    /// starts meanwhile may be there or not.
+    /// Every G that has been started and has not ended, with what it does. Nothing is stopped for this, so a G that
+    /// ends or starts meanwhile may be there or not.
     pub fn goroutines(&self) -> Vec<Goroutine> {
         checkpoint();
         goroutines(&self.shared)
@@ -127,13 +127,13 @@ impl Runtime {
     }
 
     /// Shuts down. There are no new Gs from now on; those that have not begun are dropped; those that park, or are
-    /// parked, are unwound by a panic with [`ShutDown`](crate::ShutDown), so that their destructors run; those that run are
-    /// waited for, but not longer than `timeout`. True if all have ended. A G that has not is left whole, with its thread:
-    /// it goes on if it can, and nothing that it uses is freed.
+    /// parked, are unwound by a panic with [`ShutDown`](crate::ShutDown), so that their destructors run; those that run
+    /// are waited for, but not longer than `timeout`. True if all have ended. A G that has not is left whole, with its
+    /// thread: it continues if it can, and nothing that it uses is freed.
     ///
-    /// A destructor is not unwound: what it waits for is waited for, until the timeout. So the clock goes on, and what
-    /// comes from other Gs comes, or their ends of a channel are dropped; but what only the G itself could give, as on a
-    /// channel both ends of which it holds, does not come.
+    /// A destructor is not unwound: the shutdown waits for it, until the timeout. So the clock continues to run, and
+    /// what comes from other Gs comes, or their ends of a channel are dropped; but what only the G itself could give,
+    /// as on a channel both ends of which it holds, does not come.
     ///
     /// | a G is in | it is | in a destructor, while it unwinds or ends |
     /// | --- | --- | --- |
@@ -154,7 +154,7 @@ impl Runtime {
     /// In the child of a fork nothing happens, and it is false.
     ///
     /// # Panics
-    /// On a G of this very runtime, which can not wait for its own end. (Dropping the runtime there shuts it down in the
+    /// On a G of this very runtime, which cannot wait for its own end. (Dropping the runtime there shuts it down in the
     /// background.)
     #[track_caller]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> bool {
@@ -183,7 +183,7 @@ impl Drop for Runtime {
             self.stop(DROP_TIMEOUT_NS);
             return;
         }
-        // A G drops its own runtime: somebody else waits for the end.
+        // A G drops its own runtime: another thread waits for the end.
         let Some(sysmon) = self.sysmon.take() else { return };
         let shared = self.shared.clone();
         self.shared.dump_on_exit();
@@ -236,7 +236,7 @@ impl Drop for Handle {
 }
 
 impl Handle {
-    /// One more: whoever has it may start Gs.
+    /// One more handle: its owner may start Gs.
     fn new(shared: Arc<Shared>) -> Handle {
         shared.add_handle();
         Handle(shared)
@@ -280,7 +280,7 @@ impl Handle {
         goroutines(&self.0)
     }
 
-    /// Starts a G with a name or a stack limit of its own, or says why it can not.
+    /// Starts a G with a name or a stack limit of its own, or returns the reason why it cannot.
     ///
     /// # Errors
     /// As [`GoBuilder::try_go`].

@@ -27,13 +27,13 @@ impl Shared {
         // A timer may have started a G in between. All Ms have ended, so what they count is exact now.
         let ended = ended && self.live_gs() == 0;
         if ended {
-            // A timer may hold the runtime, and nobody looks at timers any more. Each goes alone: two panics at once of
+            // A timer may hold the runtime, and no M looks at timers any more. Each goes alone: two panics at once of
             // what they hold would abort.
             for timer in self.ps.iter().flat_map(|p| p.timers.close()) {
                 contain(|| timer.end());
             }
         } else {
-            // Gs that were left may be parked without an M that keeps the runtime: whoever unparks one looks at it.
+            // Gs that were left may be parked without an M that keeps the runtime: an unpark of one uses it.
             std::mem::forget(self.arc());
         }
         scavenge_all();
@@ -61,11 +61,11 @@ impl Shared {
         }
     }
 
-    /// Unparks every G, again and again, until none is left: each finds that the runtime closes. Where panics abort they
-    /// are left where they wait: nobody is unparked, and it is over when all that live wait.
+    /// Unparks every G, again and again, until none is left: each finds that the runtime closes. Where panics abort, Gs
+    /// are left where they wait: none is unparked, and this returns when all that live wait.
     ///
     /// A G that looked at `closing` too early to see it has not parked yet: the unpark leaves a token, and it looks
-    /// again. A G that parks in a destructor is woken in vain now and then, which a park allows.
+    /// again. A G that parks in a destructor is sometimes woken for no reason, which a park allows.
     fn end_gs(&self, deadline_ns: u64) -> bool {
         let mut pause = PAUSE_MIN;
         loop {

@@ -6,22 +6,23 @@
 //! `boot` chooses; `sched/first_run.rs` binds a block to a G with its stack, and `sched/run.rs` loads it around each resume.
 //!
 //! # The argument
-//! It stands here and nowhere else. A G that parks on one OS thread and goes on on another breaks two things in ordinary
-//! safe Rust:
+//! It stands only here. A G that parks on one OS thread and continues on another breaks two things in ordinary safe
+//! Rust:
 //!
-//! - *What came out of a thread-local.* A reference, a `RefCell` borrow, an `Rc`, a `ThreadRng` is now on a thread that it
-//!   does not belong to; and while one G is inside a scoped thread-local, another on the same thread sees its value, and
-//!   leaves it as it likes.
-//! - *Addresses.* To the compiler a function runs on one thread, so it may compute the address of a thread-local once and
-//!   keep it over any call, a suspension too. Afterwards the function writes into another thread's memory.
+//! - *What came out of a thread-local.* A reference, a `RefCell` borrow, an `Rc`, a `ThreadRng` is now on a thread that
+//!   it does not belong to; and while one G is inside a scoped thread-local, another on the same thread sees its value
+//!   and may change it.
+//! - *Addresses.* The compiler assumes that a function runs on one thread, so it may compute the address of a
+//!   thread-local once and keep it over any call, even one that suspends. Afterwards the function writes into another
+//!   thread's memory.
 //!
-//! Both rest on one assumption: that a function's thread does not change under it. Here the assumption is made true. A G
-//! has a thread-local block of its own, of the same make as a thread's, and while it runs, FS points to it, whichever M
-//! runs it. Its stack and its thread-locals move together. So to the program a G is a thread, and the M is only the CPU that
-//! it runs on: addresses that were kept stay right, values that are not `Send` stay with their owner, and what std and
-//! libc keep per thread (the panic count, the owner of a lock, `errno`, the resolver, the locale, the allocator's cache) is
-//! kept per G. Nothing in Rust's rules speaks of OS threads; they speak of threads of execution with their own stack and
-//! thread-locals, which is what a G is here.
+//! Both rest on one assumption: the thread of a function does not change while it runs. This mode makes the assumption
+//! true. A G has a thread-local block of its own, made like a thread's, and FS points to it while the G runs, whichever
+//! M runs it. Its stack and its thread-locals move together. So for the program a G is a thread, and the M is only the
+//! CPU that it runs on: kept addresses stay right, values that are not `Send` stay with their owner, and what std and
+//! libc keep per thread (the panic count, the owner of a lock, `errno`, the resolver, the locale, the allocator's
+//! cache) is kept per G. Nothing in Rust's rules speaks of OS threads; they speak of threads of execution with their
+//! own stack and thread-locals, which is what a G is here.
 //!
 //! ```text
 //! slot of a stack:   | guard | stack, grows to the left ........ | block |
@@ -29,16 +30,16 @@
 //!                                             thread-locals of the modules | thread control block
 //! ```
 //!
-//! *Rejected: an M that does without its own block between two Gs.* Half of the cost is that second write of FS: leaving it
-//! out made a yield 4 to 8 ns cheaper (of some 10 that this mode costs). But between the moment when a parked or yielding G
-//! can be had by others and the load of the next G's block, the M would run with a block that another M may have loaded
-//! too. The runtime's own code could avoid thread-locals there; a signal handler (a profiler's) does not know, and already
-//! uses `errno`. So the M loads its own first.
+//! *Rejected: an M that does not load its own block between two Gs.* Half of the cost is that second write of FS:
+//! without it a yield was 4 to 8 ns cheaper (of some 10 that this mode costs). But from the moment when others can take
+//! a parked or yielding G until the load of the next G's block, the M would run with a block that another M may have
+//! loaded too. The runtime's own code could avoid thread-locals there. A signal handler (of a profiler) cannot, and
+//! already uses `errno`. So the M loads its own first.
 //!
 //! # Invariants
 //! 1. A block is loaded by at most one M, the one that runs its G. While an M runs none, its own block is loaded.
 //! 2. Between loading a block and resuming, and between the suspension and loading the M's own, no thread-local is used
-//!    but the runtime's own one, which is never cached (`m/current.rs`).
+//!    except the runtime's own one, which is never cached (`m/current.rs`).
 //! 3. A block is made once for a slot and stays there. Each new G in the slot finds the program's thread-locals as a
 //!    new thread does, those of libraries that were loaded later too. libc's part is kept: freed with its G it would
 //!    leak the allocator's cache.
@@ -54,23 +55,24 @@
 //!   before the first runtime is built.
 //! - A library that is loaded later (`dlopen`) and insists on static thread-locals (initial-exec) finds them
 //!   uninitialised in Gs that have begun before: glibc initialises them in the threads that it knows. Gs that begin
-//!   after it was loaded have them, but for some that begin within milliseconds: the library is seen when a block is
-//!   made, a runtime is built, a thread outside of the runtime that has loaded it starts a G, or sysmon looks. Ordinary
-//!   thread-locals of such a library work everywhere.
+//!   after it was loaded have them, except some that begin within milliseconds: the runtime notices the library when a
+//!   block is made, a runtime is built, a thread outside of the runtime that has loaded it starts a G, or sysmon looks.
+//!   Ordinary thread-locals of such a library work everywhere.
 //! - An allocator with a heap per thread (mimalloc, jemalloc) has one per G.
-//! - A library that has room for so many threads counts each G that uses it: the registry of tracing-subscriber panics
-//!   when more than 4096 Gs live that have made a span.
+//! - A library that has room for a limited number of threads counts each G that uses it: the registry of
+//!   tracing-subscriber panics when more than 4096 Gs live that have made a span.
 //! - Valgrind and sanitizers do not follow the FS register. With shared thread-locals Valgrind works with
 //!   `--max-stackframe=40000`, AddressSanitizer with `-Cllvm-args=-asan-stack=0`; ThreadSanitizer does not work.
 //! - In the child of a fork the block of the G that has forked is the only thread that libc knows, and the stack of the M
 //!   is free: `m/fork.rs`. What the kernel ties to a thread, as `PR_SET_PDEATHSIG`, is tied to the M.
-//! - What is missing is an error of `Builder::build` that names the shared mode: no FSGSBASE, no glibc, a control block of
-//!   another shape. macOS has no such register to write; on aarch64 it is `tpidr_el0`, which user code may write.
+//! - If something is missing, `Builder::build` returns an error that names the shared mode: no FSGSBASE, no glibc, a
+//!   control block of another shape. macOS has no such register to write; on aarch64 it is `tpidr_el0`, which user code
+//!   may write.
 //!
 //! # Tests
-//! `self_test.rs` runs once in each process. Of those in `tests/`, `breakages.rs` shows the two ways in which
-//! thread-locals break, which they do without blocks; `torture.rs` moves Gs that hold something a million times a second;
-//! `crates.rs` does it to crates, `like_a_thread.rs` to std, `locals.rs` to libc.
+//! `self_test.rs` runs once in each process. In `tests/`, `breakages.rs` shows the two ways in which thread-locals
+//! break without blocks; `torture.rs` moves Gs that hold something a million times a second; `crates.rs` does it to
+//! crates, `like_a_thread.rs` to std, `locals.rs` to libc.
 
 #![cfg(not(loom))]
 

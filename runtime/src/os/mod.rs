@@ -24,8 +24,8 @@
 //!
 //! # Invariants
 //!
-//! - I1. A mapping made by [`reserve`] belongs to its caller until [`release`]; nobody else unmaps it or
-//!   changes its protection.
+//! - I1. A mapping made by [`reserve`] belongs to its caller until [`release`]; no other code unmaps it or changes its
+//!   protection.
 //! - I2. [`install_guards`] and [`discard`] may be repeated over the same range without harm. The batched
 //!   system call is therefore simply redone range by range when the kernel refuses it or stops half-way.
 //! - I3. Once [`install_fault_handler`] has returned, the handlers that were there before never change, and

@@ -22,7 +22,7 @@ fn pages_come_and_go() {
         unsafe { start.as_ptr().wrapping_add(index * page).write(7) };
     }
     assert_eq!(residency.bytes(all), 3 * page);
-    // SAFETY: nobody needs the pages.
+    // SAFETY: the pages are not needed.
     unsafe {
         discard(&[Span { start: address + 3 * page, bytes: page }, Span { start: address + 60 * page, bytes: page }])
     }

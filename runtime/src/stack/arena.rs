@@ -128,7 +128,7 @@ impl Arena {
     /// The lowest address of a slot.
     #[inline]
     pub(super) fn slot_start(&self, index: u32) -> usize {
-        // Relaxed: whoever has a slot's number has seen the reservation (I5).
+        // Relaxed: code that has a slot's number has seen the reservation (I5).
         self.geometry.first_slot.load(Ordering::Relaxed) + ((index as usize) << self.geometry.class.shift())
     }
 
@@ -196,7 +196,7 @@ impl Arena {
 
     /// Whether there is a reservation.
     fn is_reserved(&self) -> bool {
-        // Acquire: pairs with the Release in `reserve`, for those who come without a slot.
+        // Acquire: pairs with the Release in `reserve`, for callers without a slot.
         self.geometry.first_slot.load(Ordering::Acquire) != 0
     }
 
@@ -248,7 +248,7 @@ impl Arena {
         let records = match records {
             Ok(records) => records,
             Err(error) => {
-                // SAFETY: the reservation was made above and nobody knows it yet.
+                // SAFETY: the reservation was made above, and no other code knows it yet.
                 unsafe { os::release(reservation, arena_bytes + around_bytes) };
                 return Err(StackError::refused(class, "memory for the table of stacks", &error));
             }
@@ -263,8 +263,8 @@ impl Arena {
         self.geometry.records.store(records.as_ptr().cast(), Ordering::Relaxed);
         self.geometry.slots.store(slots as u32, Ordering::Relaxed);
         self.geometry.reserved_bytes.store(whole.bytes, Ordering::Relaxed);
-        // Release: pairs with the Acquire in `contains` and `is_reserved`; whoever sees this sees the three
-        // above (I5).
+        // Release: pairs with the Acquire in `contains` and `is_reserved`; a reader that sees this sees the three above
+        // (I5).
         self.geometry.first_slot.store(start + class.lead_bytes(), Ordering::Release);
         Ok(())
     }

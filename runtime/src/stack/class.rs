@@ -40,7 +40,7 @@ impl Class {
     /// All of them, smallest first; a class stands at its own index.
     pub(crate) const ALL: [Class; Class::COUNT] =
         [Class::K64, Class::K256, Class::M1, Class::M4, Class::M16, Class::M64, Class::M256, Class::G1];
-    /// The class for those who ask for none. Debug builds need three to five times the stack.
+    /// The default class. Debug builds need three to five times the stack.
     pub(crate) const DEFAULT: Class = if cfg!(debug_assertions) { Class::M1 } else { Class::K256 };
 
     /// The smallest class of at least `limit_bytes`, guard included, whose slots have a room of `room_bytes` at the top;

@@ -37,7 +37,7 @@ fn on_fault(fault: &Fault) {
     // Loads of atomics that are never freed; no locks.
     let Some(overflown) = overflown(fault) else { return };
     static IS_REPORTING: AtomicBool = AtomicBool::new(false);
-    // One atomic swap. Relaxed: it guards no data, it only picks the one who writes.
+    // One atomic swap. Relaxed: it guards no data, it only picks the thread that writes.
     if IS_REPORTING.swap(true, Ordering::Relaxed) {
         // Another thread is at it and will end the process.
         loop {

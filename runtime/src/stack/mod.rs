@@ -8,7 +8,7 @@
 //! - `slot`: one stack of an arena, as a move-only handle; and what a coroutine needs to know of it.
 //! - `cache`: a P's own free slots, so that taking a stack is a pop from an array.
 //! - `scavenge`: gives the memory of free slots back to the system.
-//! - `fault`: tells a stack overflow from other faults, says so, and aborts.
+//! - `fault`: tells a stack overflow from other faults, reports it, and aborts.
 //! - `error`: why there is no stack.
 //!
 //! ```text
@@ -20,8 +20,8 @@
 //!   ^ start   ^ limit()                               base_below(room) ^                ^ base()
 //! ```
 //!
-//! A slot's life. Only "out" has an owner; [`Slot::keep_top`] sets a room at the top aside, of which no trim touches the
-//! kept bytes. A small room is counted in the size of the class, as the guard is; a large one comes on top of what was
+//! A slot's life. Only "out" has an owner. [`Slot::keep_top`] sets aside a room at the top; no trim touches its kept
+//! bytes. A small room is part of the size of the class, as the guard is; a large one is added to the size that was
 //! asked for ([`Class::fitting`]).
 //!
 //! ```text
@@ -46,14 +46,12 @@
 //! - I2. The guard of a slot is in place before its handle exists, and stays. A stack never runs into its
 //!   neighbour unnoticed, as long as code touches its frames in steps of at most the guard (Rust probes every
 //!   page).
-//! - I3. What is said of a whole reservation (no core dump, huge pages or not) is said before its first page
-//!   is touched, and nothing of a slot but the stack itself is kept in the slot. So a class stays a handful
-//!   of mappings.
-//! - I4. Only memory of slots in WARM and TOP is given back, by the one scavenger that has taken them off
-//!   their list. Nobody can run on them meanwhile, and nobody needs what they hold, but for the kept bytes at
-//!   the top.
-//! - I5. `first_slot` and `records` of an arena are written once, under its lock, before its first slot
-//!   exists. Whoever holds a slot has therefore seen them, and reads them `Relaxed`.
+//! - I3. Advice for a whole reservation (no core dump, huge pages or not) is given before its first page is touched,
+//!   and a slot holds nothing but the stack itself. So a class stays a handful of mappings.
+//! - I4. Only memory of slots in WARM and TOP is given back, by the one scavenger that has taken them off their list.
+//!   No G runs on them meanwhile, and nothing in them is needed, except the kept bytes at the top.
+//! - I5. `first_slot` and `records` of an arena are written once, under its lock, before its first slot exists. So code
+//!   that holds a slot has seen them, and reads them `Relaxed`.
 //! - I6. A record names the G that owns the slot, or nothing. Giving a slot back clears it.
 //!
 //! # Locks and ordering
@@ -67,7 +65,7 @@
 //!
 //! # Tests
 //!
-//! `stack/tests.rs`; those that must die or need a process to themselves run the test binary again.
+//! `stack/tests.rs`. Tests that must die or need a process of their own run the test binary again.
 
 #![cfg(not(loom))]
 

@@ -20,7 +20,7 @@ const TOP_MIN: usize = 64;
 const TOP_DIVISOR: usize = 8;
 /// How many slots one call of `scavenge` handles: 0.6 ms, so that sysmon stays on time.
 const CALL_SLOTS: usize = 512;
-/// How many slots are off their lists at a time, and so out of reach for those who need one.
+/// How many slots are off their lists at a time. No P can take these.
 const CHUNK_SLOTS: usize = 256;
 
 /// What a call of [`scavenge`] did.
@@ -44,7 +44,7 @@ pub(crate) enum More {
     Now,
 }
 
-/// When the next round begins, in the callers' milliseconds. Whoever holds the lock is the scavenger (I4).
+/// When the next round begins, in the callers' milliseconds. The holder of the lock is the scavenger (I4).
 static NEXT_ROUND_MS: Mutex<u64> = Mutex::new(0);
 
 /// Trims slots that have been idle, a limited number per call. To be called now and then with a monotonic
@@ -95,7 +95,7 @@ pub(crate) fn scavenge_all() -> usize {
     let _round = NEXT_ROUND_MS.lock();
     let mut trimmer = Trimmer::new();
     for arena in Arena::all() {
-        // Not more than there are now: another runtime may go on giving slots back.
+        // Not more than there are now: another runtime may continue to give slots back.
         let mut slots_left = {
             let lists = arena.lock();
             lists.warm.len() + lists.top.len()
@@ -201,8 +201,7 @@ impl Trimmer {
             resident_bytes += span_bytes;
             span_bytes > 0
         });
-        // SAFETY: the slots were taken off their lists, so nobody uses them, and what is to be kept was left
-        // out (I4).
+        // SAFETY: the slots were taken off their lists, so no code uses them, and what is to be kept was left out (I4).
         if unsafe { os::discard(&spans) }.is_ok() {
             // Under mlockall the kernel refuses. The slots are as good as any, they just keep their memory.
             self.trimmed_bytes += resident_bytes;

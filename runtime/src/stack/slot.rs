@@ -10,9 +10,8 @@ use super::arena::{Arena, Record};
 use super::class::{COLOUR_BYTES, COLOUR_STEP, COLOURS, COLOURS_OF_TOP, Class};
 use crate::os::{self, Residency, Span};
 
-/// One stack, free for whoever holds the handle. There is no `Drop`: forgetting a slot keeps it out of use
-/// for ever, which is how a stack that still holds frames is left whole. Give it to a `Cache` to have it used
-/// again.
+/// One stack, which the owner of the handle may use. There is no `Drop`: forgetting a slot keeps it out of use for
+/// ever, which is how a stack that still holds frames is left whole. Give it to a `Cache` to have it used again.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a slot that is not given back is never used again"]
 pub(crate) struct Slot {
@@ -103,7 +102,7 @@ impl Slot {
         self.record().owner.store(owner.cast_mut(), Ordering::Release);
     }
 
-    /// Says that this is nobody's stack (I6).
+    /// Removes the owner of this stack (I6).
     #[inline]
     pub(super) fn clear_owner(&self) {
         // Relaxed: nothing is published by a null.

@@ -86,7 +86,7 @@ pub(crate) fn reserve(len_bytes: usize, align_bytes: usize) -> io::Result<NonNul
     Ok(NonNull::new(start).expect("os: an aligned address inside a mapping is not null"))
 }
 
-/// Unmaps part of a mapping that nobody has seen yet. A failure only leaves some address space reserved.
+/// Unmaps part of a mapping that no other code has seen yet. A failure only leaves some address space reserved.
 fn unmap(start: *mut u8, len_bytes: usize) {
     if len_bytes != 0 {
         // SAFETY: `reserve` cuts a mapping it has just made and not handed out (I1).
@@ -192,7 +192,7 @@ fn probe_guard() -> Guard {
         return Guard::Mprotect;
     };
     let span = Span { start: start.as_ptr().expose_provenance(), bytes: page_bytes() };
-    // SAFETY: the page was reserved above and nobody else knows it (I1).
+    // SAFETY: the page was reserved above, and no other code knows it (I1).
     let works = unsafe { advise_one(span, MADV_GUARD_INSTALL) }.is_ok();
     // SAFETY: as above, and it is not used after this.
     unsafe { release(start, page_bytes()) };
@@ -223,7 +223,7 @@ pub(crate) unsafe fn install_guards(spans: &[Span]) -> io::Result<()> {
 ///
 /// # Safety
 ///
-/// The page-aligned spans lie in a reservation of the caller's, and nobody needs what they hold.
+/// The page-aligned spans lie in a reservation of the caller, and their contents are not needed.
 pub(crate) unsafe fn discard(spans: &[Span]) -> io::Result<()> {
     // SAFETY: promised by the caller.
     unsafe { advise_all(spans, libc::MADV_DONTNEED) }

@@ -84,9 +84,9 @@ impl Latest {
         }
     }
 
-    /// How many modules had been loaded and unloaded when somebody looked last.
+    /// How many modules had been loaded and unloaded at the last look.
     pub(super) fn changes(&self) -> u64 {
-        // Relaxed: it guards nothing; who reads an old one looks once more.
+        // Relaxed: it guards nothing; a reader of an old value looks once more.
         self.changes.load(Ordering::Relaxed)
     }
 
@@ -120,7 +120,7 @@ impl Latest {
     /// Makes the thread-locals of a block as they are when a thread begins.
     ///
     /// # Safety
-    /// The block is of this process, whole, and used by nobody.
+    /// The block is of this process, whole, and not in use.
     #[inline]
     pub(super) unsafe fn write_to(&self, block: ThreadPointer) {
         // Acquire: partner is the Release in `publish`.
@@ -129,7 +129,7 @@ impl Latest {
         let images = unsafe { &*images };
         for image in &images.0 {
             let to = ptr::with_exposed_provenance_mut::<u8>(block.address() - image.below);
-            // SAFETY: its place in the block is as large, and nobody else uses it.
+            // SAFETY: its place in the block is as large, and no other code uses it.
             unsafe { ptr::copy_nonoverlapping(image.bytes.as_ptr(), to, image.bytes.len()) };
             let rest = to.wrapping_add(image.bytes.len());
             // SAFETY: as above.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use super::memory::{self, Span};
 
-/// What a fault handler is told.
+/// What a fault handler is given.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
     /// The address that could not be used.
@@ -17,9 +17,9 @@ pub(crate) struct Fault {
     pub(crate) stack_pointer: usize,
 }
 
-/// Looks at a fault. It runs in a signal handler on the alternate stack, so it does signal-safe things only.
-/// A handler whose fault it is does not return; if it returns, the fault goes to whoever handled the signal
-/// before.
+/// Looks at a fault. It runs in a signal handler on the alternate stack, so it does signal-safe things only. A handler
+/// that recognises the fault as its own does not return. If it returns, the fault goes to the code that handled the
+/// signal before.
 pub(crate) type FaultHandler = fn(&Fault);
 
 /// The signals that a bad memory access can raise.
@@ -121,7 +121,7 @@ pub(super) unsafe fn pass_on(
             // it should.
             let _ = set_action(signal, earlier);
             if !is_fault {
-                // Somebody sent the signal, so nothing would raise it again. It stays blocked until we
+                // Another process or thread sent the signal, so nothing would raise it again. It stays blocked until we
                 // return. SAFETY: raise is signal-safe.
                 let _ = unsafe { libc::raise(signal) };
             }
@@ -178,7 +178,7 @@ impl Drop for AltStack {
         // SAFETY: without a new stack, sigaltstack only writes the current one to `current`.
         let _ = unsafe { libc::sigaltstack(ptr::null(), &raw mut current) };
         let start = self.mapping.as_ptr().wrapping_add(memory::page_bytes());
-        // Whoever put another one in place after us keeps it.
+        // A handler that was installed after ours stays.
         if current.ss_sp.cast::<u8>() == start {
             // SAFETY: the earlier stack was in force before ours, so its owner still keeps it mapped.
             let _ = unsafe { libc::sigaltstack(&raw const self.earlier, ptr::null_mut()) };

@@ -111,8 +111,8 @@ impl Blocks {
         (self.static_bytes + self.align).next_multiple_of(ALIGN_MIN)
     }
 
-    /// How much at the end of the room that ends at `end` must stay as it is between two Gs. Below it lies only what
-    /// glibc keeps free for modules that are loaded later.
+    /// How many bytes at the end of the room that ends at `end` must stay unchanged between two Gs. Below it lies only
+    /// what glibc keeps free for modules that are loaded later.
     pub(crate) fn used_bytes(&self, end: usize) -> usize {
         end - self.block_in(end).address() + self.below
     }
@@ -168,10 +168,10 @@ impl Blocks {
     }
 
     /// Makes the thread-locals of a block those of a new thread. What is libc's stays: it holds the allocator's cache,
-    /// which belongs to the block and not to who uses it.
+    /// which belongs to the block and not to its user.
     ///
     /// # Safety
-    /// The block was made by `make`, is loaded nowhere, and who used it last has ended.
+    /// The block was made by `make`, is loaded nowhere, and its last user has ended.
     #[inline]
     pub(crate) unsafe fn renew(&self, block: ThreadPointer) {
         forget_late_modules(block);
@@ -179,7 +179,8 @@ impl Blocks {
         unsafe { self.images.write_to(block) };
     }
 
-    /// As [`look_again`](Self::look_again), if the calling thread itself has loaded one. For who can not spare 20 ns.
+    /// As [`look_again`](Self::look_again), if the calling thread itself has loaded one. For callers that cannot spend
+    /// 20 ns.
     #[inline]
     pub(crate) fn look_if_caller_loaded(&self) {
         if self.images.is_older_than_caller() {
@@ -221,14 +222,14 @@ impl Blocks {
     pub(crate) unsafe fn init(&self) {
         // SAFETY: what glibc calls at the beginning of a thread.
         unsafe { (self.ctype_init)() };
-        // SAFETY: the global locale may always be chosen; who used the block before may have had another.
+        // SAFETY: the global locale may always be chosen; the last user of the block may have had another.
         unsafe { libc::uselocale(GLOBAL_LOCALE) };
     }
 
     /// Runs the destructors of the thread-locals that were used. They may use others; those are run too.
     ///
     /// # Safety
-    /// The block is loaded, by who has used it.
+    /// The block is loaded by its user.
     #[inline]
     pub(crate) unsafe fn destroy(&self) {
         // SAFETY: what glibc calls at the end of a thread.

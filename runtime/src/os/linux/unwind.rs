@@ -21,14 +21,14 @@ pub(crate) fn unwind(mut each: impl FnMut(Frame) -> bool) {
     unsafe { backtrace::trace_unsynchronized(|frame| each(Frame { ip: frame.ip().addr(), sp: frame.sp().addr() })) };
 }
 
-/// The signal by which a thread is asked where it is. As in Go: it is ignored unless somebody asks for it, and debuggers
-/// and the C library pass it by.
+/// The signal that asks a thread where it is. As in Go: it is ignored unless a program handles it, and debuggers and
+/// the C library pass it by.
 const SIGNAL: libc::c_int = libc::SIGURG;
 
 const FRAMES_MAX: usize = 64;
 /// How long a thread may take to answer. One that is deep in the kernel, or blocks the signal, does not.
 const ANSWER_MAX: Duration = Duration::from_millis(20);
-/// How long one that has begun to answer may take.
+/// How long a thread that has begun to answer may take.
 const GIVE_UP_NS: u64 = 1_000_000_000;
 
 const IDLE: u64 = 0;
@@ -63,7 +63,7 @@ pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
     let _alone = ASKERS.lock().unwrap_or_else(|e| e.into_inner());
     install().ok()?;
     if QUESTION.state.compare_exchange(IDLE, asked(tid), Ordering::AcqRel, Ordering::Relaxed).is_err() {
-        // Somebody has begun to answer and has never ended.
+        // A thread has begun to answer and has never ended.
         return None;
     }
     let process = std::process::id();
@@ -80,7 +80,7 @@ pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
     if taken_back {
         return None;
     }
-    // It has begun, so it does not take long, unless the loader is in its way: then nobody is asked any more.
+    // It has begun, so it does not take long, unless the loader delays it. Then no thread is asked any more.
     let began_ns = monotonic_ns();
     while QUESTION.state.load(Ordering::Acquire) != ANSWERED {
         if monotonic_ns() - began_ns > GIVE_UP_NS {
@@ -144,8 +144,8 @@ extern "C" fn on_question(signal: libc::c_int, info: *mut libc::siginfo_t, conte
 static QUITS: AtomicU32 = AtomicU32::new(0);
 static ANSWERERS: AtomicU32 = AtomicU32::new(0);
 
-/// From now on SIGQUIT is counted, instead of what happened before; with nobody to answer it does what it does by default.
-/// Only the first call does something.
+/// From now on SIGQUIT is counted, in the place of its earlier effect. If no runtime answers it, it has its default
+/// effect. Only the first call does something.
 ///
 /// # Errors
 /// What the kernel answers.
@@ -168,7 +168,7 @@ pub(crate) fn count_quits() -> io::Result<()> {
     set_action(libc::SIGQUIT, &action)
 }
 
-/// Somebody begins to answer SIGQUITs, or ends.
+/// A runtime begins or ends to answer SIGQUITs.
 pub(crate) fn answer_quits(begins: bool) {
     if begins {
         ANSWERERS.fetch_add(1, Ordering::Relaxed);

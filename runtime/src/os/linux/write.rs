@@ -1,9 +1,9 @@
-//! Writing to standard error and to files of ours: without waiting for who reads, or not for long.
+//! Writing to standard error and to files of ours, without waiting for the reader, or not for long.
 //!
-//! Standard error is shared with other processes, so it can not be made non-blocking: that is a property of the open file
-//! description, which all of them have. Of a pipe or a terminal one more description is opened for each write, through
-//! procfs, and that one does not block. It is not kept: the reader would never see the end of the pipe, and the program may
-//! put another file in the place of standard error.
+//! Standard error is shared with other processes, so it cannot be made non-blocking: that is a property of the open
+//! file description, which all of them have. Of a pipe or a terminal one more description is opened for each write,
+//! through procfs, and that one does not block. It is not kept: the reader would never see the end of the pipe, and the
+//! program may put another file in the place of standard error.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,8 +17,8 @@ use super::thread::monotonic_ns;
 /// So much at a time, so that a large text to a disk does not hold the caller for long.
 const AT_ONCE_BYTES: usize = 1 << 20;
 
-/// Writes to standard error as it is, without buffers or locks. Signal-safe (I4). It waits for a slow reader, but if
-/// that takes nothing for so long, or can not be written to, what is left is dropped.
+/// Writes to standard error as it is, without buffers or locks. Signal-safe (I4). It waits for a slow reader. If the
+/// reader accepts nothing for that time, or writing fails, the rest is dropped.
 pub(crate) fn write_stderr(mut text: &[u8], patience_ns: u64) {
     let mut progress_ns = monotonic_ns();
     while !text.is_empty() {
@@ -63,7 +63,7 @@ pub(crate) fn offer_to(file: &File, text: &[u8]) -> io::Result<usize> {
     write_some(text, usize::MAX, |part| write(file.as_raw_fd(), part))
 }
 
-/// Opens a file to append to, or a FIFO. None: it is a FIFO that nobody reads.
+/// Opens a file to append to, or a FIFO. None: it is a FIFO without a reader.
 ///
 /// # Errors
 /// What the kernel answers.
@@ -95,7 +95,7 @@ fn reopen_stderr() -> Option<OwnedFd> {
     // The thread's own: that of the process is empty once its first thread has ended.
     // SAFETY: the path ends with a zero; open is signal-safe.
     let fd = unsafe { libc::open(c"/proc/thread-self/fd/2".as_ptr(), flags) };
-    // SAFETY: it has just been opened, and is nobody else's.
+    // SAFETY: it has just been opened, and no other code has it.
     (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
