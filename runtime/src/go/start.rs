@@ -192,8 +192,10 @@ where
     let id = fresh_id();
     let spawned = emit!(&shared.counters, Spawn { g: id });
     if shared.is_closing_for_sure() && place.when_closing != WhenClosing::Start {
+        // Who closes waits until as many have ended: not for a subscriber.
+        let ended = emit!(&shared.counters, End { g: id });
         spawned.tell();
-        emit!(&shared.counters, End { g: id }).tell();
+        ended.tell();
         return refuse(shared, &place, f, after);
     }
     shared.setup.locals.look_for_own_libraries();
