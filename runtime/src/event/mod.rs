@@ -19,15 +19,17 @@
 //!    the flag is loaded once, from the runtime's record: there are two copies of the code that makes a G ready, and
 //!    of the code that runs a picked one; one emits, the other only counts. A call in the middle, even one that never
 //!    happens, would cost the registers around it (measured: 3 % of the instructions of a hop over a channel).
+//! 5. A P leaves an M (`Release`, `HandOff`) before another M can take it, so its `Acquire` is heard after that. Only the M
+//!    that a locked G waits for gets a P without the first M being heard to leave it (`sched/locked.rs`).
 //!
 //! # Locks and ordering
 //! The counts of a P are stored with Release and read with SeqCst: a reader that sees that the last G has ended sees
 //! what it did. Those of the runtime are added SeqCst. A thread that starts a G without a P counts it and then looks
 //! whether the runtime closes; a thread that closes the runtime sets that and then reads the count. So one of the two
-//! sees the other (`start_foreign` in `go/start.rs`, `begin_closing` in `boot/stop.rs`).
+//! sees the other (`start_foreign` in `go/start.rs`, `begin_closing` in `sched/closing.rs`).
 //!
 //! # Tests
-//! `runtime/tests/events.rs`: what the listener hears, what a subscriber hears and what is counted agree.
+//! `runtime/tests/events.rs`: what the listener hears, what a subscriber hears and what is counted agree; `holders.rs`: I5.
 
 #![cfg(not(loom))]
 

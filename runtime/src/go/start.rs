@@ -198,8 +198,10 @@ where
     let id = fresh_id();
     let spawned = emit!(&shared.counters, Spawn { g: id });
     if shared.is_closing_for_sure() && options.when_closing != WhenClosing::Start {
+        // The closing thread waits until as many have ended: not for a subscriber.
+        let ended = emit!(&shared.counters, End { g: id });
         spawned.deliver();
-        emit!(&shared.counters, End { g: id }).deliver();
+        ended.deliver();
         return refuse(shared, &options, f, after);
     }
     shared.setup.locals.look_for_own_libraries();

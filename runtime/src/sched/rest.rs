@@ -27,9 +27,11 @@ impl Shared {
             let m = me.id;
             if let Some(p) = me.take_p() {
                 let p_id = p.id;
+                // Heard before another M can take it.
+                let release = emit!(&self.counters, Release { p: p_id, m });
                 self.put_idle_p(&mut queues, p);
                 drop(queues);
-                emit!(&self.counters, Release { p: p_id, m }).deliver();
+                release.deliver();
             }
             if me.searching.swap(false, Ordering::Relaxed) {
                 self.idle.end_search();

@@ -29,11 +29,12 @@ impl Shared {
         if let Some(m) = self.take_idle_m(&mut queues) {
             queues.starved = false;
             m.searching.store(true, Ordering::Relaxed);
+            let id = m.id;
+            // Heard before the M can have the P: it may be awake.
+            let wake = emit!(&self.counters, Wake { m: id });
             // Under the lock: an M that is to stop looks there whether it has been handed a P.
             m.hand(p);
             drop(queues);
-            let id = m.id;
-            let wake = emit!(&self.counters, Wake { m: id });
             self.poller.wake(&m);
             wake.deliver();
             return true;

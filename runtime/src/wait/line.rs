@@ -48,11 +48,11 @@ impl<A: Copy, D> Waiter<A, D> {
         &self.data
     }
 
-    /// What its operation has been told.
+    /// What its operation has been told. Nothing, if it belongs to none yet.
     #[inline]
     pub fn told(&self) -> Option<&A> {
         // SAFETY: its ticket lives as long as it (`belongs_to`).
-        unsafe { &*self.ticket.get() }.told()
+        unsafe { self.ticket.get().as_ref() }?.told()
     }
 }
 
@@ -137,7 +137,8 @@ impl<A: Copy, D> Line<A, D> {
     /// Appends a waiter.
     ///
     /// # Safety
-    /// It belongs to a ticket, and stays where it is until it is out of the line again.
+    /// It belongs to a ticket and is in no line. It stays where it is until it is out of the line again, and nobody gives
+    /// it to [`remove`](Self::remove) of another line meanwhile.
     #[inline]
     pub unsafe fn push(&self, waiter: *const Waiter<A, D>) {
         let waiter = waiter.cast_mut();
@@ -207,5 +208,17 @@ impl<A: Copy, D> Default for Line<A, D> {
 impl<A: Copy, D> fmt::Debug for Line<A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").field("is_empty", &self.is_empty()).finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Line, Waiter};
+
+    #[test]
+    fn a_waiter_without_a_ticket_is_told_nothing_and_is_in_no_line() {
+        let waiter = Waiter::<u64>::new(());
+        assert_eq!(waiter.told(), None);
+        assert!(!Line::new().remove(&waiter));
     }
 }
