@@ -173,9 +173,9 @@ fn what_is_heard_is_what_is_counted() {
     });
     let handle = rt.handle();
     eventually("the main G has ended", || handle.metrics().goroutines == 0);
-    let metrics = rt.metrics();
-    drop(handle);
     rt.shutdown();
+    // Not before: until then the thread of an M may begin.
+    let metrics = handle.metrics();
     let heard = heard();
     let counted = [
         ("spawn", metrics.spawns),
@@ -185,7 +185,7 @@ fn what_is_heard_is_what_is_counted() {
         ("steal", metrics.steals),
         ("hand_off", metrics.hand_offs),
         ("m_start", metrics.m_starts),
-        ("m_stop", metrics.m_starts),
+        ("m_stop", metrics.m_stops),
     ];
     for (name, count) in counted {
         assert_eq!(heard.get(name).copied().unwrap_or_default(), count, "{name}: {metrics:?}");

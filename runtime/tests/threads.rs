@@ -347,7 +347,8 @@ fn a_locked_g_goes_on_without_other_threads() {
     let rt = builder().procs(1).name("one").build().expect("a runtime");
     rt.run(|| ());
     let unparker = rt.run(|| {
-        limit_address_space(Some(1 << 20));
+        // Room for the allocator, and not for a thread, which takes 2 MiB.
+        limit_address_space(Some(7 << 18));
         let _mine = lock_os_thread();
         for _ in 0..20 {
             pirn_runtime::sleep(Duration::from_millis(1));
