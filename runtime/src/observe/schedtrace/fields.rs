@@ -1,7 +1,7 @@
 //! The fields of schedtrace: one line of a table each. The printers go by the tables, and a house rule compares them
 //! with SCHEDTRACE.md.
 
-use super::{GLine, Line, MLine, PLine};
+use super::line::{GLine, Line, MLine, PLine};
 use std::panic::Location;
 
 /// What a field says, and so in which form.

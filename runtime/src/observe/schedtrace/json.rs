@@ -2,7 +2,8 @@
 //! order.
 
 use super::fields::{Field, G, LINE, M, P, Stands, Value};
-use super::{Detail, Line, Or, push, room_for};
+use super::line::{Detail, Line};
+use super::write::{Or, push, room_for};
 
 /// Formats as one line of JSON and a line end. With detail, `p`, `m` and `g` are lists of objects. Every key is always
 /// there; what is absent is null.

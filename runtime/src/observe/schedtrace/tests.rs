@@ -5,6 +5,7 @@ use super::text::fields;
 use super::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::panic::Location;
 
 /// What Go 1.27 itself printed.
 const RECORDED: &str = include_str!("../../../tests/golden/go-1.27-schedtrace.txt");

@@ -2,7 +2,8 @@
 
 use super::super::outbox::plural;
 use super::fields::{G, LINE, M, P, Stands, Table, Value};
-use super::{Detail, Line, Or, push, room_for};
+use super::line::{Detail, Line};
+use super::write::{Or, push, room_for};
 
 /// Formats a line as Go 1.27 does: `... runqueue=0 [ 0 3 ] schedticks=[ 68426 26756 ]` and a line end.
 pub(crate) fn go(line: &Line) -> String {
