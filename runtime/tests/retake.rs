@@ -70,7 +70,9 @@ fn as_many_gs_may_block_as_there_may_be_threads() {
 fn threads_come_and_go() {
     let rt = runtime(2);
     let prefix = rt.thread_prefix();
-    let gs: Vec<_> = (0..30).map(|_| rt.go(|| block(20))).collect();
+    // Each blocks its thread until all do.
+    let all = Arc::new(Barrier::new(30));
+    let gs: Vec<_> = (0..30).map(|_| all.clone()).map(|all| rt.go(move || drop(all.wait()))).collect();
     gs.into_iter().for_each(|g| g.join().expect("no panic"));
     let most = common::threads(&prefix);
     assert!(most > 20, "{most} threads for 30 Gs that block");
