@@ -1,9 +1,8 @@
-//! What each G has of its own, and its end: thread-locals (in the isolated mode), and [`GLocal`]s in both modes.
+//! What belongs to each G, and its end: thread-locals (in the isolated mode), and [`GLocal`]s in both modes.
 //!
-//! A context or a span is a value per G. In the isolated mode a thread-local is that already; where Gs share the
-//! thread-locals of their Ms it is not. So a [`GLocal`] lies in the G's record, in both modes alike. The end of a G
-//! is in one order: its `GLocal`s are destroyed, then its thread-locals, then who joins it is told. What destructors
-//! make anew is destroyed too.
+//! A context or a span is a value per G. In the isolated mode a thread-local is one already; in the shared mode it is
+//! not. So a [`GLocal`] lies in the G's record, in both modes. At the end of a G its `GLocal`s are destroyed first,
+//! then its thread-locals; then its joiner is told. What destructors make anew is destroyed too.
 
 #![cfg(not(loom))]
 
@@ -25,20 +24,20 @@ thread_local! {
     static OF_THREAD: OwnValues = const { OwnValues::new() };
 }
 
-/// So often what destructors have made anew is destroyed, as for the keys of POSIX threads. What is left then leaks.
+/// How often what destructors have made anew is destroyed, as for the keys of POSIX threads. What is left then leaks.
 const ROUNDS_MAX: usize = 4;
 
-/// A value of which each G, and each thread that runs none, has its own.
+/// A value per G, and per thread that runs no G.
 ///
-/// It is made when it is first asked for, and destroyed when the G ends, before its thread-locals are, and before who
-/// joins it is told. It stays good over a suspension, whichever thread the G goes on on. Code of the runtime's that
-/// runs on no G, as a timer's callback does, has that of its thread.
+/// It is made when it is first asked for, and destroyed when the G ends, before its thread-locals are, and before its
+/// joiner is told. It stays valid over a suspension, whichever thread the G continues on. Code of the runtime's that
+/// runs on no G, such as a timer's callback, has that of its thread.
 pub struct GLocal<T: 'static> {
     make: fn() -> T,
 }
 
 impl<T: 'static> GLocal<T> {
-    /// One that `make` makes anew for each G. It is to be a `static`, which its address tells from others.
+    /// Makes one whose value `make` makes for each G. It has to be a `static`, as it is known by its address.
     pub const fn new(make: fn() -> T) -> GLocal<T> {
         GLocal { make }
     }
@@ -87,8 +86,8 @@ impl<T: 'static> fmt::Debug for GLocal<T> {
     }
 }
 
-/// Destroys what the calling G has of its own. Who listens to events uses thread-locals: if somebody may, there are
-/// new ones for what is still to be told.
+/// Destroys what the calling G has of its own. A subscriber uses thread-locals: if there may be one, the G gets new
+/// ones for the events that are still to be delivered.
 #[inline]
 pub(crate) fn destroy_locals(g: &'static G, locals: Locals) {
     if g.values.is_used() {
@@ -101,7 +100,7 @@ pub(crate) fn destroy_locals(g: &'static G, locals: Locals) {
     }
 }
 
-/// Gives the calling G new thread-locals in the place of those that have been destroyed, if they have been.
+/// Gives the calling G new thread-locals instead of those that have been destroyed, if they have been.
 #[cold]
 pub(crate) fn renew_locals(g: &'static G, locals: Locals) {
     if g.is_mute.get() {

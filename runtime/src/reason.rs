@@ -1,6 +1,6 @@
 //! Why a G waits: a [`Reason`] for each place that waits, a `static` in the room or the crate that waits there.
 //!
-//! The runtime knows them by their addresses alone. Dumps, scheddetail, the reports and events read what they say.
+//! The runtime knows reasons only by their addresses. Dumps, scheddetail, reports and events read what they say.
 
 use std::fmt;
 use std::ptr;
@@ -13,10 +13,10 @@ pub struct Reason {
     owner: Option<fn(usize) -> Option<u64>>,
 }
 
-/// What kind of thing is waited for. It says what the address or number means that a G waits on, if there is one.
+/// What kind of thing is waited for. It says what the address or number that a G waits on means, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Something of which there is no more to say than the name.
+    /// Something that has only a name.
     Event,
     /// A moment, which comes by itself.
     Moment,
@@ -34,10 +34,10 @@ impl Reason {
         Reason { name, kind, owner: None }
     }
 
-    /// The same, where one G has what is waited for: `owner` says which, from the address or number that is waited on.
+    /// The same, where one G has what is waited for: `owner` says which, by the address or number that is waited on.
     ///
-    /// An observer reads that number and the reason one after the other, and the G may go on in between. So `owner` has
-    /// to answer for any number, and must not read memory there.
+    /// An observer reads that number and the reason one after the other, and the G may continue in between. So `owner`
+    /// must accept any number, and must not read memory at it.
     pub const fn with_owner(self, owner: fn(usize) -> Option<u64>) -> Reason {
         Reason { owner: Some(owner), ..self }
     }

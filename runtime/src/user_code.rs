@@ -1,4 +1,4 @@
-//! The user's code in the middle of the runtime's own work: a destructor or a callback whose panic has nowhere to go.
+//! The user's code in the middle of the runtime's own work: a destructor or a callback whose panic must not spread.
 
 use std::any::Any;
 use std::mem::forget;

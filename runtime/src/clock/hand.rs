@@ -1,8 +1,7 @@
-//! The clock under the hand of a test: it stands still, and moves when the test says so.
+//! The clock under the control of a test: it stands still, and moves when the test moves it.
 //!
-//! It is one for the process. A test that takes it has it alone: the next one waits until it is given back. So a file
-//! of tests in which one takes the clock is a file in which all do, as the others would wait for a time that does not
-//! come.
+//! The process has one clock. A test that takes it has it alone: the next one waits until it is given back. If one test
+//! of a file takes the clock, all must: the others would wait for a time that does not come.
 
 use crate::os::monotonic_ns;
 use std::fmt;
@@ -11,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// Nobody has taken the clock: it runs.
+/// No test has taken the clock: it runs.
 pub(super) const RUNS: u64 = 0;
 
 /// Where the clock stands, or [`RUNS`]. Written under the lock of `HAND`.
@@ -23,7 +22,7 @@ static TURN: Mutex<()> = Mutex::new(());
 /// None: the clock runs.
 static HAND: Mutex<Option<Hand>> = Mutex::new(None);
 
-/// Those who sleep in [`sleep`] are told of every move.
+/// Threads that sleep in [`sleep`] are woken at every move.
 static MOVED: Condvar = Condvar::new();
 
 /// How many runtimes live.
@@ -32,9 +31,9 @@ static READERS: AtomicUsize = AtomicUsize::new(0);
 /// How long a test waits for the runtimes of the one before.
 const READERS_END: Duration = Duration::from_secs(10);
 
-/// What there is while a test has the clock.
+/// The state while a test has the clock.
 struct Hand {
-    /// The moment when it was taken, on both faces of the clock.
+    /// The moment when it was taken, in both forms.
     taken: Instant,
     taken_ns: u64,
     /// The threads that sleep until the clock moves.
@@ -70,8 +69,8 @@ pub(super) fn ns_of(moment: Instant) -> u64 {
     taken_ns.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
 }
 
-/// Parks the calling thread, which has read `now_ns`, until the clock has moved from there, or it is unparked, or so
-/// much time has really passed.
+/// Parks the calling thread, which has read `now_ns`, until the clock has moved from there, or it is unparked, or that
+/// much real time has passed.
 #[cold]
 pub(super) fn park(now_ns: u64, at_most: Option<Duration>) {
     let me = thread::current();
@@ -117,11 +116,11 @@ impl Drop for Reader {
     }
 }
 
-/// The clock of the process, in the hand of a test, until this is dropped.
+/// The clock of the process, under the control of a test until this is dropped.
 ///
-/// All of pirn's time stands still: sleeps, timers, timeouts, the clock's channels; what sysmon measures too, so no
-/// G's slice is ever over by itself, and no timeout of a shutdown. Instants for the public API come from
-/// [`now`](Self::now), as those of std go on.
+/// All of pirn's time stands still: sleeps, timers, timeouts, channels of the clock. What sysmon measures stands still
+/// too, so no G's slice ends by itself, and no timeout of a shutdown. Take instants for the public API from
+/// [`now`](Self::now), as the clock of std goes on.
 pub struct SetClock {
     _turn: MutexGuard<'static, ()>,
 }
@@ -130,10 +129,10 @@ impl SetClock {
     /// Takes the clock, which stands still from now on. Waits for a test that has it.
     ///
     /// # Panics
-    /// If a runtime lives: to that the clock might go back.
+    /// If a runtime lives: its clock might go back.
     #[track_caller]
     pub fn take() -> SetClock {
-        // The one before has failed, and what it has left does not end.
+        // The test before has failed, and left a runtime that does not end.
         let (turn, patience) = match TURN.lock() {
             Ok(turn) => (turn, READERS_END),
             Err(failed) => (failed.into_inner(), Duration::ZERO),
@@ -156,7 +155,7 @@ impl SetClock {
         now()
     }
 
-    /// Moves the clock, and wakes who sleeps by it. What is due happens soon after, on other threads.
+    /// Moves the clock, and wakes what sleeps by it. What is due happens soon after, on other threads.
     pub fn advance(&self, by: Duration) {
         let mut hand = lock();
         let by_ns = u64::try_from(by.as_nanos()).expect("five hundred years are enough");
@@ -171,7 +170,8 @@ impl SetClock {
 impl Drop for SetClock {
     fn drop(&mut self) {
         if READERS.load(Ordering::Acquire) != 0 {
-            // A test has failed and left its runtime. The clock stays where it is: to that it may not go back.
+            // A test has failed and left its runtime. The clock stays where it is, so that it does not go back for that
+            // runtime.
             return;
         }
         let mut hand = lock();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The seed of all generators that are made from now on. The same in each run, unless a test says otherwise.
 static SEED: AtomicU64 = AtomicU64::new(0);
 
-/// The generator for who has no P.
+/// The generator for threads without a P.
 static SHARED: AtomicU64 = AtomicU64::new(state_of(0, u64::MAX));
 
 /// Seeds all generators that are made from now on, those of Ps that do not exist yet, and the one for threads.
@@ -15,7 +15,7 @@ pub fn set_seed(seed: u64) {
     SHARED.store(state_of(seed, u64::MAX), Ordering::Relaxed);
 }
 
-/// Where the generator `nth` begins. It is never 0, where it would stay.
+/// The first state of the generator `nth`. It is never 0, where the generator would stay.
 const fn state_of(seed: u64, nth: u64) -> u64 {
     // The golden ratio has many ones and zeros; multiplying by an odd number spreads the seeds, and maps 0 alone to 0.
     let state = 0x9e37_79b9_7f4a_7c15 ^ seed.wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ nth.wrapping_add(1);
@@ -36,7 +36,7 @@ fn step(mut x: u64) -> u64 {
 pub(crate) struct Random(Cell<u64>);
 
 impl Random {
-    /// The generator with that number, of the seed that is set.
+    /// The generator with that number, from the current seed.
     pub(crate) fn new(nth: u64) -> Random {
         Random(Cell::new(state_of(SEED.load(Ordering::Relaxed), nth)))
     }

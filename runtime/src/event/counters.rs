@@ -19,7 +19,7 @@ pub(crate) enum Count {
 
 const COUNTS: usize = Count::MStops as usize + 1;
 
-/// The counts of one P, or of what happens without one. They wrap, in theory: 64 bits last for centuries of one event a
+/// The counts of one P, or of what happens without one. In theory they wrap: 64 bits last for centuries of one event a
 /// nanosecond.
 #[derive(Debug)]
 pub(crate) struct Counters([AtomicU64; COUNTS]);
@@ -42,12 +42,12 @@ impl Counters {
         self.0[count as usize].load(Ordering::SeqCst)
     }
 
-    /// Counts an event where nobody else writes.
+    /// Counts an event, where there is no other writer.
     #[inline(always)]
     pub(crate) fn tally_alone(&self, kind: Kind) {
         if let Some(count) = kind.counted_as() {
             let counter = &self.0[count as usize];
-            // Release: who sees the count sees what was done before (partner: `get`).
+            // Release: a thread that sees the count sees what was done before (partner: `get`).
             counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         }
     }

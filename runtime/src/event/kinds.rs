@@ -17,7 +17,7 @@ pub enum Event {
         /// The G.
         g: u64,
     },
-    /// A G goes on that has run before.
+    /// A G continues that has run before.
     Run {
         /// The G.
         g: u64,
@@ -40,7 +40,7 @@ pub enum Event {
         /// The G.
         g: u64,
     },
-    /// A G has ended: its stack is given back, and who waits for its result has been told.
+    /// A G has ended: its stack is free, and its joiner has been told.
     End {
         /// The G.
         g: u64,
@@ -52,7 +52,7 @@ pub enum Event {
         /// The victim.
         from: usize,
     },
-    /// A P leaves an M whose G goes on, or waits, without it.
+    /// An M loses its P, or hands it off, while its G continues or waits.
     HandOff {
         /// The P.
         p: usize,
@@ -90,7 +90,7 @@ pub enum Event {
         /// The M.
         m: u32,
     },
-    /// A timer is due, and what it is for is about to be done.
+    /// A timer is due, and is about to be run.
     Fire {
         /// The P whose timer it is.
         p: usize,
@@ -110,11 +110,11 @@ pub enum Event {
     },
 }
 
-/// Where an event is told.
+/// Where an event has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Teller {
-    /// The M whose thread tells it, if it is an M's.
+    /// The M on whose thread it happened, if it is an M's.
     pub m: Option<u32>,
     /// The P that this M holds, if it holds one.
     pub p: Option<usize>,
@@ -127,7 +127,7 @@ impl Teller {
     }
 }
 
-/// The events by their names alone: what is counted must not wait for the rest.
+/// The events by their names alone: a counter needs no more, and must not wait for the fields.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Spawn,
@@ -150,7 +150,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What it is counted as, if it is.
+    /// Its counter, if it has one.
     #[inline(always)]
     pub(super) fn counted_as(self) -> Option<Count> {
         Some(match self {

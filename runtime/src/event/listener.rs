@@ -1,4 +1,4 @@
-//! Who hears of every event in the moment when it happens: tests, and later the recorder.
+//! The listener, which hears of every event at the moment when it happens: a test's, and later the recorder.
 
 use super::{Event, Teller};
 use crate::user_code::contain;
@@ -12,12 +12,12 @@ static IS_HEARD: AtomicBool = AtomicBool::new(false);
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
-/// From now on `listener` hears of every event in the process, of all runtimes. There can be only one, and it stays.
-/// Of a runtime that was built before it does not hear of starts, wake-ups and turns of Gs.
+/// From now on `listener` hears of every event in the process, of all runtimes. There can be only one, and it stays. It
+/// does not hear of starts, wake-ups and runs of Gs of a runtime that was built before.
 ///
-/// It is called in the middle of the runtime's own work, also under the scheduler's lock, on threads of the runtime
-/// and on others. So it must neither park nor call anything of pirn's, and it should be quick. It may take a lock of
-/// its own that nobody holds while he calls pirn. If it panics that ends there.
+/// It is called in the middle of the runtime's own work, also under the scheduler's lock, on threads of the runtime and
+/// on others. So it must neither park nor call anything of pirn's, and it should be quick. It may take a lock of its
+/// own, if no thread holds that lock while it calls pirn. A panic of the listener ends there.
 ///
 /// # Panics
 /// If there is a listener already.
@@ -27,13 +27,13 @@ pub fn listen(listener: impl Fn(&Event, &Teller) + Send + Sync + 'static) {
     IS_HEARD.store(true, Ordering::Relaxed);
 }
 
-/// Whether somebody listens.
+/// Whether there is a listener, in one load.
 #[inline(always)]
 pub(crate) fn is_heard() -> bool {
     IS_HEARD.load(Ordering::Relaxed)
 }
 
-/// Has the listener hear of an event.
+/// Passes an event to the listener.
 pub(crate) fn hear(event: &Event, teller: &Teller) {
     if let Some(listener) = LISTENER.get() {
         // What it panics with has been printed.

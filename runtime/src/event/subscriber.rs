@@ -1,16 +1,16 @@
-//! What a `tracing` subscriber of the user's is told: events under `pirn::sched` at level TRACE. The only place with
-//! their names and fields; SCHEDTRACE.md lists them.
+//! What is delivered to a `tracing` subscriber of the user's: events under `pirn::sched` at level TRACE. Only this file
+//! has their names and fields; SCHEDTRACE.md lists them.
 
 use super::Event;
 use tracing::Level;
 
-/// Whether a subscriber may want events; a look at one number, which calls nobody.
+/// Whether a subscriber may want events. This reads one number and calls nothing.
 #[inline(always)]
 pub(crate) fn may_ask() -> bool {
     tracing::level_enabled!(Level::TRACE)
 }
 
-/// Whether a subscriber wants events. It is asked, and it is the user's code.
+/// Whether a subscriber wants events. This asks it, and it is the user's code.
 pub(crate) fn asks() -> bool {
     tracing::enabled!(target: "pirn::sched", Level::TRACE)
 }
@@ -21,7 +21,7 @@ macro_rules! say {
     };
 }
 
-/// Tells the subscriber, if it is an event that subscribers are told of.
+/// Delivers an event to the subscriber, if it is one that subscribers get.
 pub(crate) fn deliver(event: &Event) {
     match *event {
         Event::Spawn { g } => say!("spawn", g = g),

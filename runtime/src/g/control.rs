@@ -43,14 +43,13 @@ impl fmt::Debug for Gid {
     }
 }
 
-/// What a G does with its stack when it runs for the first time: runs the closure in its storage and settles the
-/// result.
+/// What a G runs on its stack: it calls the closure in its storage and settles the result.
 pub(crate) type Body = unsafe fn(&'static G);
 
-/// So much of a closure or a result lies in the record itself; more is boxed.
+/// The size up to which a closure or a result lies in the record itself; a larger one is boxed.
 const INLINE_WORDS: usize = 8;
 
-/// Room for a value of a type that only the two who exchange it know: first the closure, then the result.
+/// Room for a value whose type only the giver and the taker know: first the closure, then the result.
 #[repr(C, align(16))]
 pub(crate) struct Storage(UnsafeCell<MaybeUninit<[u64; INLINE_WORDS]>>);
 
@@ -66,7 +65,7 @@ impl Storage {
     /// Puts a value in.
     ///
     /// # Safety
-    /// Nobody else uses the storage meanwhile, and it is empty.
+    /// Nothing else uses the storage meanwhile, and it is empty.
     #[inline]
     pub(crate) unsafe fn put<V>(&self, value: V) {
         if const { Self::fits::<V>() } {
@@ -82,7 +81,7 @@ impl Storage {
     /// Takes the value out.
     ///
     /// # Safety
-    /// The last `put` was of the same type, happened before, and nobody took it since.
+    /// The last `put` was of the same type, happened before, and its value has not been taken since.
     #[inline]
     pub(crate) unsafe fn take<V>(&self) -> V {
         if const { Self::fits::<V>() } {
@@ -104,11 +103,11 @@ impl Storage {
 pub(crate) struct G {
     /// Whether it is parked, and whose record this is.
     pub(crate) word: ParkWord,
-    /// Who still needs the record: the handle, the M that will retire the G, and who waits for the result.
+    /// What still needs the record: the handle, the M that will retire the G, and the joiner.
     pub(crate) join: JoinWord,
     /// Its runtime; set by `go`, valid as long as the G lives, because its Ms keep the runtime.
     shared: AtomicPtr<Shared>,
-    /// The M that alone may run it, if there is one. Written by the G itself while it runs.
+    /// The only M that may run it, if it is locked to one. Written by the G itself while it runs.
     pub(crate) locked_m: Cell<*const M>,
     /// Its stack and where it left off; none until it has run.
     pub(crate) coro: UnsafeCell<Option<Coro>>,
@@ -134,13 +133,13 @@ pub(crate) struct G {
     /// It has been reported to block its thread.
     pub(crate) is_reported: AtomicBool,
     name: AtomicPtr<String>,
-    /// What it has of its own (`g_local.rs`).
+    /// Its own values (`g_local.rs`).
     pub(crate) values: OwnValues,
     /// How often it has locked its thread to itself. Saturating: at the most it stays so (`os_thread.rs`).
     pub(crate) locks: Cell<u32>,
-    /// It is past unwinding: its thread-locals are being destroyed, where a panic would abort.
+    /// It must not be unwound any more: its thread-locals are being destroyed, where a panic would abort.
     pub(crate) ending: Cell<bool>,
-    /// Its thread-locals are being destroyed or are gone: who listens to events would use them, and is told nothing.
+    /// Its thread-locals are being destroyed or are gone. A subscriber would use them, so no event is delivered.
     pub(crate) is_mute: Cell<bool>,
     /// The M that runs it or ran it last, for observers.
     pub(crate) last_m: AtomicU32,
@@ -187,7 +186,7 @@ impl G {
         }
     }
 
-    /// Turns a free record into the G `id`. Only for who owns the free record; the closure goes into `storage`.
+    /// Turns a free record into the G `id`. Only for the owner of the free record; the closure goes into `storage`.
     #[inline]
     pub(crate) fn init(
         &self,
@@ -203,13 +202,13 @@ impl G {
         self.class.set(class);
         self.birthplace.store(ptr::from_ref(birthplace).cast_mut(), Ordering::Relaxed);
         self.parent.store(parent, Ordering::Relaxed);
-        // After the rest: an observer takes a record with a number for a G of the runtime that it names, and the one
-        // that it named before may be gone and its address in use.
+        // This comes after the rest: to an observer a record with a number is a G of the runtime that the record names,
+        // and the runtime that it named before may be gone and its address reused.
         self.word.assign(id);
         self.status.store(Status::Runnable as u8, Ordering::Release);
     }
 
-    /// Turns a free record into that of a G that has ended without having begun, which nobody sees but its handle.
+    /// Turns a free record into that of a G that has ended without having begun. Only its handle sees it.
     pub(crate) fn init_ended(&self, id: u64) {
         self.shared.store(ptr::null_mut(), Ordering::Relaxed);
         self.word.assign(id);
@@ -221,7 +220,7 @@ impl G {
         self.name.store(Box::into_raw(Box::new(name)), Ordering::Relaxed);
     }
 
-    /// Makes the record free. Only for who owns the dead G.
+    /// Makes the record free. Only for the owner of the dead G.
     #[inline]
     pub(crate) fn clear(&self) {
         self.word.clear();
@@ -268,7 +267,7 @@ impl G {
         }
     }
 
-    /// Where the `go` stands that made it.
+    /// Where the `go` is that started it.
     pub(crate) fn birthplace(&self) -> Option<&'static Location<'static>> {
         // SAFETY: only `init` writes it, from a reference to a static.
         unsafe { self.birthplace.load(Ordering::Relaxed).as_ref() }
@@ -306,13 +305,13 @@ impl G {
         unsafe { &*self.shared_ptr() }
     }
 
-    /// What it does when it first runs.
+    /// The function that it runs.
     #[inline]
     pub(crate) fn body(&self) -> Option<Body> {
         self.body.get()
     }
 
-    /// About the top of its stack, if it has one: an address to prefetch, for who owns the G.
+    /// About the top of its stack, if it has one: an address to prefetch, for the owner of the G.
     #[inline]
     pub(crate) fn stack_top(&self) -> Option<*const u8> {
         self.way_out.get().map(WayOut::address)
@@ -324,13 +323,13 @@ impl G {
         self.class.get()
     }
 
-    /// Says where it is now, for observers.
+    /// Notes its status, for observers.
     #[inline]
     pub(crate) fn set_status(&self, status: Status) {
         self.status.store(status as u8, Ordering::Relaxed);
     }
 
-    /// Says that and why it waits, and since when.
+    /// Notes that it waits, why, and since when.
     #[inline]
     pub(crate) fn set_waiting(&self, reason: &'static Reason, now_ms: u32) {
         self.reason.store(ptr::from_ref(reason).cast_mut(), Ordering::Relaxed);
@@ -338,7 +337,7 @@ impl G {
         self.set_status(Status::Waiting);
     }
 
-    /// Where it is.
+    /// Its status.
     pub(crate) fn status(&self) -> Status {
         Status::from_u8(self.status.load(Ordering::Relaxed))
     }

@@ -28,7 +28,7 @@ const FLAGS: usize = 7;
 #[derive(Debug)]
 pub(crate) struct JoinWord(AtomicUsize);
 
-/// What became of a result that is in the record.
+/// What happens to a result that is in the record.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Settled {
@@ -36,17 +36,17 @@ pub(crate) enum Settled {
     Detached,
     /// The handle will look for it.
     Kept,
-    /// Somebody waits for it: the ticket at this address is to be told.
+    /// A joiner waits for it: tell the ticket at this address.
     Awaited(usize),
 }
 
-/// What a handle that goes has to do.
+/// What a handle that is dropped has to do.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Dropped {
-    /// Nothing: the G goes on alone.
+    /// Nothing: the G continues alone.
     Detached,
-    /// The result is there: drop it, then let go.
+    /// The result is there: drop it, then release the record.
     HasResult,
 }
 
@@ -68,7 +68,7 @@ impl JoinWord {
         self.0.store(HANDLE | RESULT | RETIRED, Ordering::Relaxed);
     }
 
-    /// Whether the handle has gone, before there was a result. For the G itself.
+    /// Whether the handle was dropped before there was a result. For the G itself.
     #[inline]
     pub(crate) fn is_detached(&self) -> bool {
         self.0.load(Ordering::Acquire) & HANDLE == 0
@@ -81,7 +81,7 @@ impl JoinWord {
         self.0.load(Ordering::Acquire) & RESULT != 0
     }
 
-    /// The result is in the record. Says what is to become of it. For the G itself.
+    /// The result is in the record. Returns what to do with it. For the G itself.
     #[inline]
     pub(crate) fn settle(&self) -> Settled {
         // Release: the result. Acquire: the ticket.
@@ -95,7 +95,7 @@ impl JoinWord {
         }
     }
 
-    /// The handle waits: the ticket at `address` is to be told. False if the result is there already.
+    /// The handle waits, by the ticket at `address`. False if the result is there already.
     #[inline]
     pub(crate) fn wait(&self, address: usize) -> bool {
         debug_assert_eq!(address & FLAGS, 0);
@@ -107,11 +107,11 @@ impl JoinWord {
         self.0.compare_exchange(HANDLE | address, HANDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The handle goes.
+    /// The handle is dropped.
     #[inline]
     pub(crate) fn drop_handle(&self) -> Dropped {
-        // Acquire on failure: the result. Release on success: nothing that this handle did is needed, but the record
-        // must not be recycled before.
+        // Acquire on failure: the result. Release on success: nothing needs what this handle did, but the record must
+        // not be recycled before.
         match self.0.compare_exchange(HANDLE, 0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Dropped::Detached,
             Err(_) => Dropped::HasResult,

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// So many records are made at a time.
+/// How many records are made at a time.
 const SLAB: usize = 64;
 
 struct Pool {
@@ -35,7 +35,7 @@ impl Pool {
     }
 }
 
-/// The free records of one P. Used by its owner alone; how many there are, anybody may ask.
+/// The free records of one P. Only its owner uses it; anything may ask for its length.
 #[derive(Debug)]
 pub(crate) struct FreeGs {
     len: AtomicU32,
@@ -93,7 +93,7 @@ impl FreeGs {
         }
     }
 
-    /// Leaves `keep` records and gives the rest to everybody.
+    /// Keeps `keep` records and gives the others to the common list.
     #[cold]
     fn spill(&self, keep: usize) {
         let spilled = self.gs[keep..self.len()].iter().filter_map(Cell::take);
@@ -108,14 +108,14 @@ impl Drop for FreeGs {
     }
 }
 
-/// Shows every record of the process, free ones too, to `f`.
+/// Calls `f` with every record of the process, free ones too.
 pub(crate) fn for_each(mut f: impl FnMut(&'static G)) {
     // The slabs are copied out: `f` may do what makes Gs.
     let slabs = pool().slabs.clone();
     slabs.into_iter().flatten().for_each(&mut f);
 }
 
-/// A free record, for who has no P.
+/// A free record, for a caller without a P.
 pub(crate) fn take_free() -> &'static G {
     let mut one = Vec::with_capacity(1);
     loop {

@@ -4,7 +4,7 @@
 
 use super::control::G;
 
-/// A G that may run, and nobody else has it (I2).
+/// A G that may run. Its holder alone has it (I2).
 #[must_use = "a Runnable that is dropped is a G that never runs"]
 #[derive(Debug)]
 pub(crate) struct Runnable(&'static G);

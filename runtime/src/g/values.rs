@@ -1,4 +1,4 @@
-//! The values that a G has of its own, whichever types they are.
+//! The values that belong to one G, of any types.
 
 #![cfg(not(loom))]
 
@@ -6,7 +6,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Values by the addresses of what they are asked for by.
+/// Values by the addresses of their keys.
 #[derive(Default)]
 pub(crate) struct Values(Vec<(usize, Rc<dyn Any>)>);
 
@@ -37,7 +37,7 @@ impl OwnValues {
     /// Whether there may be one.
     #[inline(always)]
     pub(crate) fn is_used(&self) -> bool {
-        // SAFETY: the place is its owner's alone, and nobody has a reference into it but for a moment.
+        // SAFETY: the place belongs to its owner alone, and no reference into it is kept.
         unsafe { &*self.0.as_ptr() }.is_some()
     }
 

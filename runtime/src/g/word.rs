@@ -5,9 +5,9 @@ use crate::loom::{AtomicU64, Ordering};
 const STATE_BITS: u32 = 2;
 const STATE_MASK: u64 = (1 << STATE_BITS) - 1;
 
-/// An unpark came while nobody was parked; the next park takes it and goes on.
+/// An unpark came before a park; the next park takes the token and returns at once.
 const TOKEN: u64 = 1;
-/// Off its stack and waiting. Whoever moves the word away from here owns the G.
+/// The G is off its stack and waits. Whoever changes the word from this owns the G.
 const PARKED: u64 = 2;
 
 /// ```text
@@ -40,7 +40,7 @@ impl ParkWord {
         ParkWord(AtomicU64::new(0))
     }
 
-    /// Gives the record to the G `id`. Only for who owns the free record.
+    /// Gives the record to the G `id`. Only for the owner of the free record.
     pub(crate) fn assign(&self, id: u64) {
         // Release: an observer that sees the number sees whose G it is (partner: `id`). All others get the G through
         // queues and handles, which synchronise.

@@ -11,11 +11,11 @@ use std::thread;
 
 /// What happens when the result of a G has been settled.
 pub(crate) trait After: Send {
-    /// How the G ended, whoever will hear of that.
+    /// The G has ended in this way.
     fn after(self, ended: Ended);
 }
 
-/// A G that nobody's stack waits for.
+/// A G whose end no scope waits for.
 pub(crate) struct Unscoped;
 
 impl After for Unscoped {
@@ -23,8 +23,8 @@ impl After for Unscoped {
     fn after(self, _: Ended) {}
 }
 
-/// Drops the closure of a G that is never begun. Its destructors may do what they like; the caller has said that they
-/// are not to be unwound out of a wait (`ending`).
+/// Drops the closure of a G that never begins. Its destructors may do anything; the caller has set `ending`, so they
+/// are not unwound out of a wait.
 pub(super) fn drop_unrun<F, T>(f: F) -> thread::Result<T> {
     match catch_unwind(AssertUnwindSafe(|| drop(f))) {
         Ok(()) => Err(Box::new(ShutDown)),
@@ -32,7 +32,7 @@ pub(super) fn drop_unrun<F, T>(f: F) -> thread::Result<T> {
     }
 }
 
-/// What every G does: runs its closure, settles the result, says that it is done. Nothing unwinds out of it.
+/// The body of every G: runs its closure, settles the result, and says that it is done. Nothing unwinds out of it.
 ///
 /// # Safety
 /// `start` has put `(F, A)` into the record.
@@ -65,24 +65,24 @@ where
         settle(g, result, locals);
     }
     after.after(ended);
-    // Those that were used since. From here on nobody calls what could use more.
+    // Destroys those that were used since. From here on no code that could use more is called.
     g.is_mute.set(true);
     locals.destroy();
 }
 
-/// Calls the closure of a G. By this name backtraces know where the user's frames begin.
+/// Calls the closure of a G. Backtraces know by this name where the user's frames begin.
 #[inline(never)]
 fn __rust_begin_short_backtrace<F, T>(f: F) -> T
 where
     F: FnOnce() -> T,
 {
     let result = f();
-    // Else the call could become a jump, and this frame would be gone.
+    // Without this the call could become a jump, and this frame would be gone.
     std::hint::black_box(());
     result
 }
 
-/// Leaves the result to the handle, or drops it if that has just gone.
+/// Leaves the result to the handle, or drops it if the handle has just gone.
 #[inline]
 fn settle<T>(g: &'static G, result: thread::Result<T>, locals: Locals) {
     // SAFETY: the storage is the G's until the result is settled, and the closure has left it.

@@ -1,4 +1,4 @@
-//! Starting a G that is not like the others: a name, a stack limit.
+//! Starting a G with a name or a stack limit.
 
 use super::body::Unscoped;
 use super::start::{StartOptions, WhenClosing, expect_started, start};
@@ -26,19 +26,19 @@ pub struct GoBuilder {
 }
 
 impl GoBuilder {
-    /// Neither name nor limit.
+    /// Makes a builder without a name and a limit.
     pub fn new() -> GoBuilder {
         GoBuilder::default()
     }
 
-    /// The name that dumps, panics and overflow reports show.
+    /// Sets the name that dumps, panics and overflow reports show.
     pub fn name(mut self, name: impl Into<String>) -> GoBuilder {
         self.name = Some(name.into());
         self
     }
 
-    /// How large the stack may become, in bytes: 64 KiB to 1 GiB, rounded up to the next size class (64 KiB, then four
-    /// times as much each). It costs only what the G uses of it.
+    /// Sets how large the stack may become, in bytes: 64 KiB to 1 GiB, rounded up to the next size class (64 KiB, then
+    /// four times as much each). It costs only what the G uses of it.
     pub fn stack_size(mut self, bytes: usize) -> GoBuilder {
         self.stack_bytes = Some(bytes);
         self

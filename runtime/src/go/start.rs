@@ -16,9 +16,9 @@ use std::thread::panicking;
 
 /// Starts a G on the runtime that the caller runs on.
 ///
-/// It takes no stack before it runs for the first time. Dropping the handle detaches the G; what it returns, or what
-/// it panics with, is in the handle. A G that starts very many others may be made to let them run in between: `go` is
-/// a point where the caller can move to another thread.
+/// The new G takes no stack before it runs for the first time. Dropping the handle detaches the G; what it returns, or
+/// what it panics with, is in the handle. A G that starts very many others may have to let them run in between: so in
+/// `go` the caller can move to another thread.
 ///
 /// While the runtime shuts down there are no new Gs: the closure is dropped, and [`JoinHandle::join`] returns
 /// [`ShutDown`](crate::ShutDown). So a destructor that starts one does not end the process.
@@ -77,9 +77,9 @@ fn not_started(error: &io::Error) -> ! {
     panic!("go: {error}");
 }
 
-/// Where and as what a G starts.
+/// Where a G starts, and with what.
 pub(crate) struct StartOptions<'a> {
-    /// Its runtime; none is the caller's.
+    /// Its runtime; the caller's if there is none.
     pub(crate) shared: Option<&'a Shared>,
     pub(crate) class: Option<Class>,
     pub(crate) name: Option<String>,
@@ -87,7 +87,7 @@ pub(crate) struct StartOptions<'a> {
     pub(crate) when_closing: WhenClosing,
 }
 
-/// What becomes of a G that is started while its runtime closes.
+/// What happens to a G that is started while its runtime closes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenClosing {
     /// Its closure is dropped at once, and its handle says so.
@@ -99,7 +99,7 @@ pub(crate) enum WhenClosing {
 }
 
 impl<'a> StartOptions<'a> {
-    /// A G with nothing special about it.
+    /// The options of a plain G.
     #[inline]
     pub(crate) fn new(shared: Option<&'a Shared>, birthplace: &'static Location<'static>) -> StartOptions<'a> {
         StartOptions { shared, class: None, name: None, birthplace, when_closing: WhenClosing::DropClosure }
@@ -135,7 +135,7 @@ where
         return refuse(shared, &options, f, after);
     }
     let parent = entered.as_ref().and_then(|e| e.m().g()).map_or(0, G::id);
-    // An M that runs no G does not keep a runtime that shuts down from counting itself empty; a G that runs does.
+    // A runtime that shuts down waits for a G that runs, but not for an M that runs no G.
     let Some(p) = p.filter(|_| entered.as_ref().is_some_and(Entered::on_g)) else {
         drop(entered);
         let started = start_foreign(shared, options, parent, f, after);
@@ -165,8 +165,8 @@ where
     Ok(handle)
 }
 
-/// The caller fills queues faster than they are emptied: it lets the others run, so that their records and stacks are
-/// used again while they are in the cache (measured: a burst of a million 84 -> 24 ns each).
+/// The caller fills queues faster than they are emptied. It lets the others run, so that their records and stacks are
+/// reused while they are in the cache (measured: a burst of a million takes 24 ns each instead of 84).
 #[cold]
 fn let_others_run() {
     if let Some(g) = current_g()
@@ -193,8 +193,8 @@ where
     if is_fork() {
         return Err(error_in_fork());
     }
-    // Counted first, and then looked at `closing` once more; who shuts down sets `closing` and then looks at the count.
-    // All sequentially consistent: one of the two sees the other.
+    // This counts the G first, and then loads `closing` once more; a shutdown sets `closing` and then loads the count.
+    // All are sequentially consistent, so one of the two sees the other.
     let id = fresh_id();
     let spawned = emit!(&shared.counters, Spawn { g: id });
     if shared.is_closing_for_sure() && options.when_closing != WhenClosing::Start {
@@ -255,7 +255,7 @@ where
         g.ending.set(was_ending);
     }
     let ended = Ended::of(&result);
-    // A record as that of a G that has ended, for the handle alone: no runtime counts it or shows it.
+    // The record looks like that of a G that has ended, and is for the handle alone: no runtime counts it or shows it.
     let g = crate::g::take_free();
     // SAFETY: the record is free, so nobody else looks at its storage.
     unsafe { g.storage.put(result) };

@@ -7,7 +7,7 @@ use super::section::Borrowed;
 use crate::p::{FreeP, OwnedP, P};
 use std::ptr;
 
-/// The evidence that the caller has what the M owns to itself, until this is dropped.
+/// The evidence that what the M owns is the caller's alone, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct BorrowedM<'a> {
     m: &'a M,
@@ -15,7 +15,7 @@ pub(crate) struct BorrowedM<'a> {
 }
 
 impl M {
-    /// Tries to act in its place. None if it is inside, or nobody can tell.
+    /// Tries to act in its place. None if it is inside, or if that is not known.
     pub(crate) fn borrow(&self) -> Option<BorrowedM<'_>> {
         Some(BorrowedM { m: self, _borrowed: self.section.borrow()? })
     }

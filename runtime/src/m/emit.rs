@@ -10,7 +10,7 @@ use crate::event::{Event, Kind, Tally, Teller, hear};
 #[cfg(feature = "tracing")]
 use crate::user_code::contain;
 
-/// An event that was counted and heard, and that the subscriber has still to be told of.
+/// An event that was counted and heard, and has still to be delivered to the subscriber.
 #[derive(Debug)]
 #[must_use = "the subscriber is told by `deliver`, as soon as the caller is out of its section"]
 pub(crate) struct Emitted {
@@ -18,12 +18,12 @@ pub(crate) struct Emitted {
     event: Event,
 }
 
-/// Says that something has happened: counts it, and has the listener hear of it. Whoever calls may be in the middle
-/// of something, but what the event says has happened. `emit!(p, Ready { g: id })` counts on a P, for its owner;
-/// `emit!(&shared.counters, Ready { g: id })` is for who has none. What it says of the event is computed only if
-/// somebody hears.
+/// Says that something has happened: counts it, and lets the listener hear of it. The caller may be in the middle of
+/// something, but what the event says has happened. `emit!(p, Ready { g: id })` counts on a P, for its owner;
+/// `emit!(&shared.counters, Ready { g: id })` is for callers without one. The fields of the event are computed only if
+/// there is a listener or a subscriber.
 ///
-/// With `if HEARD` behind it the caller has looked already whether somebody hears, and runs in a copy of its function
+/// With `if HEARD` behind it, the caller has checked already whether there is one, and runs in a copy of its function
 /// for that case. On the path of a switch a call in the middle, even one that is never made, would cost the registers
 /// around it.
 macro_rules! emit {
@@ -41,7 +41,7 @@ pub(crate) use emit;
 /// What [`emit`] does.
 #[inline(always)]
 pub(crate) fn say(counters: impl Tally, kind: Kind, is_heard: bool, event: impl FnOnce() -> Event) -> Emitted {
-    // The subscriber is told later, when what it is computed from may be gone.
+    // It is delivered later, when what it is computed from may be gone.
     #[cfg(feature = "tracing")]
     let (emitted, event) = {
         let event = event();
@@ -65,9 +65,9 @@ fn hear_here(event: impl FnOnce() -> Event) {
 }
 
 impl Emitted {
-    /// Tells the subscriber; compiled to nothing without the feature `tracing`, and a load and a branch without a
-    /// subscriber. It is the user's code in the middle of the runtime's: what would park it blocks the thread, and its
-    /// panics end here, or what is half done would stay so.
+    /// Delivers it to the subscriber. This is nothing without the feature `tracing`, and a load and a branch without a
+    /// subscriber. The subscriber is the user's code in the middle of the runtime's: what would park it blocks the
+    /// thread, and its panics end here; otherwise work would stay half done.
     #[inline(always)]
     pub(crate) fn deliver(self) {
         #[cfg(feature = "tracing")]
@@ -77,7 +77,7 @@ impl Emitted {
     }
 }
 
-/// Tells the subscriber; not on a G whose thread-locals are gone, which a subscriber uses.
+/// Delivers it; not on a G whose thread-locals are gone, which a subscriber uses.
 #[cfg(feature = "tracing")]
 #[cold]
 #[inline(never)]
@@ -90,8 +90,8 @@ fn deliver(event: Event) {
     }
 }
 
-/// Runs the user's callback in the middle of the runtime's own work. Meanwhile the caller is no G: what would park it
-/// blocks the thread.
+/// Runs the user's callback in the middle of the runtime's own work. Meanwhile the caller does not count as a G: what
+/// would park it blocks the thread.
 #[cfg(feature = "tracing")]
 fn off_duty<R>(callback: impl FnOnce() -> R) -> R {
     // SAFETY: an M lives as long as its thread runs (m I3).
@@ -107,13 +107,13 @@ fn off_duty<R>(callback: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Whether a subscriber wants events. It is asked, and it is the user's code.
+/// Whether a subscriber wants events. This asks it, and it is the user's code.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_asked_for() -> bool {
     may_be_asked_for() && off_duty(|| contain(event::asks)).unwrap_or(false)
 }
 
-/// Whether a subscriber may want events; a look at one number, which calls nobody.
+/// Whether a subscriber may want events. This reads one number and calls nothing.
 #[inline(always)]
 pub(crate) fn may_be_asked_for() -> bool {
     #[cfg(feature = "tracing")]

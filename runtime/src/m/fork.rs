@@ -29,7 +29,7 @@ const ON_M: u8 = 2;
 /// Known before the first fork.
 static RSEQ: OnceLock<Option<Rseq>> = OnceLock::new();
 
-/// Has children know that they are forks.
+/// Lets children know that they are forks.
 ///
 /// # Errors
 /// There is no memory for it.
@@ -70,7 +70,7 @@ pub(crate) fn error_in_fork() -> io::Error {
     )
 }
 
-/// Ends the child of a fork that needs what is not there: it `does` something.
+/// Ends the child of a fork, which `does` something that needs what is not there.
 #[cold]
 pub(crate) fn end_in_fork(does: &str) -> ! {
     last_words(format!("fatal error: {does}: {}\n", error_in_fork()).as_bytes());

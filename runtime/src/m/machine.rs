@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock, Weak};
 /// An OS thread that runs Gs.
 #[repr(align(128))]
 pub(crate) struct M {
-    /// Whether its thread is in the runtime or in a G's own code.
+    /// Whether its thread is inside, in the runtime, or outside, in a G's own code.
     pub(crate) section: Section,
     /// The P that it holds. Written by the M in its section.
     p: AtomicPtr<P>,
@@ -42,7 +42,7 @@ pub(crate) struct M {
     /// The P that its G has lost while it ran, as the number plus one, and when. For observers.
     lost_p: AtomicU32,
     lost_ns: AtomicU64,
-    /// It is to end when its G has: something leaked that was to unlock its thread.
+    /// It has to end when its G ends: the guard that would unlock its thread has leaked.
     pub(crate) is_tainted: AtomicBool,
     /// It has ended, or is about to. Written under the scheduler's lock.
     pub(crate) has_departed: AtomicBool,
@@ -54,8 +54,8 @@ pub(crate) struct M {
     me: Weak<M>,
 }
 
-/// In how many runtimes some G is asked to let others run. A call looks at it first, as it is no thread-local. It can
-/// not overflow: it counts runtimes.
+/// In how many runtimes some G is asked to let others run. A call looks at this first, as it is no thread-local. It
+/// cannot overflow: it counts runtimes.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
 /// Whether some G of the process is asked to let others run.
@@ -64,7 +64,7 @@ pub(crate) fn is_any_asked() -> bool {
     ASKED.load(Ordering::Relaxed) != 0
 }
 
-/// A runtime begins or ends to ask Gs.
+/// A runtime starts or stops asking Gs.
 pub(crate) fn count_asking(begins: bool) {
     if begins {
         ASKED.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +104,7 @@ impl M {
         })
     }
 
-    /// The M itself, to be kept.
+    /// A reference that keeps the M.
     pub(crate) fn arc(&self) -> Arc<M> {
         self.me.upgrade().expect("the caller keeps the M")
     }
@@ -140,7 +140,7 @@ impl M {
         self.p.load(Ordering::Relaxed)
     }
 
-    /// It holds that P from now on. Only the M's own thread, in its section.
+    /// Makes it the holder of that P. Only for the M's own thread, in its section.
     #[inline]
     pub(super) fn set_p(&self, p: *const P) {
         self.p.store(p.cast_mut(), Ordering::Relaxed);
@@ -160,7 +160,7 @@ impl M {
         Some(unsafe { FreeP::own(p) })
     }
 
-    /// Notes that its G goes on without a P, for observers.
+    /// Notes that its G continues without a P, for observers.
     pub(crate) fn note_lost(&self, p: &P, now_ns: u64) {
         self.lost_ns.store(now_ns, Ordering::Relaxed);
         self.lost_p.store(p.id as u32 + 1, Ordering::Relaxed);
@@ -187,7 +187,7 @@ impl M {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Its G has left its stack, which is what it was asked for, if it was.
+    /// Its G has left its stack: if it was asked to, that is done.
     #[inline(always)]
     pub(crate) fn has_heard(&self) {
         if self.is_asked() {
@@ -200,7 +200,7 @@ impl M {
         self.tid.load(Ordering::Relaxed)
     }
 
-    /// The G that it runs, for itself: it is not gone before the M goes on.
+    /// The G that it runs, for the M itself: the G cannot end before the M goes on.
     #[inline(always)]
     pub(crate) fn g(&self) -> Option<&'static G> {
         // SAFETY: G records are never freed.
@@ -219,7 +219,7 @@ impl M {
         self.g.store(g, Ordering::Relaxed);
     }
 
-    /// The M's thread says who it is, before it does anything else.
+    /// Registers the calling thread as this M's, before it does anything else.
     pub(crate) fn begin_thread(&self) {
         self.tid.store(crate::os::thread_id(), Ordering::Relaxed);
         self.sleep.set_thread();
@@ -232,7 +232,8 @@ impl M {
         self.own_block.get().copied()
     }
 
-    /// Sleeps until it is woken, or until `until_ns`, or for no reason: the caller looks. Only the M's own thread.
+    /// Sleeps until it is woken, or until `until_ns`, or for no reason: the caller looks again. Only for the M's own
+    /// thread.
     pub(crate) fn sleep(&self, until_ns: u64) {
         self.sleep.sleep(until_ns);
     }
@@ -242,7 +243,7 @@ impl M {
         self.sleep.wake();
     }
 
-    /// To wake the M when it may be gone already.
+    /// Wakes the M later, when it may be gone already.
     pub(crate) fn to_wake(&self) -> Wake {
         self.sleep.to_wake()
     }
@@ -253,12 +254,12 @@ impl M {
         self.handed.store(p.into_ptr().cast_mut(), Ordering::Release);
     }
 
-    /// Whether somebody gave it a P.
+    /// Whether it has been handed a P.
     pub(crate) fn has_handed(&self) -> bool {
         !self.handed.load(Ordering::Acquire).is_null()
     }
 
-    /// The P that somebody gave it.
+    /// Takes the P that it has been handed.
     pub(crate) fn take_handed(&self) -> Option<FreeP<'_>> {
         if self.handed.load(Ordering::Relaxed).is_null() {
             return None;
@@ -266,7 +267,7 @@ impl M {
         let p = self.handed.swap(ptr::null_mut(), Ordering::Acquire);
         // SAFETY: Ps live as long as the runtime.
         let p = unsafe { p.as_ref() }?;
-        // SAFETY: `hand` gave up the ownership for this, and it has just been taken out for good.
+        // SAFETY: `hand` gave the ownership up for this, and it has just been taken out for good.
         Some(unsafe { FreeP::own(p) })
     }
 }

@@ -7,10 +7,10 @@ use crate::p::{FreeP, OwnedP};
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// This M. Who has it may use the P that the M holds (I1, I2).
+/// This M. Its holder may use the P that the M holds (I1, I2).
 ///
-/// The P comes as an [`OwnedP`] that borrows from this. So it cannot be kept over what needs this exclusively: to give
-/// the P up, to take another, and to leave the section, in which it may be taken away.
+/// The P comes as an [`OwnedP`] that borrows from this. So it cannot be kept over what needs this exclusively: putting
+/// or taking a P, and leaving the section, as the P may be taken away outside of it.
 #[derive(Debug)]
 pub(crate) struct Me<'a> {
     m: &'a M,
@@ -29,7 +29,7 @@ impl<'a> Me<'a> {
         Me { m, not_send: PhantomData }
     }
 
-    /// The M, to be looked at for as long as it lives.
+    /// The M, for as long as it lives.
     #[inline(always)]
     pub(crate) fn m(&self) -> &'a M {
         self.m
@@ -42,13 +42,13 @@ impl<'a> Me<'a> {
         unsafe { self.m.p() }
     }
 
-    /// Takes a P; it has none.
+    /// Gives it a P; it has none.
     #[inline]
     pub(crate) fn set_p(&mut self, p: FreeP<'_>) {
         self.m.set_p(p.into_ptr());
     }
 
-    /// Gives up the P that it holds.
+    /// Takes the P that it holds from it.
     #[inline]
     pub(crate) fn take_p(&mut self) -> Option<FreeP<'a>> {
         // SAFETY: as in `p`; an OwnedP would borrow from this.

@@ -82,7 +82,8 @@ fn heavy_fence() -> bool {
 #[cfg(not(loom))]
 static LOST_FENCE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-/// Whether borrows are refused because the kernel refuses the heavy fence: true once in each process, for who says so.
+/// Whether borrows are refused because the kernel refuses the heavy fence: true once in each process, for the caller
+/// that reports it.
 #[cfg(not(loom))]
 pub(crate) fn has_lost_fence() -> bool {
     static SAID: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
@@ -123,7 +124,7 @@ impl Section {
         Section { inside: AtomicU32::new(1), wanted: AtomicU32::new(0), borrower: Mutex::new(()) }
     }
 
-    /// The M comes in from a G's own code. False if it was inside already, and somebody further up will leave.
+    /// The M enters from a G's own code. False if it was inside already: then a caller further up will leave.
     #[inline(always)]
     pub(crate) fn enter(&self) -> bool {
         if self.inside.load(Ordering::Relaxed) != 0 {
@@ -143,18 +144,18 @@ impl Section {
         drop(self.borrower.lock());
     }
 
-    /// The M goes out, to a G's own code.
+    /// The M leaves, to a G's own code.
     #[inline(always)]
     pub(crate) fn leave(&self) {
         self.inside.store(0, Ordering::Release);
     }
 
-    /// Whether the M is in the runtime just now: a hint.
+    /// Whether the M is inside: a hint.
     pub(crate) fn is_inside(&self) -> bool {
         self.inside.load(Ordering::Relaxed) != 0
     }
 
-    /// Tries to act in the stead of an M that is out in a G's own code. None if it is inside, or nobody can tell.
+    /// Tries to act in the place of an M that is outside. None if it is inside, or if that is not known.
     pub(crate) fn borrow(&self) -> Option<Borrowed<'_>> {
         let lock = match self.borrower.try_lock() {
             Ok(lock) => lock,

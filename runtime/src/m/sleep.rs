@@ -45,18 +45,18 @@ pub(super) struct Sleep {
 pub(crate) struct Wake(Option<Thread>);
 
 impl Sleep {
-    /// That of a thread which is not known yet.
+    /// The sleep of a thread that is not known yet.
     pub(super) fn new() -> Sleep {
         Sleep { thread: OnceLock::new() }
     }
 
-    /// It is the calling thread that sleeps.
+    /// The calling thread is the one that sleeps.
     pub(super) fn set_thread(&self) {
         // It is set once: only the M's own first lines call this.
         let _ = self.thread.set(thread::current());
     }
 
-    /// Sleeps until it is woken, or until `until_ns`, or for no reason: the caller looks.
+    /// Sleeps until it is woken, or until `until_ns`, or for no reason: the caller looks again.
     pub(super) fn sleep(&self, until_ns: u64) {
         debug_assert_eq!(self.thread.get().map(Thread::id), Some(thread::current().id()), "only its own thread sleeps");
         park_thread(until_ns);
@@ -69,7 +69,7 @@ impl Sleep {
         }
     }
 
-    /// To wake it later.
+    /// Wakes it later.
     pub(super) fn to_wake(&self) -> Wake {
         Wake(self.thread.get().cloned())
     }

@@ -1,11 +1,11 @@
-//! The G that calls, for itself.
+//! The calling G, for the user.
 
 use crate::g::Gid;
 use crate::park::{checkpoint, current_g};
 use std::fmt;
 use std::panic::Location;
 
-/// Who calls: see [`current`].
+/// The calling G: see [`current`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Current {
     id: Gid,
@@ -13,7 +13,8 @@ pub struct Current {
     birthplace: &'static Location<'static>,
 }
 
-/// The G that calls, none on a thread that runs no G. A panic hook asks it who panics: std knows no name of a G.
+/// The calling G; none on a thread that runs no G. A panic hook finds out by it which G panics: std knows no name of a
+/// G.
 ///
 /// ```
 /// assert!(pirn::current().is_none());
@@ -24,8 +25,8 @@ pub fn current() -> Option<Current> {
     Some(Current { id: Gid(g.id()), name: g.name(), birthplace: g.birthplace()? })
 }
 
-/// The number of the G that calls, none on a thread that runs no G. It takes no lock and allocates nothing, so it may
-/// be asked for everywhere: by a logger, or by what keeps something for each G.
+/// The number of the calling G; none on a thread that runs no G. This takes no lock and allocates nothing, so it may be
+/// called everywhere: in a logger, or in code that keeps something for each G.
 ///
 /// ```
 /// assert!(pirn::current_gid().is_none());
@@ -51,7 +52,7 @@ impl Current {
         self.name.as_deref()
     }
 
-    /// Where the call stands that started it.
+    /// Where the call is that started it.
     pub fn birthplace(&self) -> &'static Location<'static> {
         self.birthplace
     }

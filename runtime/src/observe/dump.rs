@@ -1,4 +1,4 @@
-//! What every G does, with its stack: for people, in the shape of Go's tracebacks.
+//! What every G does, with its stack: for people, in the format of Go's tracebacks.
 
 use super::goroutines::{Seen, lasting, look};
 use super::trace::{StartAt, Traces};
@@ -12,13 +12,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Every G of a runtime that has not ended, with its stack if it is parked, blocks its thread or calls this itself.
+/// Every G of a runtime that has not ended, with its stack if it is parked, blocks its thread, or calls this itself.
 /// All times are of one moment.
 pub(crate) fn dump(shared: &Shared) -> String {
     dump_and_count(shared).0
 }
 
-/// The same, and how many Gs it shows.
+/// The same, with the number of Gs that it shows.
 pub(crate) fn dump_and_count(shared: &Shared) -> (String, usize) {
     let now_ns = shared.refresh_clock();
     let mut dump = Dump {
@@ -52,7 +52,7 @@ pub(crate) fn describe_blocked(shared: &Shared, m: &M, g: u64, since_ns: u64) ->
     Some(text)
 }
 
-/// For how long threads are asked where they are, all in all: each may take 20 ms not to answer.
+/// The time limit for asking threads where they are, for all together: a thread that does not answer takes 20 ms.
 const ASKING_NS: u64 = 500_000_000;
 
 const NO_ANSWER: &str = "(no stack: the thread does not answer)\n";
@@ -105,7 +105,7 @@ impl Dump<'_> {
         }
     }
 
-    /// On which M a G runs, since when, and where the M's P is. Go calls one that is in the kernel "syscall".
+    /// On which M a G runs, since when, and where the M's P is. Go calls a G that is in the kernel "syscall".
     fn where_it_runs(&self, m: &M) -> (&'static str, String) {
         let ago = |since_ns: u64| lasting(Duration::from_nanos(self.now_ns.saturating_sub(since_ns)));
         let mut extra = format!(", on M{}", m.id);

@@ -10,11 +10,11 @@ use std::panic::Location;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Where a G is.
+/// The state of a G.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// It waits for its turn.
+    /// It is ready, and waits for an M.
     Runnable,
     /// It runs.
     Running,
@@ -22,7 +22,7 @@ pub enum State {
     Waiting,
 }
 
-/// One G, as it was when somebody looked: see [`Runtime::goroutines`](crate::Runtime::goroutines).
+/// One G, as it was at the moment of a look: see [`Runtime::goroutines`](crate::Runtime::goroutines).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Goroutine {
@@ -30,17 +30,17 @@ pub struct Goroutine {
     pub id: Gid,
     /// The name that it was given.
     pub name: Option<String>,
-    /// Where it is.
+    /// Its state.
     pub state: State,
-    /// Why it waits, if it does; Go's word where Go has the same thing.
+    /// Why it waits, if it does; in Go's word where Go has the same thing.
     pub wait_reason: Option<&'static str>,
     /// How long it has waited, by a clock that may be some milliseconds old.
     pub waiting_for: Option<Duration>,
-    /// What it waits on, where the reason does not say all.
+    /// What it waits on, if the reason does not say all.
     pub waits_on: Option<WaitsOn>,
     /// Whether it keeps its thread to itself ([`lock_os_thread`](crate::lock_os_thread)).
     pub is_locked: bool,
-    /// Where the call stands that started it.
+    /// Where the call is that started it.
     pub birthplace: Option<&'static Location<'static>>,
     /// The G that started it; none if a thread did, or [`after_func`](crate::time::after_func).
     pub parent: Option<Gid>,
@@ -50,7 +50,7 @@ pub struct Goroutine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitsOn {
-    /// The channel at this address: the same for all who wait on it.
+    /// The channel at this address: the same for all Gs that wait on it.
     Channel(usize),
     /// The end of this G.
     Goroutine(Gid),
@@ -66,8 +66,8 @@ impl fmt::Display for WaitsOn {
 }
 
 impl Goroutine {
-    /// As Go heads a goroutine, so that what reads Go's tracebacks reads these: Go's items come first. `what` is its
-    /// state if not empty, `extra` comes last.
+    /// The head of a goroutine as Go writes it, so that tools for Go's tracebacks read these: Go's items come first.
+    /// `what` is its state if not empty, `extra` comes last.
     pub(super) fn head(&self, what: &str, extra: &str) -> String {
         let what = match self.state {
             _ if !what.is_empty() => what,
@@ -100,7 +100,7 @@ impl Goroutine {
     }
 }
 
-/// A time in whole milliseconds, which is what is known of it.
+/// A time in whole milliseconds; it is not known more exactly.
 pub(super) fn lasting(time: Duration) -> String {
     match time.as_millis() {
         0 => "<1ms".to_owned(),
@@ -108,8 +108,8 @@ pub(super) fn lasting(time: Duration) -> String {
     }
 }
 
-/// As Go heads a goroutine in a dump: `goroutine 18 [sleep, 2 minutes, "worker", for 134.2s]:`, and where it was
-/// created.
+/// The head of a goroutine as Go writes it in a dump: `goroutine 18 [sleep, 2 minutes, "worker", for 134.2s]:`, and
+/// where it was created.
 impl fmt::Display for Goroutine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.head("", ""))?;
@@ -131,7 +131,7 @@ pub(crate) struct Seen {
 
 /// How long a G has waited, by a clock of milliseconds that wraps after 49 days: so does this.
 fn waited(now_ms: u32, since_ms: u32) -> Duration {
-    /// One that has parked after the clock was read seems to have done so in the future.
+    /// A G that has parked after the clock was read seems to have parked in the future.
     const AHEAD_MAX_MS: u32 = 3_600_000;
     let ms = now_ms.wrapping_sub(since_ms);
     let is_ahead = ms > u32::MAX - AHEAD_MAX_MS;
@@ -194,7 +194,7 @@ fn waits_on(reason: &Reason, what: usize) -> Option<WaitsOn> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StackUse {
-    /// About where the caller's frame lies.
+    /// An address in or near the caller's frame.
     pub pointer: usize,
     /// Bytes in use above that.
     pub used_bytes: usize,
@@ -205,7 +205,7 @@ pub struct StackUse {
     pub limit_bytes: usize,
 }
 
-/// How much of its stack the calling G uses; none on a thread that runs no G. It asks the system, which takes about a
+/// How much of its stack the calling G uses; none on a thread that runs no G. This is a system call, of about a
 /// microsecond.
 pub fn stack_use() -> Option<StackUse> {
     checkpoint();

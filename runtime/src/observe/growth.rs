@@ -1,4 +1,4 @@
-//! How much memory the stack of a G has got while it ran.
+//! How much memory the stack of a G has gained while it ran.
 
 use crate::g::G;
 #[cfg(feature = "tracing")]
@@ -6,8 +6,8 @@ use crate::m::emit::{emit, is_asked_for};
 #[cfg(feature = "tracing")]
 use crate::stack::Slot;
 
-/// Nobody is there when a page is added, so it is looked at when the G begins and when it ends, if somebody listens.
-/// It is made and ended while the G has its thread-locals, which the listener uses.
+/// The kernel adds pages silently, so this compares the beginning of the G with its end, if there is a subscriber. Both
+/// are while the G has its thread-locals, which the subscriber uses.
 pub(crate) struct Growth {
     #[cfg(feature = "tracing")]
     before: Option<usize>,

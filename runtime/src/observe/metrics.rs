@@ -14,8 +14,7 @@ pub struct Metrics {
     pub procs: usize,
     /// Ps that no M holds.
     pub idle_procs: usize,
-    /// Ms: threads that run Gs, or wait for some to run. sysmon and the template, which starts them, are not among
-    /// them.
+    /// Ms: threads that run Gs, or wait for Gs to run. sysmon and the template, which starts Ms, are not among them.
     pub threads: usize,
     /// Ms that sleep until there is something to do.
     pub idle_threads: usize,
@@ -27,15 +26,15 @@ pub struct Metrics {
     pub goroutines: usize,
     /// Gs that are on an M.
     pub running: usize,
-    /// Gs that wait for their turn.
+    /// Gs that are ready, and wait for an M.
     pub runnable: usize,
     /// Gs that are parked.
     pub waiting: usize,
     /// Gs on the global queue.
     pub global_queue: usize,
-    /// Gs on the local queue of each P; the one in runnext is counted in `runnable` only.
+    /// Gs on the local queue of each P; a G in runnext is counted in `runnable` only.
     pub local_queues: Vec<usize>,
-    /// Timers that have not come yet.
+    /// Pending timers.
     pub timers: usize,
     /// Stacks in use by Gs, or kept by Ps for the next ones; of all runtimes in the process.
     pub stacks: usize,
@@ -49,16 +48,16 @@ pub struct Metrics {
     pub parks: u64,
     /// How often a parked G was made ready.
     pub readies: u64,
-    /// How often a P took from another's queue.
+    /// How often a P stole from another's queue.
     pub steals: u64,
-    /// How often a P was taken from, or given up by, an M whose G went on or waited without it.
+    /// How often an M lost its P, or handed it off, while its G continued or waited.
     pub hand_offs: u64,
-    /// How often an M was woken, or started, to look for work: the dearest thing there is.
+    /// How often an M was woken, or started, to look for work: the most expensive event.
     pub wakes: u64,
     /// Threads started.
     pub m_starts: u64,
-    /// Threads that have ended. Before the runtime shuts down they are those that were not needed, or whose G had
-    /// leaked a lock on them.
+    /// Threads that have ended. Before the runtime shuts down these are threads that were not needed, or whose G had
+    /// locked them and leaked the guard.
     pub m_stops: u64,
 }
 
@@ -70,7 +69,7 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
     let local_queues: Vec<usize> = ps.iter().map(|p| p.queue_len()).collect();
     let next = ps.iter().filter(|p| p.next_id().is_some()).count();
     let runnable = census.global + census.stackless + local_queues.iter().sum::<usize>() + next;
-    // The ended ones first, so that both only grow.
+    // The ended ones are read first, so that the difference is never too small.
     let ends = shared.count(Count::Ends);
     let spawns = shared.count(Count::Spawns);
     let goroutines = spawns.saturating_sub(ends) as usize;

@@ -1,8 +1,8 @@
-//! Text on its way to a reader that may be slow or gone: whoever writes never waits.
+//! Text on its way to a reader that may be slow or gone: the writer never waits.
 //!
-//! What begins to go out goes out whole: a rest that did not fit is kept, and comes before anything else, so a line
-//! stays a line. While there is a rest, lines of schedtrace are left out ([`Outbox::is_free`]), and reports are kept
-//! up to a limit.
+//! A text whose first part is written is written whole: the rest that did not fit is kept, and comes before anything
+//! else, so a line stays a line. While there is a rest, lines of schedtrace are left out ([`Outbox::is_free`]), and
+//! reports are kept up to a limit.
 
 use crate::os::{offer_stderr, offer_to, open_for_lines};
 use crate::timers::NEVER;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// A report is kept if no more than this waits already.
 const WAITING_MAX_BYTES: usize = 1 << 20;
 
-/// More than any rest has.
+/// More than the length of any rest.
 const NO_MORE: usize = usize::MAX;
 
 /// How soon a rest is tried again: after some of it has gone, and at most.
@@ -28,15 +28,15 @@ enum To {
     File(PathBuf, Option<File>),
 }
 
-/// What became of a text.
+/// What happened to a text.
 #[derive(Debug)]
 #[must_use]
 pub(super) enum Sent {
-    /// It has gone, or its rest follows.
+    /// It is written, or its rest will follow.
     Taken,
-    /// The reader is too slow: nothing of it has gone.
+    /// The reader is too slow: nothing of it is written.
     TooSlow,
-    /// Nobody reads the FIFO.
+    /// The FIFO has no reader.
     NoReader,
     /// It cannot be written.
     Failed(io::Error),
@@ -46,10 +46,10 @@ pub(super) enum Sent {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     to: To,
-    /// What has begun to go out or waits behind that, and how much of it has gone.
+    /// The text that is partly written, with what waits behind it; and how much of it is written.
     rest: Vec<u8>,
     gone: usize,
-    /// So many reports were left out.
+    /// How many reports were left out.
     left_out: u64,
     due_ns: u64,
     again_ns: u64,
@@ -88,7 +88,7 @@ impl Outbox {
         self.rest.is_empty()
     }
 
-    /// Sends a line, if all before it has gone: whole, or not at all.
+    /// Sends a line, whole, if all before it is written; otherwise not at all.
     pub(super) fn send(&mut self, line: &str, now_ns: u64) -> Sent {
         if !self.is_free(now_ns) {
             return Sent::TooSlow;
@@ -104,7 +104,7 @@ impl Outbox {
         }
     }
 
-    /// Sends a report, or keeps it until what waits has gone; one more would be too much, and is left out and counted.
+    /// Sends a report, or keeps it until what waits is written. If too much waits, leaves it out and counts it.
     pub(crate) fn post(&mut self, report: &str, now_ns: u64) {
         if !self.is_free(now_ns) && self.rest.len() - self.gone > WAITING_MAX_BYTES {
             self.left_out += 1;
@@ -119,7 +119,7 @@ impl Outbox {
         self.flush(now_ns);
     }
 
-    /// Writes what waits, as far as it goes. Whether some of it has gone.
+    /// Writes as much of what waits as possible. Returns whether some of it was written.
     pub(crate) fn flush(&mut self, now_ns: u64) -> bool {
         if self.rest.is_empty() {
             return false;
@@ -131,11 +131,11 @@ impl Outbox {
                 self.gone += more;
                 self.again_ns = AGAIN_MIN_NS;
             }
-            // The line is to be whole when there is room again.
+            // The line must be whole when there is room again.
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                 self.again_ns = AGAIN_MAX_NS;
             }
-            // Nobody reads it to its end.
+            // No reader reads it to its end.
             Ok(None) | Err(_) => self.gone = NO_MORE,
         }
         let has_gone = self.gone > before;
@@ -159,7 +159,7 @@ impl Outbox {
             return;
         }
         if self.gone > self.rest.len() / 2 {
-            // A reader that takes a little each time never gets to the end.
+            // A reader that takes only a little each time never reaches the end.
             self.rest.drain(..self.gone);
             self.gone = 0;
         }
@@ -168,7 +168,7 @@ impl Outbox {
         self.due_ns = now_ns + self.again_ns;
     }
 
-    /// Writes what goes without waiting. None: nobody reads.
+    /// Writes what it can without waiting. None if there is no reader.
     fn offer(&mut self, text: &[u8]) -> io::Result<Option<usize>> {
         let To::File(path, file) = &mut self.to else { return offer_stderr(text).map(Some) };
         if file.is_none() {
@@ -177,14 +177,14 @@ impl Outbox {
         let Some(open) = file else { return Ok(None) };
         let offered = offer_to(open, text);
         if offered.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
-            // The next reader opens it anew.
+            // It is opened anew for the next reader.
             *file = None;
         }
         offered.map(Some)
     }
 }
 
-/// So many of what.
+/// A number with its noun.
 pub(crate) fn plural(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }

@@ -1,4 +1,4 @@
-//! Prints schedtrace: in which form, and where to.
+//! Prints schedtrace, in one of its formats, to standard error or a file.
 
 use super::outbox::{Outbox, Sent};
 use super::schedtrace;
@@ -8,7 +8,7 @@ use crate::timers::NEVER;
 use std::io;
 use std::path::Path;
 
-/// The shape of a schedtrace line.
+/// The format of a schedtrace line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {
     /// As Go 1.27 prints it.
@@ -20,17 +20,17 @@ pub(crate) enum Format {
     Json,
 }
 
-/// What to print, and where to.
+/// What to print, and where.
 #[derive(Debug)]
 pub(crate) struct Printer {
     format: Format,
     /// Every P, M and G too.
     detail: bool,
-    /// A file of its own; standard error, if there is none.
+    /// Its own file; standard error if there is none.
     out: Option<Outbox>,
-    /// So many lines were left out since the last one.
+    /// How many lines were left out since the last one.
     left_out: u64,
-    /// The last line could not be written, or nobody reads, which has been said.
+    /// The last line could not be written, or had no reader, and this has been reported.
     is_broken: bool,
 }
 
@@ -44,7 +44,7 @@ impl Printer {
         Ok(Printer { format, detail, out, left_out: 0, is_broken: false })
     }
 
-    /// Prints how it stands, if the reader takes it: nobody waits for it.
+    /// Prints a line, if the reader can take it now: the caller does not wait for it.
     pub(crate) fn print(&mut self, shared: &Shared, stderr: &mut Outbox, now_ns: u64) {
         if !self.out.as_mut().unwrap_or(stderr).is_free(now_ns) {
             self.left_out += 1;
@@ -80,7 +80,7 @@ impl Printer {
         }
     }
 
-    /// Writes what waits, as far as it goes. Whether some of it has gone.
+    /// Writes as much of what waits as possible. Returns whether some of it was written.
     pub(crate) fn flush(&mut self, now_ns: u64) -> bool {
         self.out.as_mut().is_some_and(|out| out.flush(now_ns))
     }

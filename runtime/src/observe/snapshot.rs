@@ -1,9 +1,9 @@
 //! One look at the scheduler, as schedtrace shows it.
 //!
-//! Nobody is stopped for it, so what is read moves meanwhile. Still every G is in one place, and the parts add up: a
-//! G is read once, and whatever can be derived is derived from what was read, and not read a second time. An M's G is
-//! the one that says it runs there; if two do, because the M went from one to the other, the one that has left is
-//! asked again.
+//! Nothing is stopped for it, so what is read changes meanwhile. Still every G is shown in one place, and the parts add
+//! up: each G is read once, and whatever can be derived is derived from that, and not read a second time. The G of an M
+//! is the one whose record says that it runs there; if there are two, because the M went from one to the other, the one
+//! that has left is corrected.
 
 use super::goroutines::{Seen, look};
 use super::schedtrace::{Detail, GLine, Line, MLine, PLine};
@@ -29,7 +29,7 @@ pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<
         // The Ms, and sysmon, which Go counts too.
         threads: census.ms.len() + 1,
         spinningthreads: shared.searching_ms(),
-        // Go's way of handing a search on, which is not needed here.
+        // Go's way to hand a search on, which is not needed here.
         needspinning: false,
         idlethreads: census.sleeping.len(),
         runqueue: census.global,
@@ -91,7 +91,7 @@ fn p_line(p: &P, m: Option<u32>) -> PLine {
     }
 }
 
-/// An M, and which P is its. A P that went from one to another meanwhile is the first one's.
+/// An M and its P. A P that went from one M to another meanwhile is shown with the first.
 fn m_line(m: &Arc<M>, holders: &mut [Option<u32>], sleeping: &[Arc<M>]) -> MLine {
     let p = m.p_hint().map(|p| p.id).filter(|p| holders[*p].is_none());
     if let Some(p) = p {
@@ -113,7 +113,7 @@ fn g_line(seen: &Seen, all: &[Arc<M>]) -> GLine {
     let Seen { g, public, status, .. } = seen;
     let id = public.id.as_u64();
     let runs = *status == Status::Running;
-    // One that has been listed since the Ms were is on its way to somewhere.
+    // A G that was read after the Ms may be on an M that is not listed.
     let m = all.iter().find(|m| runs && m.id == g.last_m.load(Ordering::Relaxed)).map(|m| m.id);
     GLine {
         id,
@@ -137,7 +137,7 @@ fn reconcile(gs: &mut [GLine], m: &M) {
     let stays = gs.iter().rposition(|g| on_m(g) && Some(g.id) == now).or_else(|| gs.iter().rposition(on_m));
     for (at, g) in gs.iter_mut().enumerate() {
         if g.m == Some(m.id) && Some(at) != stays {
-            // It was running a moment ago, and waits for its turn or for something else by now.
+            // It was running a moment ago, and is queued or waits by now.
             g.m = None;
             g.status = Status::Runnable as u8;
         }

@@ -1,10 +1,11 @@
-//! Stack traces: of the calling G, of one that is parked, of one that blocks its thread; and what they are called.
+//! Stack traces: of the calling G, of one that is parked, of one that blocks its thread; and the names of their
+//! functions.
 //!
 //! # How a parked G is traced
-//! It is claimed by its park word, as by an unpark, so nobody else resumes it; it is resumed with a tracer, on the
-//! stack of whoever asks, walks up its own frames, and suspends again (`coro.rs`); then the park word is committed
-//! again, as an M does it. An unpark that comes meanwhile leaves a token, and the G is made ready. To the G nothing
-//! has happened.
+//! It is claimed by its park word, as by an unpark, so no M resumes it. It is resumed with a tracer, on the thread of
+//! the asker; it walks up its own frames on the tracer's stack, and suspends again (`coro.rs`). Then the park word is
+//! committed again, as an M does it. If an unpark has come meanwhile, it has left a token, and the G is made ready. The
+//! G does not notice.
 
 use super::whose::Whose;
 use crate::coro::Tracer;
@@ -16,10 +17,10 @@ use crate::sched::Shared;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};
 use std::collections::HashMap;
 
-/// So many frames at most; the outermost are left out.
+/// The limit of frames; the outermost are left out.
 const FRAMES_MAX: usize = 100;
 
-/// Takes and names stack traces; what it has looked up it remembers.
+/// Takes and names stack traces; it caches the names.
 pub(super) struct Traces {
     tracer: Option<(Tracer, Slot)>,
     names: HashMap<usize, Vec<Symbol>>,
@@ -30,7 +31,7 @@ pub(super) struct Traces {
 pub(super) enum StartAt {
     /// At the function of pirn's that was called.
     Call,
-    /// At who called it.
+    /// At its caller.
     Caller,
 }
 
@@ -94,13 +95,13 @@ impl Traces {
     /// The trace of `g`, which blocks the thread `tid`; none if the thread is somewhere else by now.
     pub(super) fn of_thread(tid: i32, g: &'static G) -> Option<Vec<Frame>> {
         let frames = frames_of(tid)?;
-        // Before it come those of the signal handler, on a stack that is no G's.
+        // The frames before it are those of the signal handler, on a stack that is no G's.
         let (range, owner) = frames.iter().find_map(|frame| slot_of(frame.sp))?;
         std::ptr::eq(owner.cast(), g).then(|| within(range, &frames))
     }
 
-    /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, but for
-    /// the one that was called, if it is to begin there and is known.
+    /// Appends a trace, two lines for each function, as Go does. The scheduler's own functions are left out, except the
+    /// one that was called, if the trace starts there and it is known.
     pub(super) fn write(&mut self, frames: &[Frame], start: StartAt, text: &mut String) {
         for frame in frames {
             self.names.entry(frame.ip).or_insert_with(|| look_up(frame.ip));
@@ -136,16 +137,17 @@ impl Drop for Traces {
     }
 }
 
-/// Those frames that lie on one G's stack: not those of who resumed it, nor of who looks.
+/// The frames that lie on the G's stack: not those of the M that resumed it, nor those of the tracer.
 fn within((low, high): (usize, usize), frames: &[Frame]) -> Vec<Frame> {
     frames.iter().filter(|frame| (low..high).contains(&frame.sp)).copied().collect()
 }
 
-/// Without what is around the user's own functions: inside, how pirn waits, but for the function that was called;
-/// outside, how a G begins. If none is the user's, what is left is the lock of std or the system call that it is in.
+/// Removes what is around the user's own functions: on the inside how pirn waits, except the function that was called;
+/// on the outside how a G begins. If no function is the user's, what remains is the lock of std or the system call that
+/// the G is in.
 ///
-/// A user's crate may be called as ours are. So what is of the family counts as the user's where it is outermost, and
-/// altogether if nobody else is there.
+/// A user's crate may have a name like ours. So functions of the family count as the user's where they are outermost,
+/// and everywhere if there are no others.
 fn own_part<'a, 's>(symbols: &'a [&'s Symbol], start: StartAt) -> &'a [&'s Symbol] {
     let count_until = |is: fn(Whose) -> bool| symbols.iter().take_while(|symbol| !is(symbol.whose)).count();
     let is_users = |symbol: &&Symbol| matches!(symbol.whose, Whose::User | Whose::Family);
@@ -156,11 +158,11 @@ fn own_part<'a, 's>(symbols: &'a [&'s Symbol], start: StartAt) -> &'a [&'s Symbo
         all if all == symbols.len() => count_until(|whose| whose == Whose::Family),
         around => around,
     };
-    // The last of ours among the innermost: the one that was called. In a lock of std, or a system call, it is all of
-    // it.
+    // The last of ours among the innermost is the one that was called. In a lock of std, or a system call, all of it
+    // counts.
     let called = symbols[..around].iter().rposition(|symbol| symbol.whose != Whose::Std).map(|called| match start {
         StartAt::Call if symbols[called].has_file => called,
-        // Without debug information it may be any, as the one that was called is a part of its caller.
+        // Without debug information it may be another one, as the one that was called may be inlined into its caller.
         StartAt::Call | StartAt::Caller => called + 1,
     });
     &symbols[called.unwrap_or(0)..=last]

@@ -1,8 +1,7 @@
-//! Whose function it is: by the file that it stands in, or by its name, if there is no debug information.
+//! Whose function it is: by the file that it is in, or by its name if there is no debug information.
 //!
-//! No crate of ours is listed: all are called `pirn-something`, but so may one of a user's be. So what is of the
-//! runtime itself is told from what is of the family, and a trace in which nobody else appears shows the family
-//! (`trace.rs`).
+//! Our crates are not listed: all are called `pirn-something`, and a user's crate may be too. So the runtime itself and
+//! the family of these crates are distinguished, and a trace with no other functions shows the family (`trace.rs`).
 
 use std::path::Path;
 
@@ -11,18 +10,18 @@ use std::path::Path;
 pub(super) enum Whose {
     /// The runtime, with the stack switch and what walks up stacks.
     Ours,
-    /// A crate that is called as ours are.
+    /// A crate with a name like ours.
     Family,
-    /// The standard library, or nobody knows.
+    /// The standard library, or unknown.
     Std,
-    /// Anybody else.
+    /// Any other.
     User,
 }
 
 /// This crate, as it is called in names of functions.
 const RUNTIME: &str = env!("CARGO_CRATE_NAME");
 
-/// How the names of our crates begin.
+/// The prefix of the names of our crates.
 const FAMILY: &str = "pirn_";
 
 /// The crates of others that only the runtime calls: the stack switch, and what walks up stacks.
@@ -71,7 +70,7 @@ fn by_folder(file: &Path) -> Option<Whose> {
     if let Some(whose) = file.iter().filter_map(of_crate).find(|whose| in_src && *whose != Whose::User) {
         return Some(whose);
     }
-    // What cargo has unpacked lies beside crates of all the world.
+    // Crates that cargo has unpacked lie beside all others.
     let is_unpacked = here.file_name().and_then(|folder| folder.to_str()).is_some_and(|name| unpacked(name).is_some());
     let beside = file.strip_prefix(here.parent().filter(|_| !is_unpacked)?).ok()?;
     (beside.iter().nth(1)? == "src").then_some(Whose::Family)
@@ -107,7 +106,7 @@ fn self_and_trait(name: &str) -> (&str, Option<&str>) {
     (inside, None)
 }
 
-/// The crate that a path begins with. None: it is a type without one, as `T` or `u8`.
+/// The crate that a path begins with. None if it is a type without one, as `T` or `u8`.
 fn crate_of(path: &str) -> Option<&str> {
     let mut path = path;
     loop {

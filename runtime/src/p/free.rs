@@ -3,9 +3,9 @@
 use super::{OwnedP, P};
 use std::ops::Deref;
 
-/// A P that no M holds and that is not on the idle list: who has this owns it (I1), and gives it to an M, or puts it
-/// on the list. It cannot be copied, so it has one place, as a [`Runnable`](crate::g::Runnable) gives a G one;
-/// dropped, the P would be lost.
+/// A P that no M holds and that is not on the idle list. The holder of this owns the P (I1), and gives it to an M, or
+/// puts it on the list. It cannot be copied, so the P has one owner, as a [`Runnable`](crate::g::Runnable) gives a G
+/// one. If it were dropped, the P would be lost.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct FreeP<'a>(&'a P);
@@ -14,7 +14,7 @@ impl<'a> FreeP<'a> {
     /// Takes ownership of a P.
     ///
     /// # Safety
-    /// The caller owns the P by I1, uses no other right to it from now on, and makes no second one of these.
+    /// The caller owns the P by I1, uses no other right to it from now on, and makes no second `FreeP` of it.
     #[inline]
     pub(crate) unsafe fn own(p: &'a P) -> FreeP<'a> {
         FreeP(p)
@@ -27,7 +27,7 @@ impl<'a> FreeP<'a> {
         unsafe { OwnedP::of(self.0) }
     }
 
-    /// Gives up the ownership, for where the P is kept as a pointer.
+    /// Turns the ownership into a pointer, for where the P is kept as one.
     #[inline]
     pub(crate) fn into_ptr(self) -> *const P {
         self.0

@@ -13,11 +13,11 @@ use std::ops::Deref;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-/// How far ahead of the next G stacks are fetched; records twice as far.
+/// How far ahead of the next G stacks are prefetched; records twice as far.
 const LOOKAHEAD: u32 = 3;
 /// In a shorter lane everything is in the cache.
 const LOOKAHEAD_MIN: usize = 32;
-/// So many cache lines from the top of a stack: what a parked G's last frames touch.
+/// How many cache lines from the top of a stack the last frames of a parked G touch.
 const STACK_LINES: usize = 5;
 
 /// The evidence that the caller may use a P's owner's side (I1).
@@ -104,12 +104,13 @@ impl<'a> OwnedP<'a> {
         }
         // SAFETY: `push` stored the G of a Runnable there; records are never freed (g I3).
         let g = unsafe { &*local.lane[head as usize % LANE].get() };
-        // SAFETY: `push` gave up its Runnable, and the place has just been left for good.
+        // SAFETY: `push` consumed its Runnable, and the place has just been left for good.
         Some(unsafe { Runnable::own(g) })
     }
 
-    /// Fetches what the Gs to come will touch: the record of one some places ahead, and the top of the stack of one
-    /// nearer, whose record is there by now. A wake of one G among 100,000 takes a fifth of the time with it.
+    /// Prefetches what the next Gs will touch: the record of one some places ahead, and the top of the stack of a
+    /// nearer one, whose record is in the cache by now. With it a wake of one G among 100,000 takes a fifth of the
+    /// time.
     #[inline]
     fn look_ahead(self, head: u32) {
         let lane = &self.0.local.lane;
@@ -154,19 +155,19 @@ impl<'a> OwnedP<'a> {
         LOCAL_QUEUE_MAX.saturating_sub(self.0.local.shown.len() + self.0.lane_len())
     }
 
-    /// The next G of this P's own: runnext, which inherits the slice, but not more than a streak of them while
-    /// others wait; then the queue.
+    /// The next G of this P: runnext first, which inherits the slice, but only for a streak while others wait; then the
+    /// queue.
     #[inline]
     pub(crate) fn next(self) -> Option<Runnable> {
         let local = &*self.0.local;
         if let Some(g) = self.take_next() {
-            // Two Gs may wake each other for ever.
+            // Otherwise two Gs could wake each other for ever.
             let streak = local.streak.get().saturating_add(1);
             local.streak.set(streak);
             if streak <= RUNNEXT_STREAK_MAX {
                 return Some(g);
             }
-            // The queue's turn. After a pop there is room for the one that waits.
+            // It is the queue's turn. After a pop there is room for the G from runnext.
             match self.pop() {
                 Some(head) => return Some(self.instead_of(g, head)),
                 None => return Some(g),
@@ -229,20 +230,20 @@ impl<'a> OwnedP<'a> {
         self.0.local.coarse.get()
     }
 
-    /// Judges the last `picks` picks by the clock.
+    /// Decides by the clock, from the last `picks` picks, whether slices are long.
     pub(crate) fn judge_slices(self, picks: u32, now_ns: u64) {
         let local = &*self.0.local;
         let began = local.round_began_ns.replace(now_ns);
         local.coarse.set(now_ns.saturating_sub(began) > u64::from(picks) * crate::config::COARSE_SLICE_NS);
     }
 
-    /// So much of the time since the last judgement was no slice: the M looked for work.
+    /// Leaves that much time out of the decision: the M looked for work.
     pub(crate) fn exclude(self, ns: u64) {
         let began = &self.0.local.round_began_ns;
         began.set(began.get() + ns);
     }
 
-    /// The clock starts anew: the P was idle, which is not a long slice.
+    /// Restarts the clock of slices: the P was idle, which is not a long slice.
     pub(crate) fn restart_clock(self, now_ns: u64) {
         self.0.local.round_began_ns.set(now_ns);
     }
@@ -287,7 +288,7 @@ impl<'a> OwnedP<'a> {
         self.0.local.stacks.borrow_mut()
     }
 
-    /// Gives free stacks that are not needed here to everybody, twice a second.
+    /// Gives free stacks that are not needed here to the common store, twice a second.
     pub(crate) fn age_stacks(self, now_ns: u64) {
         let aged = &self.0.local.aged_ns;
         if now_ns.saturating_sub(aged.get()) >= crate::config::SCAVENGE_NS {

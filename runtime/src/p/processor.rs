@@ -1,4 +1,4 @@
-//! The processor: what belongs to it, and what everybody may ask of it.
+//! The processor: what belongs to it, and what others may read of it.
 
 use crate::clock::Random;
 use crate::config::{FAIRNESS_TICKS, LOCAL_QUEUE_MAX};
@@ -19,7 +19,7 @@ pub(crate) struct P {
     pub(crate) id: usize,
     pub(super) stealer: Stealer<Runnable>,
     pub(crate) timers: CachePadded<Timers>,
-    /// The number of the M that took it last: where to look for who holds it.
+    /// The number of the M that took it last: where to look for its holder.
     holder: AtomicU32,
     /// When an M took it last.
     taken_ns: AtomicU64,
@@ -29,10 +29,10 @@ pub(crate) struct P {
     pub(super) local: CachePadded<Local>,
 }
 
-/// What only the owner touches (I1); the atomics are for observers too.
+/// What only the owner writes (I1); observers read the atomics.
 pub(super) struct Local {
     pub(super) runnext: AtomicPtr<G>,
-    /// Where the lane begins and ends; they only grow, and wrap.
+    /// The ends of the lane; they only grow, and wrap.
     pub(super) lane_head: AtomicU32,
     pub(super) lane_tail: AtomicU32,
     pub(super) shown: Worker<Runnable>,
@@ -107,7 +107,7 @@ impl P {
         !self.stealer.is_empty()
     }
 
-    /// Whether a G waits where thieves do not see it; a hint for sysmon.
+    /// Whether a G waits hidden from thieves; a hint for sysmon.
     pub(crate) fn has_hidden(&self) -> bool {
         !self.local.runnext.load(Ordering::Relaxed).is_null() || self.lane_len() > 0
     }
@@ -145,7 +145,7 @@ impl P {
         self.local.tick.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing at all waits on this P. For its M, without entering the runtime: it only looks.
+    /// Whether nothing at all waits on this P. For its M, which does not enter the runtime for it, as it only looks.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.local.runnext.load(Ordering::Relaxed).is_null() && self.lane_len() == 0 && self.local.shown.is_empty()

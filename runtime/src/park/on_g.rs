@@ -9,7 +9,7 @@ use crate::sched::Shared;
 use crate::shut_down::ShutDown;
 use std::thread::panicking;
 
-/// The user's own: [`park`](crate::park) and [`park_timeout`](crate::park_timeout).
+/// The reason of the user's own parks: [`park`](crate::park) and [`park_timeout`](crate::park_timeout).
 pub(super) static PARK: Reason = Reason::new("park", Kind::Event);
 
 /// Parks the G `g`, which is the caller.
@@ -70,20 +70,20 @@ pub(crate) fn unwind_if_closing(g: &'static G) {
 
 #[cold]
 fn unwind(g: &'static G) {
-    // A panic in a destructor would abort: what a destructor waits for, it waits for.
+    // A panic in a destructor would abort, so a destructor's wait is not unwound.
     if panicking() || g.ending.get() {
         return;
     }
     if UNWINDS {
         std::panic::resume_unwind(Box::new(ShutDown));
     }
-    // Any panic would abort. It stays here for good, whole.
+    // Any panic would abort. The G stays here for good, whole.
     loop {
         suspend(g, Suspend::Park(&PARK));
     }
 }
 
-/// Lets others run; the caller goes to the end of the local queue, or of the global one.
+/// Yields: the caller goes to the end of the local queue, or of the global one.
 #[inline(always)]
 pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
     // SAFETY: `g` is the caller, so its runtime is there.
@@ -93,7 +93,7 @@ pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
     unwind_if_closing(g);
 }
 
-/// Lets others run. It does not unwind, whatever happens to the runtime.
+/// Yields. This never unwinds, even if the runtime closes.
 #[inline(always)]
 pub(crate) fn give_way(g: &'static G, what: Suspend) {
     if stays(g) {
@@ -102,8 +102,8 @@ pub(crate) fn give_way(g: &'static G, what: Suspend) {
     suspend(g, what);
 }
 
-/// Lets others run if the caller has been asked to: it has run for long, or it has lost its P. For calls that need not
-/// park. It does not unwind.
+/// Yields if the caller has been asked to: it has run for long, or it has lost its P. For calls that need not park.
+/// This never unwinds.
 #[inline(always)]
 pub fn checkpoint() {
     if is_any_asked() {
@@ -120,9 +120,10 @@ fn heed() {
     }
 }
 
-/// Whether nothing else can run here, so that a yield needs no switch. Not at every 61st time: then the M looks round.
+/// Whether nothing else can run here, so that a yield needs no switch. False at every 61st time: then the M looks at
+/// the other queues too.
 ///
-/// These are hints and counts that only this M changes, so it does not enter the runtime for them.
+/// It reads hints, and counts that only this M changes, so it does not enter the runtime.
 #[inline(always)]
 fn alone(shared: &Shared) -> bool {
     // SAFETY: the caller runs on an M, which lives as long as its thread (m I3).

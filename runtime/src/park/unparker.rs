@@ -10,8 +10,8 @@ use std::thread::Thread;
 
 /// Wakes one waiter: a G, an OS thread, or an async task.
 ///
-/// [`Unparker::current`] makes the one for the caller; a [`Waker`] turns into one, and one into a [`Waker`]. It may be
-/// kept as long as one likes: to unpark a G that has ended does nothing.
+/// [`Unparker::current`] makes the one for the caller; a [`Waker`] can be turned into one, and one into a [`Waker`].
+/// You may keep it as long as you like: to unpark a G that has ended does nothing.
 ///
 /// ```
 /// let me = pirn::Unparker::current();
@@ -29,7 +29,7 @@ enum Target {
 }
 
 impl Unparker {
-    /// The one that wakes the caller: a G, or an OS thread.
+    /// Makes the unparker of the caller, which is a G or an OS thread.
     pub fn current() -> Unparker {
         match current_g() {
             Some(g) => Unparker(Target::G(g, g.id())),
@@ -37,8 +37,8 @@ impl Unparker {
         }
     }
 
-    /// Makes the waiter's current park return, or else its next one, unless another wait of pirn comes first, which
-    /// uses that up: see [`park`](crate::park()).
+    /// Makes the waiter's current park return, or otherwise its next one. Another wait of pirn that comes first may
+    /// consume this: see [`park`](crate::park()).
     #[inline(always)]
     pub fn unpark(&self) {
         match &self.0 {
@@ -48,7 +48,7 @@ impl Unparker {
         }
     }
 
-    /// Whether both certainly wake the same waiter.
+    /// Whether both wake the same waiter, for certain.
     pub fn will_unpark(&self, other: &Unparker) -> bool {
         match (&self.0, &other.0) {
             (Target::G(_, a), Target::G(_, b)) => a == b,

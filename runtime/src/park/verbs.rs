@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 /// Parks the caller until somebody calls [`Unparker::unpark`](crate::Unparker::unpark) on it.
 ///
-/// On a G this gives the thread to other Gs; on an OS thread it is [`std::thread::park`]. As there, an unpark that
-/// came before makes the park return at once, several count as one, and a park may also return for no reason: look
-/// again at what you wait for. Every wait of pirn uses the same token up, a receive, a `join` or a `sleep` too, and
-/// goes on waiting for its own thing. So an unpark that comes before or during one of those may not make the next
-/// park return: look *before* you park, at what the unparker has set before.
+/// On a G this gives the thread to other Gs; on an OS thread it is [`std::thread::park`]. As there, an unpark that came
+/// before makes the park return at once, several count as one, and a park may also return for no reason: look again at
+/// what you wait for. Every other wait of pirn, a receive, a `join` or a `sleep`, may consume the same token, and then
+/// goes on waiting for its own event. So an unpark that comes before or during one of those may not make the next park
+/// return: before you park, look at what the unparker has set before its unpark.
 ///
 /// While the runtime shuts down a park unwinds the G with [`ShutDown`](crate::ShutDown):
 /// [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) has the rule.
@@ -52,7 +52,7 @@ pub fn park_timeout(timeout: Duration) {
     park_until_ns(&on_g::PARK, 0, deadline(timeout));
 }
 
-/// Parks the caller, who says why, and on what: an address or a number, for observers, or 0.
+/// Parks the caller, which says why, and on what: an address or a number, for observers, or 0.
 #[inline(always)]
 pub fn park_on(reason: &'static Reason, what: usize) {
     match current_g() {
@@ -67,12 +67,12 @@ pub fn park_on(reason: &'static Reason, what: usize) {
     }
 }
 
-/// Parks the caller, who says why, and on what, until `deadline` at the latest.
+/// Parks the caller, which says why, and on what, until `deadline` at the latest.
 pub fn park_until(reason: &'static Reason, what: usize, deadline: Instant) {
     park_until_ns(reason, what, ns_of(deadline));
 }
 
-/// Parks the caller, who says why, and on what, until a deadline.
+/// Parks the caller, which says why, and on what, until a deadline.
 pub(crate) fn park_until_ns(reason: &'static Reason, what: usize, deadline_ns: u64) {
     let Some(g) = current_g() else {
         may_wait();
@@ -89,7 +89,7 @@ pub(crate) fn park_until_ns(reason: &'static Reason, what: usize, deadline_ns: u
     on_g::park(g, reason);
 }
 
-/// Parks the caller for something that must be waited for even when the runtime closes: others borrow from its stack.
+/// Parks the caller, also when the runtime closes: others borrow from its stack.
 pub(crate) fn park_uninterruptibly(reason: &'static Reason, what: usize) {
     match current_g() {
         Some(g) => {
@@ -103,7 +103,7 @@ pub(crate) fn park_uninterruptibly(reason: &'static Reason, what: usize) {
     }
 }
 
-/// The G that calls, none on a thread that runs no G.
+/// The calling G; none on a thread that runs no G.
 #[inline]
 pub(crate) fn current_g() -> Option<&'static G> {
     // SAFETY: an M lives as long as its thread runs (m I3).

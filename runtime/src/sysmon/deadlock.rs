@@ -18,11 +18,11 @@ use crate::probe::{DeadlockReport, exit_with_report};
 use crate::sched::{Shared, Warning};
 use crate::timers::NEVER;
 
-/// How long until the next look, at first and at most.
+/// The pause until the next look, at first and at most.
 const AGAIN_MIN_NS: u64 = 100_000_000;
 const AGAIN_MAX_NS: u64 = 5_000_000_000;
 
-/// When to look, and whether it has been said.
+/// When to look, and whether the deadlock has been reported.
 #[derive(Debug)]
 pub(super) struct Deadlock {
     due_ns: u64,
@@ -59,7 +59,7 @@ impl Deadlock {
     }
 }
 
-/// See the head of this file. None: the system does not say how many threads there are.
+/// See the head of this file. None if the system does not say how many threads there are.
 fn is_deadlock(shared: &Shared) -> Option<bool> {
     let Some(asleep) = shared.all_asleep() else { return Some(false) };
     let nobody_else = !shared.has_handles() && !shared.is_closing();
@@ -67,7 +67,7 @@ fn is_deadlock(shared: &Shared) -> Option<bool> {
         return Some(false);
     }
     let waiting = threads_waiting_in(shared);
-    // Those that wait for a G that has its result go on at once.
+    // A thread whose G has its result goes on at once.
     if !waiting.iter().all(WaitingThread::is_stuck) {
         return Some(false);
     }

@@ -18,13 +18,13 @@ pub(super) struct NoStack {
 }
 
 impl NoStack {
-    /// Nobody waits for one.
+    /// No G waits for a stack.
     pub(super) fn new() -> NoStack {
         NoStack { since_ns: NEVER, tries_before: 0 }
     }
 
-    /// Gs wait for stacks: those that Ps keep are for all, and one G tries again. If for a second no other G has a
-    /// stack that it could give back, and all have tried in vain, none ever will.
+    /// If Gs wait for stacks, gives the stacks that Ps keep to the common store, and lets one G try again. If for a
+    /// second no other G has a stack that it could free, and all have tried in vain, none ever will find one.
     pub(super) fn look(&mut self, shared: &Shared, now_ns: u64) {
         if !shared.has_stackless() {
             self.since_ns = NEVER;

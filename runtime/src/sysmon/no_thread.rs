@@ -3,7 +3,8 @@
 use crate::p::P;
 use crate::sched::Shared;
 
-/// How long that may be so, and at how many looks it must have been: on a busy machine much time may pass between two.
+/// How long that may last, and at how many looks it must have been seen: on a busy machine much time may pass between
+/// two looks.
 const HOPELESS_NS: u64 = 100_000_000;
 const HOPELESS_LOOKS: u32 = 20;
 
@@ -16,7 +17,7 @@ pub(super) struct NoThread {
 }
 
 impl NoThread {
-    /// Nothing waits.
+    /// No work waits.
     pub(super) fn new(now_ns: u64) -> NoThread {
         NoThread { slices: 0, since_ns: now_ns, looks: 0 }
     }

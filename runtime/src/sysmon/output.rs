@@ -15,10 +15,10 @@ use std::time::Duration;
 const LAST_REST_NS: u64 = 100_000_000;
 const LAST_ALL_NS: u64 = 1_000_000_000;
 
-/// SIGQUITs are looked for so often, if they are to be answered: a signal handler may not wake a thread.
+/// How often to look for SIGQUITs, if they are to be answered: a signal handler may not wake a thread.
 const ANSWER_NS: u64 = 100_000_000;
 
-/// A subscriber that does not come back from so many calls is told nothing more.
+/// While so many calls of a subscriber have not returned, nothing more is delivered to it.
 const DELIVERING_MAX: usize = 8;
 
 /// What to print, and how often.
@@ -35,7 +35,7 @@ pub(super) struct Output {
     trace_due_ns: u64,
     /// How many SIGQUITs have been answered.
     quits: u32,
-    /// Threads in which a subscriber is told something.
+    /// Threads that deliver something to a subscriber.
     delivering: Vec<JoinHandle<()>>,
 }
 
@@ -60,13 +60,13 @@ impl Output {
         }
     }
 
-    /// When it has to look next, if nobody wakes sysmon before.
+    /// When it has to look next, if sysmon is not woken before.
     pub(super) fn due_ns(&self, shared: &Shared, now_ns: u64) -> u64 {
         let answer = if shared.setup.dumps_on_signal { now_ns + ANSWER_NS } else { NEVER };
         self.trace_due_ns.min(answer).min(self.rest_due_ns())
     }
 
-    /// The last words of a runtime: what waits for a reader gets a moment more.
+    /// The last words of a runtime: what waits for a reader gets some more time.
     pub(super) fn close(&mut self, shared: &Shared) {
         let began_ns = shared.refresh_clock();
         self.warn(shared, began_ns);
@@ -89,8 +89,8 @@ impl Output {
         self.deliver(shared, warning.event);
     }
 
-    /// Tells a subscriber, if there is one. That is the user's code, and may wait for a reader as long as it likes,
-    /// so it has a thread to itself; if there is none to be had, it is told here.
+    /// Delivers an event to a subscriber, if there is one. A subscriber is the user's code, and may wait for a reader
+    /// as long as it likes. So it runs on a thread of its own; if the system gives none, it runs here.
     fn deliver(&mut self, shared: &Shared, event: String) {
         if !tracing::enabled!(target: "pirn::sched", tracing::Level::WARN) {
             return;
@@ -118,7 +118,7 @@ impl Output {
         self.trace_due_ns += period * ((now_ns - self.trace_due_ns) / period + 1);
     }
 
-    /// There was a SIGQUIT, of which the handler can do no more than count it.
+    /// Answers a SIGQUIT; the signal handler can only count it.
     fn answer_quit(&mut self, shared: &Shared, now_ns: u64) {
         let quits = quits();
         if shared.setup.dumps_on_signal && std::mem::replace(&mut self.quits, quits) != quits {
@@ -127,7 +127,7 @@ impl Output {
         }
     }
 
-    /// Says what others have found, who must not wait, nor call a subscriber.
+    /// Reports what other threads have found; they must not wait, nor call a subscriber.
     fn warn(&mut self, shared: &Shared, now_ns: u64) {
         for warning in shared.take_warnings() {
             self.report(shared, warning, now_ns);

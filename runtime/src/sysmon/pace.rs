@@ -4,7 +4,7 @@
 use crate::config::{SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
 use crate::timers::NEVER;
 
-/// At so many looks in a row nothing is to be done, and it falls asleep.
+/// After so many looks in a row that find nothing to do, sysmon falls asleep.
 const QUIET_LOOKS: u32 = 3;
 
 /// What sysmon does between two looks.
@@ -12,23 +12,23 @@ const QUIET_LOOKS: u32 = 3;
 pub(super) enum Pace {
     /// A P is held, or something waits that it may help with: it looks again after a pause.
     Watching { pause_ns: u64 },
-    /// Every P is idle and nothing waits, at so many looks in a row. It looks again after the pause that it was at:
-    /// most often that is over soon.
+    /// Every P is idle and nothing waits, at so many looks in a row. It looks again after the same pause: most often
+    /// this state is over soon.
     Settling { pause_ns: u64, looks: u32 },
-    /// It has stayed so: sysmon sleeps until a P is taken, or until there is something to do at a certain time.
+    /// Nothing has changed: sysmon sleeps until a P is taken, or until a deadline.
     Asleep,
 }
 
-/// What there is to be watched.
+/// What sysmon has to watch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene {
     pub(super) now_ns: u64,
     /// A P is held, or a G computes without one.
     pub(super) is_busy: bool,
-    /// A G waits in a queue that others can see, or for a stack. Without a thread to be had that may be so though
-    /// every P is idle.
+    /// A G waits in a visible queue, or for a stack. If the system gives no thread, this may be so though every P is
+    /// idle.
     pub(super) work_waits: bool,
-    /// A timer is due that nobody has looked at.
+    /// A timer is due that no M has looked at.
     pub(super) has_come: bool,
     /// A P hides Gs from the others.
     pub(super) hides: bool,
@@ -38,10 +38,10 @@ pub(super) struct Scene {
     pub(super) due_ns: u64,
 }
 
-/// What a look has brought.
+/// The result of a look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Looked {
-    /// A P was taken, or freed of what it hid.
+    /// A P was taken, or what it hid was shown.
     pub(super) helped: bool,
     /// An M was seen to sleep: look again at once.
     pub(super) suspects: bool,
@@ -50,19 +50,19 @@ pub(super) struct Looked {
 }
 
 impl Pace {
-    /// After something has happened: the next pause is a short one.
+    /// After something was done: the next pause is a short one.
     pub(super) fn fresh() -> Pace {
         Pace::Watching { pause_ns: SYSMON_MIN_NS }
     }
 
-    /// What comes after a look.
+    /// The state after a look.
     pub(super) fn next(self, scene: &Scene, looked: &Looked) -> Pace {
         let (pause_ns, quiet_looks) = match self {
             Pace::Watching { pause_ns } => (pause_ns, 0),
             Pace::Settling { pause_ns, looks } => (pause_ns, looks),
             Pace::Asleep => (SYSMON_MIN_NS, 0),
         };
-        // One that has just become due is for the keeper, which may not have woken yet.
+        // A timer that has just become due is for the keeper, which may not have woken yet.
         let is_late = scene.has_come && quiet_looks > 0;
         if scene.is_busy || scene.work_waits || is_late {
             return Pace::Watching { pause_ns: looked.pause_ns(pause_ns, scene.work_waits || scene.hides) };
@@ -73,13 +73,13 @@ impl Pace {
         }
     }
 
-    /// Until when it sleeps, if nobody wakes it.
+    /// Until when it sleeps, if it is not woken.
     pub(super) fn until_ns(self, scene: &Scene) -> u64 {
         let Scene { now_ns, timer_ns, due_ns, .. } = *scene;
         match self {
             Pace::Watching { pause_ns } => {
-                // The M of a P that computes does not look at its timers. One that is due already was seen at this
-                // look.
+                // An M whose G computes does not look at the timers of its P. A timer that is due already was seen at
+                // this look.
                 let timer_ns = if timer_ns > now_ns { timer_ns.max(now_ns + SYSMON_MIN_NS) } else { NEVER };
                 due_ns.min(now_ns + pause_ns).min(timer_ns)
             }
@@ -89,13 +89,14 @@ impl Pace {
     }
 }
 
-/// Whether a pause is so long that it may be poked out of it.
+/// Whether a pause is so long that a poke may end it.
 pub(super) fn is_long(now_ns: u64, until_ns: u64) -> bool {
     until_ns > now_ns + SYSMON_DROWSY_NS
 }
 
 impl Looked {
-    /// How long until the next look, after a pause of `last_ns`; `waits` says that work waits which a look may help.
+    /// How long until the next look, after a pause of `last_ns`; `waits` says that there is waiting work that a look
+    /// may help.
     fn pause_ns(&self, last_ns: u64, waits: bool) -> u64 {
         let most = if self.is_lively || waits { SYSMON_BUSY_NS } else { SYSMON_MAX_NS };
         if self.helped || self.suspects { SYSMON_MIN_NS } else { (last_ns * 2).min(most) }

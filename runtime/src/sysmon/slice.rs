@@ -28,7 +28,7 @@ pub(super) struct Slice {
     pub(super) asked: bool,
 }
 
-/// What the M's thread does just now.
+/// What the M's thread is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sight {
     /// It sleeps in the kernel.
@@ -37,7 +37,7 @@ pub(super) struct Sight {
     pub(super) rested: bool,
 }
 
-/// Who could use the P.
+/// What could use the P.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene {
     /// Gs or due timers wait, and no P is idle.
@@ -47,7 +47,7 @@ pub(super) struct Scene {
     pub(super) slice_ns: u64,
 }
 
-/// What is to be done about a P.
+/// What to do about a P.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Verdict {
@@ -69,7 +69,7 @@ impl Slice {
         Slice { since_ns: now_ns, ..Slice::default() }
     }
 
-    /// Judges what is seen now.
+    /// Judges what sysmon sees now.
     pub(super) fn judge(&mut self, now_ns: u64, sight: Sight, scene: &Scene) -> Verdict {
         let was_asleep = std::mem::replace(&mut self.was_asleep, sight.is_asleep);
         let held_ns = now_ns - self.since_ns;

@@ -27,19 +27,19 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So many looks in the time that is asked for, and this long between two at least.
+/// How many looks there are in the time that the user asked for, and the least time between two.
 const LOOKS: u32 = 8;
 const EVERY_MIN_NS: u64 = 1_000_000;
 
-/// What a thread may compute that was only asked where it is.
+/// How much a thread may compute only because it was asked where it is.
 const ASKED_MAX_NS: u64 = 1_000_000;
 
-/// So many threads of others are named at most.
+/// How many threads of others are named at most.
 const NAMED_MAX: usize = 20;
 
-/// Since when nothing has run, and whether that has been judged.
+/// Since when nothing has run, and whether that has been reported.
 pub(super) struct Stall {
-    /// How long nothing may run; [`NEVER`] if nobody asks.
+    /// How long nothing may run; [`NEVER`] if the user has not asked.
     after_ns: u64,
     due_ns: u64,
     /// What Ps had picked and Ms had computed at the last look.
@@ -56,12 +56,12 @@ impl Stall {
         Stall { after_ns, due_ns, picks: 0, cpu_ns: 0, since_ns: now_ns, looks: 0, is_judged: false }
     }
 
-    /// When to look next.
+    /// When to look again.
     pub(super) fn due_ns(&self) -> u64 {
         self.due_ns
     }
 
-    /// Looks, if it is time to.
+    /// Looks, if it is time.
     pub(super) fn look(&mut self, shared: &Shared, output: &mut Output, now_ns: u64) {
         if now_ns < self.due_ns {
             return;
@@ -98,12 +98,12 @@ impl Stall {
     }
 }
 
-/// What the threads have computed that run a G, all together.
+/// How much the threads that run a G have computed, all together.
 fn computed_ns(ms: &[Arc<M>]) -> u64 {
     ms.iter().filter(|m| m.g().is_some()).filter_map(|m| thread_cpu_ns(m.tid())).fold(0, u64::wrapping_add)
 }
 
-/// Who waits for something other than the clock, in words. None: nobody.
+/// Which Gs wait for something other than the clock, in words. None if there are none.
 fn judge(shared: &Shared, ms: &[Arc<M>]) -> Option<String> {
     let mut by_clock = HashSet::new();
     for p in &shared.ps {

@@ -20,17 +20,17 @@ use crate::timers::NEVER;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Of those adrift so many are looked at in a round, in turn, and at most so often: a look at one takes up to 5 us,
-/// and a watchman that takes more than its share of a busy machine is late everywhere else.
+/// How many of those adrift are looked at in a round, in turn, and how often at most: a look at one takes up to 5 us,
+/// and a watchman that takes too much time on a busy machine is late everywhere else.
 const ADRIFT_AT_ONCE: usize = 4;
 const ADRIFT_EVERY_NS: u64 = 1_000_000;
 
-/// What has been seen of one P.
+/// What sysmon has seen of one P.
 struct Seen {
-    /// How many Gs it had picked, and whose it was.
+    /// How many Gs it had picked, and which M held it.
     picks: u32,
     holder: u32,
-    /// The M with that number, once it has been looked for.
+    /// The M with that number, once it has been looked up.
     m: Option<Arc<M>>,
     cpu: CpuClock,
     slice: Slice,
@@ -51,15 +51,15 @@ impl CpuClock {
         (before.looked_ns != 0).then(|| (cpu_ns.saturating_sub(before.cpu_ns), now_ns - before.looked_ns))
     }
 
-    /// What the thread does. One that has computed nearly all the time is not asked whether it sleeps: that is the
-    /// dear part.
+    /// What the thread is doing. If it has computed nearly all the time, this does not ask whether it sleeps: that is
+    /// the expensive part.
     fn sight(&mut self, tid: i32, now_ns: u64) -> Sight {
         let computed = self.read(tid, now_ns);
         if computed.is_some_and(|(cpu_ns, ns)| cpu_ns > ns - ns / 8) {
             return Sight::default();
         }
         let rested = computed.is_some_and(|(cpu_ns, _)| cpu_ns == 0);
-        // Without procfs, what has not computed at all is taken to be asleep.
+        // Without procfs, a thread that has not computed at all is taken to be asleep.
         Sight { is_asleep: thread_sleeps(tid).unwrap_or(rested), rested }
     }
 }
@@ -81,7 +81,7 @@ impl Adrift {
     /// Whether it is still in that code.
     fn is_there(&self) -> bool {
         let m = &self.m;
-        // While its subscriber is told of something an M seems to have no G; an idle one is in the runtime.
+        // While an M calls its subscriber it seems to have no G; an idle M is in the runtime.
         let is_off_duty = m.g().is_none() && !m.section.is_inside();
         m.p_ptr().is_null() && (is_off_duty || m.g().is_some_and(|g| g.id() == self.g))
     }
@@ -91,7 +91,7 @@ impl Adrift {
         let run_ns = self.cpu.read(self.m.tid(), now_ns).map_or(0, |(run_ns, _)| run_ns);
         let before = self.stretches;
         if run_ns > 0 {
-            // Of a kernel that does not count them nothing is known: then it computes.
+            // Some kernels do not count them: then it is taken to compute.
             self.stretches = thread_stretches(self.m.tid()).unwrap_or(before);
         }
         self.computes = computes(run_ns, self.stretches.saturating_sub(before));
@@ -134,7 +134,7 @@ impl Watch {
         }
     }
 
-    /// Looks at all Ps, and does what is to be done.
+    /// Looks at all Ps, and acts on what it sees.
     pub(super) fn look(&mut self, shared: &Shared, now_ns: u64) -> Looked {
         let mut looked = Looked::default();
         for p in &shared.ps {
@@ -147,7 +147,7 @@ impl Watch {
         looked
     }
 
-    /// Nobody is asked any more.
+    /// No G is asked any more.
     pub(super) fn stop(&mut self) {
         self.set_asking(false);
     }
@@ -158,12 +158,12 @@ impl Watch {
         if (picks, holder) != (seen.picks, seen.holder) {
             let m = seen.m.take().filter(|m| m.id == holder);
             let cpu = if m.is_some() { std::mem::take(&mut seen.cpu) } else { CpuClock::default() };
-            // The first pick since the P was taken, after the last look, began then.
+            // If the P was taken after the last look, its first pick began then.
             let taken_ns = Some(p.taken_ns()).filter(|ns| *ns > self.looked_ns && picks == seen.picks.wrapping_add(1));
             *seen = Seen { picks, holder, m, cpu, slice: Slice::new(taken_ns.unwrap_or(now_ns).min(now_ns)) };
             looked.is_lively = true;
             p.note_seen(picks, now_ns);
-            // One that has picked lately is looked at closer only if its P would be of use to others.
+            // An M that has picked lately is looked at closer only if its P would be of use to others.
             if !self.is_eager && !p.has_hidden() && !shared.has_visible_work() {
                 return;
             }
@@ -179,7 +179,7 @@ impl Watch {
         }
         let is_inside = m.section.is_inside();
         let sight = if is_inside { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
-        // An idle P that no M is to be had for is of no use to those who wait.
+        // An idle P without an M is of no use to what waits.
         let idle = shared.idle_ps() > 0 && !shared.is_starved();
         let waits = || shared.has_visible_work() || p.has_hidden() || shared.has_come(now_ns);
         let scene = Scene {
@@ -224,14 +224,13 @@ impl Watch {
         true
     }
 
-    /// Asks those that run without a P, some of them in each round. One that blocks will come by itself when it has a
-    /// P, or runs.
+    /// Asks those that run without a P, some of them in each round. One that blocks is asked only when it runs again.
     fn look_adrift(&mut self, shared: &Shared, now_ns: u64) {
         if self.adrift.is_empty() || now_ns < self.adrift_due_ns {
             return;
         }
         for _ in 0..ADRIFT_AT_ONCE.min(self.adrift.len()) {
-            // Where it was, another stands then, or those before it have their turn again.
+            // The turn wraps around. After a `swap_remove` another one is in this position.
             self.next_adrift = if self.next_adrift < self.adrift.len() { self.next_adrift } else { 0 };
             let Some(adrift) = self.adrift.get_mut(self.next_adrift) else { break };
             if !adrift.is_there() {
@@ -249,7 +248,7 @@ impl Watch {
         self.adrift_due_ns = now_ns + ADRIFT_EVERY_NS;
     }
 
-    /// When it wants to look again, however idle all is: somebody may have to be reported.
+    /// When it has to look again, even if all is idle: a blocked G may have to be reported.
     pub(super) fn due_ns(&self, now_ns: u64) -> u64 {
         let unreported = |adrift: &Adrift| adrift.m.g().is_some_and(|g| !g.is_reported.load(Ordering::Relaxed));
         let watches = self.names_blockers && self.adrift.iter().any(unreported);
@@ -272,7 +271,7 @@ impl Watch {
 fn name_blocker(shared: &Shared, adrift: &Adrift) {
     let Some(g) = adrift.m.g().filter(|g| g.id() == adrift.g) else { return };
     if thread_sleeps(adrift.m.tid()) == Some(false) {
-        // It has got no CPU, or has just begun to be looked at.
+        // It has got no CPU, or this is the first look at it.
         return;
     }
     if g.is_reported.swap(true, Ordering::Relaxed) {

@@ -48,7 +48,7 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>) -> io::Result<Sy
         no_thread: NoThread::new(shared.began_ns()),
     };
     let thread = thread::Builder::new().name(format!("{}-sysmon", shared.setup.name)).spawn(|| watch.run());
-    // Not left to the thread either: a signal may come before it runs.
+    // This is done before the thread runs: a signal may come earlier.
     if thread.is_ok() && shared.setup.dumps_on_signal {
         answer_quits(true);
     }
@@ -83,7 +83,7 @@ struct Watchman {
 impl Watchman {
     fn run(mut self) {
         self.shared.begin_sysmon();
-        // Else every pause is 50 us too long.
+        // Without this every pause is 50 us too long.
         set_timer_slack_ns(1);
         while !self.stop.load(Ordering::Acquire) {
             if is_fork() {
@@ -105,7 +105,7 @@ impl Watchman {
         }
     }
 
-    /// Now and then idle stacks give memory back; while all is idle only as long as there is something to give.
+    /// Gives the memory of idle stacks back now and then; while all is idle, only as long as there is some.
     fn give_back(&mut self, now: u64) {
         if now < self.scavenge_due_ns {
             return;
@@ -121,7 +121,7 @@ impl Watchman {
         };
     }
 
-    /// Says once that no P can be borrowed any more (`m/section.rs`).
+    /// Warns once that no P can be borrowed any more (`m/section.rs`).
     fn see_whether_fenced(&self) {
         if has_lost_fence() {
             let what = "the kernel refuses membarrier, which it had allowed (by a seccomp filter?): a goroutine that blocks \
@@ -131,7 +131,7 @@ impl Watchman {
         }
     }
 
-    /// Does what the Ms cannot do for themselves just now.
+    /// Does what the Ms cannot do for themselves at the moment.
     fn help(&mut self, now: u64, busy: bool) -> Looked {
         if busy && self.scavenge_due_ns == NEVER {
             self.scavenge_due_ns = now + SCAVENGE_NS;
@@ -140,7 +140,7 @@ impl Watchman {
         self.no_stack.look(shared, now);
         let mut looked = self.watch.look(shared, now);
         self.see_whether_fenced();
-        // Work that nobody comes to, or timers of a P whose M does not look at them.
+        // Work that no M takes, or timers of a P whose M does not look at them.
         let waits = shared.idle_ps() > 0 && (shared.has_come(now) || shared.has_visible_work());
         looked.helped |= waits && shared.announce();
         looked.helped |= waits && shared.stand_in(now);
@@ -148,7 +148,7 @@ impl Watchman {
         looked
     }
 
-    /// What there is to be watched, beside what the look has brought.
+    /// What sysmon has to watch, apart from the result of the look.
     fn scene(&self, now_ns: u64, busy: bool) -> Scene {
         let shared = &*self.shared;
         let dues =
@@ -175,7 +175,7 @@ impl Watchman {
                 if !is_long(now_ns, until_ns) {
                     rest_thread(now_ns, until_ns);
                 } else if self.shared.doze_as_sysmon(|| rest_thread(now_ns, until_ns)) {
-                    // A first look now, a second one soon.
+                    // One look now, another soon.
                     self.pace = Pace::fresh();
                 }
             }

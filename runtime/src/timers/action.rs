@@ -4,7 +4,7 @@ use crate::g::G;
 use std::fmt;
 use std::sync::Arc;
 
-/// What to do when a timer is due.
+/// What is done when a timer is due.
 pub(crate) enum Action {
     /// Unpark the G with that id.
     Wake(&'static G, u64),
@@ -12,7 +12,7 @@ pub(crate) enum Action {
     Call(Arc<dyn Fire>),
 }
 
-/// Something that happens at a deadline, without a G: I5 says what it may do.
+/// A callback at a deadline, without a G: I5 says what it may do.
 pub(crate) trait Fire: Send + Sync {
     /// The deadline `when_ns` has passed; it is `now_ns`.
     fn fire(self: Arc<Self>, when_ns: u64, now_ns: u64);
@@ -22,7 +22,7 @@ pub(crate) trait Fire: Send + Sync {
 }
 
 impl Action {
-    /// The runtime has ended: drops what was to happen.
+    /// The runtime has ended: drops the action.
     pub(crate) fn end(self) {
         if let Action::Call(call) = self {
             call.end();

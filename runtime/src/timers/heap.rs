@@ -23,7 +23,7 @@ use std::hint::select_unpredictable;
 /// Children of one entry.
 const ARITY: usize = 4;
 
-/// The place of the earliest entry. With it here the children of one entry are one family: see [`parent`].
+/// The place of the earliest entry. At this place the children of one entry are one family: see [`parent`].
 const ROOT: usize = ARITY - 1;
 
 /// The end of the free list.
@@ -38,7 +38,7 @@ const SPARSE: usize = 8;
 
 /// Names one pending timer of one heap; goes stale when the timer fires or is cancelled.
 ///
-/// A stale key is told from the slot's next owner until 2^32 timers were inserted after it.
+/// A stale key is distinguished from the slot's next owner until 2^32 timers were inserted after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     slot: u32,
@@ -315,7 +315,7 @@ impl<A> Heap<A> {
         self.patience = SLOTS_KEPT.max(self.slots.len() / SPARSE);
     }
 
-    /// Starts the orders again from 1 without changing who comes first.
+    /// Restarts the orders from 1 without changing the sequence.
     ///
     /// Needed once in 2^32 insertions; 64-bit orders would make every entry half as large again, for every sift to
     /// pay. Generations stay what they are, so that keys stay good.

@@ -47,7 +47,7 @@ impl Timers {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Starts a timer on P `p`, which is the one that these timers belong to. None if they are closed.
+    /// Starts a timer on P `p`, to which these timers belong. None if they are closed.
     pub(crate) fn insert(&self, p: usize, when_ns: u64, action: Action) -> Option<TimerKey> {
         let mut heap = self.lock();
         let heap = heap.as_mut()?;
@@ -69,7 +69,7 @@ impl Timers {
         action.is_some()
     }
 
-    /// Shows `look` what is to happen at each pending timer, in no order. Under the lock: it only looks.
+    /// Calls `look` with the action of each pending timer, in no order. Under the lock: it may only look.
     pub(crate) fn for_each(&self, look: impl FnMut(&Action)) {
         self.lock().iter().flat_map(Heap::actions).for_each(look);
     }
@@ -85,8 +85,8 @@ impl Timers {
         self.publish(heap);
     }
 
-    /// Takes out all timers, due or not, and takes no more. The caller drops them, one by one: what they hold is the
-    /// user's.
+    /// Takes out all timers, due or not, and accepts no more. The caller drops them, one by one: they hold the user's
+    /// values.
     pub(crate) fn close(&self) -> Vec<Action> {
         let mut open = self.lock();
         let mut heap = open.take().unwrap_or(Heap::new());

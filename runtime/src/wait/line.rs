@@ -9,7 +9,7 @@ use std::ptr;
 
 /// An operation's place in one line. `D` is what the owner of the line wants to know of it.
 pub struct Waiter<A: Copy, D = ()> {
-    /// Set by whoever waits, once the waiter lies where it stays.
+    /// Set by the operation, once the waiter lies where it stays.
     ticket: Cell<*const Ticket<A>>,
     /// These are guarded by the line's lock.
     next: Cell<*mut Waiter<A, D>>,
@@ -31,7 +31,7 @@ impl<A: Copy, D> Waiter<A, D> {
         }
     }
 
-    /// Says whose it is.
+    /// Says whose waiter it is.
     ///
     /// # Safety
     /// Both stay where they are until the ticket has been told, or the waiter is out of the line and the ticket
@@ -62,13 +62,13 @@ impl<A: Copy, D> fmt::Debug for Waiter<A, D> {
     }
 }
 
-/// A waiter whose operation has been claimed. The operation waits, so the waiter is there, until it is told (I3).
-/// Whoever has this tells it: else it waits for ever, but if it takes this back.
+/// A waiter whose operation has been claimed. The operation waits, so the waiter is there, until it is told (I3). The
+/// holder of this must tell it; otherwise the operation waits for ever, unless it takes this back.
 #[must_use = "it waits until it is told"]
 pub struct Claimed<A: Copy, D = ()>(ptr::NonNull<Waiter<A, D>>);
 
 impl<A: Copy, D> Claimed<A, D> {
-    /// Claims the operation of the caller, which stands in no line, for another.
+    /// Claims the caller's own operation, which is in no line, for another.
     ///
     /// # Safety
     /// The waiter belongs to a ticket, has not been told, and stays until it has been told or has taken this back from
@@ -91,7 +91,7 @@ impl<A: Copy, D> Claimed<A, D> {
         self.waiter().data()
     }
 
-    /// Tells the operation the answer. Who is returned has to be woken, after the locks were given back.
+    /// Tells the operation the answer. The caller must wake what this returns, after unlocking.
     #[inline(always)]
     pub fn tell(self, answer: A) -> Told {
         let ticket = self.waiter().ticket.get();
@@ -106,8 +106,8 @@ impl<A: Copy, D> fmt::Debug for Claimed<A, D> {
     }
 }
 
-/// A line of waiters, first come first served. Only under its owner's lock, unless something else is said; so is
-/// everything that is said here. It is not `Sync`: an owner that shares it promises the lock.
+/// A line of waiters, first come first served. Its functions are for holders of its owner's lock, unless they say
+/// otherwise. It is not `Sync`: an owner that shares it promises the lock.
 pub struct Line<A: Copy, D = ()> {
     first: AtomicPtr<Waiter<A, D>>,
     /// Only if there is a first.
@@ -118,12 +118,12 @@ pub struct Line<A: Copy, D = ()> {
 unsafe impl<A: Copy + Send, D: Sync> Send for Line<A, D> {}
 
 impl<A: Copy, D> Line<A, D> {
-    /// A line with nobody in it.
+    /// An empty line.
     pub fn new() -> Line<A, D> {
         Line { first: AtomicPtr::new(ptr::null_mut()), last: Cell::new(ptr::null_mut()) }
     }
 
-    /// Whether nobody is in it. Without the lock: as far as one sees.
+    /// Whether it is empty. Without the lock this is a hint.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.first().is_null()
@@ -152,7 +152,7 @@ impl<A: Copy, D> Line<A, D> {
             self.first.store(waiter, Ordering::Relaxed);
         } else {
             new.prev.set(self.last.get());
-            // SAFETY: who is in the line is there.
+            // SAFETY: a waiter in the line is alive.
             unsafe { &*self.last.get() }.next.set(waiter);
         }
         self.last.set(waiter);
@@ -163,7 +163,7 @@ impl<A: Copy, D> Line<A, D> {
     pub fn claim_first(&self) -> Option<Claimed<A, D>> {
         loop {
             let first = ptr::NonNull::new(self.first())?;
-            // SAFETY: who is in the line is there.
+            // SAFETY: a waiter in the line is alive.
             let waiter = unsafe { first.as_ref() };
             let next = waiter.next.get();
             waiter.is_queued.set(false);
@@ -185,7 +185,7 @@ impl<A: Copy, D> Line<A, D> {
             return false;
         }
         let (next, prev) = (waiter.next.get(), waiter.prev.get());
-        // SAFETY: who is in the line is there.
+        // SAFETY: a waiter in the line is alive.
         match unsafe { prev.as_ref() } {
             None => self.first.store(next, Ordering::Relaxed),
             Some(prev) => prev.next.set(next),

@@ -32,19 +32,19 @@ unsafe impl<A: Copy + Send> Send for Ticket<A> {}
 unsafe impl<A: Copy + Send + Sync> Sync for Ticket<A> {}
 
 impl<A: Copy> Ticket<A> {
-    /// For the caller, who waits in one line at most.
+    /// A ticket for the caller, which waits in one line at most.
     #[inline]
     pub fn for_caller() -> Ticket<A> {
         Ticket::of(Unparker::current())
     }
 
-    /// For who is woken so, and waits in one line at most.
+    /// A ticket for what `unparker` wakes, which waits in one line at most.
     #[inline]
     pub fn of(unparker: Unparker) -> Ticket<A> {
         Ticket::with(unparker, false)
     }
 
-    /// For the caller, who waits in several lines.
+    /// A ticket for the caller, which waits in several lines.
     #[inline]
     pub fn in_several() -> Ticket<A> {
         Ticket::with(Unparker::current(), true)
@@ -60,44 +60,44 @@ impl<A: Copy> Ticket<A> {
         }
     }
 
-    /// Has another be woken in its place. Returns what there was.
+    /// Sets another unparker. Returns the old one.
     ///
     /// # Safety
     /// The caller is the operation itself, holds the lock of the only line that it waits in, and has not been told.
     pub unsafe fn replace_unparker(&self, unparker: Unparker) -> Unparker {
-        // SAFETY: who would take it needs the lock that the caller holds.
+        // SAFETY: whoever would take it needs the lock that the caller holds.
         let old = self.unparker.with_mut(|place| unsafe { ptr::replace(place, MaybeUninit::new(unparker)) });
         // SAFETY: it has not been told.
         unsafe { old.assume_init() }
     }
 
-    /// Claims the operation, which has been taken out of a line. False: another was faster.
+    /// Claims the operation, which has been taken out of a line. False if another was faster.
     #[inline]
     pub(super) fn claim(&self) -> bool {
         !self.is_in_several || self.claim_one_of_several()
     }
 
-    /// Claims an operation in several lines. The operation itself does so to withdraw: then nobody else can claim it.
-    /// False: another was faster.
+    /// Claims an operation in several lines. The operation itself claims its ticket to withdraw: then no other can
+    /// claim it. False if another was faster.
     #[inline]
     pub fn claim_one_of_several(&self) -> bool {
-        // Acquire and Release: a claim that comes after sees what was done before this one was given up; there is none
+        // Acquire and Release: a later claim would see what was done before this one was taken back. There is none
         // today, but the pair costs nothing here.
         self.state.compare_exchange(WAITING, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Tells the operation the answer. From here on it may be gone. Who is returned has to be woken, after the locks
-    /// were given back.
+    /// Tells the operation the answer. From here on it may be gone. The caller must wake what this returns, after
+    /// unlocking.
     ///
     /// # Safety
-    /// The caller has claimed it, or is the only one who knows it; and tells it once.
+    /// The caller has claimed it, or nothing else knows it; and tells it once.
     #[inline(always)]
     pub unsafe fn tell(ticket: *const Ticket<A>, answer: A) -> Told {
         // SAFETY: it waits until it is told, which is below (I3).
         let ticket = unsafe { &*ticket };
         // SAFETY: it is the caller's until then (I2).
         ticket.answer.with_mut(|place| unsafe { place.cast::<A>().write(answer) });
-        // SAFETY: as above, and nobody has told it before.
+        // SAFETY: as above, and it has not been told before.
         let unparker = ticket.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() });
         // Release: the answer, and what the teller has put elsewhere (partner: `is_told`).
         ticket.state.store(TOLD, Ordering::Release);
@@ -110,15 +110,15 @@ impl<A: Copy> Ticket<A> {
         self.state.load(Ordering::Acquire) == TOLD
     }
 
-    /// What it has been told. Not a copy: an answer may be large, and who waits mostly looks at its first word.
+    /// What it has been told. This is not a copy: an answer may be large, and most callers read only its first word.
     #[inline(always)]
     pub fn told(&self) -> Option<&A> {
-        // SAFETY: who tells writes it before, and never again.
+        // SAFETY: the teller writes it before, and never again.
         self.is_told().then(|| self.answer.with(|place| unsafe { &*place.cast::<A>() }))
     }
 
-    /// Waits until it is told; `what` is what it waits on, for observers, or 0. False: the deadline has passed. If the
-    /// caller is unwound this does not return (I6).
+    /// Waits until it is told; `what` is what it waits on, for observers, or 0. False if the deadline has passed. If
+    /// the caller is unwound this does not return (I6).
     #[inline(always)]
     pub fn wait(&self, reason: &'static Reason, what: usize, deadline: Option<Instant>) -> bool {
         while !self.is_told() {
@@ -143,7 +143,7 @@ impl<A: Copy> Drop for Ticket<A> {
     #[inline]
     fn drop(&mut self) {
         if !self.is_told() {
-            // SAFETY: nobody has taken it, and nobody will: the operation is over.
+            // SAFETY: it has not been taken, and will not be: the operation is over.
             discard(self.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() }));
         }
     }
@@ -166,7 +166,7 @@ pub fn on_unwind<F: FnOnce()>(f: F) -> OnUnwind<F> {
 pub struct OnUnwind<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> OnUnwind<F> {
-    /// The wait has come to its end.
+    /// The wait has ended.
     #[inline(always)]
     pub fn disarm(mut self) {
         self.0 = None;

@@ -1,10 +1,10 @@
-//! Waking those who have been told. Not under a lock: it may be the user's code (I5).
+//! Waking operations that have been told. Never under a lock, as it may run the user's code (I5).
 
 use super::parking::Unparker;
 use crate::user_code::contain;
 use std::fmt;
 
-/// An operation that was told and may be asleep: it has to be woken, after the locks were given back.
+/// An operation that was told and may be asleep: it must be woken, after unlocking.
 #[must_use = "it sleeps"]
 pub struct Told(Unparker);
 
@@ -17,7 +17,7 @@ impl Told {
     }
 }
 
-/// Who waits otherwise than by a ticket.
+/// For what waits without a ticket.
 impl From<Unparker> for Told {
     #[inline(always)]
     fn from(unparker: Unparker) -> Told {
@@ -31,8 +31,8 @@ impl fmt::Debug for Told {
     }
 }
 
-/// Wakes whom an operation has told, if it has told anybody. A function of its own: inlined into a receive it made a
-/// ping-pong 8 % slower, with as many instructions.
+/// Wakes the operation that another has told, if there is one. This is not inlined: in a receive it made a ping-pong 8
+/// % slower, with as many instructions.
 #[inline(never)]
 pub fn wake(told: Option<Told>) {
     if let Some(told) = told {
@@ -40,7 +40,7 @@ pub fn wake(told: Option<Told>) {
     }
 }
 
-/// Drops an unparker that nobody needs any more. A panic of its waker ends here.
+/// Drops an unparker that is not needed any more. A panic of its waker ends here.
 #[inline]
 pub fn discard(unparker: Unparker) {
     contain(|| drop(unparker));
