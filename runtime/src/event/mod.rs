@@ -17,8 +17,8 @@
 //!    is looked at once, in the runtime's record: a G that is made ready, and one that is picked, goes by a copy of the code
 //!    that emits, or by one that only counts. A call in the middle, even one that is never made, would cost the registers
 //!    around it (measured: 3 % of the instructions of a hop over a channel).
-//! 5. A P leaves an M (`Release`, `HandOff`) before another can take it, so `Acquire` is heard after that. Only the M that a
-//!    locked G waits for gets a P without the first being heard to leave it (`sched/locked.rs`).
+//! 5. A P is heard to leave an M (`Release`, `HandOff`) before another M is heard to take it (`Acquire`). No event says that
+//!    an M hands its P to the M of a locked G (`sched/locked.rs`).
 //!
 //! # Locks and ordering
 //! The counts of a P are stored with Release and read with SeqCst: who sees that the last G has ended sees what it did.
