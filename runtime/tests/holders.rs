@@ -4,7 +4,7 @@ mod common;
 
 use common::builder;
 use pirn_runtime::internal::{Event, listen};
-use pirn_runtime::{blocking, go, sleep, yield_now};
+use pirn_runtime::{Runtime, blocking, go, sleep, yield_now};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -36,10 +36,8 @@ impl Heard {
     }
 }
 
-#[test]
-fn a_p_leaves_one_m_before_another_takes_it() {
-    listen(|event, _| HEARD.lock().expect("no panic").hear(event));
-    let rt = builder().procs(PROCS).build().expect("a runtime");
+/// Gs that wait, block and let others run, on a runtime whose Ps change hands all the time.
+fn change_hands(rt: &Runtime) {
     rt.run(|| {
         let gs: Vec<_> = (0..common::scale(2_000, 10_000))
             .map(|i| {
@@ -55,8 +53,18 @@ fn a_p_leaves_one_m_before_another_takes_it() {
         // One G that comes and goes: its P is idle in between.
         (0..common::scale(500, 2_000)).for_each(|_| sleep(Duration::from_micros(20)));
     });
-    rt.shutdown();
-    let heard = HEARD.lock().expect("no panic");
-    assert!(heard.acquired > 100, "{}", heard.acquired);
-    assert_eq!(heard.wrong, Vec::<String>::new());
+}
+
+#[test]
+fn a_p_leaves_one_m_before_another_takes_it() {
+    listen(|event, _| HEARD.lock().expect("no panic").hear(event));
+    for builder in [builder(), builder().retake_eagerly()] {
+        let rt = builder.procs(PROCS).build().expect("a runtime");
+        change_hands(&rt);
+        rt.shutdown();
+        let heard = HEARD.lock().expect("no panic");
+        assert!(heard.acquired > 100, "{}", heard.acquired);
+        assert_eq!(heard.wrong, Vec::<String>::new());
+        assert_eq!(heard.holders, [None; PROCS], "at the end");
+    }
 }

@@ -72,7 +72,7 @@ fn threads_come_and_go() {
     let prefix = rt.thread_prefix();
     // Each blocks its thread until all do.
     let all = Arc::new(Barrier::new(30));
-    let gs: Vec<_> = (0..30).map(|_| all.clone()).map(|all| rt.go(move || drop(all.wait()))).collect();
+    let gs: Vec<_> = (0..30).map(|_| all.clone()).map(|all| rt.go(move || all.wait().is_leader())).collect();
     gs.into_iter().for_each(|g| g.join().expect("no panic"));
     let most = common::threads(&prefix);
     assert!(most > 20, "{most} threads for 30 Gs that block");
