@@ -73,7 +73,8 @@ fn threads_come_and_go() {
     // Each blocks its thread until all do.
     let all = Arc::new(Barrier::new(30));
     let gs: Vec<_> = (0..30).map(|_| all.clone()).map(|all| rt.go(move || all.wait().is_leader())).collect();
-    gs.into_iter().for_each(|g| g.join().expect("no panic"));
+    let leaders = gs.into_iter().map(|g| g.join().expect("no panic")).filter(|leads| *leads).count();
+    assert_eq!(leaders, 1);
     let most = common::threads(&prefix);
     assert!(most > 20, "{most} threads for 30 Gs that block");
     // Two that sleep, one keeper, sysmon, the template.
