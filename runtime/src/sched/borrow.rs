@@ -1,6 +1,8 @@
 //! What sysmon does on Ps that are not its own: on an idle one, and on one whose M is outside, in a G's own code
 //! (`m/section.rs`).
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::m::M;
 use crate::p::{OwnedP, P};

@@ -1,5 +1,7 @@
 //! What observers and sysmon see of the Ms and the queues, all at one moment.
 
+#![cfg(not(loom))]
+
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::m::M;

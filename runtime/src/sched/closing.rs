@@ -1,5 +1,7 @@
 //! Whether new Gs may still start: whether the runtime closes, and how many handles there are.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -1,6 +1,8 @@
 //! The coarse clock: a reading of the monotonic clock that is a little old, kept by sysmon and by Ms that read the
 //! clock anyway.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::clock::now_ns;
 use crossbeam_utils::CachePadded;

@@ -1,5 +1,7 @@
 //! The way into the runtime from a G.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::m::{M, Me, current};
 use crate::p::OwnedP;

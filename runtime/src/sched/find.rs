@@ -1,5 +1,7 @@
 //! Where the next G comes from.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::clock::stands_still;
 use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, SEARCH_NS};

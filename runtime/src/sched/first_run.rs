@@ -1,5 +1,7 @@
 //! The first run of a G: it gets a stack, thread-locals and a coroutine.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::coro::{Coro, WayOut};
 use crate::g::{G, Runnable};

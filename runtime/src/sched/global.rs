@@ -1,5 +1,7 @@
 //! The global queue, and its length, which is read without the lock.
 
+#![cfg(not(loom))]
+
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::g::Runnable;

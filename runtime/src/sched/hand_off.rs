@@ -8,6 +8,8 @@
 //! idle list; then the look behind the fence (`idle.rs`, F2) and the wake of the keeper (I3) follow, as when an M
 //! goes idle by itself. The G itself is still where it was, on its M (g I1): a P has no part in the ownership of a G.
 
+#![cfg(not(loom))]
+
 use super::entered::Entered;
 use super::shared::Shared;
 use crate::clock::now_ns;

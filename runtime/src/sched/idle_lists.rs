@@ -4,6 +4,8 @@
 //! the keeper ([`Keeper`](super::keeper::Keeper)) are read without it; they change together with the lists, and only
 //! in this file.
 
+#![cfg(not(loom))]
+
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::m::M;

@@ -6,6 +6,8 @@
 //! the M hands its P off and waits. An M that picks the G out of a queue hands its own P to the locked M, and looks
 //! for another. If there is no other M, sysmon does that (`stand_in` in `starved.rs`).
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::coro::Outcome;
 use crate::g::Runnable;

@@ -1,5 +1,7 @@
 //! How Ms start and end, and when there may be another.
 
+#![cfg(not(loom))]
+
 use super::queues::Queues;
 use super::shared::Shared;
 use super::sysmon_link::SYSMON_ID;

@@ -40,70 +40,36 @@
 pub(crate) mod idle;
 pub(crate) mod keeper;
 
-#[cfg(not(loom))]
 mod borrow;
-#[cfg(not(loom))]
 mod census;
-#[cfg(not(loom))]
 mod closing;
-#[cfg(not(loom))]
 mod coarse_clock;
-#[cfg(not(loom))]
 mod entered;
-#[cfg(not(loom))]
 mod find;
-#[cfg(not(loom))]
 mod first_run;
-#[cfg(not(loom))]
 mod global;
-#[cfg(not(loom))]
 pub(crate) mod hand_off;
-#[cfg(not(loom))]
 mod idle_lists;
-#[cfg(not(loom))]
 mod locked;
-#[cfg(not(loom))]
 mod machines;
-#[cfg(not(loom))]
 mod poller;
-#[cfg(not(loom))]
 mod queues;
-#[cfg(not(loom))]
 pub(crate) mod ready;
-#[cfg(not(loom))]
 mod rest;
-#[cfg(not(loom))]
 mod retire;
-#[cfg(not(loom))]
 mod run;
-#[cfg(not(loom))]
 mod setup;
-#[cfg(not(loom))]
 mod shared;
-#[cfg(not(loom))]
 mod stackless;
-#[cfg(not(loom))]
 mod starved;
-#[cfg(not(loom))]
 mod sysmon_link;
-#[cfg(not(loom))]
 mod template;
-#[cfg(not(loom))]
 mod timers;
-#[cfg(all(test, not(loom)))]
-mod tests;
-#[cfg(not(loom))]
 mod wake;
-#[cfg(not(loom))]
 mod warnings;
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 #[cfg(not(loom))]
-pub(crate) use entered::Entered;
-#[cfg(not(loom))]
-pub(crate) use setup::Setup;
-#[cfg(not(loom))]
-pub(crate) use shared::Shared;
-#[cfg(not(loom))]
-pub(crate) use sysmon_link::SYSMON_ID;
-#[cfg(not(loom))]
-pub(crate) use warnings::Warning;
+pub(crate) use {entered::Entered, setup::Setup, shared::Shared, sysmon_link::SYSMON_ID, warnings::Warning};

@@ -25,6 +25,8 @@
 //! sleeps differently must keep a token too. Only this file knows how an M sleeps, so an M that rests is woken by way
 //! of the poller.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::m::M;
 use crate::p::OwnedP;

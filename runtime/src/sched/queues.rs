@@ -1,5 +1,7 @@
 //! What the scheduler's lock guards. Each part belongs to the file of its type.
 
+#![cfg(not(loom))]
+
 use super::global::GlobalQueue;
 use super::idle_lists::IdleLists;
 use super::machines::Machines;

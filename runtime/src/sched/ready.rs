@@ -1,5 +1,7 @@
 //! Makes Gs ready: which queue a G goes to, and whether an M is woken for it.
 
+#![cfg(not(loom))]
+
 use super::entered::Entered;
 use super::shared::Shared;
 use crate::g::Runnable;

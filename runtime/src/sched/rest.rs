@@ -1,5 +1,7 @@
 //! How an M goes to sleep without missing work, and how it comes back with a P.
 
+#![cfg(not(loom))]
+
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::clock::now_ns;

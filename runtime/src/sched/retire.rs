@@ -1,5 +1,7 @@
 //! The end of a G: its stack and its record become free.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::g::{G, Runnable, give_free};
 use crate::m::emit::emit;

@@ -1,5 +1,7 @@
 //! The M loop: runs one G after another, and does what each asks for when it leaves its stack.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::coro::{Coro, Outcome, PackedOutcome, Suspend};
 use crate::g::{G, Runnable};

@@ -1,5 +1,7 @@
 //! What a runtime is built with.
 
+#![cfg(not(loom))]
+
 use crate::locals::Locals;
 use crate::probe::DeadlockReport;
 use crate::stack::Class;

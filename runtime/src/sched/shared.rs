@@ -1,6 +1,8 @@
 //! What the Ms of one runtime share. Each part belongs to the file of its type, and is changed only there; other rooms
 //! use the verbs of [`Shared`] that stand in these files.
 
+#![cfg(not(loom))]
+
 use super::closing::Closing;
 use super::coarse_clock::CoarseClock;
 use super::global::GlobalLen;

@@ -1,5 +1,7 @@
 //! Gs that found no stack for their first run.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::g::Runnable;
 use crate::stack::StackError;

@@ -1,5 +1,7 @@
 //! Work waits and a P is idle, but there is no M for it.
 
+#![cfg(not(loom))]
+
 use super::queues::Queues;
 use super::setup::Setup;
 use super::shared::Shared;

@@ -1,6 +1,8 @@
 //! What the Ms know of sysmon, whose thread they wake: it sleeps without a limit while every P is idle (*asleep*),
 //! and takes a long pause while there is nothing that it could help with (*drowsy*).
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::os::thread_id;
 use crate::timers::NEVER;

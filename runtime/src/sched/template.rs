@@ -11,6 +11,8 @@
 //! then on its way (I1). The template starts the thread, or, if the system has none, takes the P back and makes it
 //! idle.
 
+#![cfg(not(loom))]
+
 use super::machines::machine_main;
 use super::queues::Queues;
 use super::shared::Shared;

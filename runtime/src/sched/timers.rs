@@ -1,5 +1,7 @@
 //! Timers: which M wakes for a new one, and what happens to those that are due.
 
+#![cfg(not(loom))]
+
 use super::entered::Entered;
 use super::keeper::ToWake;
 use super::shared::Shared;

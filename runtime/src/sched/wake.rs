@@ -1,5 +1,7 @@
 //! Wakes an M with an idle P, or has one started.
 
+#![cfg(not(loom))]
+
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::m::emit::emit;

@@ -1,5 +1,7 @@
 //! Warnings that sysmon prints on behalf of other threads.
 
+#![cfg(not(loom))]
+
 use super::shared::Shared;
 use crate::stack::StackError;
 use std::sync::atomic::{AtomicBool, Ordering};
