@@ -15,7 +15,7 @@ use std::panic::Location;
 
 /// One look at the scheduler. What is printed of it, and in which order: `fields`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct TraceLine {
     /// Milliseconds since the runtime was built.
     pub(crate) ms: u64,
     /// How many Ps there are.
@@ -134,7 +134,7 @@ impl<T: fmt::Display> fmt::Display for Or<T> {
 }
 
 /// An empty string with room for so much: longer than most of what is printed, so that it seldom grows.
-fn room_for(line: &Line, detail: Option<&Detail>) -> String {
+fn room_for(line: &TraceLine, detail: Option<&Detail>) -> String {
     let lines = detail.map_or(0, |all| all.ps.len() + all.ms.len() + all.gs.len());
     String::with_capacity(256 + 16 * line.gomaxprocs + 192 * lines)
 }
