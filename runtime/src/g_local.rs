@@ -18,6 +18,7 @@ use std::fmt;
 use std::mem::forget;
 use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 
 thread_local! {
     /// The values of a thread that runs no G.
@@ -32,14 +33,25 @@ const ROUNDS_MAX: usize = 4;
 /// It is made when it is first asked for, and destroyed when the G ends, before its thread-locals are, and before its
 /// joiner is told. It stays valid over a suspension, whichever thread the G continues on. Code of the runtime's that
 /// runs on no G, such as a timer's callback, has that of its thread.
+///
+/// It has to be a `static`. A `const` does not compile: the compiler could give each use of it an address of its own.
+///
+/// ```compile_fail,E0716
+/// use pirn::internal::GLocal;
+///
+/// const NUMBER: GLocal<u32> = GLocal::new(|| 7);
+/// assert_eq!(NUMBER.with(|number| *number), 7);
+/// ```
 pub struct GLocal<T: 'static> {
     make: fn() -> T,
+    /// Never read. Without a field of this kind a `const` would compile: the compiler would make a `static` of each use.
+    _has_one_address: AtomicBool,
 }
 
 impl<T: 'static> GLocal<T> {
     /// Makes one whose value `make` makes for each G. It has to be a `static`, as it is known by its address.
     pub const fn new(make: fn() -> T) -> GLocal<T> {
-        GLocal { make }
+        GLocal { make, _has_one_address: AtomicBool::new(false) }
     }
 
     /// Calls `f` with the caller's own.
