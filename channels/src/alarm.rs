@@ -1,7 +1,7 @@
-//! Has an async task polled again at a moment: for those who receive from channels of the clock.
+//! Has an async task polled again at a given time, for receives from channels of the clock.
 //!
-//! A task that is polled on a G uses a timer of its runtime. Elsewhere nobody says whose timers there are, so futures-timer
-//! is used, which starts a thread of its own, once; a deadlock is not reported any more after that.
+//! A task that is polled on a G uses a timer of its runtime. Elsewhere no runtime is known whose timers it could use.
+//! So it uses futures-timer, which starts a thread of its own, once. After that no deadlock is reported any more.
 
 #![cfg(not(loom))]
 
@@ -31,7 +31,7 @@ enum Set {
 struct Sleeper(Mutex<Option<Waker>>);
 
 impl Sleeper {
-    /// Returns who was there before: to wake or drop a waker is the user's code, and not for under the lock.
+    /// Returns the waker that was there before. To wake or drop it is user code, which must not run under the lock.
     fn replace(&self, waker: Option<Waker>) -> Option<Unparker> {
         let mut place = self.0.lock().unwrap_or_else(|e| e.into_inner());
         mem::replace(&mut *place, waker).map(Unparker::from)
@@ -50,7 +50,7 @@ impl Drop for Wakes {
 impl Alarm {
     /// Has the task polled when `due` has come, or earlier for no reason; perhaps at once.
     pub(crate) fn set(&mut self, due: Instant, context: &mut Context<'_>) {
-        // What it was set for came earlier. None: it has gone off already, and wakes nobody any more.
+        // What it was set for came earlier. None: it has gone off already, and wakes no task any more.
         if let Some(Set::Runtime(sleeper, _)) = &self.0
             && let Some(old) = sleeper.replace(Some(context.waker().clone()))
         {
@@ -77,7 +77,7 @@ impl Alarm {
 
     fn stop(&mut self) {
         if let Some(Set::Runtime(sleeper, call)) = self.0.take() {
-            // First, so that the call finds nobody to wake when it is dropped.
+            // First, so that the call finds no task to wake when it is dropped.
             let waker = sleeper.replace(None);
             call.stop();
             if let Some(waker) = waker {

@@ -184,7 +184,7 @@ impl<T> Channel<T> {
     }
 }
 
-/// An operation that waits, on the stack of who waits.
+/// An operation that waits, on the stack of the caller.
 struct Waits<'a, T> {
     channel: &'a Channel<T>,
     operation: Operation<T>,
@@ -204,7 +204,7 @@ impl<'a, T> Waits<'a, T> {
         unsafe { self.operation.arm() }
     }
 
-    /// Waits. None: the deadline has passed, and nobody looks at the operation any more.
+    /// Waits. None: the deadline has passed, and no other operation looks at this one any more.
     #[inline(always)]
     fn wait(&self, reason: &'static Reason, deadline: Option<Instant>) -> Option<&Answer> {
         let unwound = on_unwind(|| self.unwound());

@@ -22,8 +22,9 @@ pub(crate) trait Selectable {
     /// Chooses the operation if it is ready. It may have to wait for another select, and does so until `deadline`.
     fn choose(&self, deadline: &mut dyn FnMut() -> Option<Instant>) -> Option<Token>;
 
-    /// A case that waits strikes itself off the promise that was made to it. False: none was, or it has been told. That is
-    /// final: it takes the lock, also for a send, and so comes after the turn of whoever has claimed the case.
+    /// A case that waits strikes itself off the promise that was made to it. False: none was, or it has been told. That
+    /// is final: it takes the lock, also for a send, and so comes after the turn of the operation that has claimed the
+    /// case.
     fn abandon(&self, waiter: &Waiter) -> bool;
 
     /// Undoes what was chosen.

@@ -50,7 +50,7 @@ fn make<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
     (Sender { channel: channel.clone() }, Receiver { flavor: Flavor::Channel(channel) })
 }
 
-/// Makes a channel that gives one value after `duration`: the moment when it was due.
+/// Makes a channel that gives one value after `duration`: the time when it was due.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
     now().checked_add(duration).map_or_else(never, at)
 }
 
-/// Makes a channel that gives one value at the moment `when`, or at once if that is past.
+/// Makes a channel that gives one value at the time `when`, or at once if that has passed.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -77,7 +77,7 @@ pub fn at(when: Instant) -> Receiver<Instant> {
     Receiver { flavor: Flavor::Clock(std::sync::Arc::new(At::new(when)), |moment| moment) }
 }
 
-/// Makes a channel that gives a value after each `duration`: the moment when it was due. A tick that nobody receives in
+/// Makes a channel that gives a value after each `duration`: the time when it was due. A tick that is not received in
 /// time puts the following ones off.
 ///
 /// ```
@@ -99,7 +99,7 @@ pub fn tick(duration: Duration) -> Receiver<Instant> {
     }
 }
 
-/// Makes a channel that never gives anything: Go's nil channel, which takes its case out of a select.
+/// Makes a channel that never gives a value. Like Go's nil channel, it disables its case of a select.
 ///
 /// ```
 /// use pirn::channel::{TryRecvError, never};
@@ -135,8 +135,8 @@ impl<T> Sender<T> {
     /// Sends if it can be done without waiting.
     ///
     /// # Errors
-    /// `Full` if the channel is, or if it is unbuffered and nobody waits for a value; `Disconnected` after a close, or
-    /// if no receiver is left. Both give the value back.
+    /// `Full` if the channel is, or if it is unbuffered and no receiver waits; `Disconnected` after a close, or if no
+    /// receiver is left. Both give the value back.
     ///
     /// ```
     /// use pirn::channel::{TrySendError, bounded};
@@ -155,7 +155,7 @@ impl<T> Sender<T> {
     /// Sends, and waits until there is room, or, if the channel is unbuffered, until a receiver has the value.
     ///
     /// # Errors
-    /// The value, if the channel is closed or no receiver is left, also when that happens meanwhile.
+    /// The value, if the channel is closed or no receiver is left, even if that happens during the call.
     ///
     /// ```
     /// use pirn::channel::{SendError, bounded};
@@ -194,8 +194,8 @@ impl<T> Sender<T> {
         self.channel.send(msg, Until::At(deadline))
     }
 
-    /// Closes the channel for all senders, as if all were dropped: later sends give their value back, and so do those
-    /// that wait; receivers get what lies in the channel and then see its end. To close it again does nothing.
+    /// Closes the channel for all senders, as if all were dropped: later sends and those that wait give their value
+    /// back; receivers get the values in the channel and then see its end. Closing it again does nothing.
     ///
     /// Returns whether this call closed it.
     ///
@@ -214,7 +214,7 @@ impl<T> Sender<T> {
         self.channel.close()
     }
 
-    /// Whether nothing lies in the channel. Unbuffered ones are empty, but for values that were given back, or that a
+    /// Whether the channel is empty. Unbuffered ones are empty, except for values that were given back, or that a
     /// select has sent to a receiver that had gone.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -225,13 +225,13 @@ impl<T> Sender<T> {
         self.capacity().is_some_and(|capacity| self.len() >= capacity)
     }
 
-    /// How many values lie in the channel.
+    /// How many values are in the channel.
     pub fn len(&self) -> usize {
         checkpoint();
         self.channel.len()
     }
 
-    /// How many values it holds at most. None: there is no limit.
+    /// How many values it can hold. None: there is no limit.
     pub fn capacity(&self) -> Option<usize> {
         checkpoint();
         self.channel.capacity()
@@ -298,11 +298,11 @@ impl<T> UnwindSafe for Receiver<T> {}
 impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Receiver<T> {
-    /// Receives if it can be done without waiting. If a select waits to send, it is asked for its value, which is
-    /// waited for up to 10 ms.
+    /// Receives if it can be done without waiting. If a select waits to send, this asks it for its value, and waits for
+    /// the value for up to 10 ms.
     ///
     /// # Errors
-    /// `Empty` if nothing is there; `Disconnected` if nothing will ever be.
+    /// `Empty` if there is no value; `Disconnected` if there will never be one.
     ///
     /// ```
     /// use pirn::channel::{TryRecvError, unbounded};
@@ -332,7 +332,7 @@ impl<T> Receiver<T> {
     /// Receives, and waits until there is a value.
     ///
     /// # Errors
-    /// If the channel is empty and disconnected, also when that happens meanwhile.
+    /// If the channel is empty and disconnected, even if that happens during the call.
     ///
     /// ```
     /// use pirn::channel::{RecvError, unbounded};
@@ -387,7 +387,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Whether nothing is there to be received. Unbuffered channels are empty, but for values that were given back, or
+    /// Whether there is nothing to receive. Unbuffered channels are empty, except for values that were given back, or
     /// that a select has sent to a receiver that had gone.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,5 +1,5 @@
 //! Models of the channels, of small capacities: whatever the order, no value is lost or there twice, what was sent is
-//! seen whole, and nobody who could go on waits for ever.
+//! seen whole, and no operation that could complete waits for ever.
 
 use crate::{
     Receiver, RecvError, RecvTimeoutError, Select, SendError, SendTimeoutError, Sender, TryRecvError, bounded, select,
@@ -24,7 +24,7 @@ fn value(n: u32) -> Value {
 
 impl Value {
     fn get(self) -> u32 {
-        // SAFETY: nobody else has it, or loom says so.
+        // SAFETY: no other thread has it, or loom reports it.
         self.0.with(|n| unsafe { *n })
     }
 }
@@ -43,7 +43,7 @@ fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
     model.check(f);
 }
 
-/// Polls once, for nobody.
+/// Polls once, with a waker that does nothing.
 fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -1,10 +1,10 @@
 //! What a select does with its cases: look, choose one that is ready, or wait at all of them. Of each case it knows only
 //! a [`Selectable`](crate::cases::Selectable).
 //!
-//! A select that finds nothing takes the locks of all its channels, in the order of their addresses, looks again, stands
-//! in all lines, and gives the locks back. So at the moment when it can be found by others it has seen that it can not
-//! go on, and nothing has changed since; and while it looks for others it can not itself be found, so two selects never
-//! wait for each other to make up their minds. Go's runtime does it so (`selectgo`).
+//! A select that finds nothing takes the locks of all its channels, in the order of their addresses, looks again,
+//! stands in all lines, and gives the locks back. So when others can find it, it has seen that it cannot complete, and
+//! nothing has changed since. While it looks for others, they cannot find it, so two selects never wait for each other
+//! to choose. Go's runtime does the same (`selectgo`).
 
 use crate::cases::{Case, SELECT};
 use crate::core::{Answer, Head, Purpose, Ticket, Token, Waiter};
@@ -46,7 +46,7 @@ pub(crate) fn try_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, To
     try_busy_cases(cases, want)
 }
 
-/// The same, where others are so busy that one has to stop them.
+/// The same, if others are so busy that it has to stop them.
 #[cold]
 fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
     let locks = Locks::of(cases);
@@ -143,7 +143,7 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     // Several cases may stand in one line: which of them is the first there is chance too.
     let first = if want.biased { 0 } else { any_below(cases.len()) };
     for i in (first..cases.len()).chain(0..first) {
-        // Nobody sends to those that have no line.
+        // No sender looks at a case that has no line.
         let Some((head, side)) = cases[i].end else { continue };
         waiters.push(Waiter::new(Purpose::case(i, want.watch)));
         let waiter = &waiters[waiters.len() - 1];
@@ -188,7 +188,7 @@ impl<'a> Locks<'a> {
         self.0.iter().for_each(|head| head.lock.lock());
     }
 
-    /// Those who watch are told when all locks have been given back.
+    /// Watchers are told after all locks are unlocked.
     fn unlock(&self) {
         let mut is_watched = false;
         self.0.iter().for_each(|head| is_watched |= head.unlock_quietly());
@@ -206,8 +206,8 @@ struct Lined<'a, 'c> {
 }
 
 impl Lined<'_, '_> {
-    /// Nobody may claim it any more. If somebody has, it has been told (Some), or was promised a value, which may still come,
-    /// but not at any time.
+    /// No operation may claim it any more. If one has, it has been told (Some), or was promised a value, which may
+    /// still come, but not at any time.
     #[cold]
     fn withdraw(&self) -> Option<&Answer> {
         if self.ticket.claim_one_of_several() {
@@ -217,7 +217,8 @@ impl Lined<'_, '_> {
         if !in_time && self.waiters.iter().any(|waiter| self.cases[waiter.data().case].handle.abandon(waiter)) {
             return None;
         }
-        // Whoever has claimed it has told it or made a promise in one turn of a lock, and all locks were taken since.
+        // The operation that has claimed it has told it or made a promise in one turn of a lock, and all locks were
+        // taken since.
         Some(self.ticket.told().expect("who claims a select tells it, or makes it a promise"))
     }
 
@@ -233,7 +234,7 @@ impl Lined<'_, '_> {
         self.leave(chosen);
     }
 
-    /// Leaves the lines. Whoever has told it has taken it out of that of the chosen case.
+    /// Leaves the lines. The operation that has told it has taken it out of the line of the chosen case.
     #[inline]
     fn leave(&self, chosen: Option<usize>) {
         for waiter in self.waiters.iter().filter(|waiter| Some(waiter.data().case) != chosen) {

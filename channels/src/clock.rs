@@ -1,4 +1,4 @@
-//! Channels of the clock: what they give is the time, and nobody sends it.
+//! Channels of the clock: they give the time, and have no sender.
 
 use crate::loom::{has_come, now};
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ impl At {
     }
 }
 
-/// Gives a moment again and again; those that nobody took in time are left out.
+/// Gives the time again and again. Values that were not taken in time are left out.
 #[derive(Debug)]
 pub(crate) struct Tick {
     period: Duration,
@@ -50,7 +50,7 @@ impl Clock for At {
     }
 
     fn take(&self) -> Option<Instant> {
-        // Relaxed: one of those who swap gets it; nothing is passed on by it.
+        // Relaxed: one of the threads that swap gets it; it guards no other data.
         let has_come = !self.taken.load(Ordering::Relaxed) && has_come(self.moment);
         (has_come && !self.taken.swap(true, Ordering::Relaxed)).then_some(self.moment)
     }

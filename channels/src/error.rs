@@ -10,7 +10,7 @@ pub struct SendError<T>(pub T);
 /// Why [`try_send`](crate::Sender::try_send) did not send the value, which comes back.
 #[derive(PartialEq, Eq, Clone, Copy)]
 pub enum TrySendError<T> {
-    /// The channel is full, or unbuffered and nobody waits for a value.
+    /// The channel is full, or it is unbuffered and no receiver waits.
     Full(T),
     /// The channel is disconnected.
     Disconnected(T),
@@ -19,20 +19,20 @@ pub enum TrySendError<T> {
 /// Why [`send_timeout`](crate::Sender::send_timeout) did not send the value, which comes back.
 #[derive(PartialEq, Eq, Clone, Copy)]
 pub enum SendTimeoutError<T> {
-    /// Nobody took it in time.
+    /// No receiver took it in time.
     Timeout(T),
     /// The channel is disconnected.
     Disconnected(T),
 }
 
-/// There is nothing to receive, and will not be, as the channel is empty and disconnected.
+/// There is nothing to receive and never will be, as the channel is empty and disconnected.
 #[derive(PartialEq, Eq, Clone, Copy, Debug)]
 pub struct RecvError;
 
 /// Why [`try_recv`](crate::Receiver::try_recv) did not receive.
 #[derive(PartialEq, Eq, Clone, Copy, Debug)]
 pub enum TryRecvError {
-    /// The channel is empty, and unbuffered ones have no sender that waits.
+    /// The channel is empty; if it is unbuffered, no sender waits.
     Empty,
     /// The channel is empty and disconnected.
     Disconnected,
@@ -41,7 +41,7 @@ pub enum TryRecvError {
 /// Why [`recv_timeout`](crate::Receiver::recv_timeout) did not receive.
 #[derive(PartialEq, Eq, Clone, Copy, Debug)]
 pub enum RecvTimeoutError {
-    /// Nothing came in time.
+    /// No value came in time.
     Timeout,
     /// The channel is empty and disconnected.
     Disconnected,

@@ -1,6 +1,6 @@
 //! The operations for async tasks. Each waits in the same line as everybody else.
 //!
-//! A future may be dropped at any time and waits for nobody then: a value that it has received and not given out goes
+//! A future may be dropped at any time, and the drop does not wait: a value that it has received and not given out goes
 //! back; if one was promised to it, the sender finds that the receiver has gone.
 
 #[cfg(not(loom))]
@@ -43,8 +43,8 @@ impl<T> Operation<T> {
 
 /// What [`Sender::send_async`] returns: resolves when the value is sent.
 ///
-/// Dropped before, it may have sent the value already, if a receiver has taken it meanwhile or it came into the buffer;
-/// else it drops the value.
+/// If it is dropped before that, it may have sent the value already, because a receiver has taken it or it went into
+/// the buffer; otherwise it drops the value.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct SendFuture<'a, T> {
     sender: &'a Sender<T>,
@@ -140,7 +140,7 @@ impl<T> fmt::Debug for SendFuture<'_, T> {
 
 /// What [`Receiver::recv_async`] returns: resolves to a value, or to the end of the channel.
 ///
-/// Dropped before, it has received nothing.
+/// If it is dropped before that, it has received nothing.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct RecvFuture<'a, T> {
     receiver: &'a Receiver<T>,
@@ -157,8 +157,8 @@ impl<T> Receiver<T> {
     /// From a channel of the clock ([`after`](crate::after), [`tick`](crate::tick)) a task that is polled on a
     /// goroutine receives by a timer of its runtime. Elsewhere the first such receive starts a thread for all of them.
     ///
-    /// It is safe to drop the future, in a `select!` for example: a value that was not given out is the next one's, and
-    /// lies in the channel until then, also in an unbuffered one.
+    /// It is safe to drop the future, for example in a `select!`: the next receiver gets a value that it has not
+    /// returned. The value stays in the channel until then, even in an unbuffered one.
     ///
     /// ```
     /// # pirn::run(|| {

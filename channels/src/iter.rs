@@ -10,7 +10,7 @@ pub struct Iter<'a, T>(&'a Receiver<T>);
 /// Receives what is there, and never waits. From [`Receiver::try_iter`].
 pub struct TryIter<'a, T>(&'a Receiver<T>);
 
-/// As [`Iter`], and owns the receiver.
+/// As [`Iter`], but owns the receiver.
 pub struct IntoIter<T>(Receiver<T>);
 
 impl<T> Receiver<T> {

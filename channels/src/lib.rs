@@ -2,8 +2,9 @@
 //!
 //! Goroutines, OS threads and async tasks may use the two ends of one channel at the same time, and wait in the same
 //! lines: a goroutine is parked, a thread is blocked, a task is woken. A program that uses crossbeam-channel needs
-//! another `use`; its published tests pass on threads and on goroutines, but for one assertion: that a value whose
-//! destructor panics, as the last receiver goes, keeps those behind it from being dropped.
+//! another `use`. The published tests of crossbeam-channel pass on threads and on goroutines, except one assertion:
+//! that a value whose destructor panics, when the last receiver is dropped, keeps the values behind it from being
+//! dropped.
 //!
 //! ```
 //! use pirn::channel::{bounded, unbounded};
@@ -34,8 +35,8 @@
 //! });
 //! ```
 //!
-//! A waker may do with a channel whatever it likes while it is cloned, woken or dropped. If it panics when it is woken or
-//! dropped by an operation, that operation goes on as if it had not: only the panic hook hears of it.
+//! A waker may use a channel in any way while it is cloned, woken or dropped. If it panics when an operation wakes or
+//! drops it, the operation continues as if it had not, and only the panic hook is called.
 //!
 //! Beyond crossbeam's API: [`Sender::close`], [`Sender::send_async`], [`Receiver::recv_async`], [`Receiver::stream`].
 //! What differs from Go: a send to a closed channel returns its value instead of panicking, a receive returns a

@@ -1,12 +1,12 @@
 //! The lock of a channel: held for some tens of nanoseconds, never while a G waits. It counts how often it was held, so
-//! who only looks can tell whether what it saw was one moment.
+//! a reader without the lock can tell whether all that it saw held at one moment.
 
 use crate::loom::{AtomicUsize, Gate, Ordering, fence, pause, yield_thread};
 use std::ptr;
 use std::time::Duration;
 
-/// The first wait of who finds it held, in pauses of the CPU; then it doubles. A long one is unfair, and so has who
-/// holds it do several operations in a row: that is what makes several Ps on one channel fast.
+/// The first wait of a thread that finds it held, in pauses of the CPU; then it doubles. A long one is unfair, and so
+/// has who holds it do several operations in a row: that is what makes several Ps on one channel fast.
 const PAUSES_MIN: u32 = 16;
 const PAUSES_MAX: u32 = 256;
 /// So many rounds of pauses before the system is asked to run another thread: the holder may have lost its CPU.
@@ -15,11 +15,12 @@ const ROUNDS_PAUSED: u32 = 20;
 const ROUNDS_AWAKE: u32 = 60;
 const NAP: Duration = Duration::from_micros(20);
 
-/// Given back by a plain store, which costs nothing but lets nobody be told; so who waits long sleeps by the clock.
+/// Unlocking is a plain store. This costs nothing, but wakes no waiter, so a thread that waits long sleeps by the
+/// clock.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    /// Odd while it is held, and one more each time it is taken or given back. It wraps on purpose: who looks would have to
-    /// look for 2^63 turns to be fooled.
+    /// Odd while it is held, and one more each time it is taken or given back. It wraps on purpose: a reader would have
+    /// to look for 2^63 turns to be fooled.
     count: AtomicUsize,
     gate: Gate,
 }
@@ -37,14 +38,14 @@ impl Lock {
         self.take();
     }
 
-    /// Gives it back. Only for who has taken it.
+    /// Unlocks it. Only for its holder.
     #[inline]
     pub(crate) fn unlock(&self) {
         self.give();
         self.gate.leave();
     }
 
-    /// Who takes several takes them in this order.
+    /// A caller that takes several takes them in this order.
     #[inline]
     pub(crate) fn order(&self) -> usize {
         self.gate.order(ptr::from_ref(self).addr())
@@ -55,7 +56,7 @@ impl Lock {
         if !self.try_take() {
             self.wait();
         }
-        // Who sees something that is written from here on sees in `is_still` that the lock was taken.
+        // A reader that sees something written from here on sees in `is_still` that the lock was taken.
         fence(Ordering::Release);
     }
 
@@ -72,7 +73,7 @@ impl Lock {
 
     #[inline]
     fn give(&self) {
-        // Nobody else writes it while it is held.
+        // No other thread writes it while it is held.
         let held = self.count.load(Ordering::Relaxed);
         self.count.store(held.wrapping_add(1), Ordering::Release);
     }
@@ -95,7 +96,8 @@ impl Lock {
     }
 
     /// Begins to look without the lock: the number of this moment. What is seen between this and [`is_still`] was true
-    /// at one moment if that says so. Who has synchronised with whoever held the lock last sees what that one did.
+    /// at one moment if that says so. A thread that has synchronised with the last holder of the lock sees what that
+    /// holder did.
     ///
     /// [`is_still`]: Self::is_still
     #[inline]
@@ -103,7 +105,7 @@ impl Lock {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether it was not held at that moment, and nobody has taken it since.
+    /// Whether it was not held at that moment, and has not been taken since.
     #[inline]
     pub(crate) fn is_still(&self, moment: usize) -> bool {
         // What was read before this was read before the number (partner: the fence in `take`).

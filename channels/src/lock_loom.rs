@@ -1,4 +1,4 @@
-//! Models of the lock: one at a time, and who looks without it can tell.
+//! Models of the lock: it has one holder at a time, and a reader without it can tell whether it was taken.
 
 use super::*;
 use crate::loom::Arc;

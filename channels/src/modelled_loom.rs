@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::time::Instant;
 
-/// The model is told by the scheduler of loom who waits: any pause is a chance for others.
+/// The scheduler of loom knows which thread waits: any pause lets others run.
 pub(crate) fn pause(_: u32) {
     loom::thread::yield_now();
 }
 
-/// Where those stand who want the lock: loom can not see that who spins waits. The lock has models of its own, which
-/// do not come by here.
+/// Where threads wait that want the lock: loom cannot see that a spinning thread waits. The lock has models of its own,
+/// which do not come by here.
 #[derive(Debug)]
 pub(crate) struct Gate {
     is_held: Mutex<bool>,

@@ -5,8 +5,8 @@ use std::cell::UnsafeCell;
 use std::marker::PhantomPinned;
 use std::mem::MaybeUninit;
 
-/// It lies on the stack of who waits, or in a pinned future. Others may look at it until it is told or out of the line,
-/// also while its owner is being dropped.
+/// It lies on the stack of the caller that waits, or in a pinned future. Others may look at it until it is told or out
+/// of the line, also while its owner is being dropped.
 pub(crate) struct Operation<T> {
     pub(crate) ticket: Ticket,
     pub(crate) waiter: Waiter,
@@ -39,7 +39,7 @@ impl<T> Operation<T> {
     /// It has been told, or is out of the line; there is a value, and it is taken once.
     #[inline]
     pub(crate) unsafe fn value(&self) -> T {
-        // SAFETY: who is told, or out of the line, is alone with its slot.
+        // SAFETY: an operation that is told, or out of the line, owns its slot alone.
         let slot = unsafe { &*self.slot.get() };
         // SAFETY: as the caller promises.
         unsafe { slot.assume_init_read() }

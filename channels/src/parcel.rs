@@ -7,7 +7,7 @@ const WORDS: usize = 3;
 
 type Room = [MaybeUninit<*mut ()>; WORDS];
 
-/// A value of a type that only those know who pack and unpack it. One that is forgotten is leaked.
+/// A value whose type only the code that packs and unpacks it knows. A forgotten parcel is leaked.
 #[derive(Clone, Copy)]
 pub(crate) struct Parcel(Room);
 

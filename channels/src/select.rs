@@ -16,8 +16,8 @@ use std::slice;
 use std::thread::panicking;
 use std::time::{Duration, Instant};
 
-/// Selects from a list of operations that is known only at run time; [`select!`](crate::select!) is easier where it is
-/// known before.
+/// Selects from a list of operations that is known only at run time; [`select!`](crate::select!) is easier where the
+/// list is known before.
 ///
 /// Operations are added with [`send`](Self::send) and [`recv`](Self::recv), which return their numbers, counted from 0.
 /// If several are ready, one of them is chosen at random. What was selected has to be completed with
@@ -110,7 +110,7 @@ impl<'a> Select<'a> {
         Select { cases: Cases::new(), next_index: 0, biased: false }
     }
 
-    /// A list without operations, of which, if several are ready, the first is chosen.
+    /// A list without operations. If several are ready, the first of them is chosen.
     pub fn new_biased() -> Select<'a> {
         Select { biased: true, ..Select::new() }
     }
@@ -133,10 +133,11 @@ impl<'a> Select<'a> {
         index
     }
 
-    /// Takes an operation off the list, for example because its channel is disconnected. The numbers of the others stay.
+    /// Removes an operation from the list, for example because its channel is disconnected. The numbers of the others
+    /// do not change.
     ///
     /// # Panics
-    /// If there is no operation of that number.
+    /// If there is no operation with that number.
     pub fn remove(&mut self, index: usize) {
         assert!(index < self.next_index, "index out of bounds; {index} >= {}", self.next_index);
         let at = self.cases.get().iter().position(|case| case.index == index).expect("no operation with this index");
@@ -144,8 +145,8 @@ impl<'a> Select<'a> {
         self.cases.remove(at);
     }
 
-    /// Selects an operation that is ready now. If that is a receive from a select that waits to send, its value is
-    /// waited for up to 10 ms.
+    /// Selects an operation that is ready now. If that is a receive from a select that waits to send, this waits for
+    /// its value for up to 10 ms.
     ///
     /// A disconnected channel is always ready.
     ///
@@ -191,7 +192,7 @@ impl<'a> Select<'a> {
 
     /// Looks for an operation that is ready now, and returns its number.
     ///
-    /// It may be ready no more when one comes to do it, and in rare cases it was not ready at all. Use `try_send` or
+    /// It may not be ready any more when you perform it, and in rare cases it was not ready at all. Use `try_send` or
     /// `try_recv`.
     ///
     /// # Errors
@@ -258,13 +259,13 @@ impl fmt::Debug for Select<'_> {
 
 /// An operation that was selected and has to be completed, with the sender or receiver that was added to the list.
 ///
-/// Complete it soon: a receiver may wait for the value of a send that was selected. If it has a timeout it goes 10 ms after
-/// that at the latest, and then the value is the next one's, and lies in the channel until then, also in an unbuffered
-/// one. Who forgets an operation ([`mem::forget`](std::mem::forget)) keeps what was selected from everybody: the receiver,
-/// the value, or the room.
+/// Complete it soon: a receiver may wait for the value of a send that was selected. If it has a timeout, it gives up 10
+/// ms after that at the latest. Then the next receiver gets the value, which stays in the channel until then, even in
+/// an unbuffered one. Forgetting an operation ([`mem::forget`](std::mem::forget)) keeps what was selected from all
+/// others: the receiver, the value, or the room.
 ///
 /// # Panics
-/// If it is dropped instead. What was chosen is undone then; only a moment of the clock is gone.
+/// If it is dropped instead. The choice is undone then; only a value of the clock is lost.
 #[must_use = "an operation that was selected has to be completed"]
 pub struct SelectedOperation<'a> {
     handle: &'a dyn Selectable,
@@ -323,7 +324,7 @@ impl SelectedOperation<'_> {
         ptr::addr_eq(self.handle, handle)
     }
 
-    /// It is being completed, so dropping it is no mistake.
+    /// It is being completed, so dropping it is correct.
     fn complete(self) -> Token {
         let token = self.token;
         mem::forget(self);

@@ -11,7 +11,7 @@
 //! 3. The `Select` has gone before a body runs, so a body may move or change the channels that were selected over.
 //! 4. A body is written where the select stands, in no closure: `break`, `continue`, `return` and `?` work.
 
-/// Waits until one of several channel operations can go on, and does it.
+/// Waits until one of several channel operations can complete, and does it.
 ///
 /// If several can, one of them is chosen at random, each as likely as the others. The case that is chosen receives or
 /// sends, and then its body is evaluated with the result; the value of the body is the value of the `select!`.
@@ -20,15 +20,15 @@
 /// | --- | --- |
 /// | `recv(receiver) -> result => body` | receives; `result` is a `Result<T, RecvError>` |
 /// | `send(sender, message) -> result => body` | sends; `result` is a `Result<(), SendError<T>>` |
-/// | `default => body` | is chosen if no other case can go on at once |
-/// | `default(timeout) => body` | is chosen if no other case could go on for so long, a `Duration` |
+/// | `default => body` | is chosen if no other case can complete at once |
+/// | `default(timeout) => body` | is chosen if no other case can complete within this `Duration` |
 ///
 /// `receiver` and `sender` are expressions for a channel or a reference to one. All are evaluated once and in their
-/// order, but a `message` only when its case has been chosen, except where it is the only case. `result` is a pattern.
-/// A body that is a block needs no comma after it. There is one `default` at most. Any number of cases may use the same
-/// channel, also to send to it and to receive from it: a select does not pair with itself. A case on
-/// [`never`](crate::never) is never chosen, which is what a nil channel is for in Go. `select! {}` waits for ever. With
-/// a `default` too, a receive from another select, which waits to send, is waited for up to 10 ms.
+/// order, but a `message` only when its case has been chosen, unless it is the only case. `result` is a pattern. A body
+/// that is a block needs no comma after it. There is at most one `default`. Any number of cases may use the same
+/// channel, even to send to it and to receive from it: a select does not pair with itself. A case on
+/// [`never`](crate::never) is never chosen, which is what a nil channel is for in Go. `select! {}` waits for ever. Even
+/// with a `default`, a receive from another select that waits to send may take up to 10 ms.
 ///
 /// ```
 /// use pirn::channel::{bounded, unbounded};
@@ -79,7 +79,7 @@ macro_rules! select {
     };
 }
 
-/// As [`select!`], but if several cases can go on, the first of them is chosen.
+/// As [`select!`], but if several cases can complete, it chooses the first of them.
 ///
 /// ```
 /// use pirn::channel::unbounded;

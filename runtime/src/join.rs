@@ -101,7 +101,7 @@ impl<T> JoinInner<T> {
         self.finish()
     }
 
-    /// Takes the result, which is there, and lets the record go.
+    /// Takes the result, which is there, and releases the record.
     fn finish(self) -> thread::Result<T> {
         let result = self.take();
         let g = self.g;
@@ -184,7 +184,7 @@ fn waiting() -> MutexGuard<'static, Vec<WaitingThread>> {
 }
 
 impl Waiting {
-    /// The caller waits for `g`. None if it is a G, which is seen anyway.
+    /// Registers that the caller waits for `g`. None if the caller is a G, which the check sees anyway.
     fn note(g: &'static G) -> Option<Waiting> {
         if current_g().is_some() {
             return None;
@@ -212,7 +212,7 @@ pub(crate) fn threads_waiting_in(shared: *const Shared) -> Vec<WaitingThread> {
     waiting().iter().filter(|waiting| std::ptr::eq(waiting.record.shared_ptr(), shared)).copied().collect()
 }
 
-/// The handle needs the record no more.
+/// The handle does not need the record any more.
 #[inline]
 fn release_record(g: &'static G) {
     if g.join.release_record() {
@@ -248,7 +248,8 @@ impl<T> JoinHandle<T> {
     /// Waits for the G to end and returns its result. A G parks; an OS thread sleeps.
     ///
     /// # Errors
-    /// What the G panicked with, or [`ShutDown`] if its runtime was shut down, so that it was unwound or never begun.
+    /// The payload of the G's panic, or [`ShutDown`] if its runtime was shut down, so that it was unwound or never
+    /// began.
     ///
     /// # Panics
     /// If a G joins itself.

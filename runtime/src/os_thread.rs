@@ -41,11 +41,10 @@ where
 
 /// Keeps the calling G on its thread, and all others off it, until the guard is dropped.
 ///
-/// For what belongs to a thread outside of the program's own memory: a graphics context, a namespace, a priority. While
-/// the G waits its thread waits too, and a switch to it takes two wakes of threads, some 50 us: for the rest of a
-/// program it is not worth it. Locks nest: the thread is free when the last guard is gone. If a guard is leaked, the
-/// thread ends with the G, so that no other G gets what was done to it. Not on a G, this does nothing. As Go's
-/// `runtime.LockOSThread`.
+/// Use it for what belongs to a thread outside of the program's own memory: a graphics context, a namespace, a
+/// priority. While the G waits, its thread waits too, and a switch to it wakes two threads, which takes some 50 us.
+/// Locks nest: the thread is free when the last guard is gone. If a guard is leaked, the thread ends with the G, so
+/// that no other G gets what was done to it. Not on a G, this does nothing. As Go's `runtime.LockOSThread`.
 ///
 /// ```
 /// # pirn::run(|| {

@@ -24,7 +24,7 @@ static TIMER: Reason = Reason::new("timer", Kind::Timer);
 /// A [`Ticker::wait`].
 static TICKER: Reason = Reason::new("ticker", Kind::Timer);
 
-/// Sleeps at least so long. A G parks; on an OS thread it is [`std::thread::sleep`].
+/// Sleeps for at least this duration. A G parks; on an OS thread it is [`std::thread::sleep`].
 ///
 /// ```
 /// let began = std::time::Instant::now();
@@ -41,7 +41,7 @@ pub fn sleep(duration: Duration) {
     sleep_on_g(deadline(duration));
 }
 
-/// Sleeps until a moment; not at all if it has passed.
+/// Sleeps until a given time; returns at once if that has passed.
 pub fn sleep_until(until: Instant) {
     if has_come(until) {
         return;
@@ -228,8 +228,8 @@ impl Fire for Armed {
     }
 }
 
-/// Fires once, some time after it was made or reset. It belongs to the runtime that it was made on, and never fires
-/// after the end of that.
+/// Fires once, a given time after it was made or reset. It belongs to the runtime that it was made on, and never fires
+/// after that has ended.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -257,12 +257,12 @@ impl Timer {
     }
 
     /// Parks until the timer has fired, and takes the firing. Of several waiters the one that has waited longest takes
-    /// it. If the timer is stopped it waits until it is reset and fires.
+    /// it. If the timer is stopped, this waits until it is reset and fires.
     pub fn wait(&self) {
         self.0.wait(&TIMER);
     }
 
-    /// Whether the timer has fired; takes that, as [`wait`](Self::wait) does.
+    /// Whether the timer has fired; takes the firing, as [`wait`](Self::wait) does.
     pub fn try_wait(&self) -> bool {
         self.0.try_wait()
     }
@@ -291,7 +291,7 @@ impl fmt::Debug for Timer {
 }
 
 /// Fires again and again. A tick that is not taken before the next one is left out. It belongs to the runtime that it
-/// was made on, and never fires after the end of that.
+/// was made on, and never fires after that has ended.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -360,8 +360,8 @@ impl fmt::Debug for Ticker {
     }
 }
 
-/// Starts `f` as a G after some time. Dropping what it returns changes nothing. If the runtime shuts down before, `f`
-/// is dropped.
+/// Starts `f` as a G after some time. Dropping the returned value changes nothing. If the runtime shuts down before,
+/// `f` is dropped.
 ///
 /// ```
 /// # pirn::run(|| {
@@ -397,13 +397,13 @@ where
 pub struct AfterFunc(Arc<Armed>);
 
 impl AfterFunc {
-    /// Calls it off, and drops what it has captured. False if it has been started already.
+    /// Cancels the call, and drops what its closure has captured. False if it has been started already.
     pub fn stop(&self) -> bool {
         self.0.stop()
     }
 
-    /// Has it start after `after` from now instead. False, and nothing happens, if it has been started already or
-    /// called off.
+    /// Makes it start `after` from now instead. Does nothing and returns false if it has been started already or
+    /// cancelled.
     pub fn reset(&self, after: Duration) -> bool {
         let mut state = self.0.lock();
         let was_pending = self.0.disarm(&mut state);

@@ -22,10 +22,10 @@ const PREPARED_BYTES_MAX: usize = 1 << 22;
 pub(crate) struct Channel<T> {
     head: Head,
     buffer: UnsafeCell<VecDeque<T>>,
-    /// The receivers to whom selects have yet to give the value that they have chosen to send. None: it has gone.
+    /// The receivers to which selects have still to give the value that they have chosen to send. None: it has gone.
     promises: UnsafeCell<Slab<Option<Claimed>>>,
-    /// How many handles there are. They can not overflow: each handle counts in the `Arc` too, which aborts the process at
-    /// `isize::MAX`, also if handles are forgotten.
+    /// How many handles there are. They cannot overflow: each handle counts in the `Arc` too, which aborts the process
+    /// at `isize::MAX`, also if handles are forgotten.
     pub(crate) senders_alive: AtomicUsize,
     pub(crate) receivers_alive: AtomicUsize,
 }
@@ -40,22 +40,22 @@ impl<T> Deref for Channel<T> {
 }
 
 /// What there is of a channel whatever its values are: all that a select looks at. The first of its cache lines is all
-/// that a hand-over from one who waits to another needs.
+/// that a transfer from one waiting operation to another needs.
 #[repr(C)]
 pub(crate) struct Head {
     pub(crate) lock: Lock,
-    /// Who waits to send, and to receive. Not both, but for those who have been told elsewhere, and for a select that
-    /// would do either.
+    /// The waiters that wait to send, and to receive. Not both, except those that have been told elsewhere, and a
+    /// select that would do either.
     pub(crate) senders: Line,
     pub(crate) receivers: Line,
     /// How many values in the buffer may be had: selects have chosen the others. It does not matter which of them a
-    /// select gets: whoever takes one first has received first.
+    /// select gets: the receiver that takes one first has received first.
     pub(super) values: Count,
     /// How many more values there is room for: less those to come, for which selects have reserved room. Below zero
     /// when more has been given back than there is room for.
     pub(super) room: Count,
     pub(super) is_closed: Flag,
-    /// Somebody is in a line of watchers.
+    /// A line of watchers is not empty.
     pub(super) is_watched: Cell<bool>,
     /// None: there is no limit.
     pub(super) capacity: Option<usize>,
@@ -70,8 +70,8 @@ unsafe impl<T: Send> Send for Channel<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Channel<T> {}
 
-/// A number that is written under the lock and may be read without it. It counts values and can not overflow: it would take
-/// 2^63 of them.
+/// A number that is written under the lock and may be read without it. It counts values and cannot overflow: it would
+/// take 2^63 of them.
 pub(super) struct Count(AtomicIsize);
 
 impl Count {
@@ -82,7 +82,7 @@ impl Count {
 
     #[inline]
     pub(super) fn add(&self, n: isize) {
-        // Relaxed, and no read-modify-write: nobody else writes it.
+        // Relaxed, and no read-modify-write: no other thread writes it.
         self.0.store(self.get() + n, Ordering::Relaxed);
     }
 }
@@ -121,7 +121,7 @@ impl<T> Drop for Locked<'_, T> {
 }
 
 impl Head {
-    /// Gives the lock back, and then tells those who watch. Only for who has taken it, and holds no other.
+    /// Unlocks, and then tells the watchers. Only for the holder of the lock, which holds no other.
     #[inline]
     pub(crate) fn unlock(&self) {
         if self.unlock_quietly() {
@@ -129,7 +129,7 @@ impl Head {
         }
     }
 
-    /// Gives the lock back. True: the caller has to tell those who watch, once it holds no lock.
+    /// Unlocks. True: the caller has to tell the watchers, once it holds no lock.
     #[inline]
     #[must_use]
     pub(crate) fn unlock_quietly(&self) -> bool {
@@ -206,13 +206,13 @@ impl<T> Channel<T> {
         let first = !channel.is_closed.get();
         channel.is_closed.set();
         drop(channel);
-        // Not only the first: after this call nobody waits, whoever else is about to tell them.
+        // Not only the first: after this call no operation waits, even if another call is about to tell them too.
         self.tell_all();
         first
     }
 
-    /// Ends the channel, as nobody is left who could receive: what lies in it is dropped. If destructors panic, the
-    /// first payload goes on to the caller, and the others are forgotten.
+    /// Ends the channel, because no receiver is left: its values are dropped. If destructors panic, the caller gets the
+    /// first payload, and the others are forgotten.
     pub(crate) fn close_and_discard(&self) {
         self.close();
         let channel = self.lock();
@@ -220,7 +220,7 @@ impl<T> Channel<T> {
         channel.values.add(-channel.values.get());
         drop(channel);
         // The values' destructors are the user's code, so the lock has been given back. If one panics the other values
-        // are dropped none the less. The first payload goes on to the caller, unless that unwinds already.
+        // are dropped none the less. The caller gets the first payload, unless it unwinds already.
         let drop_each = |value| catch_unwind(AssertUnwindSafe(|| drop(value))).err();
         let panics = rest.into_iter().filter_map(drop_each);
         // The payloads after the first are forgotten: dropping them might panic too.

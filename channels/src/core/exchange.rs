@@ -1,4 +1,4 @@
-//! Send and receive: what one who comes does with one who waits.
+//! Send and receive: what an arriving operation does with a waiting one.
 
 use super::channel::Locked;
 use super::results::{Given, Left, Taken};
@@ -55,8 +55,8 @@ impl<T> Locked<'_, T> {
             let answer = sender.data().selected(Token::Room);
             return Some(sender.tell(answer));
         }
-        // In the buffer before the sender hears that it is sent: it may look.
-        // SAFETY: a sender's slot holds its value.
+        // In the buffer before the sender is told that it is sent, as the sender may look. SAFETY: a sender's slot
+        // holds its value.
         self.put(unsafe { read_slot(&sender) });
         Some(sender.tell(Answer::Done))
     }
@@ -82,11 +82,12 @@ impl<T> Locked<'_, T> {
         if line.remove(waiter) {
             return Left::Gone;
         }
-        // Whoever has claimed it has told it in the same turn of the lock, or has promised it a value.
+        // The operation that has claimed it has told it in the same turn of the lock, or has promised it a value.
         waiter.told().map_or(Left::Promised, Left::Answered)
     }
 
-    /// Puts a value back that was received by who does not want it after all: it goes to the next, or to the front.
+    /// Puts back a received value that its receiver does not want after all. It goes to the next receiver, or to the
+    /// front.
     pub(crate) fn give_back(&self, value: T) -> Option<Told> {
         if let Some(receiver) = self.receivers.claim_first() {
             return Some(self.hand_over(receiver, value));

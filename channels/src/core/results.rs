@@ -6,7 +6,7 @@ use pirn_runtime::internal::Told;
 /// What came of a send.
 #[must_use]
 pub(crate) enum Given<T> {
-    /// Somebody has the value, or the buffer.
+    /// A receiver has the value, or the buffer.
     Done(Option<Told>),
     Full(T),
     Closed(T),
@@ -35,7 +35,7 @@ pub(crate) enum Choice {
 /// What an operation finds when it leaves the line.
 #[must_use]
 pub(crate) enum Left<'a> {
-    /// Nobody looks at it any more.
+    /// No other operation looks at it any more.
     Gone,
     /// It has been told.
     Answered(&'a Answer),

@@ -35,7 +35,7 @@ impl<T> Locked<'_, T> {
         }
     }
 
-    /// Has the select whose send has been claimed give its value to `receiver`, who waits until it is told.
+    /// Makes the select whose send has been claimed give its value to `receiver`, which waits until it is told.
     ///
     /// # Safety
     /// The receiver is armed, stands in no line, and stays until it is told or has struck itself off (`abandon`).
@@ -175,7 +175,7 @@ impl Head {
         self.unlock();
     }
 
-    /// Tells those who watch for what can be done now: each in a turn of the lock of its own, for the user's code may run
+    /// Tells the watchers of what can be done now: each in a turn of the lock of its own, for the user's code may run
     /// when one is woken (a subscriber of `tracing`, a name for a new thread).
     #[cold]
     pub(crate) fn tell_watchers(&self) {

@@ -1,4 +1,4 @@
-//! Who waits at a channel: the runtime's wait line, with what a channel's waiters want and are told.
+//! The waiters of a channel: the runtime's wait line, with what they want and what they are told.
 
 use crate::parcel::Parcel;
 use pirn_runtime::internal as wait;
@@ -22,9 +22,9 @@ pub(crate) enum Answer {
     Done,
     /// The channel is closed.
     Closed,
-    /// Who had claimed it has gone back on it: begin again.
+    /// The operation that had claimed it has released it: begin again.
     Retry,
-    /// A select may go on with this case, and has its token.
+    /// A select may complete this case, and has its token.
     Selected(usize, Token),
 }
 
@@ -49,8 +49,8 @@ pub(crate) enum Token {
 
 /// What a waiter is in the line for.
 pub(crate) struct Purpose {
-    /// Where its value lies or is to be put. Null for a select, whose values go as parcels. Set by whoever waits, once
-    /// the value lies where it stays.
+    /// Where its value lies or is to be put. Null for a select, whose values go as parcels. Set by the waiting
+    /// operation, once the value lies where it stays.
     slot: Cell<*mut ()>,
     /// Which case of a select.
     pub(crate) case: usize,

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 /// Builds a [`Runtime`].
 ///
-/// What is not set comes from the environment (`PIRN_MAXPROCS`, `PIRN_STACK`, `PIRN_DEBUG`; SCHEDTRACE.md has them
-/// all), and else has a default.
+/// A setting that the program does not make comes from the environment (`PIRN_MAXPROCS`, `PIRN_STACK`, `PIRN_DEBUG`;
+/// SCHEDTRACE.md has them all), and otherwise has a default.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -49,49 +49,49 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Everything from the environment or by default.
+    /// All settings from the environment or by default.
     pub fn new() -> Builder {
         Builder::default()
     }
 
-    /// The number of Ps: how many Gs run at the same time, 1 to 1024. By default `PIRN_MAXPROCS`, or else as many CPUs
-    /// as the process may use by its affinity and its cgroups' quotas.
+    /// The number of Ps: how many Gs run at the same time, 1 to 1024. By default `PIRN_MAXPROCS`, or otherwise as many
+    /// CPUs as the process may use by its affinity and the quotas of its cgroups.
     pub fn procs(mut self, procs: usize) -> Builder {
         self.procs = Some(procs);
         self
     }
 
-    /// How large the stack of a G may become, in bytes, if its maker says nothing else: 64 KiB to 1 GiB, rounded up to
-    /// the next size class. By default `PIRN_STACK`, or else 256 KiB (1 MiB in debug builds).
+    /// The default limit of a G's stack in bytes: 64 KiB to 1 GiB, rounded up to the next size class. By default
+    /// `PIRN_STACK`, or otherwise 256 KiB (1 MiB in debug builds).
     pub fn stack_size(mut self, bytes: usize) -> Builder {
         self.stack_bytes = Some(bytes);
         self
     }
 
     /// How many threads may run Gs or be blocked in them, 10,000 by default; at least one more than there are Ps. If
-    /// more are needed, because that many Gs block their threads at the same time, the process ends with a report, as
-    /// in Go. Threads that are no longer needed end after some seconds.
+    /// more are needed, because too many Gs block their threads at the same time, the process ends with a report, as in
+    /// Go. Threads that are no longer needed end after some seconds.
     pub fn max_threads(mut self, threads: usize) -> Builder {
         self.max_threads = Some(threads);
         self
     }
 
-    /// The runtime's name, which its threads' names begin with; `pirn` by default.
+    /// The runtime's name; `pirn` by default. The names of its threads begin with it.
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.name = Some(name.into());
         self
     }
 
-    /// How the thread of the M with that number is called. For the first M `name` is called by [`build`](Self::build),
-    /// on its caller's thread; for the others on a thread of the runtime that runs no Gs. No M starts while it runs. If
-    /// it panics the thread has the name that it would have without.
+    /// The name of the thread of the M with that number. [`build`](Self::build) calls `name` for the first M, on its
+    /// caller's thread; for the others a thread of the runtime that runs no Gs calls it. No M starts while `name` runs.
+    /// If it panics, the thread has the default name.
     pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Builder {
         self.thread_name = Some(Arc::new(name));
         self
     }
 
-    /// Called on each thread before it runs Gs. It must not panic. The thread's timer slack is 1 ns then, so that
-    /// timers are on time; threads that a G starts inherit it.
+    /// Called on each thread before it runs Gs. It must not panic. At that time the timer slack of the thread is 1 ns,
+    /// so that timers are on time; threads that a G starts inherit it.
     pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
         self.on_start = Some(Arc::new(hook));
         self
@@ -103,8 +103,8 @@ impl Builder {
         self
     }
 
-    /// What `PIRN_DEBUG` may ask for, from the program: the same list, `schedtrace=1000,dumponexit` for example,
-    /// applied after that of the environment. SCHEDTRACE.md has the keys.
+    /// The settings of `PIRN_DEBUG`, made by the program. It takes the same list, for example
+    /// `schedtrace=1000,dumponexit`, and applies it after that of the environment. SCHEDTRACE.md has the keys.
     pub fn debug(mut self, list: impl Into<String>) -> Builder {
         self.debug = Some(list.into());
         self
@@ -116,30 +116,30 @@ impl Builder {
     ///
     /// - a timer runs, or a [`Handle`](crate::Handle) lives;
     /// - a G blocks its thread, if only in a lock of std that another G has;
-    /// - the process has any other thread: a test runner's, a logger's, another runtime's (of pirn or not), whatever
-    ///   that does. Threads that wait for one of these Gs in [`Runtime::run`](crate::Runtime::run) or
+    /// - the process has any other thread: of a test runner, a logger, another runtime (of pirn or not), whatever it
+    ///   does. Threads that wait for one of these Gs in [`Runtime::run`](crate::Runtime::run) or
     ///   [`JoinHandle::join`](crate::JoinHandle::join) do not count.
     ///
-    /// So in a `#[test]`, or beside another runtime, it does not speak: [`stall_report`](Self::stall_report) does.
+    /// So there is no report in a `#[test]` or beside another runtime; use [`stall_report`](Self::stall_report) there.
     ///
     /// A signal handler that would unpark a G does not prevent the report, as the runtime cannot see what a handler
-    /// does. With such a one keep a `Handle`, or turn the report off.
+    /// does. If the program has such a handler, keep a `Handle`, or turn the report off.
     pub fn deadlock_report(mut self, report: DeadlockReport) -> Builder {
         self.deadlock = report;
         self
     }
 
-    /// Reports, on standard error and as a `tracing` warning, when nothing of this runtime has run for so long though
+    /// Reports, on standard error and as a `tracing` warning, when nothing of this runtime has run for so long although
     /// Gs wait for something other than the clock: which G waits for what, with stacks, and which threads of the
-    /// process belong to others. By default `PIRN_DEBUG=stall=SECONDS`, or else never; zero is never.
+    /// process belong to others. By default `PIRN_DEBUG=stall=SECONDS`, or otherwise never; zero means never.
     ///
     /// Use it where [`deadlock_report`](Self::deadlock_report) cannot be certain: in a `#[test]`, beside another
-    /// runtime, in a program with threads of its own, and if a goroutine is blocked in a lock of std. It is no proof of
+    /// runtime, in a program with threads of its own, and if a goroutine is blocked in a lock of std. It does not prove
     /// a deadlock: a server without requests stalls too. So choose a time that is longer than any in which nothing
     /// should happen. A goroutine that runs, for example one that a ticker wakes, prevents the report. A stall is
     /// reported once; the next stall is reported only after something has run in between.
     ///
-    /// Threads that are blocked in a goroutine are asked where they are by a SIGURG, so a system call in it may fail
+    /// A thread that is blocked in a goroutine gets a SIGURG to report where it is, so a system call in it may fail
     /// with EINTR.
     ///
     /// ```
@@ -155,15 +155,16 @@ impl Builder {
         self
     }
 
-    /// Has Ps taken from all Gs that run, as often as possible, whatever they do: a test of what uses the runtime.
+    /// Takes Ps from all running Gs as often as possible, whatever they do. This is for tests of code that uses the
+    /// runtime.
     #[doc(hidden)]
     pub fn retake_eagerly(mut self) -> Builder {
         self.retakes_eagerly = true;
         self
     }
 
-    /// Lets Gs use the thread-locals of whichever thread runs them, instead of each having its own: some 10 ns less per
-    /// switch, half the memory of a parked G, and it works where the other mode does not.
+    /// Lets Gs use the thread-locals of the thread that runs them, instead of their own. A switch takes some 10 ns
+    /// less, a parked G needs half the memory, and it works where the other mode does not.
     ///
     /// # Safety
     /// At a suspension point a G may continue on another thread. Every function of pirn may be one, even one that only
@@ -172,25 +173,24 @@ impl Builder {
     /// [`blocking`](crate::blocking). None is: `Unparker::current`, `unpark`, and to clone or drop a handle, a sender
     /// or a receiver.
     ///
-    /// The caller promises that nothing that runs on this runtime, in its own code or in what that calls, keeps over a
-    /// suspension point
+    /// The caller promises that no code that runs on this runtime, its own or what that calls, keeps over a suspension
+    /// point
     ///
-    /// 1. a reference to a thread-local, or its address: the old thread's is used by other Gs now, or gone.
+    /// 1. a reference to a thread-local, or its address: other Gs use that of the old thread now, or it is gone.
     ///    `LOCAL.with(|x| pirn::yield_now())` keeps one. Two Gs that interleave on one thread also see each other's
     ///    thread-locals, so a scoped one (`tracing`'s span stack, `scoped_tls`) is left as the other G set it.
-    /// 2. a value that must not change threads, one that is not `Send`: an `Rc`, a
-    ///    [`MutexGuard`](std::sync::MutexGuard), a `ThreadRng`, a borrow out of a thread-local. The compiler checks
-    ///    what a closure captures, not what lies on the stack when it suspends: unlike in an `async` function nothing
-    ///    warns you.
-    /// 3. the belief that it is still on the same thread. Optimised code may keep the address of a thread-local over
-    ///    any call, so one function, with all that is inlined into it, does not use a thread-local before and after,
-    ///    not even for plain values. A function for each access helps, if it is `#[inline(never)]` and not
+    /// 2. a value that must not change threads, one that is not `Send`: an `Rc`, a [`MutexGuard`](std::sync::MutexGuard),
+    ///    a `ThreadRng`, a borrow out of a thread-local. The compiler checks what a closure captures, not what lies on the
+    ///    stack when it suspends: unlike in an `async` function nothing warns you.
+    /// 3. the assumption that it is still on the same thread. Optimised code may keep the address of a thread-local
+    ///    over any call, so one function, with all that is inlined into it, must not use a thread-local both before and
+    ///    after, not even for plain values. A function for each access helps, if it is `#[inline(never)]` and not
     ///    transparent: an empty `asm!` in it, or `black_box`.
     ///
-    /// Thread-locals that are used between two suspension points and let go are fine, behind calls that are not
-    /// inlined, as the allocator and `println!` use theirs; so are mutexes that are locked and unlocked without a
-    /// suspension in between, and values that are `Send` and have no thread-local behind them. A panic is looked
-    /// after: a G that parks while it unwinds stays with its thread.
+    /// These are fine: thread-locals that are used only between two suspension points, behind calls that are not
+    /// inlined, as the allocator and `println!` use theirs; mutexes that are locked and unlocked without a suspension
+    /// in between; and values that are `Send` and have no thread-local behind them. The runtime handles panics: a G
+    /// that parks while it unwinds stays with its thread.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -215,7 +215,7 @@ impl Builder {
     /// accept, which the message names, for a name with a zero byte, or if stack and thread-locals together are larger
     /// than 1 GiB. `Unsupported` if Gs cannot have thread-locals of their own here
     /// ([`shared_thread_locals`](Self::shared_thread_locals) does without), or if this is the child of a fork of a
-    /// process that has built a runtime; the message explains both. What the system says when it has no memory or no
+    /// process that has built a runtime; the message explains both. The system's error if it has no memory or no
     /// thread.
     pub fn build(self) -> io::Result<Runtime> {
         let (mut settings, complaints) = Settings::read();

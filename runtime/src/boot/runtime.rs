@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// A runtime: Ps, the Ms that run Gs on them, and sysmon.
 ///
-/// Dropping it shuts it down: Gs that wait are unwound, and those that do not park, or wait in a destructor, are
-/// waited for, for a second at most: see [`shutdown_timeout`](Self::shutdown_timeout).
+/// Dropping it shuts it down: Gs that wait are unwound. The drop waits, for a second at most, for Gs that do not park
+/// or that wait in a destructor: see [`shutdown_timeout`](Self::shutdown_timeout).
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -43,8 +43,8 @@ impl Runtime {
     /// Runs `f` as a G and waits for its result. A calling G parks, an OS thread sleeps. The other Gs continue.
     ///
     /// # Panics
-    /// With what `f` panics with; if the runtime is shut down meanwhile; if there is no memory for stacks; and in the
-    /// child of a fork of a process that has built a runtime.
+    /// With the payload of `f` if it panics; if the runtime is shut down meanwhile; if there is no memory for stacks;
+    /// and in the child of a fork of a process that has built a runtime.
     #[track_caller]
     pub fn run<F, R>(&self, f: F) -> R
     where
@@ -62,8 +62,8 @@ impl Runtime {
         }
     }
 
-    /// Starts a G from any thread. Dropping the handle detaches it. While the runtime shuts down it does as
-    /// [`go`](crate::go): the handle says that there is no new G.
+    /// Starts a G from any thread. Dropping the handle detaches it. While the runtime shuts down, it does the same as
+    /// [`go`](crate::go): the handle reports that there is no new G.
     ///
     /// # Panics
     /// If there is no memory for stacks, and in the child of a fork of a process that has built a runtime.
@@ -76,13 +76,13 @@ impl Runtime {
         expect_started(go_on(&self.shared, GoBuilder::new(), WhenClosing::DropClosure, f, Location::caller()))
     }
 
-    /// A handle, by which other threads and async code start Gs.
+    /// A handle with which other threads and async code start Gs.
     pub fn handle(&self) -> Handle {
         Handle::new(self.shared.clone())
     }
 
     /// Every G that has been started and has not ended, with what it does. Nothing is stopped for this, so a G that
-    /// ends or starts meanwhile may be there or not.
+    /// ends or starts meanwhile may be missing or not.
     pub fn goroutines(&self) -> Vec<Goroutine> {
         checkpoint();
         goroutines(&self.shared)
@@ -91,10 +91,10 @@ impl Runtime {
     /// Every G that has been started and has not ended, with what it does and its stack, in the shape of Go's
     /// tracebacks.
     ///
-    /// Of a G that waits the stack is shown: at most 100 frames, without pirn's own. Of a G that runs it says on which
-    /// M and with which P, and for how long as far as that is known. Of the G that calls this, and of one that blocks
-    /// its thread, both are shown: the stack, and where it runs. Each G that waits is held for some microseconds while
-    /// its stack is walked. A thread that is blocked is asked by a SIGURG, so a system call in it may fail with EINTR.
+    /// For a waiting G it shows the stack: at most 100 frames, without pirn's own. For a running G it shows the M, the
+    /// P, and for how long, if that is known. For the calling G, and for one that blocks its thread, it shows both.
+    /// Each waiting G is held for some microseconds while its stack is walked. A blocked thread gets a SIGURG, so a
+    /// system call in it may fail with EINTR.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -120,27 +120,27 @@ impl Runtime {
 
     /// Shuts down, and waits until every G has ended.
     ///
-    /// As [`shutdown_timeout`](Self::shutdown_timeout) without a limit. It never returns if a G computes for ever or
-    /// its destructor waits for what never comes. In a program that is compiled with `panic = "abort"` it waits only
-    /// until all Gs that live are parked, and in the child of a fork it returns at once.
+    /// As [`shutdown_timeout`](Self::shutdown_timeout) without a limit. It never returns if a G computes for ever, or
+    /// if a destructor waits for something that never comes. In a program that is compiled with `panic = "abort"` it
+    /// waits only until all Gs that live are parked, and in the child of a fork it returns at once.
     pub fn shutdown(self) {
         self.shutdown_timeout(Duration::MAX);
     }
 
-    /// Shuts down. There are no new Gs from now on; those that have not begun are dropped; those that park, or are
-    /// parked, are unwound by a panic with [`ShutDown`](crate::ShutDown), so that their destructors run; those that run
-    /// are waited for, but not longer than `timeout`. True if all have ended. A G that has not is left whole, with its
-    /// thread: it continues if it can, and nothing that it uses is freed.
+    /// Shuts down. From now on there are no new Gs. Gs that have not begun are dropped. Gs that park, or are parked,
+    /// are unwound by a panic with [`ShutDown`](crate::ShutDown), so that their destructors run. It waits for Gs that
+    /// run, but not longer than `timeout`. True if all have ended. A G that has not is left whole, with its thread: it
+    /// continues if it can, and nothing that it uses is freed.
     ///
-    /// A destructor is not unwound: the shutdown waits for it, until the timeout. So the clock continues to run, and
-    /// what comes from other Gs comes, or their ends of a channel are dropped; but what only the G itself could give,
-    /// as on a channel both ends of which it holds, does not come.
+    /// A destructor is not unwound: the shutdown waits for it, until the timeout. So timers still fire, and other Gs
+    /// still send, or drop their ends of a channel. But what only the G itself could provide does not come, for example
+    /// on a channel of which it holds both ends.
     ///
     /// | a G is in | it is | in a destructor, while it unwinds or ends |
     /// | --- | --- | --- |
-    /// | `join`, `block_on`, a channel, a select, `yield_now` | unwound | goes on when it has what it waits for |
+    /// | `join`, `block_on`, a channel, a select, `yield_now` | unwound | continues when it has what it waits for |
     /// | `sleep`, a `Timer` or `Ticker`, a timeout, a clock's channel | unwound | waits for its time |
-    /// | `park`, `park_timeout` | unwound | returns soon for no reason, as a park may: look again |
+    /// | `park`, `park_timeout` | unwound | soon returns for no reason, as a park may: check again |
     /// | the end of a `scope` | unwound, after the Gs of the scope | waits for them and returns |
     /// | `run` of another runtime | waited for, as the other G may borrow from it | the same |
     /// | `blocking`, a system call, a lock of std | waited for | the same |
@@ -149,10 +149,10 @@ impl Runtime {
     /// As with every panic, a std mutex that a G holds when it is unwound is poisoned.
     ///
     /// In a program that is compiled with `panic = "abort"` nothing can be unwound: Gs that park, or are parked, are
-    /// left whole where they wait, and it is false if there are any. What waits for one of them in [`run`](Self::run)
-    /// or [`join`](crate::JoinHandle::join) on a thread waits for good.
+    /// left whole where they wait, and this returns false if there are any. A thread that waits for one of them in
+    /// [`run`](Self::run) or [`join`](crate::JoinHandle::join) waits for ever.
     ///
-    /// In the child of a fork nothing happens, and it is false.
+    /// In the child of a fork it does nothing and returns false.
     ///
     /// # Panics
     /// On a G of this very runtime, which cannot wait for its own end. (Dropping the runtime there shuts it down in the
@@ -249,8 +249,8 @@ impl Handle {
         Some(Handle::new(Entered::new()?.shared().arc()))
     }
 
-    /// Starts a G. Dropping what it returns detaches it. When the runtime has been shut down, or is about to, it does
-    /// as [`go`](crate::go): the handle says that there is no new G.
+    /// Starts a G. Dropping the handle detaches it. When the runtime has been shut down, or is shutting down, it does
+    /// the same as [`go`](crate::go): the handle reports that there is no new G.
     ///
     /// # Panics
     /// If there is no memory for stacks, and in the child of a fork of a process that has built a runtime.
