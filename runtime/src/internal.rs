@@ -1,5 +1,5 @@
-//! What pirn's other crates wait with, and what its tests set. No part of the public API: it may change at any time.
-//! Models have it too, but for what asks the runtime that a caller runs on.
+//! What pirn's other crates wait with, and what its tests set. This is no part of the public API: it may change at any
+//! time. Models have it too, except what asks for the caller's runtime.
 
 #![doc(hidden)]
 

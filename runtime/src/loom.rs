@@ -1,5 +1,5 @@
-//! The atomics, cells and locks of std, or loom's when the models run: chosen here, once. For models there is also what
-//! stands in the place of parking (`parking`).
+//! The atomics, cells and locks of std, or loom's when the models run: chosen here, once. For models there is also a
+//! substitute for parking (`parking`).
 
 #[cfg(not(loom))]
 pub use cell::UnsafeCell;
@@ -37,19 +37,19 @@ mod cell {
     pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {
-        /// A cell with that in it.
+        /// A cell with that value.
         #[inline(always)]
         pub const fn new(value: T) -> UnsafeCell<T> {
             UnsafeCell(std::cell::UnsafeCell::new(value))
         }
 
-        /// What is in it, to read.
+        /// Calls `f` with a pointer to the value, to read.
         #[inline(always)]
         pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
             f(self.0.get())
         }
 
-        /// What is in it, to write.
+        /// Calls `f` with a pointer to the value, to write.
         #[inline(always)]
         pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
             f(self.0.get())

@@ -1,4 +1,4 @@
-//! What the models have in the place of parking, time and chance.
+//! The models' substitutes for parking, time and chance.
 
 use crate::loom::Arc;
 use crate::reason::Reason;

@@ -50,7 +50,7 @@ impl Random {
     }
 }
 
-/// A number for who has no P. Two threads that ask at the same moment may get the same one, which does no harm.
+/// A number for a thread without a P. Two threads that ask at the same moment may get the same one, which does no harm.
 pub(crate) fn random() -> u64 {
     let next = step(SHARED.load(Ordering::Relaxed));
     SHARED.store(next, Ordering::Relaxed);

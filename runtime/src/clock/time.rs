@@ -29,8 +29,7 @@ pub fn has_come(moment: Instant) -> bool {
     now() >= moment
 }
 
-/// Whether the clock is in the hand of a test. Who measures short times by it, to end a loop, must end it by itself
-/// then.
+/// Whether the clock is under the control of a test. A loop that measures a short time by it must end by itself then.
 #[inline]
 pub(crate) fn stands_still() -> bool {
     hand::stands_at_ns() != hand::RUNS

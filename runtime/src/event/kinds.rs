@@ -7,7 +7,7 @@ use crate::reason::Reason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A G was started, and nobody has run it yet.
+    /// A G was started, and has not run yet.
     Spawn {
         /// The G.
         g: u64,

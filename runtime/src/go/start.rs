@@ -143,7 +143,7 @@ where
         return started;
     };
     let g = p.free_gs().take();
-    // SAFETY: the record is free, so nobody else looks at its storage.
+    // SAFETY: the record is free, so nothing else looks at its storage.
     unsafe { g.storage.put((f, after)) };
     g.join.init();
     let class = options.class.unwrap_or(shared.setup.class);
@@ -206,7 +206,7 @@ where
     }
     shared.setup.locals.look_for_own_libraries();
     let g = crate::g::take_free();
-    // SAFETY: the record is free, so nobody else looks at its storage.
+    // SAFETY: the record is free, so nothing else looks at its storage.
     unsafe { g.storage.put((f, after)) };
     g.join.init();
     let class = options.class.unwrap_or(shared.setup.class);
@@ -257,7 +257,7 @@ where
     let ended = Ended::of(&result);
     // The record looks like that of a G that has ended, and is for the handle alone: no runtime counts it or shows it.
     let g = crate::g::take_free();
-    // SAFETY: the record is free, so nobody else looks at its storage.
+    // SAFETY: the record is free, so nothing else looks at its storage.
     unsafe { g.storage.put(result) };
     g.join.init_ended();
     g.init_ended(crate::p::fresh_id());

@@ -1,4 +1,4 @@
-//! Who am I: the M of this OS thread. The only thread-local of the runtime.
+//! The M of this OS thread. The only thread-local of the runtime.
 
 #![cfg(not(loom))]
 

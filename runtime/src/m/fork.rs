@@ -20,7 +20,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// This process: 0 is no fork since its first runtime was built, else one of the two below.
+/// This process: 0 is no fork since its first runtime was built, otherwise one of the two below.
 static FORK: AtomicU8 = AtomicU8::new(0);
 const ON_THREAD: u8 = 1;
 /// By a G, or something else that ran on an M.

@@ -101,7 +101,7 @@ mod tests {
         let sleep = of_this_thread();
         sleep.wake();
         sleep.sleep(NEVER);
-        // One that was made before, and is used when nobody has the other any more.
+        // A `Wake` that was made before, and is used when the M may be gone.
         let wake = sleep.to_wake();
         wake.wake();
         sleep.sleep(NEVER);

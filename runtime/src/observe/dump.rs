@@ -37,7 +37,7 @@ pub(crate) fn dump_and_count(shared: &Shared) -> (String, usize) {
     (dump.text, count)
 }
 
-/// The G `g`, which blocks the thread of `m`: who it is, and where.
+/// The G `g`, which blocks the thread of `m`: its head and its stack.
 pub(crate) fn describe_blocked(shared: &Shared, m: &M, g: u64, since_ns: u64) -> Option<String> {
     let now_ns = shared.refresh_clock();
     let seen = look(shared, now_ns).into_iter().find(|seen| seen.public.id.as_u64() == g)?;

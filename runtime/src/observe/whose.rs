@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-/// Who has written a function.
+/// The author of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     /// The runtime, with the stack switch and what walks up stacks.
@@ -47,7 +47,7 @@ impl Whose {
     }
 }
 
-/// Who has written a crate.
+/// The author of a crate.
 fn by_crate(name: &str) -> Whose {
     match name {
         "std" | "core" | "alloc" => Whose::Std,
@@ -57,8 +57,8 @@ fn by_crate(name: &str) -> Whose {
     }
 }
 
-/// Who has written a file, if it is the user's only because nothing else is known: one in the repository of this
-/// crate, or one where cargo unpacks crates, in `pirn-runtime-0.1.0/src`.
+/// The author of a file, if it is the user's only because nothing else is known: one in the repository of this crate,
+/// or one where cargo unpacks crates, in `pirn-runtime-0.1.0/src`.
 fn by_folder(file: &Path) -> Option<Whose> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     if file.starts_with(here.join("src")) {

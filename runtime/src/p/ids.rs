@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// century of one G a nanosecond.
 pub(super) static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// Ids for who has no P: one at a time.
+/// Ids for threads without a P: one at a time.
 pub(crate) fn fresh_id() -> u64 {
     NEXT_ID.fetch_add(1, Ordering::Relaxed)
 }

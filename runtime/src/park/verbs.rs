@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::timers::Action;
 use std::time::{Duration, Instant};
 
-/// Parks the caller until somebody calls [`Unparker::unpark`](crate::Unparker::unpark) on it.
+/// Parks the caller until [`Unparker::unpark`](crate::Unparker::unpark) is called on it.
 ///
 /// On a G this gives the thread to other Gs; on an OS thread it is [`std::thread::park`]. As there, an unpark that came
 /// before makes the park return at once, several count as one, and a park may also return for no reason: look again at

@@ -55,7 +55,7 @@ impl Shared {
         }
     }
 
-    /// Whether something has come that nobody has looked at: a hint.
+    /// Whether something has come that no M has looked at: a hint.
     pub(crate) fn has_come(&self, now_ns: u64) -> bool {
         self.earliest_ns() <= now_ns
     }

@@ -31,10 +31,10 @@
 //!    unparker is a value of its own: a G's record, which is never freed, with the G's number; a thread's handle; or
 //!    a waker. It does not use the operation's memory. An unpark that was not needed leaves a token, which makes one
 //!    later park return early (park I2).
-//! 5. *No code of the user's runs under a lock of the owner.* To wake an async task is such code, and so is to clone
-//!    or to drop its waker, and an unpark may call a subscriber of `tracing`. So telling happens under the lock, and
-//!    waking after it. A panic of a waker ends there: it is a fault of the one who waits, and the caller may hold a
-//!    value that only it has.
+//! 5. *No code of the user's runs under a lock of the owner.* To wake an async task is such code, and so is to clone or
+//!    to drop its waker, and an unpark may call a subscriber of `tracing`. So telling happens under the lock, and
+//!    waking after it. A panic of a waker ends there: it is a fault of the operation that waits, and the caller may
+//!    hold a value that only it has.
 //! 6. *An operation that is unwound withdraws.* A wait in a G whose runtime closes does not return; then
 //!    [`on_unwind`] runs what the operation would do at its deadline.
 //!
