@@ -53,8 +53,8 @@ pub(crate) const SYSMON_DROWSY_NS: u64 = 200_000;
 /// This is Go's slice.
 pub(crate) const SLICE_NS: u64 = 10_000_000;
 
-/// A thread computes if it runs for so long between two sleeps or preemptions, on average. The kernel lets one that never
-/// sleeps run for some milliseconds at a time; what answers small requests runs for some ten microseconds.
+/// A thread computes if it runs for so long between two sleeps or preemptions, on average. The kernel lets one that
+/// never sleeps run for some milliseconds at a time; what answers small requests runs for some ten microseconds.
 pub(crate) const STRETCH_NS: u64 = 250_000;
 
 /// Slices become longer with the number of Gs that compute without a P: twice as long at so many per P. Otherwise a
@@ -72,8 +72,8 @@ pub(crate) const M_KEPT_NS: u64 = 2_000_000_000;
 
 /// How often idle stacks give memory back.
 pub(crate) const SCAVENGE_NS: u64 = 500_000_000;
-/// How long sysmon rests between two calls while much is to be given back: a million stacks take some five seconds, at a
-/// quarter of one CPU.
+/// How long sysmon rests between two calls while much is to be given back: a million stacks take some five seconds,
+/// at a quarter of one CPU.
 pub(crate) const SCAVENGE_PAUSE_NS: u64 = 2_000_000;
 
 /// Whether a panic unwinds. With `panic = "abort"`, which a profile sets for all crates of a program, a G cannot be

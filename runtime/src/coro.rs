@@ -55,7 +55,8 @@ impl Word {
 pub(crate) struct PackedOutcome(*const Reason);
 
 impl PackedOutcome {
-    /// What that means. Not before the ways from several resumes have met: each would unpack it, and the next pack it again.
+    /// What that means. Not before the ways from several resumes have met: each would unpack it, and the next pack it
+    /// again.
     #[inline(always)]
     pub(crate) fn unpack(self) -> Outcome {
         if self.0.is_null() {
@@ -81,8 +82,8 @@ pub(crate) enum Outcome {
     Finished,
 }
 
-/// Takes the stack trace of a coroutine that is suspended: the coroutine is resumed with it, walks up its own frames, and
-/// suspends again. It does so on the tracer's stack, so that its own needs no room and gets no pages.
+/// Takes the stack trace of a coroutine that is suspended: the coroutine is resumed with it, walks up its own frames,
+/// and suspends again. It does so on the tracer's stack, so that its own needs no room and gets no pages.
 pub(crate) struct Tracer {
     stack: GStack,
     /// What was found, the innermost first, those of the tracer's stack too.

@@ -1,4 +1,5 @@
-//! Names of what can happen: statuses, what a deadlock does; and the two ways to end the process, `fatal` and `exit_with_report`.
+//! Names of what can happen: statuses, what a deadlock does; and the two ways to end the process, `fatal` and
+//! `exit_with_report`.
 
 #![cfg(not(loom))]
 

@@ -70,8 +70,8 @@ where
 
 /// Starts Gs that may borrow from outside of [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
-    /// The Gs that have not come to their ends, and `f`: whoever comes to its end last tells, if that is a G. It can not
-    /// overflow: each is a G with a record.
+    /// The Gs that have not come to their ends, and `f`: whoever comes to its end last tells, if that is a G. It can
+    /// not overflow: each is a G with a record.
     left: AtomicUsize,
     unheard: Unheard,
     /// The ticket of the caller, which waits for the end of the scope.
@@ -208,8 +208,8 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// Waits for the G to end and returns its result.
     ///
     /// # Errors
-    /// What the G panicked with, or [`ShutDown`](crate::ShutDown) if its runtime was shut down, so that it was unwound or
-    /// never begun.
+    /// What the G panicked with, or [`ShutDown`](crate::ShutDown) if its runtime was shut down, so that it was
+    /// unwound or never begun.
     #[track_caller]
     pub fn join(self) -> std::thread::Result<T> {
         let result = self.handle.join();

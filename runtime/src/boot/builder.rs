@@ -21,8 +21,8 @@ use std::time::Duration;
 
 /// Builds a [`Runtime`].
 ///
-/// What is not set comes from the environment (`PIRN_MAXPROCS`, `PIRN_STACK`, `PIRN_DEBUG`; SCHEDTRACE.md has them all),
-/// and else has a default.
+/// What is not set comes from the environment (`PIRN_MAXPROCS`, `PIRN_STACK`, `PIRN_DEBUG`; SCHEDTRACE.md has them
+/// all), and else has a default.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -68,9 +68,9 @@ impl Builder {
         self
     }
 
-    /// How many threads may run Gs or be blocked in them, 10,000 by default; at least one more than there are Ps. If more
-    /// are needed, because that many Gs block their threads at the same time, the process ends with a report, as in Go.
-    /// Threads that are no longer needed end after some seconds.
+    /// How many threads may run Gs or be blocked in them, 10,000 by default; at least one more than there are Ps. If
+    /// more are needed, because that many Gs block their threads at the same time, the process ends with a report, as
+    /// in Go. Threads that are no longer needed end after some seconds.
     pub fn max_threads(mut self, threads: usize) -> Builder {
         self.max_threads = Some(threads);
         self
@@ -90,8 +90,8 @@ impl Builder {
         self
     }
 
-    /// Called on each thread before it runs Gs. It must not panic. The thread's timer slack is 1 ns then, so that timers
-    /// are on time; threads that a G starts inherit it.
+    /// Called on each thread before it runs Gs. It must not panic. The thread's timer slack is 1 ns then, so that
+    /// timers are on time; threads that a G starts inherit it.
     pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
         self.on_start = Some(Arc::new(hook));
         self
@@ -103,8 +103,8 @@ impl Builder {
         self
     }
 
-    /// What `PIRN_DEBUG` may ask for, from the program: the same list, `schedtrace=1000,dumponexit` for example, applied
-    /// after that of the environment. SCHEDTRACE.md has the keys.
+    /// What `PIRN_DEBUG` may ask for, from the program: the same list, `schedtrace=1000,dumponexit` for example,
+    /// applied after that of the environment. SCHEDTRACE.md has the keys.
     pub fn debug(mut self, list: impl Into<String>) -> Builder {
         self.debug = Some(list.into());
         self
@@ -116,8 +116,8 @@ impl Builder {
     ///
     /// - a timer runs, or a [`Handle`](crate::Handle) lives;
     /// - a G blocks its thread, if only in a lock of std that another G has;
-    /// - the process has any other thread: a test runner's, a logger's, another runtime's (of pirn or not), whatever that
-    ///   does. Threads that wait for one of these Gs in [`Runtime::run`](crate::Runtime::run) or
+    /// - the process has any other thread: a test runner's, a logger's, another runtime's (of pirn or not), whatever
+    ///   that does. Threads that wait for one of these Gs in [`Runtime::run`](crate::Runtime::run) or
     ///   [`JoinHandle::join`](crate::JoinHandle::join) do not count.
     ///
     /// So in a `#[test]`, or beside another runtime, it does not speak: [`stall_report`](Self::stall_report) does.
@@ -139,8 +139,8 @@ impl Builder {
     /// should happen. A goroutine that runs, for example one that a ticker wakes, prevents the report. A stall is
     /// reported once; the next stall is reported only after something has run in between.
     ///
-    /// Threads that are blocked in a goroutine are asked where they are by a SIGURG, so a system call in it may fail with
-    /// EINTR.
+    /// Threads that are blocked in a goroutine are asked where they are by a SIGURG, so a system call in it may fail
+    /// with EINTR.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -178,18 +178,19 @@ impl Builder {
     /// 1. a reference to a thread-local, or its address: the old thread's is used by other Gs now, or gone.
     ///    `LOCAL.with(|x| pirn::yield_now())` keeps one. Two Gs that interleave on one thread also see each other's
     ///    thread-locals, so a scoped one (`tracing`'s span stack, `scoped_tls`) is left as the other G set it.
-    /// 2. a value that must not change threads, one that is not `Send`: an `Rc`, a [`MutexGuard`](std::sync::MutexGuard),
-    ///    a `ThreadRng`, a borrow out of a thread-local. The compiler checks what a closure captures, not what lies on the
-    ///    stack when it suspends: unlike in an `async` function nothing warns you.
-    /// 3. the belief that it is still on the same thread. Optimised code may keep the address of a thread-local over any
-    ///    call, so one function, with all that is inlined into it, does not use a thread-local before and after, not even
-    ///    for plain values. A function for each access helps, if it is `#[inline(never)]` and not transparent: an empty
-    ///    `asm!` in it, or `black_box`.
+    /// 2. a value that must not change threads, one that is not `Send`: an `Rc`, a
+    ///    [`MutexGuard`](std::sync::MutexGuard), a `ThreadRng`, a borrow out of a thread-local. The compiler checks
+    ///    what a closure captures, not what lies on the stack when it suspends: unlike in an `async` function nothing
+    ///    warns you.
+    /// 3. the belief that it is still on the same thread. Optimised code may keep the address of a thread-local over
+    ///    any call, so one function, with all that is inlined into it, does not use a thread-local before and after,
+    ///    not even for plain values. A function for each access helps, if it is `#[inline(never)]` and not
+    ///    transparent: an empty `asm!` in it, or `black_box`.
     ///
-    /// Thread-locals that are used between two suspension points and let go are fine, behind calls that are not inlined, as
-    /// the allocator and `println!` use theirs; so are mutexes that are locked and unlocked without a suspension in between,
-    /// and values that are `Send` and have no thread-local behind them. A panic is looked after: a G that parks while it
-    /// unwinds stays with its thread.
+    /// Thread-locals that are used between two suspension points and let go are fine, behind calls that are not
+    /// inlined, as the allocator and `println!` use theirs; so are mutexes that are locked and unlocked without a
+    /// suspension in between, and values that are `Send` and have no thread-local behind them. A panic is looked
+    /// after: a G that parks while it unwinds stays with its thread.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {

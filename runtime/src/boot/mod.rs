@@ -1,7 +1,7 @@
 //! # What lives here
 //! The house on and off: reading the environment (`env`), building a runtime (`builder`), the runtime and its handles
-//! (`runtime`), a runtime for one call (`run`), shutting it down (`stop`), and what a process needs once (`process`), of
-//! which one is that panics name their G (`panics`).
+//! (`runtime`), a runtime for one call (`run`), shutting it down (`stop`), and what a process needs once (`process`),
+//! of which one is that panics name their G (`panics`).
 //!
 //! # Who may come in
 //! Users, through the public types.

@@ -36,9 +36,9 @@ pub(super) fn name_gs() {
     }));
 }
 
-/// Whether both are the same function. Boxes of functions and of closures that capture nothing have the same address, so
-/// what is compared is the type, by its vtable. Two of one type might have different ones in theory; then std's hook is
-/// taken for the program's, and says less.
+/// Whether both are the same function. Boxes of functions and of closures that capture nothing have the same address,
+/// so what is compared is the type, by its vtable. Two of one type might have different ones in theory; then std's
+/// hook is taken for the program's, and says less.
 fn is_same(a: &Hook, b: &Hook) -> bool {
     std::ptr::eq(a, b)
 }

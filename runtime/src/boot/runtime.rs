@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// A runtime: Ps, the Ms that run Gs on them, and sysmon.
 ///
-/// Dropping it shuts it down: Gs that wait are unwound, and those that do not park, or wait in a destructor, are waited for,
-/// for a second at most: see [`shutdown_timeout`](Self::shutdown_timeout).
+/// Dropping it shuts it down: Gs that wait are unwound, and those that do not park, or wait in a destructor, are
+/// waited for, for a second at most: see [`shutdown_timeout`](Self::shutdown_timeout).
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -88,7 +88,8 @@ impl Runtime {
         goroutines(&self.shared)
     }
 
-    /// Every G that has been started and has not ended, with what it does and its stack, in the shape of Go's tracebacks.
+    /// Every G that has been started and has not ended, with what it does and its stack, in the shape of Go's
+    /// tracebacks.
     ///
     /// Of a G that waits the stack is shown: at most 100 frames, without pirn's own. Of a G that runs it says on which
     /// M and with which P, and for how long as far as that is known. Of the G that calls this, and of one that blocks
@@ -110,8 +111,8 @@ impl Runtime {
         dump(&self.shared)
     }
 
-    /// The state of the runtime as plain numbers, and what has happened in it so far. It takes some microseconds, and for
-    /// [`Metrics::stack_bytes`] some 30 more for each MiB of stacks: cheap enough for once a second.
+    /// The state of the runtime as plain numbers, and what has happened in it so far. It takes some microseconds, and
+    /// for [`Metrics::stack_bytes`] some 30 more for each MiB of stacks: cheap enough for once a second.
     pub fn metrics(&self) -> Metrics {
         checkpoint();
         metrics(&self.shared)
@@ -147,9 +148,9 @@ impl Runtime {
     ///
     /// As with every panic, a std mutex that a G holds when it is unwound is poisoned.
     ///
-    /// In a program that is compiled with `panic = "abort"` nothing can be unwound: Gs that park, or are parked, are left
-    /// whole where they wait, and it is false if there are any. What waits for one of them in [`run`](Self::run) or
-    /// [`join`](crate::JoinHandle::join) on a thread waits for good.
+    /// In a program that is compiled with `panic = "abort"` nothing can be unwound: Gs that park, or are parked, are
+    /// left whole where they wait, and it is false if there are any. What waits for one of them in [`run`](Self::run)
+    /// or [`join`](crate::JoinHandle::join) on a thread waits for good.
     ///
     /// In the child of a fork nothing happens, and it is false.
     ///
@@ -248,8 +249,8 @@ impl Handle {
         Some(Handle::new(Entered::new()?.shared().arc()))
     }
 
-    /// Starts a G. Dropping what it returns detaches it. When the runtime has been shut down, or is about to, it does as
-    /// [`go`](crate::go): the handle says that there is no new G.
+    /// Starts a G. Dropping what it returns detaches it. When the runtime has been shut down, or is about to, it does
+    /// as [`go`](crate::go): the handle says that there is no new G.
     ///
     /// # Panics
     /// If there is no memory for stacks, and in the child of a fork of a process that has built a runtime.

@@ -1,6 +1,6 @@
 //! How often something has happened.
 
-use super::Kind;
+use super::EventKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is counted: see [`Metrics`](crate::Metrics).
@@ -27,7 +27,7 @@ pub(crate) struct Counters([AtomicU64; COUNTS]);
 /// Where an event is counted.
 pub(crate) trait Tally {
     /// Counts it, if it is one that is counted.
-    fn tally(self, kind: Kind);
+    fn tally(self, kind: EventKind);
 }
 
 impl Counters {
@@ -44,7 +44,7 @@ impl Counters {
 
     /// Counts an event, where there is no other writer.
     #[inline(always)]
-    pub(crate) fn tally_alone(&self, kind: Kind) {
+    pub(crate) fn tally_alone(&self, kind: EventKind) {
         if let Some(count) = kind.counted_as() {
             let counter = &self.0[count as usize];
             // Release: a thread that sees the count sees what was done before (partner: `get`).
@@ -55,7 +55,7 @@ impl Counters {
 
 impl Tally for &Counters {
     #[inline(always)]
-    fn tally(self, kind: Kind) {
+    fn tally(self, kind: EventKind) {
         if let Some(count) = kind.counted_as() {
             // SeqCst: see the door.
             self.0[count as usize].fetch_add(1, Ordering::SeqCst);

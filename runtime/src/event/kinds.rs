@@ -129,7 +129,7 @@ impl Teller {
 
 /// The events by their names alone: a counter needs no more, and must not wait for the fields.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum EventKind {
     Spawn,
     Begin,
     Run,
@@ -149,21 +149,27 @@ pub(crate) enum Kind {
     StackGrowth,
 }
 
-impl Kind {
+impl EventKind {
     /// Its counter, if it has one.
     #[inline(always)]
     pub(super) fn counted_as(self) -> Option<Count> {
         Some(match self {
-            Kind::Spawn => Count::Spawns,
-            Kind::End => Count::Ends,
-            Kind::Park => Count::Parks,
-            Kind::Ready => Count::Readies,
-            Kind::Steal => Count::Steals,
-            Kind::HandOff => Count::HandOffs,
-            Kind::Wake => Count::Wakes,
-            Kind::MStart => Count::MStarts,
-            Kind::MStop => Count::MStops,
-            Kind::Begin | Kind::Run | Kind::Yield | Kind::Acquire | Kind::Release | Kind::Fire | Kind::StackGrowth => {
+            EventKind::Spawn => Count::Spawns,
+            EventKind::End => Count::Ends,
+            EventKind::Park => Count::Parks,
+            EventKind::Ready => Count::Readies,
+            EventKind::Steal => Count::Steals,
+            EventKind::HandOff => Count::HandOffs,
+            EventKind::Wake => Count::Wakes,
+            EventKind::MStart => Count::MStarts,
+            EventKind::MStop => Count::MStops,
+            EventKind::Begin
+            | EventKind::Run
+            | EventKind::Yield
+            | EventKind::Acquire
+            | EventKind::Release
+            | EventKind::Fire
+            | EventKind::StackGrowth => {
                 return None;
             }
         })

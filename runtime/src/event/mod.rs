@@ -40,7 +40,7 @@ mod listener;
 mod subscriber;
 
 pub(crate) use counters::{Count, Counters, Tally};
-pub(crate) use kinds::Kind;
+pub(crate) use kinds::EventKind;
 pub use kinds::{Event, Teller};
 pub use listener::listen;
 pub(crate) use listener::{hear, is_heard};

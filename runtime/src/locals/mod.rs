@@ -3,7 +3,8 @@
 //! (`block`), and the test that they work on this system (`self_test`).
 //!
 //! # Who may come in
-//! `boot` chooses; `sched/first_run.rs` binds a block to a G with its stack, and `sched/run.rs` loads it around each resume.
+//! `boot` chooses; `sched/first_run.rs` binds a block to a G with its stack, and `sched/run.rs` loads it around each
+//! resume.
 //!
 //! # The argument
 //! It stands only here. A G that parks on one OS thread and continues on another breaks two things in ordinary safe
@@ -63,8 +64,8 @@
 //!   tracing-subscriber panics when more than 4096 Gs live that have made a span.
 //! - Valgrind and sanitizers do not follow the FS register. With shared thread-locals Valgrind works with
 //!   `--max-stackframe=40000`, AddressSanitizer with `-Cllvm-args=-asan-stack=0`; ThreadSanitizer does not work.
-//! - In the child of a fork the block of the G that has forked is the only thread that libc knows, and the stack of the M
-//!   is free: `m/fork.rs`. What the kernel ties to a thread, as `PR_SET_PDEATHSIG`, is tied to the M.
+//! - In the child of a fork the block of the G that has forked is the only thread that libc knows, and the stack of
+//!   the M is free: `m/fork.rs`. What the kernel ties to a thread, as `PR_SET_PDEATHSIG`, is tied to the M.
 //! - If something is missing, `Builder::build` returns an error that names the shared mode: no FSGSBASE, no glibc, a
 //!   control block of another shape. macOS has no such register to write; on aarch64 it is `tpidr_el0`, which user code
 //!   may write.

@@ -84,8 +84,8 @@ impl Locals {
         }
     }
 
-    /// Has new Gs find libraries that were loaded since the last look. Cheap, but no part of the start of each G: it takes
-    /// a lock of the loader.
+    /// Has new Gs find libraries that were loaded since the last look. Cheap, but no part of the start of each G: it
+    /// takes a lock of the loader.
     pub(crate) fn look_for_libraries(self) {
         if let Locals::Own(blocks) = self {
             blocks.look_again();

@@ -6,7 +6,7 @@ use super::M;
 use super::current::machine;
 #[cfg(feature = "tracing")]
 use crate::event;
-use crate::event::{Event, Kind, Tally, Teller, hear};
+use crate::event::{Event, EventKind, Tally, Teller, hear};
 #[cfg(feature = "tracing")]
 use crate::user_code::contain;
 
@@ -31,8 +31,8 @@ macro_rules! emit {
         emit!($counters, $kind $fields, if $crate::event::is_heard())
     };
     ($counters:expr, $kind:ident { $($field:tt)* }, if $heard:expr) => {{
-        use $crate::event::{Event, Kind};
-        $crate::m::emit::say($counters, Kind::$kind, $heard, move || Event::$kind { $($field)* })
+        use $crate::event::{Event, EventKind};
+        $crate::m::emit::say($counters, EventKind::$kind, $heard, move || Event::$kind { $($field)* })
     }};
 }
 
@@ -40,7 +40,7 @@ pub(crate) use emit;
 
 /// What [`emit`] does.
 #[inline(always)]
-pub(crate) fn say(counters: impl Tally, kind: Kind, is_heard: bool, event: impl FnOnce() -> Event) -> Emitted {
+pub(crate) fn say(counters: impl Tally, kind: EventKind, is_heard: bool, event: impl FnOnce() -> Event) -> Emitted {
     // It is delivered later, when what it is computed from may be gone.
     #[cfg(feature = "tracing")]
     let (emitted, event) = {

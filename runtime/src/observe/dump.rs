@@ -1,6 +1,6 @@
 //! What every G does, with its stack: for people, in the format of Go's tracebacks.
 
-use super::goroutines::{Seen, lasting, look};
+use super::goroutines::{SeenG, lasting, look};
 use super::trace::{StartAt, Traces};
 use crate::clock::now_ns;
 use crate::m::M;
@@ -69,8 +69,8 @@ struct Dump<'a> {
 }
 
 impl Dump<'_> {
-    fn describe(&mut self, seen: &Seen) {
-        let Seen { g, public, status, .. } = seen;
+    fn describe(&mut self, seen: &SeenG) {
+        let SeenG { g, public, status, .. } = seen;
         let m = match status {
             Status::Running => self.ms.iter().find(|m| m.g().is_some_and(|of| std::ptr::eq(of, *g))).cloned(),
             _ => None,
@@ -84,7 +84,7 @@ impl Dump<'_> {
     }
 
     /// The stack of a G that is parked, that calls, or that blocks the thread of `blocks`.
-    fn write_stack(&mut self, seen: &Seen, blocks: Option<&Arc<M>>) {
+    fn write_stack(&mut self, seen: &SeenG, blocks: Option<&Arc<M>>) {
         let g = seen.g;
         let (frames, start) = if seen.status == Status::Waiting {
             (self.traces.of_parked(self.shared, g, seen.public.id.as_u64()), StartAt::Call)
@@ -130,7 +130,7 @@ impl Dump<'_> {
 /// Go's word for a G whose thread is in the kernel.
 const IN_KERNEL: &str = "syscall";
 
-fn write_origin(seen: &Seen, text: &mut String) {
+fn write_origin(seen: &SeenG, text: &mut String) {
     let public = &seen.public;
     let by = public.parent.map_or_else(|| "from a thread".to_owned(), |id| format!("in goroutine {}", id.as_u64()));
     if let Some(place) = public.birthplace {

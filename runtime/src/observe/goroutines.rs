@@ -121,7 +121,7 @@ impl fmt::Display for Goroutine {
 }
 
 /// A G, with its record.
-pub(crate) struct Seen {
+pub(crate) struct SeenG {
     pub(super) g: &'static G,
     pub(crate) public: Goroutine,
     /// Why it waits, if it does.
@@ -144,7 +144,7 @@ pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
 }
 
 /// All Gs of a runtime, by number, with their records, as at `now_ns`.
-pub(crate) fn look(shared: &Shared, now_ns: u64) -> Vec<Seen> {
+pub(crate) fn look(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
     let now_ms = (now_ns.saturating_sub(shared.began_ns()) / 1_000_000) as u32;
     let locked: Vec<u64> = shared.machines().iter().map(|m| m.locked_to.load(Ordering::Relaxed)).collect();
     let mut all = Vec::new();
@@ -174,7 +174,7 @@ pub(crate) fn look(shared: &Shared, now_ns: u64) -> Vec<Seen> {
         };
         // The record may have changed hands while it was read.
         if g.id() == id {
-            all.push(Seen { g, public, reason, status });
+            all.push(SeenG { g, public, reason, status });
         }
     });
     all.sort_unstable_by_key(|seen| seen.public.id);

@@ -5,8 +5,8 @@
 //! is the one whose record says that it runs there; if there are two, because the M went from one to the other, the one
 //! that has left is corrected.
 
-use super::goroutines::{Seen, look};
-use super::schedtrace::{Detail, GLine, Line, MLine, PLine};
+use super::goroutines::{SeenG, look};
+use super::schedtrace::{Detail, GLine, MLine, PLine, TraceLine};
 use crate::event::Count;
 use crate::m::M;
 use crate::os::thread_sleeps;
@@ -20,9 +20,9 @@ use std::sync::atomic::Ordering;
 const IN_SYSCALL: u8 = 3;
 
 /// Takes a look, in detail or not.
-pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (Line, Option<Detail>) {
+pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (TraceLine, Option<Detail>) {
     let census = shared.census();
-    let mut line = Line {
+    let mut line = TraceLine {
         ms: now_ns.saturating_sub(shared.began_ns()) / 1_000_000,
         gomaxprocs: shared.ps.len(),
         idleprocs: shared.idle_ps(),
@@ -109,8 +109,8 @@ fn m_line(m: &Arc<M>, holders: &mut [Option<u32>], sleeping: &[Arc<M>]) -> MLine
     }
 }
 
-fn g_line(seen: &Seen, all: &[Arc<M>]) -> GLine {
-    let Seen { g, public, status, .. } = seen;
+fn g_line(seen: &SeenG, all: &[Arc<M>]) -> GLine {
+    let SeenG { g, public, status, .. } = seen;
     let id = public.id.as_u64();
     let runs = *status == Status::Running;
     // A G that was read after the Ms may be on an M that is not listed.

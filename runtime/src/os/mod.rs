@@ -10,8 +10,8 @@
 //!   [`discard`], [`guard_backend`], [`max_map_count`], [`Residency`];
 //! - signals: [`install_fault_handler`], [`Fault`], [`AltStack`];
 //! - thread-locals: [`thread_local_blocks`], [`Blocks`], [`ThreadPointer`], [`load_block`], [`loaded_block`];
-//! - text for people: [`write_stderr`], [`offer_stderr`], [`offer_to`], [`open_for_lines`]; the end: [`abort`], [`exit`],
-//!   [`exit_at_once`]; forks: [`on_fork`], [`Rseq`];
+//! - text for people: [`write_stderr`], [`offer_stderr`], [`offer_to`], [`open_for_lines`]; the end: [`abort`],
+//!   [`exit`], [`exit_at_once`]; forks: [`on_fork`], [`Rseq`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
 //! - clock and threads: [`monotonic_ns`], [`set_timer_slack_ns`], [`prefetch`], [`thread_id`], [`thread_cpu_ns`],
 //!   [`thread_sleeps`], [`thread_stretches`], [`thread_count`], [`threads`], [`thread_name`], [`is_in_lock`];

@@ -3,7 +3,7 @@
 use super::ids::NEXT_ID;
 use super::processor::{LANE, P};
 use crate::config::{ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX};
-use crate::event::{Kind, Tally};
+use crate::event::{EventKind, Tally};
 use crate::g::{FreeGs, Runnable};
 use crate::os::prefetch;
 use crate::stack::Cache;
@@ -300,7 +300,7 @@ impl<'a> OwnedP<'a> {
 
 impl Tally for OwnedP<'_> {
     #[inline(always)]
-    fn tally(self, kind: Kind) {
+    fn tally(self, kind: EventKind) {
         self.0.local.counters.tally_alone(kind);
     }
 }

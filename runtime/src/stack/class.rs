@@ -43,9 +43,9 @@ impl Class {
     /// The default class. Debug builds need three to five times the stack.
     pub(crate) const DEFAULT: Class = if cfg!(debug_assertions) { Class::M1 } else { Class::K256 };
 
-    /// The smallest class of at least `limit_bytes`, guard included, whose slots have a room of `room_bytes` at the top;
-    /// `None` if that is more than the largest. The room is counted in, as the guard is, up to [`ROOM_COUNTED_IN`]; a
-    /// larger one comes on top of the limit.
+    /// The smallest class of at least `limit_bytes`, guard included, whose slots have a room of `room_bytes` at the
+    /// top; `None` if that is more than the largest. The room is counted in, as the guard is, up to
+    /// [`ROOM_COUNTED_IN`]; a larger one comes on top of the limit.
     pub(crate) const fn fitting(limit_bytes: usize, room_bytes: usize) -> Option<Class> {
         let beside = if room_bytes > ROOM_COUNTED_IN { room_bytes } else { 0 };
         let bytes = limit_bytes.saturating_add(beside);
@@ -139,8 +139,8 @@ pub(super) const COLOURS_OF_TOP: usize = 16;
 /// Neighbours are so many steps apart, more than a parked G's frames take: a load is held up by a store before it whose
 /// address has the same low twelve bits.
 pub(super) const COLOUR_STEP: usize = 13;
-/// A room at the top of a slot takes so much from the stack at most: as much as the guard of the smallest class, which it
-/// leaves 30 KiB of stack. glibc by itself asks for some 4 KiB.
+/// A room at the top of a slot takes so much from the stack at most: as much as the guard of the smallest class,
+/// which it leaves 30 KiB of stack. glibc by itself asks for some 4 KiB.
 const ROOM_COUNTED_IN: usize = 16 * KIB;
 /// A cache line.
 pub(super) const COLOUR_BYTES: usize = 64;

@@ -38,8 +38,8 @@ impl Slot {
         self.index
     }
 
-    /// The end of the slot that can be used: a multiple of 64. Coloured: neighbours end at different offsets from a page
-    /// boundary, within a KiB, so that what lies at the top of a slot takes no page more.
+    /// The end of the slot that can be used: a multiple of 64. Coloured: neighbours end at different offsets from a
+    /// page boundary, within a KiB, so that what lies at the top of a slot takes no page more.
     #[inline]
     pub(crate) fn base(&self) -> usize {
         let end = self.arena().slot_start(self.index) + self.class.size_bytes();
@@ -109,9 +109,9 @@ impl Slot {
         self.record().owner.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// Sets a room of `room_bytes` at the top aside, for good, and has trimming spare the pages of its last `kept_bytes`
-    /// from the next time the slot is given back. Without it a free slot may lose all it holds, and reads as
-    /// zeros.
+    /// Sets a room of `room_bytes` at the top aside, for good, and has trimming spare the pages of its last
+    /// `kept_bytes` from the next time the slot is given back. Without it a free slot may lose all it holds, and
+    /// reads as zeros.
     pub(crate) fn keep_top(&self, room_bytes: usize, kept_bytes: usize) {
         debug_assert!(0 < kept_bytes && kept_bytes <= room_bytes, "stack: {kept_bytes} of {room_bytes} bytes kept");
         let end = self.arena().slot_start(self.index) + self.class.size_bytes();

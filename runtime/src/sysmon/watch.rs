@@ -26,7 +26,7 @@ const ADRIFT_AT_ONCE: usize = 4;
 const ADRIFT_EVERY_NS: u64 = 1_000_000;
 
 /// What sysmon has seen of one P.
-struct Seen {
+struct SeenP {
     /// How many Gs it had picked, and which M held it.
     picks: u32,
     holder: u32,
@@ -101,7 +101,7 @@ impl Adrift {
 
 /// See the head of this file.
 pub(super) struct Watch {
-    seen: Vec<Seen>,
+    seen: Vec<SeenP>,
     /// When it looked last.
     looked_ns: u64,
     adrift: Vec<Adrift>,
@@ -120,7 +120,8 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(setup: &Setup) -> Watch {
-        let unseen = || Seen { picks: 0, holder: u32::MAX, m: None, cpu: CpuClock::default(), slice: Slice::default() };
+        let unseen =
+            || SeenP { picks: 0, holder: u32::MAX, m: None, cpu: CpuClock::default(), slice: Slice::default() };
         Watch {
             seen: (0..setup.procs).map(|_| unseen()).collect(),
             looked_ns: 0,
@@ -160,7 +161,7 @@ impl Watch {
             let cpu = if m.is_some() { std::mem::take(&mut seen.cpu) } else { CpuClock::default() };
             // If the P was taken after the last look, its first pick began then.
             let taken_ns = Some(p.taken_ns()).filter(|ns| *ns > self.looked_ns && picks == seen.picks.wrapping_add(1));
-            *seen = Seen { picks, holder, m, cpu, slice: Slice::new(taken_ns.unwrap_or(now_ns).min(now_ns)) };
+            *seen = SeenP { picks, holder, m, cpu, slice: Slice::new(taken_ns.unwrap_or(now_ns).min(now_ns)) };
             looked.is_lively = true;
             p.note_seen(picks, now_ns);
             // An M that has picked lately is looked at closer only if its P would be of use to others.

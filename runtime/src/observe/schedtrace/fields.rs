@@ -1,7 +1,7 @@
 //! The fields of schedtrace: one line of a table each. The printers go by the tables, and a house rule compares them
 //! with SCHEDTRACE.md.
 
-use super::line::{GLine, Line, MLine, PLine};
+use super::line::{GLine, MLine, PLine, TraceLine};
 use std::panic::Location;
 
 /// What a field says, and so in which form.
@@ -68,7 +68,7 @@ pub(super) struct Table<T: 'static> {
 use Stands::{AfterGo, Always, InJson, WithDetail, WithoutDetail};
 
 /// The header. The world is never stopped here, so some values do not change.
-pub(super) const LINE: Table<Line> = Table {
+pub(super) const LINE: Table<TraceLine> = Table {
     around_first: ("SCHED ", "ms:"),
     fields: &[
         field("ms", Always, |line| Number(line.ms)),

@@ -2,12 +2,12 @@
 //! order.
 
 use super::fields::{Field, G, LINE, M, P, Stands, Value};
-use super::line::{Detail, Line};
+use super::line::{Detail, TraceLine};
 use super::write::{Or, push, room_for};
 
 /// Formats as one line of JSON and a line end. With detail, `p`, `m` and `g` are lists of objects. Every key is always
 /// there; what is absent is null.
-pub(crate) fn json(line: &Line, detail: Option<&Detail>) -> String {
+pub(crate) fn json(line: &TraceLine, detail: Option<&Detail>) -> String {
     let mut text = room_for(line, detail);
     text.push('{');
     let always = LINE.fields.iter().filter(|field| detail.is_some() || field.stands != Stands::WithDetail);

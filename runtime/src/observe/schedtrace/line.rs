@@ -4,7 +4,7 @@ use std::panic::Location;
 
 /// One look at the scheduler. What is printed of it, and in which order: `fields`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct TraceLine {
     /// Milliseconds since the runtime was built.
     pub(crate) ms: u64,
     /// How many Ps there are.
@@ -23,7 +23,7 @@ pub(crate) struct Line {
     pub(crate) runqueue: usize,
     /// How many Gs are on the local queue of each P. Not in the detailed text, where each P says it.
     pub(crate) local: Vec<u64>,
-    /// How many slices each P has begun: a G out of runnext goes on with the slice of who made it ready. Not in the
+    /// How many slices each P has begun: a G from runnext continues the slice of the G that made it ready. Not in the
     /// detailed form, where each P says it.
     pub(crate) schedticks: Vec<u64>,
     /// How many Ms wait for the turn of a G that is locked to them. Only with detail.

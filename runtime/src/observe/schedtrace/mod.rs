@@ -10,5 +10,5 @@ mod text;
 mod write;
 
 pub(crate) use json::json;
-pub(crate) use line::{Detail, GLine, Line, MLine, PLine};
+pub(crate) use line::{Detail, GLine, MLine, PLine, TraceLine};
 pub(crate) use text::{compact, go, go_detail};

@@ -36,7 +36,7 @@ fn list<N: std::str::FromStr>(text: &str) -> Vec<N> {
 }
 
 /// Reads what all headers of Go 1.27 begin with, and gives what comes after `runqueue=`.
-fn parse_head(text: &str) -> (Line, &str) {
+fn parse_head(text: &str) -> (TraceLine, &str) {
     let (ms, text) = between(text, "SCHED ", "ms: ");
     let (gomaxprocs, text) = between(text, "gomaxprocs=", " ");
     let (idleprocs, text) = between(text, "idleprocs=", " ");
@@ -46,7 +46,7 @@ fn parse_head(text: &str) -> (Line, &str) {
     let (idlethreads, text) = between(text, "idlethreads=", " ");
     let (runqueue, text) = between(text, "runqueue=", " ");
     assert!(needspinning <= 1);
-    let line = Line {
+    let line = TraceLine {
         ms,
         gomaxprocs,
         idleprocs,
@@ -65,16 +65,16 @@ fn parse_head(text: &str) -> (Line, &str) {
 }
 
 /// Reads a line without detail, with its end.
-fn parse(text: &str) -> Line {
+fn parse(text: &str) -> TraceLine {
     let (line, text) = parse_head(text);
     let (local, text) = between::<String>(text, "[", "]");
     let (schedticks, text) = between::<String>(text, " schedticks=[", "]");
     assert_eq!(text, "\n");
-    Line { local: list(&local), schedticks: list(&schedticks), ..line }
+    TraceLine { local: list(&local), schedticks: list(&schedticks), ..line }
 }
 
 /// Reads a header with detail.
-fn parse_header(text: &str) -> Line {
+fn parse_header(text: &str) -> TraceLine {
     let (line, text) = parse_head(text);
     let (gcwaiting, text) = between::<bool>(text, "gcwaiting=", " ");
     let (nmidlelocked, text) = between(text, "nmidlelocked=", " ");
@@ -82,7 +82,7 @@ fn parse_header(text: &str) -> Line {
     let (sysmonwait, text) = between(text, "sysmonwait=", "\n");
     assert_eq!(text, "");
     assert_eq!((gcwaiting, stopwait), (false, 0), "constants here");
-    Line { nmidlelocked, sysmonwait, ..line }
+    TraceLine { nmidlelocked, sysmonwait, ..line }
 }
 
 /// Reads the line of a P.
@@ -140,7 +140,7 @@ fn parse_g(text: &'static str) -> GLine {
 /// A header and the lines that follow it: as text, in which `locks` are 0, and what it says.
 struct Block {
     text: Vec<String>,
-    line: Line,
+    line: TraceLine,
     detail: Detail,
 }
 
@@ -169,8 +169,8 @@ fn blocks() -> Vec<Block> {
 // ---------------------------------------------------------------------------------------------------- made-up numbers
 
 /// A line in which every number is another.
-fn line() -> Line {
-    Line {
+fn line() -> TraceLine {
+    TraceLine {
         ms: 200,
         gomaxprocs: 2,
         idleprocs: 1,
@@ -408,7 +408,7 @@ fn json_has_the_fields_in_the_same_order() {
 
 #[test]
 fn lines_that_were_left_out_are_counted_in_the_next_one() {
-    let (one, many) = (Line { leftout: 1, ..line() }, Line { leftout: 12, ..line() });
+    let (one, many) = (TraceLine { leftout: 1, ..line() }, TraceLine { leftout: 12, ..line() });
     let said = "pirn: schedtrace: 1 line was left out: the reader is too slow\n";
     assert_eq!(go(&one), format!("{said}{}", go(&line())));
     assert_eq!(compact(&one), format!("{said}{}", compact(&line())));
@@ -463,7 +463,7 @@ fn names_stay_in_their_line() {
 
 #[test]
 fn one_p_and_large_numbers() {
-    let line = Line {
+    let line = TraceLine {
         ms: u64::MAX,
         gomaxprocs: 1,
         runqueue: usize::MAX,
@@ -483,7 +483,7 @@ fn one_p_and_large_numbers() {
 
 #[test]
 fn nothing_to_say() {
-    let (line, detail) = (Line { local: vec![], schedticks: vec![], ..line() }, Detail::default());
+    let (line, detail) = (TraceLine { local: vec![], schedticks: vec![], ..line() }, Detail::default());
     assert_eq!(go_detail(&line, &detail).lines().count(), 1);
     let read = read(&json(&line, Some(&detail)));
     assert!(["local", "schedticks", "p", "m", "g"].iter().all(|list| read[list] == json!([])));
@@ -491,7 +491,7 @@ fn nothing_to_say() {
 
 #[test]
 fn as_many_ps_as_there_may_be() {
-    let line = Line { gomaxprocs: 1024, local: vec![0; 1024], schedticks: vec![1; 1024], ..line() };
+    let line = TraceLine { gomaxprocs: 1024, local: vec![0; 1024], schedticks: vec![1; 1024], ..line() };
     assert!(go(&line).ends_with(&format!(" [ {}] schedticks=[ {}]\n", "0 ".repeat(1024), "1 ".repeat(1024))));
     assert!(compact(&line).ends_with(&format!(" [{}0]\n", "0 ".repeat(1023))));
     let detail = Detail { ps: (0..1024).map(|id| PLine { id, ..p() }).collect(), ..Detail::default() };

@@ -2,11 +2,11 @@
 
 use super::super::outbox::plural;
 use super::fields::{G, LINE, M, P, Stands, Table, Value};
-use super::line::{Detail, Line};
+use super::line::{Detail, TraceLine};
 use super::write::{Or, push, room_for};
 
 /// Formats a line as Go 1.27 does: `... runqueue=0 [ 0 3 ] schedticks=[ 68426 26756 ]` and a line end.
-pub(crate) fn go(line: &Line) -> String {
+pub(crate) fn go(line: &TraceLine) -> String {
     let mut text = room_for(line, None);
     say_left_out(&mut text, line);
     fields(&mut text, &LINE, line, &[Stands::Always, Stands::WithoutDetail]);
@@ -15,7 +15,7 @@ pub(crate) fn go(line: &Line) -> String {
 }
 
 /// Formats a line as Go did before 1.25: `... runqueue=0 [0 3]` and a line end.
-pub(crate) fn compact(line: &Line) -> String {
+pub(crate) fn compact(line: &TraceLine) -> String {
     let mut text = room_for(line, None);
     say_left_out(&mut text, line);
     fields(&mut text, &LINE, line, &[Stands::Always]);
@@ -35,7 +35,7 @@ pub(crate) fn compact(line: &Line) -> String {
 
 /// Formats as Go does with `scheddetail=1`: a header without lists, and a line for each P, M and G, at the end of which
 /// stands what Go does not know. Before Go 1.25 it was the same, so there is no compact form.
-pub(crate) fn go_detail(line: &Line, detail: &Detail) -> String {
+pub(crate) fn go_detail(line: &TraceLine, detail: &Detail) -> String {
     let mut text = room_for(line, Some(detail));
     say_left_out(&mut text, line);
     fields(&mut text, &LINE, line, &[Stands::Always, Stands::WithDetail]);
@@ -47,7 +47,7 @@ pub(crate) fn go_detail(line: &Line, detail: &Detail) -> String {
 }
 
 /// Lines that are missing are a line before the next one.
-fn say_left_out(text: &mut String, line: &Line) {
+fn say_left_out(text: &mut String, line: &TraceLine) {
     if line.leftout > 0 {
         let lines = plural(line.leftout, "line was", "lines were");
         push(text, format_args!("pirn: schedtrace: {lines} left out: the reader is too slow\n"));

@@ -1,6 +1,6 @@
 //! What the printers share.
 
-use super::line::{Detail, Line};
+use super::line::{Detail, TraceLine};
 use std::fmt::{self, Write};
 
 /// A value, or the word for none.
@@ -16,7 +16,7 @@ impl<T: fmt::Display> fmt::Display for Or<T> {
 }
 
 /// An empty string with room for so much: longer than most of what is printed, so that it seldom grows.
-pub(super) fn room_for(line: &Line, detail: Option<&Detail>) -> String {
+pub(super) fn room_for(line: &TraceLine, detail: Option<&Detail>) -> String {
     let lines = detail.map_or(0, |all| all.ps.len() + all.ms.len() + all.gs.len());
     String::with_capacity(256 + 16 * line.gomaxprocs + 192 * lines)
 }

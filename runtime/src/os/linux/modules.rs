@@ -1,9 +1,10 @@
 //! Which thread-locals the loaded modules have in every thread's static block, and how they are at first.
 //!
-//! Where those of a module lie in the block only glibc knows, and it says so in the vector of a block that it has just
-//! made: there a module has an address if it lies in the static block, "unallocated" if each thread gets its thread-locals
-//! when it first uses them, and nothing if it is only being loaded. The vector of a thread that is older than the module
-//! says nothing, and to ask for the address (`__tls_get_addr`) would decide what is not decided yet.
+//! Where those of a module lie in the block only glibc knows, and it says so in the vector of a block that it has
+//! just made: there a module has an address if it lies in the static block, "unallocated" if each thread gets its
+//! thread-locals when it first uses them, and nothing if it is only being loaded. The vector of a thread that is
+//! older than the module says nothing, and to ask for the address (`__tls_get_addr`) would decide what is not decided
+//! yet.
 
 use super::thread_pointer::{ThreadPointer, loaded_block};
 use std::ffi::{c_int, c_void};
@@ -65,8 +66,8 @@ pub(super) struct Latest {
     changes: AtomicU64,
     /// The generation of the vector that they were found by.
     generation: AtomicUsize,
-    /// All that there have been. A G may begin with old ones at any time, so they are kept; what has been seen before is
-    /// used again.
+    /// All that there have been. A G may begin with old ones at any time, so they are kept; what has been seen before
+    /// is used again.
     known: Mutex<Vec<&'static Images>>,
 }
 

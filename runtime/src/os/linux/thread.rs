@@ -20,8 +20,8 @@ pub(crate) fn register_membarrier() -> bool {
 /// Runs a full memory barrier on every thread of the process that is running right now; the others had one
 /// when they were switched out. With [`light_fence`] on the other side it is worth two `SeqCst` fences.
 ///
-/// Call it only if [`register_membarrier`] answered true: otherwise the other side needs a real fence too. Even then it may
-/// fail, if a seccomp filter was installed later: on false nothing is fenced.
+/// Call it only if [`register_membarrier`] answered true: otherwise the other side needs a real fence too. Even then
+/// it may fail, if a seccomp filter was installed later: on false nothing is fenced.
 #[must_use = "if it is false nothing is fenced"]
 pub(crate) fn heavy_fence() -> bool {
     membarrier(MEMBARRIER_PRIVATE_EXPEDITED)
@@ -74,15 +74,15 @@ pub(crate) fn threads() -> Option<Vec<i32>> {
     Some(tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// What the thread `tid` of this process is called, of which the kernel keeps 15 bytes. None: there is no such thread, or
-/// no procfs.
+/// What the thread `tid` of this process is called, of which the kernel keeps 15 bytes. None: there is no such
+/// thread, or no procfs.
 pub(crate) fn thread_name(tid: i32) -> Option<String> {
     let name = std::fs::read(format!("/proc/self/task/{tid}/comm")).ok()?;
     Some(String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned())
 }
 
-/// Whether the thread `tid` of this process is blocked in a lock, or something of that kind, without a timeout: in a futex.
-/// None: there is no such thread, or the kernel does not say.
+/// Whether the thread `tid` of this process is blocked in a lock, or something of that kind, without a timeout: in a
+/// futex. None: there is no such thread, or the kernel does not say.
 pub(crate) fn is_in_lock(tid: i32) -> Option<bool> {
     let call = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall")).ok()?;
     // `202 0x7f5ab1c2d3e0 0x189 0x2 0x0 ...`: the number and its arguments; `running` if it is in none.
@@ -108,8 +108,8 @@ pub(crate) fn thread_cpu_ns(tid: i32) -> Option<u64> {
     (status == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
-/// In how many stretches the thread `tid` of this process has run so far: how often it was put on a CPU. None: there is no
-/// such thread, or the kernel does not count. About 3 us.
+/// In how many stretches the thread `tid` of this process has run so far: how often it was put on a CPU. None: there
+/// is no such thread, or the kernel does not count. About 3 us.
 pub(crate) fn thread_stretches(tid: i32) -> Option<u64> {
     let mut text = [0; 64];
     let len = File::open(format!("/proc/self/task/{tid}/schedstat")).ok()?.read(&mut text).ok()?;
@@ -118,8 +118,8 @@ pub(crate) fn thread_stretches(tid: i32) -> Option<u64> {
     stretches.parse().ok()
 }
 
-/// Whether the thread `tid` of this process sleeps in the kernel: it neither runs nor waits for a CPU. None: there is no
-/// such thread, or no procfs. About 6 us.
+/// Whether the thread `tid` of this process sleeps in the kernel: it neither runs nor waits for a CPU. None: there is
+/// no such thread, or no procfs. About 6 us.
 pub(crate) fn thread_sleeps(tid: i32) -> Option<bool> {
     let mut stat = [0; 128];
     let len = File::open(format!("/proc/self/task/{tid}/stat")).ok()?.read(&mut stat).ok()?;

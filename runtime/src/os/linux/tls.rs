@@ -59,8 +59,8 @@ pub(crate) struct Blocks {
     resolver_pointer: usize,
     resolver: usize,
     keys: *const SpecificKey,
-    /// How far below the thread pointer the thread-locals of the modules reached at first. What is loaded later need not be
-    /// kept: a new G finds it written afresh.
+    /// How far below the thread pointer the thread-locals of the modules reached at first. What is loaded later need
+    /// not be kept: a new G finds it written afresh.
     below: usize,
     /// What a new G finds.
     images: Latest,

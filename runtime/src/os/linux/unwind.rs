@@ -56,8 +56,8 @@ static QUESTION: Question = Question {
 /// The action that was in force for the signal before ours.
 static EARLIER: OnceLock<libc::sigaction> = OnceLock::new();
 
-/// Asks the thread `tid` of this process where it is, by a signal: a system call that it is in may fail with EINTR. None:
-/// it has not answered.
+/// Asks the thread `tid` of this process where it is, by a signal: a system call that it is in may fail with EINTR.
+/// None: it has not answered.
 pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
     static ASKERS: Mutex<()> = Mutex::new(());
     let _alone = ASKERS.lock().unwrap_or_else(|e| e.into_inner());

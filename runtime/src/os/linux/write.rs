@@ -89,7 +89,8 @@ fn kind_of(fd: RawFd) -> io::Result<libc::mode_t> {
     if status == 0 { Ok(about.st_mode & libc::S_IFMT) } else { Err(io::Error::last_os_error()) }
 }
 
-/// One more description of what standard error is, which does not block. None: there is no procfs, or it may not be opened.
+/// One more description of what standard error is, which does not block. None: there is no procfs, or it may not be
+/// opened.
 fn reopen_stderr() -> Option<OwnedFd> {
     let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     // The thread's own: that of the process is empty once its first thread has ended.
