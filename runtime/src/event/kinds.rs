@@ -22,8 +22,8 @@ pub enum Event {
         /// The G.
         g: u64,
     },
-    /// A G has parked: from now on it waits. One that found a wake-up on its way has not. It can be woken before this is
-    /// heard, so its `Ready` and `Run` on other threads may be heard first.
+    /// A G has parked: from now on it waits. One that found a wake-up on its way has not. It can be woken before this
+    /// is heard, so its `Ready` and `Run` on other threads may be heard first.
     Park {
         /// The G.
         g: u64,

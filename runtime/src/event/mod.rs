@@ -19,8 +19,8 @@
 //!    the flag is loaded once, from the runtime's record: there are two copies of the code that makes a G ready, and
 //!    of the code that runs a picked one; one emits, the other only counts. A call in the middle, even one that never
 //!    happens, would cost the registers around it (measured: 3 % of the instructions of a hop over a channel).
-//! 5. A P is heard to leave an M (`Release`, `HandOff`) before another M is heard to take it (`Acquire`). No event says that
-//!    an M hands its P to the M of a locked G (`sched/locked.rs`).
+//! 5. A P is heard to leave an M (`Release`, `HandOff`) before another M is heard to take it (`Acquire`). No event
+//!    says that an M hands its P to the M of a locked G (`sched/locked.rs`).
 //!
 //! # Locks and ordering
 //! The counts of a P are stored with Release and read with SeqCst: a reader that sees that the last G has ended sees
@@ -29,7 +29,8 @@
 //! sees the other (`start_foreign` in `go/start.rs`, `begin_closing` in `sched/closing.rs`).
 //!
 //! # Tests
-//! `runtime/tests/events.rs`: what the listener hears, what a subscriber hears and what is counted agree; `holders.rs`: I5.
+//! `runtime/tests/events.rs`: what the listener hears, what a subscriber hears and what is counted agree;
+//! `holders.rs`: I5.
 
 #![cfg(not(loom))]
 

@@ -1,5 +1,5 @@
-//! What schedtrace prints: numbers (`line`), which fields are made of them (`fields`), and how these become text. Nothing
-//! here looks at the scheduler.
+//! What schedtrace prints: numbers (`line`), which fields are made of them (`fields`), and how these become text.
+//! Nothing here looks at the scheduler.
 
 mod fields;
 mod json;
