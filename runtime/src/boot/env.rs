@@ -1,7 +1,7 @@
-//! What the environment asks for: the only reader of environment variables.
+//! The settings in the environment. This is the only reader of environment variables.
 //!
-//! A wrong setting never stops a program: it is left at its default, and a complaint of one line says what was wrong
-//! and what would be right. The code that builds the runtime prints the complaints.
+//! A wrong value never stops a program: the setting keeps its default, and a complaint of one line says what is wrong
+//! and what is accepted. The code that builds the runtime prints the complaints.
 
 use crate::config::{MAX_PROCS, STACK_BYTES_MAX, STACK_BYTES_MIN};
 use crate::observe::Format;
@@ -17,13 +17,13 @@ const STALL_SECS_MAX: u64 = 86_400;
 /// The variable that holds a list of [`KEYS`].
 const DEBUG_VARIABLE: &str = "PIRN_DEBUG";
 
-/// Something with a name that can be set.
+/// A setting with a name.
 struct Setting {
-    /// What it is called.
+    /// Its name.
     name: &'static str,
     /// What it may be set to, for complaints and for the manual.
     accepted: &'static str,
-    /// Sets it; on `false` the value was not understood and nothing has changed.
+    /// Sets it. False: the value is not accepted, and nothing has changed.
     set: fn(&mut Settings, &str) -> bool,
 }
 

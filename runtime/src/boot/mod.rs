@@ -1,7 +1,7 @@
 //! # What lives here
-//! The house on and off: reading the environment (`env`), building a runtime (`builder`), the runtime and its handles
-//! (`runtime`), a runtime for one call (`run`), shutting it down (`stop`), and what a process needs once (`process`),
-//! of which one is that panics name their G (`panics`).
+//! Starting and stopping a runtime: reading the environment (`env`), building a runtime (`builder`), the runtime and
+//! its handles (`runtime`), a runtime for one call (`run`), shutting it down (`stop`), and what a process needs once
+//! (`process`), which includes that panics name their G (`panics`).
 //!
 //! # Who may come in
 //! Users, through the public types.
@@ -10,7 +10,7 @@
 //! 1. Only `env` reads the environment.
 //! 2. A runtime that could not be built leaves nothing behind.
 //! 3. When a runtime has been shut down, its threads have ended, except those that run a G which did not end in time:
-//!    that G, its thread and what they use are left whole for good.
+//!    that G, its thread and what they use are never freed.
 
 #![cfg(not(loom))]
 

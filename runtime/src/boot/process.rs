@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 /// Prepares the process. Later calls repeat what the first one returned.
 ///
 /// # Errors
-/// What the kernel answers to a new signal handler; `Unsupported` in a fork of a process that has been prepared.
+/// The kernel's error for a new signal handler; `Unsupported` in a fork of a process that has been prepared.
 pub(super) fn prepare() -> io::Result<()> {
     if is_fork() {
         return Err(error_in_fork());

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 /// Whose thread-locals the Gs of a runtime use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Locals {
-    /// Those of whichever M runs them.
+    /// Those of the M that runs them.
     Shared,
     /// Their own.
     Own(&'static Blocks),
@@ -22,7 +22,7 @@ impl Locals {
     /// # Errors
     /// `Unsupported`, with what is missing or what failed.
     pub(crate) fn isolated() -> io::Result<Locals> {
-        // What fails for want of a thread or of memory may work next time; only success is kept.
+        // What fails for lack of a thread or of memory may work next time, so only success is kept.
         static TESTED: Mutex<bool> = Mutex::new(false);
         let unsupported = |error: io::Error| match error.kind() {
             io::ErrorKind::Unsupported => io::Error::new(
@@ -47,7 +47,7 @@ impl Locals {
     /// of another runtime have used, so they need one as large.
     pub(crate) fn room_bytes(self) -> usize {
         match self {
-            // Where there can be no blocks, no slot has one.
+            // If the system has no blocks, no slot has one.
             Locals::Shared => thread_local_blocks().map_or(0, Blocks::room_bytes),
             Locals::Own(blocks) => blocks.room_bytes(),
         }
@@ -76,7 +76,7 @@ impl Locals {
         }
     }
 
-    /// Has new Gs find libraries that the calling thread has loaded since the last look.
+    /// Makes libraries that the calling thread has loaded since the last look known to new Gs.
     #[inline]
     pub(crate) fn look_for_own_libraries(self) {
         if let Locals::Own(blocks) = self {
@@ -84,8 +84,8 @@ impl Locals {
         }
     }
 
-    /// Has new Gs find libraries that were loaded since the last look. Cheap, but no part of the start of each G: it
-    /// takes a lock of the loader.
+    /// Makes libraries that were loaded since the last look known to new Gs. It is cheap, but not done at the start of
+    /// each G, as it takes a lock of the loader.
     pub(crate) fn look_for_libraries(self) {
         if let Locals::Own(blocks) = self {
             blocks.look_again();
@@ -101,7 +101,7 @@ impl Locals {
         }
     }
 
-    /// Has the calling G, whose thread-locals have been destroyed, find new ones. The runtime's own is among them: the
+    /// Gives the calling G, whose thread-locals have been destroyed, new ones. The runtime's own is among them: the
     /// caller sets it again.
     #[cold]
     pub(crate) fn renew(self) {

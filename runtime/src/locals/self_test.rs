@@ -1,5 +1,5 @@
-//! Once in each process: a coroutine with thread-locals of its own is moved from thread to thread, and looks at what
-//! must not change under it.
+//! A test that runs once in each process: it moves a coroutine with thread-locals of its own from thread to thread, and
+//! the coroutine checks what must not change.
 
 use super::block::{make, with_block};
 use crate::config::UNWINDS;
@@ -40,7 +40,7 @@ struct Probe {
 /// Moves the coroutine to a new thread for each of its steps.
 struct Moved(Coro, ThreadPointer);
 
-// SAFETY: that it may be moved between threads is what is tested.
+// SAFETY: this is the test that it may be moved between threads.
 unsafe impl Send for Moved {}
 
 /// Tests that Gs can have thread-locals of their own.
@@ -95,7 +95,7 @@ pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
 
 fn step(moved: &mut Moved) -> (Outcome, bool) {
     let Moved(coro, block) = moved;
-    // SAFETY: only this thread has it now, and resuming is all that is done with it.
+    // SAFETY: only this thread has it now, and it is only resumed.
     let outcome = unsafe { with_block(*block, || coro.resume()) }.unpack();
     (outcome, thread::panicking())
 }

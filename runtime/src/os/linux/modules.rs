@@ -1,10 +1,9 @@
-//! Which thread-locals the loaded modules have in every thread's static block, and how they are at first.
+//! Which thread-locals the loaded modules have in the static block of every thread, and their initial values.
 //!
-//! Where those of a module lie in the block only glibc knows, and it says so in the vector of a block that it has
-//! just made: there a module has an address if it lies in the static block, "unallocated" if each thread gets its
-//! thread-locals when it first uses them, and nothing if it is only being loaded. The vector of a thread that is
-//! older than the module says nothing, and to ask for the address (`__tls_get_addr`) would decide what is not decided
-//! yet.
+//! Only glibc knows where those of a module lie in the block. It writes this into the vector of a block that it has
+//! just made. There a module has an address if it lies in the static block, "unallocated" if each thread gets its
+//! thread-locals at their first use, and nothing while it is being loaded. The vector of a thread that is older than
+//! the module has no entry for it, and asking for the address (`__tls_get_addr`) would make the choice for the module.
 
 use super::thread_pointer::{ThreadPointer, loaded_block};
 use std::ffi::{c_int, c_void};
@@ -45,17 +44,17 @@ fn generation(block: ThreadPointer) -> usize {
     unsafe { vector.read() }.value
 }
 
-/// The thread-locals of a module, as they are when a thread begins. The bytes are a copy: the module may be unloaded.
+/// The thread-locals of a module with their initial values. The bytes are a copy: the module may be unloaded.
 #[derive(Debug, PartialEq, Eq)]
 struct Image {
     /// How far below the thread pointer it lies.
     below: usize,
-    /// How they begin; the rest is zero.
+    /// Their initial bytes; the rest is zero.
     bytes: Box<[u8]>,
     memory_bytes: usize,
 }
 
-/// The thread-locals of all modules but libc that lie in the static block, as they are when a thread begins.
+/// The thread-locals in the static block, of all modules except libc, with their initial values.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Images(Vec<Image>);
 
@@ -66,8 +65,8 @@ pub(super) struct Latest {
     changes: AtomicU64,
     /// The generation of the vector that they were found by.
     generation: AtomicUsize,
-    /// All that there have been. A G may begin with old ones at any time, so they are kept; what has been seen before
-    /// is used again.
+    /// All images so far. A G may begin with an old one at any time, so they are kept. An image that was seen before is
+    /// used again.
     known: Mutex<Vec<&'static Images>>,
 }
 
@@ -98,7 +97,7 @@ impl Latest {
         generation(loaded_block()) > self.generation.load(Ordering::Relaxed)
     }
 
-    /// Has new Gs begin with what was found.
+    /// Makes new Gs begin with what was found.
     pub(super) fn publish(&self, found: Modules) {
         let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
         let images = match known.iter().find(|images| ***images == found.images) {
@@ -109,7 +108,7 @@ impl Latest {
                 images
             }
         };
-        // Two that look at the same time leave the newer.
+        // Of two threads that look at the same time, the newer image stays.
         if found.changes >= self.changes() {
             // Release: partner is the Acquire in `write_to`.
             self.images.store(ptr::from_ref(images).cast_mut(), Ordering::Release);
@@ -118,7 +117,7 @@ impl Latest {
         }
     }
 
-    /// Makes the thread-locals of a block as they are when a thread begins.
+    /// Gives the thread-locals of a block their initial values.
     ///
     /// # Safety
     /// The block is of this process, whole, and not in use.

@@ -5,11 +5,12 @@
 //!   | alignment | thread-locals of the modules ... libc's, the program's | thread control block |
 //!                                                                        ^ thread pointer: what FS holds
 //! ```
-//! glibc makes a block with `_dl_allocate_tls`, as it does for its own threads. What `pthread_create` fills in beyond
-//! that is filled in here: the two pointers to itself, the stack and pointer guards, a thread id of its own (recursive
-//! locks compare it), an empty robust list, no rseq area, and the first block of thread-specific data. Where those lie
-//! is found out at run time: from glibc's tables for debuggers, from what the kernel has registered, and from the
-//! running thread. All functions are looked up at run time too, so a C library without them is an error, not a crash.
+//! glibc makes a block with `_dl_allocate_tls`, as it does for its own threads. This file fills in what
+//! `pthread_create` adds to that: the two pointers to itself, the stack and pointer guards, a thread id of its own
+//! (recursive locks compare it), an empty robust list, no rseq area, and the first block of thread-specific data. It
+//! finds at run time where those lie: from glibc's tables for debuggers, from what the kernel has registered, and from
+//! the running thread. It looks up all functions at run time too, so a C library without them causes an error, not a
+//! crash.
 
 use super::modules::{Latest, Modules, changes, forget_late_modules, modules};
 use super::thread_pointer::{ThreadPointer, loaded_block};
@@ -37,7 +38,7 @@ const HWCAP2_FSGSBASE: u64 = 2;
 /// Ids for blocks, far above what the kernel gives to threads, and below the flag bits of a robust lock.
 static NEXT_TID: AtomicU32 = AtomicU32::new(0x1000_0000);
 
-/// What it takes to make blocks here, found out once.
+/// What is needed to make blocks here, found once.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     allocate: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
@@ -60,7 +61,7 @@ pub(crate) struct Blocks {
     resolver: usize,
     keys: *const SpecificKey,
     /// How far below the thread pointer the thread-locals of the modules reached at first. What is loaded later need
-    /// not be kept: a new G finds it written afresh.
+    /// not be kept: it is written again for each new G.
     below: usize,
     /// What a new G finds.
     images: Latest,
@@ -91,9 +92,9 @@ unsafe impl Sync for Blocks {}
 /// What it takes to make blocks here.
 ///
 /// # Errors
-/// `Unsupported` with what is missing; what the system says if it has no thread to look at.
+/// `Unsupported` with what is missing; the system's error if it has no thread to look at.
 pub(crate) fn thread_local_blocks() -> io::Result<&'static Blocks> {
-    // What fails for want of a thread may work next time; only success is kept.
+    // What fails for lack of a thread may work next time, so only success is kept.
     static BLOCKS: Mutex<Option<&'static Blocks>> = Mutex::new(None);
     let mut known = BLOCKS.lock().unwrap_or_else(|e| e.into_inner());
     match *known {
