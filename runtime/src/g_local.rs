@@ -44,7 +44,8 @@ const ROUNDS_MAX: usize = 4;
 /// ```
 pub struct GLocal<T: 'static> {
     make: fn() -> T,
-    /// Never read. Without a field of this kind a `const` would compile: the compiler would make a `static` of each use.
+    /// Never read. Without a field of this kind a `const` would compile: the compiler would make a `static` of each
+    /// use.
     _has_one_address: AtomicBool,
 }
 

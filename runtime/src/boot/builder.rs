@@ -179,9 +179,10 @@ impl Builder {
     /// 1. a reference to a thread-local, or its address: other Gs use that of the old thread now, or it is gone.
     ///    `LOCAL.with(|x| pirn::yield_now())` keeps one. Two Gs that interleave on one thread also see each other's
     ///    thread-locals, so a scoped one (`tracing`'s span stack, `scoped_tls`) is left as the other G set it.
-    /// 2. a value that must not change threads, one that is not `Send`: an `Rc`, a [`MutexGuard`](std::sync::MutexGuard),
-    ///    a `ThreadRng`, a borrow out of a thread-local. The compiler checks what a closure captures, not what lies on the
-    ///    stack when it suspends: unlike in an `async` function nothing warns you.
+    /// 2. a value that must not change threads, one that is not `Send`: an `Rc`, a
+    ///    [`MutexGuard`](std::sync::MutexGuard), a `ThreadRng`, a borrow out of a thread-local. The compiler checks
+    ///    what a closure captures, not what lies on the stack when it suspends: unlike in an `async` function nothing
+    ///    warns you.
     /// 3. the assumption that it is still on the same thread. Optimised code may keep the address of a thread-local
     ///    over any call, so one function, with all that is inlined into it, must not use a thread-local both before and
     ///    after, not even for plain values. A function for each access helps, if it is `#[inline(never)]` and not

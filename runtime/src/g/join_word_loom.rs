@@ -33,7 +33,7 @@ impl Record {
     }
 
     fn recycle(&self) {
-        // SAFETY: what the model checks: nobody else looks at the result any more.
+        // SAFETY: what the model checks: nothing else looks at the result any more.
         self.result.with_mut(|r| unsafe { assert_eq!(*r, 0) });
         self.recycled.fetch_add(1, Ordering::Relaxed);
     }

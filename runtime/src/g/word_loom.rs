@@ -18,7 +18,7 @@ fn cell() -> Arc<Cell> {
 }
 
 impl Cell {
-    /// Runs the G on: only the owner gets here, or loom reports the race on `stack`.
+    /// Continues the G: only the owner comes here; otherwise loom reports the race on `stack`.
     fn run(&self) {
         // SAFETY: the model's point is that the caller owns the G.
         self.stack.with_mut(|s| unsafe { *s += 1 });

@@ -1,5 +1,5 @@
-//! Models of the section: the M and a borrower never have the P-local data at the same time, and a P that was taken is
-//! the taker's alone. The heavy fence is a full one here.
+//! Models of the section: the M and a borrower never have the P-local data at the same time, and a P that was taken
+//! belongs to the taker alone. The heavy fence is a full one here.
 
 use super::*;
 use crate::loom::{model, thread};
@@ -36,7 +36,7 @@ fn m_and_borrower_exclude_each_other() {
     });
 }
 
-/// An M with a P, which somebody may take from it.
+/// An M with a P, which may be taken from it.
 struct Held {
     section: Section,
     has_p: AtomicU32,

@@ -4,7 +4,7 @@
 //! else, so a line stays a line. While there is a rest, lines of schedtrace are left out ([`Outbox::is_free`]), and
 //! reports are kept up to a limit.
 
-use crate::os::{offer_stderr, offer_to, open_for_lines};
+use crate::os::{open_for_lines, try_write_stderr, try_write_to};
 use crate::timers::NEVER;
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -93,7 +93,7 @@ impl Outbox {
         if !self.is_free(now_ns) {
             return Sent::TooSlow;
         }
-        match self.offer(line.as_bytes()) {
+        match self.try_write(line.as_bytes()) {
             Ok(None) => Sent::NoReader,
             Ok(Some(0)) => Sent::TooSlow,
             Ok(Some(gone)) => {
@@ -125,7 +125,7 @@ impl Outbox {
             return false;
         }
         let (rest, before) = (std::mem::take(&mut self.rest), self.gone);
-        match self.offer(&rest[self.gone..]) {
+        match self.try_write(&rest[self.gone..]) {
             Ok(Some(0)) => self.again_ns = (self.again_ns * 2).min(AGAIN_MAX_NS),
             Ok(Some(more)) => {
                 self.gone += more;
@@ -169,18 +169,18 @@ impl Outbox {
     }
 
     /// Writes what it can without waiting. None if there is no reader.
-    fn offer(&mut self, text: &[u8]) -> io::Result<Option<usize>> {
-        let To::File(path, file) = &mut self.to else { return offer_stderr(text).map(Some) };
+    fn try_write(&mut self, text: &[u8]) -> io::Result<Option<usize>> {
+        let To::File(path, file) = &mut self.to else { return try_write_stderr(text).map(Some) };
         if file.is_none() {
             *file = open_for_lines(path)?;
         }
         let Some(open) = file else { return Ok(None) };
-        let offered = offer_to(open, text);
-        if offered.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        let written = try_write_to(open, text);
+        if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
             // It is opened anew for the next reader.
             *file = None;
         }
-        offered.map(Some)
+        written.map(Some)
     }
 }
 

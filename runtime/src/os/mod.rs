@@ -10,7 +10,7 @@
 //!   [`discard`], [`guard_backend`], [`max_map_count`], [`Residency`];
 //! - signals: [`install_fault_handler`], [`Fault`], [`AltStack`];
 //! - thread-locals: [`thread_local_blocks`], [`Blocks`], [`ThreadPointer`], [`load_block`], [`loaded_block`];
-//! - text for people: [`write_stderr`], [`offer_stderr`], [`offer_to`], [`open_for_lines`]; the end: [`abort`],
+//! - text for people: [`write_stderr`], [`try_write_stderr`], [`try_write_to`], [`open_for_lines`]; the end: [`abort`],
 //!   [`exit`], [`exit_at_once`]; forks: [`on_fork`], [`Rseq`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
 //! - clock and threads: [`monotonic_ns`], [`set_timer_slack_ns`], [`prefetch`], [`thread_id`], [`thread_cpu_ns`],
@@ -30,7 +30,8 @@
 //!   system call is therefore simply redone range by range when the kernel refuses it or stops half-way.
 //! - I3. Once [`install_fault_handler`] has returned, the handlers that were there before never change, and
 //!   what the fault handler reads is complete.
-//! - I4. [`write_stderr`], [`offer_stderr`] and [`abort`] are safe in a signal handler: they neither allocate nor lock.
+//! - I4. [`write_stderr`], [`try_write_stderr`] and [`abort`] are safe in a signal handler: they neither allocate nor
+//!   lock.
 //! - I5. An [`AltStack`] is dropped on the thread that made it (it is not `Send`).
 //!
 //! # Locks and ordering

@@ -23,7 +23,7 @@ impl<'a> FreeP<'a> {
     /// Its owner's side, for as long as it is on its way.
     #[inline]
     pub(crate) fn owned(&self) -> OwnedP<'_> {
-        // SAFETY: as `own` was promised, nobody else owns it.
+        // SAFETY: as `own` was promised, nothing else owns it.
         unsafe { OwnedP::of(self.0) }
     }
 

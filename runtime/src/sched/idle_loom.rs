@@ -1,4 +1,4 @@
-//! Models of idle and wake: work that was made visible is taken by somebody, always.
+//! Models of idle and wake: some M always takes work that was made visible.
 
 use super::*;
 use crate::loom::{Mutex, model, thread};
@@ -9,7 +9,7 @@ struct House {
     idle: Idle,
     queue: AtomicU32,
     lock: Mutex<u32>,
-    /// Ps that were woken to search: each is a promise that somebody will look again.
+    /// Ps that were woken to search: each of their Ms will look again.
     woken: AtomicU32,
 }
 
@@ -90,7 +90,7 @@ fn a_searcher_keeps_its_promise() {
 #[test]
 fn a_wake_that_finds_no_p_hides_no_work() {
     model(|| {
-        // A first waker has seen a P idle that somebody else takes before it: it raises `searching` in vain.
+        // A first waker has seen an idle P that another thread takes before it: it raises `searching` for nothing.
         let house = House::new(0);
         house.idle.begin_search();
         let (a, b) = (house.clone(), house.clone());
@@ -101,7 +101,7 @@ fn a_wake_that_finds_no_p_hides_no_work() {
                 return 0;
             }
             drop(ps);
-            // It got the P after all and will search: that is a promise.
+            // It got the P after all and will search.
             a.woken.fetch_add(1, Ordering::SeqCst);
             1
         });

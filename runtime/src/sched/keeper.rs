@@ -68,7 +68,7 @@ impl Keeper {
         self.until_ns.store(NONE, Ordering::Relaxed);
     }
 
-    /// A timer for `when_ns` has been added. Returns who must be woken for it.
+    /// A timer for `when_ns` has been added. Returns what must be woken for it.
     pub(crate) fn added(&self, when_ns: u64) -> ToWake {
         fence(Ordering::SeqCst); // K1
         match self.until_ns.load(Ordering::Relaxed) {

@@ -1,12 +1,13 @@
-//! Models of the keeper: a timer is slept for, or somebody is told; and no wake of the keeper is lost. Its sleep has
-//! one token, as that of `m/sleep.rs`; one that never ends is a deadlock, which loom reports.
+//! Models of the keeper: the keeper sleeps for a timer, or the adder learns that it has to wake an M; and no wake of
+//! the keeper is lost. Its sleep has one token, as that of `m/sleep.rs`; a sleep that never ends is a deadlock, which
+//! loom reports.
 
 use super::*;
 use crate::loom::{AtomicU32, Mutex};
 use crate::loom::{model, thread};
 use loom::sync::{Arc, Condvar};
 
-/// What wakes a sleeper. loom's own `park` does not do: an unpark also ends a wait for a lock or a thread.
+/// What wakes a sleeper. loom's own `park` cannot be used: an unpark also ends a wait for a lock or a thread.
 struct Token {
     is_there: Mutex<bool>,
     comes: Condvar,
@@ -54,7 +55,7 @@ fn an_earlier_timer_is_slept_for_or_told() {
         let told = adder.join().unwrap();
         assert!(until <= 100 || told != ToWake::Nobody, "slept for {until}, told {told:?}");
         if told == ToWake::IdleP {
-            // It came before the keeper took up, so an idle P is woken as well as the timer being seen.
+            // It came before the keeper started, so an idle P is woken, and the timer is seen too.
             assert!(until <= 100);
         }
     });
@@ -70,7 +71,7 @@ fn a_keeper_that_lays_down_leaves_no_timer_alone() {
             other.earliest.store(100, Ordering::Relaxed);
             other.keeper.added(100)
         });
-        // The keeper is woken for work, lays down, and takes up again when the work is done.
+        // The keeper is woken for work, stops, and starts again when the work is done.
         h.keeper.stop();
         let until = h.keeper.start(|| h.earliest.load(Ordering::Relaxed));
         let told = adder.join().unwrap();

@@ -19,7 +19,7 @@ pub(super) struct Queues {
     pub(super) template: Template,
     /// Gs that found no stack for their first run (`stackless.rs`).
     pub(super) stackless: Vec<Runnable>,
-    /// There was work and an idle P, but no M to be had (`starved.rs`). The next M that is free takes a P; sysmon tries
+    /// There was work and an idle P, but no M for it (`starved.rs`). The next M that is free takes a P; sysmon tries
     /// again.
     pub(super) starved: bool,
 }

@@ -46,7 +46,7 @@ fn sysmon_sleeps_only_while_every_p_is_idle() {
     assert!(sleeps(&shared));
 }
 
-/// It was overlooked if it came between sysmon's look and its sleep; then nobody had the G try again.
+/// It was overlooked if it came between sysmon's look and its sleep; then the G did not try again.
 #[test]
 fn sysmon_does_not_sleep_while_a_g_waits_for_a_stack() {
     let shared = without_threads(1);

@@ -78,12 +78,12 @@ impl Shared {
         }
     }
 
-    /// Has sysmon warn, in one line.
+    /// Leaves a warning to sysmon, in one line.
     pub(crate) fn warn(&self, what: String) {
         self.report(Warning { text: format!("pirn: {what}\n"), event: what });
     }
 
-    /// Has sysmon warn.
+    /// Leaves a warning to sysmon.
     pub(crate) fn report(&self, warning: Warning) {
         self.warnings.lock().push(warning);
         self.sysmon.unpark();

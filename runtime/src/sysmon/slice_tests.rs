@@ -44,7 +44,7 @@ fn who_computes_keeps_its_p_while_nobody_waits() {
     assert_eq!(verdicts(&QUIET, &looks), [Verdict::Leave; 4]);
 }
 
-/// It was asked, then nobody waited any more: if somebody does later it is asked anew.
+/// It was asked, then nothing waited any more: if something waits later, it is asked again.
 #[test]
 fn who_was_asked_in_vain_is_asked_anew() {
     let mut slice = Slice::new(T0);

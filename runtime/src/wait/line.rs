@@ -137,8 +137,8 @@ impl<A: Copy, D> Line<A, D> {
     /// Appends a waiter.
     ///
     /// # Safety
-    /// It belongs to a ticket and is in no line. It stays where it is until it is out of the line again, and nobody
-    /// gives it to [`remove`](Self::remove) of another line meanwhile.
+    /// It belongs to a ticket and is in no line. It stays where it is until it is out of the line again, and is not
+    /// given to [`remove`](Self::remove) of another line meanwhile.
     #[inline]
     pub unsafe fn push(&self, waiter: *const Waiter<A, D>) {
         let waiter = waiter.cast_mut();

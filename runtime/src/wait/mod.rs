@@ -22,11 +22,11 @@
 //! 2. *The owner of a ticket and its waiters.* First their operation, until they are in a line; then the holder of
 //!    the line's lock; then the claimer, until it tells; and then the operation again. The answer and the unparker
 //!    have the same owners.
-//! 3. *They live as long as others look at them.* The operation goes on only when it is told, or when it has
+//! 3. *They live as long as others look at them.* The operation continues only when it is told, or when it has
 //!    withdrawn: it has taken its waiter out of the line under the lock and found it there, or has claimed its own
-//!    ticket, or has taken the claim back from where its owner keeps it. If it cannot withdraw, another has claimed
-//!    it, and it waits until it is told. The teller takes the unparker out before it stores TOLD, and touches nothing
-//!    of the operation afterwards.
+//!    ticket, or has taken the claim back from where its owner keeps it. If it cannot withdraw, another has claimed it,
+//!    and it waits until it is told. The teller takes the unparker out before it stores TOLD, and touches nothing of
+//!    the operation afterwards.
 //! 4. *An unpark may come after the operation has gone on*, as the operation may have seen TOLD by itself. The
 //!    unparker is a value of its own: a G's record, which is never freed, with the G's number; a thread's handle; or
 //!    a waker. It does not use the operation's memory. An unpark that was not needed leaves a token, which makes one

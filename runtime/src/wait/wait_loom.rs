@@ -1,5 +1,5 @@
-//! Models of the wait line: one claims, what that one did is seen whole, nobody waits for ever, and what has withdrawn
-//! is touched no more.
+//! Models of the wait line: one claim wins, what the claimer did is seen whole, no operation waits for ever, and one
+//! that has withdrawn is not touched any more.
 
 use super::{Line, Ticket, Waiter, on_unwind, wake};
 use crate::loom::{Arc, Mutex, UnsafeCell, model, parking::park_on, thread};
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 static TEST: Reason = Reason::new("a model waits", Kind::Event);
 
-/// A value that loom watches: whoever looks has to be alone with it.
+/// A value that loom watches: no two threads may use it at the same time.
 struct Slot(UnsafeCell<usize>);
 
 // SAFETY: what the models check.
@@ -55,13 +55,14 @@ fn one_claims_and_is_seen() {
     });
 }
 
-/// The owner of a line: what nobody waited for, and who waits for more, with where the value goes.
+/// The owner of a line: the values that no operation waited for, and the operations that wait for more, with the slots
+/// that values go to.
 type State = (Vec<usize>, Line<usize, *const Slot>);
 
 #[derive(Clone)]
 struct Owner(Arc<Mutex<State>>);
 
-// SAFETY: the slots are used by who has claimed their waiters.
+// SAFETY: a slot is used by the claimer of its waiter.
 unsafe impl Send for Owner {}
 
 impl Owner {
@@ -69,7 +70,7 @@ impl Owner {
         Owner(Arc::new(Mutex::new((Vec::new(), Line::new()))))
     }
 
-    /// Gives `n` to the first who waits, or to the next who comes.
+    /// Gives `n` to the first operation that waits, or to the next that comes.
     fn give(&self, n: usize) {
         let mut state = self.0.lock().unwrap();
         let told = state.1.claim_first().map(|first| {
@@ -84,7 +85,7 @@ impl Owner {
         wake(told);
     }
 
-    /// Waits for something that is given, until a deadline if there is one. The ticket and the rest are gone after it.
+    /// Waits for a value, until a deadline if there is one. The ticket and the rest are gone after it.
     fn take(&self, deadline: Option<Instant>) -> Option<usize> {
         let (ticket, slot) = (Ticket::for_caller(), Slot::new());
         let waiter = Waiter::new(&raw const slot);

@@ -25,4 +25,4 @@ pub(crate) use thread::{
 pub(crate) use thread_pointer::{ThreadPointer, load_block, loaded_block};
 pub(crate) use tls::{Blocks, thread_local_blocks};
 pub(crate) use unwind::{Frame, answer_quits, count_quits, frames_of, quits, unwind};
-pub(crate) use write::{offer_stderr, offer_to, open_for_lines, write_stderr};
+pub(crate) use write::{open_for_lines, try_write_stderr, try_write_to, write_stderr};

@@ -22,7 +22,7 @@ const AT_ONCE_BYTES: usize = 1 << 20;
 pub(crate) fn write_stderr(mut text: &[u8], patience_ns: u64) {
     let mut progress_ns = monotonic_ns();
     while !text.is_empty() {
-        match offer_stderr(text) {
+        match try_write_stderr(text) {
             Ok(0) if monotonic_ns() - progress_ns > patience_ns => return,
             Ok(0) => wait_writable(libc::STDERR_FILENO, 50),
             Ok(written) => {
@@ -39,7 +39,7 @@ pub(crate) fn write_stderr(mut text: &[u8], patience_ns: u64) {
 ///
 /// # Errors
 /// What the kernel answers, if nothing could be written: the reader has gone, for example.
-pub(crate) fn offer_stderr(text: &[u8]) -> io::Result<usize> {
+pub(crate) fn try_write_stderr(text: &[u8]) -> io::Result<usize> {
     match kind_of(libc::STDERR_FILENO)? {
         libc::S_IFSOCK => write_some(text, usize::MAX, |part| {
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -55,11 +55,11 @@ pub(crate) fn offer_stderr(text: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Writes to a file that [`open_for_lines`] has opened what can be written without waiting: see [`offer_stderr`].
+/// Writes to a file that [`open_for_lines`] has opened what can be written without waiting: see [`try_write_stderr`].
 ///
 /// # Errors
 /// As there.
-pub(crate) fn offer_to(file: &File, text: &[u8]) -> io::Result<usize> {
+pub(crate) fn try_write_to(file: &File, text: &[u8]) -> io::Result<usize> {
     write_some(text, usize::MAX, |part| write(file.as_raw_fd(), part))
 }
 
