@@ -48,7 +48,7 @@ pub(crate) fn try_write_stderr(text: &[u8]) -> io::Result<usize> {
         }),
         libc::S_IFIFO | libc::S_IFCHR => match reopen_stderr() {
             Some(own) => write_some(text, usize::MAX, |part| write(own.as_raw_fd(), part)),
-            None => offer_polled(libc::STDERR_FILENO, text),
+            None => try_write_polled(libc::STDERR_FILENO, text),
         },
         // A file takes it at once, at the offset that it shares with others.
         _ => write_some(text, usize::MAX, |part| write(libc::STDERR_FILENO, part)),
@@ -102,7 +102,7 @@ fn reopen_stderr() -> Option<OwnedFd> {
 
 /// For a description that may block: not more than a pipe takes at once if it takes anything. Only another writer that
 /// comes in between could make this wait.
-fn offer_polled(fd: RawFd, text: &[u8]) -> io::Result<usize> {
+fn try_write_polled(fd: RawFd, text: &[u8]) -> io::Result<usize> {
     write_some(text, libc::PIPE_BUF, |part| {
         if is_writable(fd, 0) {
             return write(fd, part);
@@ -163,14 +163,14 @@ mod tests {
     fn a_full_pipe_takes_nothing_and_holds_nobody() {
         let (mut reader, writer) = io::pipe().expect("a pipe");
         let text = vec![b'x'; 300_000];
-        let written = offer_polled(writer.as_raw_fd(), &text).expect("it is open");
+        let written = try_write_polled(writer.as_raw_fd(), &text).expect("it is open");
         assert!((libc::PIPE_BUF..text.len()).contains(&written), "{written}");
-        assert_eq!(offer_polled(writer.as_raw_fd(), &text).expect("it is open"), 0);
+        assert_eq!(try_write_polled(writer.as_raw_fd(), &text).expect("it is open"), 0);
         let mut read = vec![0; written];
         io::Read::read_exact(&mut reader, &mut read).expect("it was written");
-        assert_eq!(offer_polled(writer.as_raw_fd(), &text[..10]).expect("it is open"), 10);
+        assert_eq!(try_write_polled(writer.as_raw_fd(), &text[..10]).expect("it is open"), 10);
         drop(reader);
-        let gone = offer_polled(writer.as_raw_fd(), &text).expect_err("nobody reads");
+        let gone = try_write_polled(writer.as_raw_fd(), &text).expect_err("nobody reads");
         assert_eq!(gone.kind(), io::ErrorKind::BrokenPipe);
     }
 }
