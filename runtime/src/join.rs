@@ -118,7 +118,7 @@ impl<T> JoinInner<T> {
 }
 
 impl<T> Drop for JoinInner<T> {
-    /// Gives the G or its result up.
+    /// Detaches the G, or drops its result if it has ended.
     #[inline]
     fn drop(&mut self) {
         match self.g.join.drop_handle() {

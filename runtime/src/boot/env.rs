@@ -242,7 +242,7 @@ mod tests {
         settings
     }
 
-    /// Reads an environment of one variable with one mistake that leaves the defaults; gives the complaint.
+    /// Reads an environment of one variable with one mistake. The defaults must remain. Returns the complaint.
     fn bad(name: &str, value: &str) -> String {
         let (settings, mut complaints) = parse(&[(name, value)]);
         assert_eq!(settings, Settings::default(), "{name}={value:?}");
@@ -503,7 +503,7 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the test of the only reader of the environment")]
     fn the_environment_of_the_process_is_read() {
-        // Whatever it is, it is read in the same way.
+        // It is read in the same way, whatever it is set to.
         assert_eq!(Settings::read(), Settings::parse(|name| std::env::var_os(name)));
     }
 }
