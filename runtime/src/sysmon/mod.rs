@@ -15,7 +15,7 @@
 //!                  every P is idle,
 //!                  nothing waits              the same                the same
 //!   +----------+  ---------------->  +----------+  ------>  +----------+  ------>  +--------+
-//!   | Watching |                     | Settling |           | Settling |           | Asleep |
+//!   | Watching |                     |  Quiet   |           |  Quiet   |           | Asleep |
 //!   |          |  <----------------  |   once   |           |  twice   |           |        |
 //!   +----------+   a P is held, or   +----------+           +----------+           +--------+
 //!     |  ^   ^     something waits        ^                      |                   |    |
