@@ -210,7 +210,7 @@ impl Fire for Armed {
         }
         wake(told);
         if let Some((call, birthplace)) = call {
-            // Whatever it is, it is dropped on a G's stack and not here.
+            // If it cannot run, it is dropped on a G's stack and not here, as its destructors are the user's code.
             let options =
                 StartOptions { when_closing: WhenClosing::Start, ..StartOptions::new(Some(&self.shared), birthplace) };
             // SAFETY: everything is 'static.

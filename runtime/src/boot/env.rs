@@ -150,7 +150,7 @@ impl Settings {
         let mut settings = Settings::default();
         let mut complaints = Vec::new();
         for variable in &VARIABLES {
-            // No value is valid that is not UTF-8, and none has a replacement character.
+            // What is not UTF-8 becomes a replacement character, which no accepted value has.
             let Some(value) = get(variable.name) else { continue };
             let value = value.to_string_lossy();
             if !(variable.set)(&mut settings, &value) {
