@@ -55,8 +55,8 @@ impl PackedSuspend {
 pub(crate) struct PackedOutcome(*const Reason);
 
 impl PackedOutcome {
-    /// Its meaning. Call this where the branches that resume have joined again. If each branch unpacked its outcome, the
-    /// compiled code would pack it again to join them.
+    /// Its meaning. Call this where the branches that resume have joined again. If each branch unpacked its outcome,
+    /// the compiled code would pack it again to join them.
     #[inline(always)]
     pub(crate) fn unpack(self) -> Outcome {
         if self.0.is_null() {
