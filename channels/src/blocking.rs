@@ -42,13 +42,13 @@ impl<T> Channel<T> {
             channel.put(value);
             return Ok(());
         }
-        self.send_to_whom(channel, value, until)
+        self.send_or_wait(channel, value, until)
     }
 
     /// The send that cannot simply put its value into the buffer. This is the only frame between the caller and the
     /// switch of stacks: each frame costs a mispredicted return.
     #[inline(never)]
-    fn send_to_whom(&self, channel: Locked<'_, T>, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
+    fn send_or_wait(&self, channel: Locked<'_, T>, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
         match channel.give(value) {
             Given::Done(told) => {
                 drop(channel);
@@ -132,12 +132,12 @@ impl<T> Channel<T> {
         if channel.can_pull() {
             return Ok(channel.pull());
         }
-        self.recv_from_whom(channel, until)
+        self.recv_or_wait(channel, until)
     }
 
-    /// The receive that cannot simply take a value out of the buffer. It is one frame, as `send_to_whom`.
+    /// The receive that cannot simply take a value out of the buffer. It is one frame, as `send_or_wait`.
     #[inline(never)]
-    fn recv_from_whom<'a>(&'a self, mut channel: Locked<'a, T>, mut until: Until) -> Result<T, RecvTimeoutError> {
+    fn recv_or_wait<'a>(&'a self, mut channel: Locked<'a, T>, mut until: Until) -> Result<T, RecvTimeoutError> {
         loop {
             match channel.take() {
                 Taken::Value(value, told) => {

@@ -240,7 +240,7 @@ impl Lined<'_, '_> {
     fn leave(&self, chosen: Option<usize>) {
         for waiter in self.waiters.iter().filter(|waiter| Some(waiter.data().case) != chosen) {
             if let Some((head, side)) = self.cases[waiter.data().case].end {
-                head.leave(side, waiter);
+                head.lock_and_leave(side, waiter);
             }
         }
     }

@@ -167,9 +167,9 @@ impl Head {
         unsafe { self.line(side, watches).push(waiter) };
     }
 
-    /// A select leaves the line in which it stands, if it still does.
+    /// Takes the lock, and takes a select's waiter out of the line, if it still stands there.
     #[inline]
-    pub(crate) fn leave(&self, side: Side, waiter: &Waiter) {
+    pub(crate) fn lock_and_leave(&self, side: Side, waiter: &Waiter) {
         self.lock.lock();
         self.line(side, waiter.data().watches).remove(waiter);
         self.unlock();
