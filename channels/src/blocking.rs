@@ -68,7 +68,7 @@ impl<T> Channel<T> {
             return Err(SendTimeoutError::Timeout(value));
         }
         let waits = Waits::new(self, MaybeUninit::new(value), Side::Sends);
-        let waiter = waits.arm();
+        let waiter = waits.prepare();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.senders.push(waiter) };
         drop(channel);
@@ -115,7 +115,7 @@ impl<T> Channel<T> {
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Option<T> {
         let waits = Waits::new(self, MaybeUninit::uninit(), Side::Receives);
-        let waiter = waits.arm();
+        let waiter = waits.prepare();
         // SAFETY: `Waits` leaves the promise before it goes.
         let told = unsafe { channel.promise(sender, waiter) };
         drop(channel);
@@ -170,7 +170,7 @@ impl<T> Channel<T> {
             return Some(Err(RecvTimeoutError::Timeout));
         }
         let waits = Waits::new(self, MaybeUninit::uninit(), Side::Receives);
-        let waiter = waits.arm();
+        let waiter = waits.prepare();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.receivers.push(waiter) };
         drop(channel);
@@ -199,9 +199,9 @@ impl<'a, T> Waits<'a, T> {
 
     /// The waiter, ready to stand in the line.
     #[inline]
-    fn arm(&self) -> *const Waiter {
+    fn prepare(&self) -> *const Waiter {
         // SAFETY: this stays where it is from here on, and takes the waiter out of the line before it goes.
-        unsafe { self.operation.arm() }
+        unsafe { self.operation.prepare() }
     }
 
     /// Waits. None: the deadline has passed, and no other operation looks at this one any more.

@@ -112,7 +112,7 @@ impl<T> Future for SendFuture<'_, T> {
             Given::Full(value) => {
                 let operation = this.operation.insert(Operation::new(Ticket::of(unparker), MaybeUninit::new(value)));
                 // SAFETY: the future is pinned, and takes the operation out of the line when it is dropped.
-                let waiter = unsafe { operation.arm() };
+                let waiter = unsafe { operation.prepare() };
                 // SAFETY: as above.
                 unsafe { locked.senders.push(waiter) };
                 Poll::Pending
@@ -224,7 +224,7 @@ impl<T> RecvFuture<'_, T> {
         };
         let operation = self.operation.insert(Operation::new(Ticket::of(unparker), MaybeUninit::uninit()));
         // SAFETY: the future is pinned, and takes the operation out of the line when it is dropped.
-        let waiter = unsafe { operation.arm() };
+        let waiter = unsafe { operation.prepare() };
         match claimed {
             Some(sender) => {
                 // SAFETY: as above; it leaves the promise then.

@@ -38,7 +38,7 @@ impl<T> Locked<'_, T> {
     /// Makes the select whose send has been claimed give its value to `receiver`, which waits until it is told.
     ///
     /// # Safety
-    /// The receiver is armed, stands in no line, and stays until it is told or has left the promise (`abandon`).
+    /// The receiver is prepared, stands in no line, and stays until it is told or has left the promise (`abandon`).
     pub(crate) unsafe fn promise(&self, sender: Claimed, receiver: *const Waiter) -> Told {
         // SAFETY: as the caller promises.
         let token = self.promise_to(unsafe { Claimed::of(receiver) });
