@@ -50,7 +50,8 @@ impl Drop for Wakes {
 impl Alarm {
     /// Has the task polled when `due` has come, or earlier for no reason; perhaps at once.
     pub(crate) fn set(&mut self, due: Instant, context: &mut Context<'_>) {
-        // What it was set for came earlier. None: it has gone off already, and wakes no task any more.
+        // It is set already, for a moment that is not later, so only the waker changes. None: the timer has gone off,
+        // and wakes no task any more.
         if let Some(Set::Runtime(sleeper, _)) = &self.0
             && let Some(old) = sleeper.replace(Some(context.waker().clone()))
         {

@@ -42,13 +42,13 @@ impl<T> Channel<T> {
             channel.put(value);
             return Ok(());
         }
-        self.send_to_whom(channel, value, until)
+        self.send_or_wait(channel, value, until)
     }
 
-    /// It is not as simple as to put it into the buffer. The only frame between the caller and the switch of stacks: each
-    /// costs a mispredicted return.
+    /// The send that cannot simply put its value into the buffer. This is the only frame between the caller and the
+    /// switch of stacks: each frame costs a mispredicted return.
     #[inline(never)]
-    fn send_to_whom(&self, channel: Locked<'_, T>, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
+    fn send_or_wait(&self, channel: Locked<'_, T>, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
         match channel.give(value) {
             Given::Done(told) => {
                 drop(channel);
@@ -60,7 +60,7 @@ impl<T> Channel<T> {
         }
     }
 
-    /// The channel is full.
+    /// The channel is full: waits until a receiver takes the value.
     #[inline(always)]
     fn send_waiting(&self, channel: Locked<'_, T>, value: T, until: Until) -> Result<(), SendTimeoutError<T>> {
         let deadline = until.deadline();
@@ -68,7 +68,7 @@ impl<T> Channel<T> {
             return Err(SendTimeoutError::Timeout(value));
         }
         let waits = Waits::new(self, MaybeUninit::new(value), Side::Sends);
-        let waiter = waits.arm();
+        let waiter = waits.prepare();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.senders.push(waiter) };
         drop(channel);
@@ -105,7 +105,7 @@ impl<T> Channel<T> {
         }
     }
 
-    /// A select has chosen to send, and its value is on the way. None: it does not come after all, or not in time.
+    /// Waits for the value of a select that wants to send. None: the value does not come after all, or not in time.
     #[cold]
     pub(crate) fn receive_promised(
         &self,
@@ -115,8 +115,8 @@ impl<T> Channel<T> {
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Option<T> {
         let waits = Waits::new(self, MaybeUninit::uninit(), Side::Receives);
-        let waiter = waits.arm();
-        // SAFETY: `Waits` strikes itself off before it goes.
+        let waiter = waits.prepare();
+        // SAFETY: `Waits` leaves the promise before it goes.
         let told = unsafe { channel.promise(sender, waiter) };
         drop(channel);
         told.wake();
@@ -132,12 +132,12 @@ impl<T> Channel<T> {
         if channel.can_pull() {
             return Ok(channel.pull());
         }
-        self.recv_from_whom(channel, until)
+        self.recv_or_wait(channel, until)
     }
 
-    /// It is not as simple as to take it out of the buffer. One frame, as in `send_to_whom`.
+    /// The receive that cannot simply take a value out of the buffer. It is one frame, as `send_or_wait`.
     #[inline(never)]
-    fn recv_from_whom<'a>(&'a self, mut channel: Locked<'a, T>, mut until: Until) -> Result<T, RecvTimeoutError> {
+    fn recv_or_wait<'a>(&'a self, mut channel: Locked<'a, T>, mut until: Until) -> Result<T, RecvTimeoutError> {
         loop {
             match channel.take() {
                 Taken::Value(value, told) => {
@@ -157,12 +157,12 @@ impl<T> Channel<T> {
                     }
                 }
             }
-            // A select was to send, and did not, or not yet.
+            // A select had promised a value, and has not sent it, or not yet.
             channel = self.lock();
         }
     }
 
-    /// Nothing is there. None: begin again.
+    /// The channel is empty: waits for a value. None: the caller tries again.
     #[inline(always)]
     fn recv_waiting(&self, channel: Locked<'_, T>, until: &mut Until) -> Option<Result<T, RecvTimeoutError>> {
         let deadline = until.fix();
@@ -170,7 +170,7 @@ impl<T> Channel<T> {
             return Some(Err(RecvTimeoutError::Timeout));
         }
         let waits = Waits::new(self, MaybeUninit::uninit(), Side::Receives);
-        let waiter = waits.arm();
+        let waiter = waits.prepare();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.receivers.push(waiter) };
         drop(channel);
@@ -199,9 +199,9 @@ impl<'a, T> Waits<'a, T> {
 
     /// The waiter, ready to stand in the line.
     #[inline]
-    fn arm(&self) -> *const Waiter {
+    fn prepare(&self) -> *const Waiter {
         // SAFETY: this stays where it is from here on, and takes the waiter out of the line before it goes.
-        unsafe { self.operation.arm() }
+        unsafe { self.operation.prepare() }
     }
 
     /// Waits. None: the deadline has passed, and no other operation looks at this one any more.
@@ -215,7 +215,7 @@ impl<'a, T> Waits<'a, T> {
         answer
     }
 
-    /// The time is over. A value that a select has promised may still come, but not at any time.
+    /// The time is over: leaves the line. If a select has promised a value, this waits a little longer for it.
     #[cold]
     fn withdraw(&self, reason: &'static Reason) -> Option<&Answer> {
         let Operation { ticket, waiter, .. } = &self.operation;

@@ -11,9 +11,9 @@ use pirn_runtime::internal::{Kind, Reason, wake};
 /// A select.
 pub(crate) static SELECT: Reason = Reason::new("select", Kind::Event);
 
-/// What is behind a case, as far as its values matter. Each takes the lock, if there is one.
+/// What a case does to its channel where the type of the values matters. Its functions take the lock, if there is one.
 pub(crate) trait Selectable {
-    /// The channel, and the side of it. None: there is nothing that could be locked.
+    /// The channel, and the side of it. None: there is nothing to lock.
     fn end(&self) -> Option<(&Head, Side)>;
 
     /// When it may become ready by itself.
@@ -22,9 +22,9 @@ pub(crate) trait Selectable {
     /// Chooses the operation if it is ready. It may have to wait for another select, and does so until `deadline`.
     fn choose(&self, deadline: &mut dyn FnMut() -> Option<Instant>) -> Option<Token>;
 
-    /// A case that waits strikes itself off the promise that was made to it. False: none was, or it has been told. That
-    /// is final: it takes the lock, also for a send, and so comes after the turn of the operation that has claimed the
-    /// case.
+    /// A case that waits leaves the promise that was made to it. False: there is no promise, or the case has been told.
+    /// This is final: it takes the lock, also for a send, so it comes after the turn of the operation that has claimed
+    /// the case.
     fn abandon(&self, waiter: &Waiter) -> bool;
 
     /// Undoes what was chosen.
@@ -52,7 +52,7 @@ impl<'a> Case<'a> {
         Case { handle, end: handle.end(), index, seemed_ready: false, moment: 0 }
     }
 
-    /// Whether it is ready: under the lock that is true, without it as far as one sees.
+    /// Whether it is ready. Without the lock this is a hint.
     #[inline]
     pub(crate) fn seems_ready(&self) -> bool {
         match self.end {
@@ -61,7 +61,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether it is ready, once those have ended that are under way.
+    /// Whether it is ready, after the operations that hold the lock now.
     pub(crate) fn is_ready(&self) -> bool {
         let lock = self.end.map(|(head, _)| &head.lock);
         lock.inspect(|lock| lock.lock());
@@ -82,13 +82,14 @@ impl<'a> Case<'a> {
     pub(crate) fn is_still(&self) -> bool {
         match self.end {
             Some((head, _)) => head.lock.is_still(self.moment),
-            // What was not due then and is not now was not in between; or another has taken it, which is as good.
+            // It was not due then and is not due now, so it was not due in between; or it was, and another receiver has
+            // taken the value.
             None => !self.seems_ready(),
         }
     }
 
-    /// Whether it has become ready since the last look, when it was not. Under the lock that is true, but that a line may
-    /// be full of selects that others have claimed already; choosing clears those away.
+    /// Whether it has become ready since the last look, at which it was not. Only under the lock. This is wrong if all
+    /// waiters in the line are selects that other operations have claimed already. A choice removes these waiters.
     #[inline]
     pub(crate) fn has_become_ready(&self) -> bool {
         self.end.is_some_and(|(head, side)| head.lock.moment() != self.moment.wrapping_add(1) && head.can(side))

@@ -1,5 +1,5 @@
-//! What a select does with its cases: look, choose one that is ready, or wait at all of them. Of each case it knows only
-//! a [`Selectable`](crate::cases::Selectable).
+//! What a select does with its cases: look, choose one that is ready, or wait at all of them. Of each case it knows
+//! only a [`Selectable`](crate::cases::Selectable).
 //!
 //! A select that finds nothing takes the locks of all its channels, in the order of their addresses, looks again,
 //! stands in all lines, and gives the locks back. So when others can find it, it has seen that it cannot complete, and
@@ -17,9 +17,9 @@ use std::time::Instant;
 /// A select without cases.
 pub(crate) static SELECT_NO_CASES: Reason = Reason::new("select (no cases)", Kind::Event);
 
-/// So many cases need no allocation.
+/// Up to so many cases need no allocation.
 pub(crate) const CASES_INLINE: usize = 4;
-/// So often a select that does not wait looks without the locks of its channels.
+/// How often a select that does not wait looks without the locks of its channels.
 const ROUNDS_WITHOUT_LOCKS: usize = 4;
 
 /// What a select wants.
@@ -38,7 +38,7 @@ pub(crate) fn try_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, To
         if let Some(chosen) = scan(cases, want, &mut Until::now()) {
             return Some(chosen);
         }
-        // If nothing has changed since the first look it was true of all at once.
+        // If no channel has changed since the first look, there was a moment at which no case was ready.
         if cases.iter().all(Case::is_still) {
             return None;
         }
@@ -46,7 +46,7 @@ pub(crate) fn try_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, To
     try_busy_cases(cases, want)
 }
 
-/// The same, if others are so busy that it has to stop them.
+/// The same, for channels that change at each look: it holds all locks for one look.
 #[cold]
 fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
     let locks = Locks::of(cases);
@@ -63,7 +63,7 @@ fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> 
     }
 }
 
-/// Chooses one of the cases that seem ready. None: none is, or not any more.
+/// Chooses one of the cases that seem ready. None: no case is ready, or it is not ready any more.
 #[inline]
 fn scan(cases: &mut [Case<'_>], want: Want, until: &mut Until) -> Option<(usize, Token)> {
     let mut ready = 0;
@@ -73,7 +73,8 @@ fn scan(cases: &mut [Case<'_>], want: Want, until: &mut Until) -> Option<(usize,
     if ready == 0 { None } else { choose(cases, ready, want, until) }
 }
 
-/// Chooses one of the `ready` cases that have seemed so: any of them, or else the next ones, once round.
+/// Chooses one of the `ready` cases that seemed ready: a random one or, if that is not ready any more, the next one
+/// that is.
 fn choose(cases: &[Case<'_>], ready: usize, want: Want, until: &mut Until) -> Option<(usize, Token)> {
     let mut without = if want.biased || ready == 1 { 0 } else { any_below(ready) };
     let mut left = ready;
@@ -120,7 +121,7 @@ pub(crate) fn wait_cases(cases: &mut [Case<'_>], want: Want, mut until: Until) -
             return Some(chosen);
         }
         let deadline = until.fix();
-        // Only what was true at one moment is a reason to give up.
+        // The time is over. It may return without a choice only if at one moment no case was ready.
         if deadline.is_some_and(has_come) {
             return try_cases(cases, want);
         }
@@ -140,10 +141,10 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     }
     let ticket = Ticket::in_several();
     let mut waiters: SmallVec<[Waiter; CASES_INLINE]> = SmallVec::with_capacity(cases.len());
-    // Several cases may stand in one line: which of them is the first there is chance too.
+    // Several cases may stand in one line: chance decides which of them is the first there.
     let first = if want.biased { 0 } else { any_below(cases.len()) };
     for i in (first..cases.len()).chain(0..first) {
-        // No sender looks at a case that has no line.
+        // A channel of the clock has no line.
         let Some((head, side)) = cases[i].end else { continue };
         waiters.push(Waiter::new(Purpose::case(i, want.watch)));
         let waiter = &waiters[waiters.len() - 1];
@@ -206,8 +207,8 @@ struct Lined<'a, 'c> {
 }
 
 impl Lined<'_, '_> {
-    /// No operation may claim it any more. If one has, it has been told (Some), or was promised a value, which may
-    /// still come, but not at any time.
+    /// From here on no operation can claim it. If one has claimed it before, the select has been told (Some), or was
+    /// promised a value: then this waits a little longer for the value.
     #[cold]
     fn withdraw(&self) -> Option<&Answer> {
         if self.ticket.claim_one_of_several() {
@@ -239,7 +240,7 @@ impl Lined<'_, '_> {
     fn leave(&self, chosen: Option<usize>) {
         for waiter in self.waiters.iter().filter(|waiter| Some(waiter.data().case) != chosen) {
             if let Some((head, side)) = self.cases[waiter.data().case].end {
-                head.leave(side, waiter);
+                head.lock_and_leave(side, waiter);
             }
         }
     }

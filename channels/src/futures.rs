@@ -1,4 +1,4 @@
-//! The operations for async tasks. Each waits in the same line as everybody else.
+//! The operations for async tasks. A task waits in the same line as Gs and threads.
 //!
 //! A future may be dropped at any time, and the drop does not wait: a value that it has received and not given out goes
 //! back; if one was promised to it, the sender finds that the receiver has gone.
@@ -21,12 +21,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 impl<T> Operation<T> {
-    /// What became of it, or else from now on `waker` is told.
+    /// The answer, if it has been told. Otherwise `waker` is woken when it is.
     fn poll(&self, channel: &Channel<T>, waker: &Waker) -> Poll<Answer> {
         if let Some(answer) = self.ticket.told() {
             return Poll::Ready(*answer);
         }
-        // To clone a waker and to drop one is the user's code, so neither is done under the lock.
+        // Cloning and dropping a waker run the user's code, so neither is done under the lock.
         let new = Unparker::from(waker.clone());
         let locked = channel.lock();
         let answer = self.ticket.told().copied();
@@ -112,7 +112,7 @@ impl<T> Future for SendFuture<'_, T> {
             Given::Full(value) => {
                 let operation = this.operation.insert(Operation::new(Ticket::of(unparker), MaybeUninit::new(value)));
                 // SAFETY: the future is pinned, and takes the operation out of the line when it is dropped.
-                let waiter = unsafe { operation.arm() };
+                let waiter = unsafe { operation.prepare() };
                 // SAFETY: as above.
                 unsafe { locked.senders.push(waiter) };
                 Poll::Pending
@@ -224,10 +224,10 @@ impl<T> RecvFuture<'_, T> {
         };
         let operation = self.operation.insert(Operation::new(Ticket::of(unparker), MaybeUninit::uninit()));
         // SAFETY: the future is pinned, and takes the operation out of the line when it is dropped.
-        let waiter = unsafe { operation.arm() };
+        let waiter = unsafe { operation.prepare() };
         match claimed {
             Some(sender) => {
-                // SAFETY: as above; it strikes itself off then.
+                // SAFETY: as above; it leaves the promise then.
                 let told = unsafe { locked.promise(sender, waiter) };
                 drop(locked);
                 told.wake();

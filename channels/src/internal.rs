@@ -15,7 +15,7 @@ pub fn fair<'a>() -> Select<'a> {
     Select::new()
 }
 
-/// A select that prefers the first.
+/// A select that prefers the first case.
 #[inline]
 pub fn biased<'a>() -> Select<'a> {
     Select::new_biased()
@@ -34,19 +34,19 @@ pub fn sleep(timeout: Duration) {
     crate::loom::sleep(timeout);
 }
 
-/// Whether it is this case that was chosen.
+/// Whether the case with that number was chosen.
 #[inline]
 pub fn is_chosen(operation: &Option<SelectedOperation<'_>>, index: usize) -> bool {
     operation.as_ref().is_some_and(|operation| operation.index() == index)
 }
 
-/// What was chosen.
+/// The operation that was chosen.
 #[inline]
 pub fn the_chosen<'a>(operation: Option<SelectedOperation<'a>>) -> SelectedOperation<'a> {
     operation.expect("is_chosen has looked")
 }
 
-/// The body of the default in a select that has none.
+/// Stands for the body of the default in a select that has none.
 #[cold]
 pub fn none_chosen() -> ! {
     unreachable!("a select without a default ends with one of its cases")
@@ -56,36 +56,36 @@ pub fn none_chosen() -> ! {
 pub mod wait {
     use super::{Duration, Select, SelectedOperation};
 
-    /// Until something can be done.
+    /// Waits until a case can complete.
     #[inline]
     pub fn come_what_may<'a>(select: &mut Select<'a>) -> Option<SelectedOperation<'a>> {
         Some(select.select())
     }
 
-    /// Not at all.
+    /// Does not wait.
     #[inline]
     pub fn at_once<'a>(select: &mut Select<'a>) -> Option<SelectedOperation<'a>> {
         select.try_select().ok()
     }
 
-    /// At most so long.
+    /// Waits for `timeout` at most.
     #[inline]
     pub fn in_time<'a>(select: &mut Select<'a>, timeout: Duration) -> Option<SelectedOperation<'a>> {
         select.select_timeout(timeout).ok()
     }
 }
 
-/// The same for one receiver, without a select. The result is what the case gets to see.
+/// The same for one receiver, without a select. Each returns what the case receives; none if nothing came.
 pub mod one {
     use super::{Duration, Receiver, RecvError, RecvTimeoutError, TryRecvError};
 
-    /// Until something can be received.
+    /// Waits until something can be received.
     #[inline]
     pub fn come_what_may<T>(receiver: &Receiver<T>) -> Option<Result<T, RecvError>> {
         Some(receiver.recv())
     }
 
-    /// Not at all.
+    /// Does not wait.
     #[inline]
     pub fn at_once<T>(receiver: &Receiver<T>) -> Option<Result<T, RecvError>> {
         match receiver.try_recv() {
@@ -95,7 +95,7 @@ pub mod one {
         }
     }
 
-    /// At most so long.
+    /// Waits for `timeout` at most.
     #[inline]
     pub fn in_time<T>(receiver: &Receiver<T>, timeout: Duration) -> Option<Result<T, RecvError>> {
         match receiver.recv_timeout(timeout) {

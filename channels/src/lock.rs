@@ -5,13 +5,13 @@ use crate::loom::{AtomicUsize, Gate, Ordering, fence, pause, yield_thread};
 use std::ptr;
 use std::time::Duration;
 
-/// The first wait of a thread that finds it held, in pauses of the CPU; then it doubles. A long one is unfair, and so
-/// has who holds it do several operations in a row: that is what makes several Ps on one channel fast.
+/// How long a thread that finds the lock held waits at first, in pause instructions; the wait doubles each time. A long
+/// wait is unfair: the holder does several operations in a row meanwhile. This makes several Ps on one channel fast.
 const PAUSES_MIN: u32 = 16;
 const PAUSES_MAX: u32 = 256;
-/// So many rounds of pauses before the system is asked to run another thread: the holder may have lost its CPU.
+/// After so many rounds of pauses the waiter asks the system to run another thread: the holder may have lost its CPU.
 const ROUNDS_PAUSED: u32 = 20;
-/// So many rounds before the waiter sleeps.
+/// After so many rounds the waiter sleeps.
 const ROUNDS_AWAKE: u32 = 60;
 const NAP: Duration = Duration::from_micros(20);
 
@@ -19,8 +19,8 @@ const NAP: Duration = Duration::from_micros(20);
 /// clock.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    /// Odd while it is held, and one more each time it is taken or given back. It wraps on purpose: a reader would have
-    /// to look for 2^63 turns to be fooled.
+    /// Odd while it is held, and one more each time it is taken or given back. It may wrap: only a reader
+    /// that looks for 2^63 turns could see the same count again.
     count: AtomicUsize,
     gate: Gate,
 }
@@ -45,7 +45,7 @@ impl Lock {
         self.gate.leave();
     }
 
-    /// A caller that takes several takes them in this order.
+    /// A caller that takes several locks takes them in this order.
     #[inline]
     pub(crate) fn order(&self) -> usize {
         self.gate.order(ptr::from_ref(self).addr())
@@ -95,9 +95,9 @@ impl Lock {
         }
     }
 
-    /// Begins to look without the lock: the number of this moment. What is seen between this and [`is_still`] was true
-    /// at one moment if that says so. A thread that has synchronised with the last holder of the lock sees what that
-    /// holder did.
+    /// Begins a look without the lock, and returns the count. If [`is_still`] returns true later, all that the caller
+    /// has read in between held at one moment. A thread that has synchronised with the last holder of the lock sees
+    /// what that holder did.
     ///
     /// [`is_still`]: Self::is_still
     #[inline]
@@ -105,10 +105,10 @@ impl Lock {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether it was not held at that moment, and has not been taken since.
+    /// Whether the lock was free when `moment` was read, and has not been taken since.
     #[inline]
     pub(crate) fn is_still(&self, moment: usize) -> bool {
-        // What was read before this was read before the number (partner: the fence in `take`).
+        // The caller's reads come before the read of the count (partner: the fence in `take`).
         fence(Ordering::Acquire);
         moment & 1 == 0 && self.count.load(Ordering::Relaxed) == moment
     }

@@ -1,4 +1,4 @@
-//! What the models have in the place of what the lock of a channel uses, and of an alarm.
+//! Replacements for the models: what the lock of a channel uses, and the alarm.
 
 use loom::sync::{Condvar, Mutex};
 pub(crate) use loom::thread::yield_now as yield_thread;
@@ -11,8 +11,8 @@ pub(crate) fn pause(_: u32) {
     loom::thread::yield_now();
 }
 
-/// Where threads wait that want the lock: loom cannot see that a spinning thread waits. The lock has models of its own,
-/// which do not come by here.
+/// Threads that want the lock wait here, because loom cannot see that a spinning thread waits. The lock has models of
+/// its own, which do not use this.
 #[derive(Debug)]
 pub(crate) struct Gate {
     is_held: Mutex<bool>,
@@ -27,7 +27,7 @@ impl Gate {
         Gate { is_held: Mutex::new(false), given_back: Condvar::new(), number }
     }
 
-    /// Addresses are others in each run of a model.
+    /// By number: addresses differ in each run of a model.
     pub(crate) fn order(&self, _: usize) -> usize {
         self.number
     }

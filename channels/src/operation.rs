@@ -27,7 +27,7 @@ impl<T> Operation<T> {
     /// # Safety
     /// The operation stays where it is until it has been told or is out of the line.
     #[inline]
-    pub(crate) unsafe fn arm(&self) -> *const Waiter {
+    pub(crate) unsafe fn prepare(&self) -> *const Waiter {
         self.waiter.data().set_slot(self.slot.get().cast());
         // SAFETY: as the caller promises.
         unsafe { self.waiter.belongs_to(&raw const self.ticket) }

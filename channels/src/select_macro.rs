@@ -195,11 +195,11 @@ macro_rules! __pirn_select {
         $crate::internal::sleep($timeout);
         $body
     }};
-    // Without a default, someone has to come.
+    // Without a default it waits until a case completes.
     (@done $new:ident $rows:tt []) => {
         $crate::__pirn_select!(@done $new $rows [come_what_may () ($crate::internal::none_chosen())])
     };
-    // One case: no select is needed, but to leave a message alone that may not be sent.
+    // One case needs no select, except a send with a default: its message must not be evaluated if it is not sent.
     (@done $new:ident [[$handle:ident $index:ident Receiver recv ($receiver:expr) () ($result:pat) ($body:expr)]]
      [$wait:ident ($($timeout:expr)?) ($default:expr)]) => {
         match &$receiver {
@@ -239,7 +239,7 @@ macro_rules! __pirn_select {
                     $crate::internal::wait::$wait(&mut select, $($timeout)?)
                 };
                 match chosen {
-                    // Moved as a whole: what is left of a part that has been moved would keep its borrows until the end.
+                    // It is moved as a whole. If only a part were moved, the rest would keep its borrows until the end.
                     $(operation if $crate::internal::is_chosen(&operation, $index) => {
                         let $result = $crate::internal::the_chosen(operation).$method($handle, $($message)?);
                         $body

@@ -3,11 +3,11 @@
 use crate::loom::now;
 use std::time::{Duration, Instant};
 
-/// So long a receive waits for a value that a select has promised it, when its time is over: the select is about to send
-/// it, but may have to wait for a P.
+/// How much longer a receive whose time is over waits for a value that a select has promised it: the select is about to
+/// send it, but may have to wait for a P.
 const GRACE: Duration = Duration::from_millis(10);
 
-/// When a promise is not waited for any longer.
+/// When a receive stops waiting for a value that was promised.
 pub(crate) fn end_of_grace() -> Instant {
     now() + GRACE
 }
@@ -27,17 +27,17 @@ impl Until {
         match self {
             Until::Ever => None,
             Until::At(deadline) => Some(deadline),
-            // What does not fit waits for ever.
+            // A deadline that an `Instant` cannot hold never comes.
             Until::For(duration) => now().checked_add(duration),
         }
     }
 
-    /// Not at all.
+    /// It may not wait at all.
     pub(crate) fn now() -> Until {
         Until::For(Duration::ZERO)
     }
 
-    /// The same as `deadline`, and from here on it stays that one.
+    /// The deadline, which is the same at all later calls.
     #[inline]
     pub(crate) fn fix(&mut self) -> Option<Instant> {
         let deadline = self.deadline();

@@ -6,7 +6,7 @@
 pub(crate) const LOCAL_QUEUE_MAX: usize = 256;
 
 /// Every so many picks an M looks at the global queue, the timers and the clock first. 61 is Go's: a prime, so
-/// that it does not beat in time with the program's own rhythms.
+/// that it does not coincide with a period of the program.
 pub(crate) const FAIRNESS_TICKS: u32 = 61;
 
 /// So many Gs in a row may come from runnext while others wait in the queue. A smaller number costs two Gs that wake
@@ -14,7 +14,7 @@ pub(crate) const FAIRNESS_TICKS: u32 = 61;
 pub(crate) const RUNNEXT_STREAK_MAX: u32 = 16;
 
 /// Slices longer than this, on average over [`FAIRNESS_TICKS`] picks, make a P coarse: a G made ready goes where
-/// other Ps see it, and one of them is woken. Below it a wake (8 us for the waker) costs more than it brings.
+/// other Ps see it, and one of them is woken. Below it a wake (8 us for the waker) costs more than it gains.
 pub(crate) const COARSE_SLICE_NS: u64 = 3_000;
 
 /// How long an M searches for work before it sleeps.
@@ -58,7 +58,7 @@ pub(crate) const SLICE_NS: u64 = 10_000_000;
 pub(crate) const STRETCH_NS: u64 = 250_000;
 
 /// Slices become longer with the number of Gs that compute without a P: twice as long at so many per P. Otherwise a
-/// load of long computations would use more and more threads, none of which gets far.
+/// load of long computations would use more and more threads, and each would make little progress.
 pub(crate) const ADRIFT_PER_P: usize = 8;
 
 /// A G that blocks its thread for so long is reported, if that is asked for.

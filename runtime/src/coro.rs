@@ -34,18 +34,18 @@ pub(crate) enum Suspend {
 
 /// A [`Suspend`] in one word, which travels in a register: the address of a reason, or one of two that no reason has.
 #[derive(Clone, Copy)]
-struct Word(*const Reason);
+struct PackedSuspend(*const Reason);
 
 const YIELD: *const Reason = ptr::without_provenance(1);
 const YIELD_GLOBAL: *const Reason = ptr::without_provenance(2);
 
-impl Word {
+impl PackedSuspend {
     #[inline(always)]
-    fn of(what: Suspend) -> Word {
+    fn of(what: Suspend) -> PackedSuspend {
         match what {
-            Suspend::Park(reason) => Word(reason),
-            Suspend::Yield => Word(YIELD),
-            Suspend::YieldGlobal => Word(YIELD_GLOBAL),
+            Suspend::Park(reason) => PackedSuspend(reason),
+            Suspend::Yield => PackedSuspend(YIELD),
+            Suspend::YieldGlobal => PackedSuspend(YIELD_GLOBAL),
         }
     }
 }
@@ -55,8 +55,8 @@ impl Word {
 pub(crate) struct PackedOutcome(*const Reason);
 
 impl PackedOutcome {
-    /// What that means. Not before the ways from several resumes have met: each would unpack it, and the next pack it
-    /// again.
+    /// Its meaning. Call this where the branches that resume have joined again. If each branch unpacked its outcome,
+    /// the compiled code would pack it again to join them.
     #[inline(always)]
     pub(crate) fn unpack(self) -> Outcome {
         if self.0.is_null() {
@@ -68,7 +68,7 @@ impl PackedOutcome {
         if ptr::eq(self.0, YIELD_GLOBAL) {
             return Outcome::Suspended(Suspend::YieldGlobal);
         }
-        // SAFETY: `Word::of` has made it from a reference to a static.
+        // SAFETY: `PackedSuspend::of` has made it from a reference to a static.
         Outcome::Suspended(Suspend::Park(unsafe { &*self.0 }))
     }
 }
@@ -102,7 +102,7 @@ impl Tracer {
         on_stack(stack, || {
             unwind(|frame| {
                 frames.push(frame);
-                // Nothing is allocated on a coroutine that only seems to run.
+                // A coroutine that is traced must not allocate, so the frames must fit.
                 frames.len() < frames.capacity()
             });
         });
@@ -114,7 +114,7 @@ type Errand = Option<NonNull<Tracer>>;
 
 /// The way from a coroutine's own stack back to the M that resumed it. It points to the top of that stack.
 #[derive(Clone, Copy)]
-pub(crate) struct WayOut(*const Yielder<Errand, Word>);
+pub(crate) struct WayOut(*const Yielder<Errand, PackedSuspend>);
 
 impl WayOut {
     /// Where it is: just below the top of the coroutine's stack.
@@ -131,7 +131,7 @@ impl WayOut {
     pub(crate) unsafe fn suspend(self, what: Suspend) {
         // SAFETY: the yielder lives as long as the coroutine, which is the caller.
         let yielder = unsafe { &*self.0 };
-        let what = Word::of(what);
+        let what = PackedSuspend::of(what);
         if let Some(tracer) = yielder.suspend(what) {
             leave_trace(yielder, what, tracer);
         }
@@ -141,7 +141,7 @@ impl WayOut {
 /// Leaves the trace, as often as a tracer asks for it, and suspends again.
 #[cold]
 #[inline(never)]
-fn leave_trace(yielder: &Yielder<Errand, Word>, what: Word, mut tracer: NonNull<Tracer>) {
+fn leave_trace(yielder: &Yielder<Errand, PackedSuspend>, what: PackedSuspend, mut tracer: NonNull<Tracer>) {
     loop {
         // SAFETY: the code that resumed this owns the tracer alone, and waits until the coroutine suspends again.
         unsafe { tracer.as_mut() }.trace();
@@ -153,13 +153,13 @@ fn leave_trace(yielder: &Yielder<Errand, Word>, what: Word, mut tracer: NonNull<
 }
 
 /// A coroutine that has not ended.
-pub(crate) struct Coro(ManuallyDrop<Coroutine<Errand, Word, (), GStack>>);
+pub(crate) struct Coro(ManuallyDrop<Coroutine<Errand, PackedSuspend, (), GStack>>);
 
 impl Coro {
     /// A coroutine that will run `entry(arg, way_out)` on `stack`. `entry` must not unwind (I2).
     #[inline]
     pub(crate) fn new<A: Copy + 'static>(stack: GStack, arg: A, entry: fn(A, WayOut)) -> Coro {
-        Coro(ManuallyDrop::new(Coroutine::with_stack(stack, move |yielder: &Yielder<Errand, Word>, _| {
+        Coro(ManuallyDrop::new(Coroutine::with_stack(stack, move |yielder: &Yielder<Errand, PackedSuspend>, _| {
             entry(arg, WayOut(yielder));
         })))
     }
@@ -168,7 +168,7 @@ impl Coro {
     #[inline(always)]
     pub(crate) fn resume(&mut self) -> PackedOutcome {
         match self.0.resume(None) {
-            CoroutineResult::Yield(Word(what)) => PackedOutcome(what),
+            CoroutineResult::Yield(PackedSuspend(what)) => PackedOutcome(what),
             CoroutineResult::Return(()) => PackedOutcome(ptr::null()),
         }
     }

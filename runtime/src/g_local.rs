@@ -2,7 +2,7 @@
 //!
 //! A context or a span is a value per G. In the isolated mode a thread-local is one already; in the shared mode it is
 //! not. So a [`GLocal`] lies in the G's record, in both modes. At the end of a G its `GLocal`s are destroyed first,
-//! then its thread-locals; then its joiner is told. What destructors make anew is destroyed too.
+//! then its thread-locals; then its joiner is told. Values that destructors make meanwhile are destroyed too.
 
 #![cfg(not(loom))]
 
@@ -25,7 +25,8 @@ thread_local! {
     static OF_THREAD: OwnValues = const { OwnValues::new() };
 }
 
-/// How often what destructors have made anew is destroyed, as for the keys of POSIX threads. What is left then leaks.
+/// How often values are destroyed that destructors have made meanwhile, as for the keys of POSIX threads. What is left
+/// after that leaks.
 const ROUNDS_MAX: usize = 4;
 
 /// A value per G, and per thread that runs no G.
@@ -85,7 +86,7 @@ impl<T: 'static> GLocal<T> {
             return value;
         }
         let made: Rc<dyn Any> = Rc::new((self.make)());
-        // It may have asked for it itself.
+        // `make` may have asked for the value, and so made it, meanwhile.
         values.find(key).unwrap_or_else(|| {
             values.add(key, made.clone());
             made

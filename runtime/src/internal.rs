@@ -9,7 +9,7 @@ use crate::loom::parking;
 use crate::park as parking;
 
 #[cfg(not(loom))]
-pub use crate::event::{Event, Teller, listen};
+pub use crate::event::{Emitter, Event, listen};
 #[cfg(not(loom))]
 pub use crate::g_local::GLocal;
 pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell, fence};

@@ -77,7 +77,7 @@ impl<T> JoinInner<T> {
             if word.wait(address) {
                 let _known = Waiting::note(self.g);
                 let g = self.g.id() as usize;
-                // If the G cannot be called off, it is about to tell.
+                // If the ticket cannot be taken back, the G is about to tell it.
                 let unwound = on_unwind(|| {
                     if !word.withdraw(address) {
                         ticket.wait_uninterruptibly(&JOIN, g);
@@ -118,7 +118,7 @@ impl<T> JoinInner<T> {
 }
 
 impl<T> Drop for JoinInner<T> {
-    /// Gives the G or its result up.
+    /// Detaches the G, or drops its result if it has ended.
     #[inline]
     fn drop(&mut self) {
         match self.g.join.drop_handle() {

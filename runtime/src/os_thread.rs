@@ -77,7 +77,7 @@ pub struct OsThreadLock {
 impl Drop for OsThreadLock {
     fn drop(&mut self) {
         let Some((g, id)) = self.g else { return };
-        // In a thread-local of the thread it may outlive its G.
+        // A guard in a thread-local of the thread may outlive its G.
         if g.id() != id || !current_g().is_some_and(|me| ptr::eq(me, g)) {
             return;
         }

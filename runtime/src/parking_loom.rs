@@ -74,7 +74,7 @@ pub(crate) fn park_uninterruptibly(reason: &'static Reason, what: usize) {
     park_on(reason, what);
 }
 
-/// There is no time in a model: whoever has a deadline waits a little, and meets it.
+/// There is no time in a model: a caller with a deadline yields some times, and then the deadline has come.
 pub fn park_until(_: &'static Reason, _: usize, _: Instant) {
     loom::thread::yield_now();
 }
@@ -88,7 +88,7 @@ loom::thread_local! {
     static ASKED: Cell<u32> = Cell::new(0);
 }
 
-/// The third time that somebody asks it has.
+/// Every third time that a thread asks, the moment has come.
 pub fn has_come(_: Instant) -> bool {
     ASKED.with(|asked| {
         asked.set(asked.get() + 1);
@@ -96,11 +96,12 @@ pub fn has_come(_: Instant) -> bool {
     })
 }
 
-/// Chance has no part in a model: loom tries all orders.
+/// A moment, for callers that compute with it. No model waits for it.
 pub fn now() -> Instant {
     Instant::now()
 }
 
+/// Chance has no part in a model: loom tries all orders.
 pub fn random() -> u64 {
     0
 }

@@ -53,7 +53,7 @@ where
         scope: PhantomData,
         env: PhantomData,
     };
-    // Whatever `f` does, its Gs are waited for before its borrows end.
+    // Its Gs are waited for before its borrows end, also if `f` panics.
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     // Acquire: what the Gs did (partner: the drop of a `Member`).
     if scope.left.fetch_sub(1, Ordering::AcqRel) != 1 {
@@ -213,7 +213,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     #[track_caller]
     pub fn join(self) -> std::thread::Result<T> {
         let result = self.handle.join();
-        // The caller has heard of it.
+        // The caller knows of it now.
         self.unheard.add(Ended::of(&result), -1);
         result
     }

@@ -166,7 +166,7 @@ impl Armed {
         std::mem::take(&mut self.lock().fired)
     }
 
-    /// Begins anew: as a timer, or with a period as a ticker.
+    /// Starts again: as a timer, or with a period as a ticker.
     fn reset(self: &Arc<Self>, after: Duration, period_ns: Option<u64>) -> bool {
         checkpoint();
         let mut state = self.lock();
@@ -210,7 +210,7 @@ impl Fire for Armed {
         }
         wake(told);
         if let Some((call, birthplace)) = call {
-            // Whatever it is, it is dropped on a G's stack and not here.
+            // If it cannot run, it is dropped on a G's stack and not here, as its destructors are the user's code.
             let options =
                 StartOptions { when_closing: WhenClosing::Start, ..StartOptions::new(Some(&self.shared), birthplace) };
             // SAFETY: everything is 'static.
@@ -326,7 +326,7 @@ impl Ticker {
         self.0.try_wait()
     }
 
-    /// Begins anew, with another period.
+    /// Starts again, with another period.
     ///
     /// # Panics
     /// If the period is zero.
@@ -381,7 +381,7 @@ where
     call_at(|| deadline(after), f)
 }
 
-/// As [`after_func`], at a moment that is computed last.
+/// As [`after_func`], at a given moment. `when_ns` is called last, so that the reading of the clock in it is not old.
 #[track_caller]
 pub(crate) fn call_at<F>(when_ns: impl FnOnce() -> u64, f: F) -> AfterFunc
 where

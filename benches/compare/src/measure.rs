@@ -30,7 +30,7 @@ pub(crate) fn measure(
         let mut peers: Vec<&str> = peers.iter().copied().filter(|peer| row.has(peer)).collect();
         let first = runs.len();
         for round in 0..2 * rounds {
-            if round >= rounds && (row.procs < 2 || settled(row, &peers, &runs[first..])) {
+            if round >= rounds && (row.procs < 2 || can_compare(row, &peers, &runs[first..])) {
                 break;
             }
             let start = if peers.is_empty() { 0 } else { round % peers.len() };
@@ -77,7 +77,7 @@ fn probe(procs: usize, ask: &mut impl FnMut(&Job<'_>) -> Outcome) -> Option<f64>
 }
 
 /// Whether all who gave figures have some from the same place, so that they can be compared.
-fn settled(row: &Row, peers: &[&str], runs: &[Run]) -> bool {
+fn can_compare(row: &Row, peers: &[&str], runs: &[Run]) -> bool {
     if !row.shown.iter().any(|metric| depends_on_place(metric)) || runs.iter().all(|run| run.place() == Place::Unknown)
     {
         return true;

@@ -1,4 +1,4 @@
-//! The buffer, and its books.
+//! The buffer of a channel, and its two counts.
 
 use super::channel::{KEPT_MAX, Locked};
 use std::collections::VecDeque;
@@ -16,23 +16,23 @@ impl<T> Locked<'_, T> {
         self.values.get() > 0 && self.senders.is_empty()
     }
 
-    /// A value comes into the buffer.
+    /// Puts a value into the buffer.
     #[inline]
     pub(crate) fn put(&self, value: T) {
-        // First, for it may panic, and then nothing has happened.
+        // This comes first, because it may panic: then nothing has changed.
         self.with_buffer(|buffer| buffer.push_back(value));
         self.values.add(1);
         self.room.add(-1);
     }
 
-    /// A value leaves the buffer.
+    /// Takes a value out of the buffer.
     #[inline]
     pub(crate) fn pull(&self) -> T {
         self.values.add(-1);
         self.pull_chosen()
     }
 
-    /// The same for one that a select has chosen before.
+    /// Takes out a value that a select has chosen before.
     #[inline]
     pub(super) fn pull_chosen(&self) -> T {
         self.room.add(1);

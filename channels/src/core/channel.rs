@@ -22,7 +22,7 @@ const PREPARED_BYTES_MAX: usize = 1 << 22;
 pub(crate) struct Channel<T> {
     head: Head,
     buffer: UnsafeCell<VecDeque<T>>,
-    /// The receivers to which selects have still to give the value that they have chosen to send. None: it has gone.
+    /// The receivers that wait for a value which a select has chosen to send. None: the receiver has gone.
     promises: UnsafeCell<Slab<Option<Claimed>>>,
     /// How many handles there are. They cannot overflow: each handle counts in the `Arc` too, which aborts the process
     /// at `isize::MAX`, also if handles are forgotten.
@@ -39,20 +39,20 @@ impl<T> Deref for Channel<T> {
     }
 }
 
-/// What there is of a channel whatever its values are: all that a select looks at. The first of its cache lines is all
-/// that a transfer from one waiting operation to another needs.
+/// The part of a channel that does not depend on the type of its values: all that a select looks at. A transfer from
+/// one operation to a waiting one needs only the first of its cache lines.
 #[repr(C)]
 pub(crate) struct Head {
     pub(crate) lock: Lock,
-    /// The waiters that wait to send, and to receive. Not both, except those that have been told elsewhere, and a
-    /// select that would do either.
+    /// The waiters that wait to send, and to receive. One of the lines is empty, except for selects that have been told
+    /// in another line, and a select that would do either.
     pub(crate) senders: Line,
     pub(crate) receivers: Line,
-    /// How many values in the buffer may be had: selects have chosen the others. It does not matter which of them a
-    /// select gets: the receiver that takes one first has received first.
+    /// The number of values in the buffer that no select has chosen. It does not matter which value a select gets: the
+    /// receiver that takes one first has received first.
     pub(super) values: Count,
-    /// How many more values there is room for: less those to come, for which selects have reserved room. Below zero
-    /// when more has been given back than there is room for.
+    /// How many more values fit, without the room that selects have reserved. Below zero if more values were given back
+    /// than fit.
     pub(super) room: Count,
     pub(super) is_closed: Flag,
     /// A line of watchers is not empty.
@@ -87,7 +87,7 @@ impl Count {
     }
 }
 
-/// The same for a truth.
+/// A flag that is set under the lock and may be read without it.
 pub(super) struct Flag(AtomicBool);
 
 impl Flag {
@@ -129,7 +129,7 @@ impl Head {
         }
     }
 
-    /// Unlocks. True: the caller has to tell the watchers, once it holds no lock.
+    /// Unlocks. True: the caller has to tell the watchers as soon as it holds no lock.
     #[inline]
     #[must_use]
     pub(crate) fn unlock_quietly(&self) -> bool {
@@ -138,26 +138,26 @@ impl Head {
         is_watched
     }
 
-    /// Whether a receive could do something; without the lock, as far as one sees.
+    /// Whether a receive could complete. Without the lock this is a hint.
     #[inline]
     pub(crate) fn can_take(&self) -> bool {
         self.values.get() > 0 || !self.senders.is_empty() || self.is_closed.get()
     }
 
-    /// Whether a send could do something; without the lock, as far as one sees.
+    /// Whether a send could complete. Without the lock this is a hint.
     #[inline]
     pub(crate) fn can_give(&self) -> bool {
         !self.receivers.is_empty() || self.room.get() > 0 || self.is_closed.get()
     }
 
-    /// Whether it is worth while to take the lock for what `can` says.
+    /// Whether an operation has to take the lock: `can` says that it could complete, or the channel changed meanwhile.
     #[inline]
     pub(crate) fn may(&self, can: impl FnOnce(&Head) -> bool) -> bool {
         let moment = self.lock.moment();
         can(self) || !self.lock.is_still(moment)
     }
 
-    /// How many values lie in it.
+    /// How many values are in it.
     pub(crate) fn len(&self) -> usize {
         usize::try_from(self.values.get()).unwrap_or(0)
     }
@@ -219,8 +219,8 @@ impl<T> Channel<T> {
         let rest = channel.with_buffer(mem::take);
         channel.values.add(-channel.values.get());
         drop(channel);
-        // The values' destructors are the user's code, so the lock has been given back. If one panics the other values
-        // are dropped none the less. The caller gets the first payload, unless it unwinds already.
+        // The values' destructors are the user's code, so the lock has been given back. If one panics, the other values
+        // are dropped all the same. The caller gets the first payload, unless it unwinds already.
         let drop_each = |value| catch_unwind(AssertUnwindSafe(|| drop(value))).err();
         let panics = rest.into_iter().filter_map(drop_each);
         // The payloads after the first are forgotten: dropping them might panic too.

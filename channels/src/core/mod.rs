@@ -3,6 +3,10 @@
 //! under its lock; its verbs return the waiters to wake after unlocking (`exchange.rs`, `buffer.rs`, and `selects.rs`
 //! for what only selects do; their results are in `results.rs`). `waiting.rs` has the waiters, and what they are told.
 //!
+//! # Who may come in
+//! `channel`, whose handles hold it; `blocking` and `futures` for one channel; `cases`, `choose` and `select` for a
+//! select.
+//!
 //! # The protocol
 //! An operation that can complete now does so under the lock. An operation that cannot puts a waiter, which lies on its
 //! stack or in its future, into the channel's line under the same lock, unlocks, and waits until it is told. A later
@@ -50,6 +54,7 @@
 //!    little later: the operation that lets them continue looks for them in further turns of the lock, until there are
 //!    none or they cannot continue any more (`tell_watchers`).
 //!
+//! # Tests
 //! `channels_loom.rs` models all of this on small channels, `lock_loom.rs` the lock, and the runtime has models of the
 //! wait line.
 

@@ -3,27 +3,27 @@
 use super::waiting::{Answer, Claimed, Token};
 use pirn_runtime::internal::Told;
 
-/// What came of a send.
+/// The result of a send.
 #[must_use]
 pub(crate) enum Given<T> {
-    /// A receiver has the value, or the buffer.
+    /// A receiver or the buffer has the value.
     Done(Option<Told>),
     Full(T),
     Closed(T),
 }
 
-/// What came of a receive.
+/// The result of a receive.
 #[must_use]
 pub(crate) enum Taken<T> {
     Value(T, Option<Told>),
     /// A select that wants to send has been claimed: the caller has to [`promise`](super::Locked::promise) its value to
-    /// somebody, under the same lock.
+    /// a receiver, in the same turn of the lock.
     Claimed(Claimed),
     Empty,
     Closed,
 }
 
-/// What came of a select's wish to receive.
+/// The result of a select that wants to receive.
 #[must_use]
 pub(crate) enum Choice {
     Chosen(Token, Option<Told>),
@@ -39,7 +39,7 @@ pub(crate) enum Left<'a> {
     Gone,
     /// It has been told.
     Answered(&'a Answer),
-    /// A select is to give it a value. It is gone when it has struck itself off that promise
+    /// A select has promised it a value. It can go after it has left that promise
     /// ([`abandon`](super::Locked::abandon)).
     Promised,
 }

@@ -16,7 +16,7 @@ impl<T> Locked<'_, T> {
             self.room.add(-1);
             return Some(Token::Room);
         }
-        // Also if all room is reserved: a receiver need not wait for those.
+        // Also if all room is reserved: a receiver does not have to wait for the selects that have reserved it.
         self.receivers.claim_first().map(|receiver| self.promise_to(receiver))
     }
 
@@ -38,7 +38,7 @@ impl<T> Locked<'_, T> {
     /// Makes the select whose send has been claimed give its value to `receiver`, which waits until it is told.
     ///
     /// # Safety
-    /// The receiver is armed, stands in no line, and stays until it is told or has struck itself off (`abandon`).
+    /// The receiver is prepared, stands in no line, and stays until it is told or has left the promise (`abandon`).
     pub(crate) unsafe fn promise(&self, sender: Claimed, receiver: *const Waiter) -> Told {
         // SAFETY: as the caller promises.
         let token = self.promise_to(unsafe { Claimed::of(receiver) });
@@ -56,7 +56,7 @@ impl<T> Locked<'_, T> {
         })
     }
 
-    /// A receiver strikes itself off the promise that was made to it. False: none was, or it has been told.
+    /// A receiver leaves the promise that was made to it. False: there is no promise, or the receiver has been told.
     pub(crate) fn abandon(&self, receiver: &Waiter) -> bool {
         match receiver.data().promise.get().checked_sub(1) {
             Some(number) if receiver.told().is_none() => {
@@ -84,7 +84,7 @@ impl<T> Locked<'_, T> {
         if self.is_closed.get() {
             return Err(value);
         }
-        // Also the one that the receiver was to have that has gone: it is sent, and the next one's.
+        // This includes a value whose receiver has gone: it is sent, and the next receiver gets it.
         match self.receivers.claim_first() {
             Some(receiver) => Ok(Some(self.hand_over(receiver, value))),
             None => {
@@ -132,7 +132,7 @@ pub(crate) enum Side {
 }
 
 impl Head {
-    /// Whether that side could do something; without the lock, as far as one sees.
+    /// Whether an operation of that side could complete. Without the lock this is a hint.
     #[inline]
     pub(crate) fn can(&self, side: Side) -> bool {
         match side {
@@ -167,16 +167,16 @@ impl Head {
         unsafe { self.line(side, watches).push(waiter) };
     }
 
-    /// A select leaves the line in which it stands, if it still does.
+    /// Takes the lock, and takes a select's waiter out of the line, if it still stands there.
     #[inline]
-    pub(crate) fn leave(&self, side: Side, waiter: &Waiter) {
+    pub(crate) fn lock_and_leave(&self, side: Side, waiter: &Waiter) {
         self.lock.lock();
         self.line(side, waiter.data().watches).remove(waiter);
         self.unlock();
     }
 
-    /// Tells the watchers of what can be done now: each in a turn of the lock of its own, for the user's code may run
-    /// when one is woken (a subscriber of `tracing`, a name for a new thread).
+    /// Tells the watchers of what can be done now. Each gets a turn of the lock of its own, because waking one may run
+    /// the user's code (a subscriber of `tracing`, the callback that names a new thread).
     #[cold]
     pub(crate) fn tell_watchers(&self) {
         while let told @ Some(_) = self.tell_watcher() {

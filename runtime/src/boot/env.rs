@@ -150,7 +150,7 @@ impl Settings {
         let mut settings = Settings::default();
         let mut complaints = Vec::new();
         for variable in &VARIABLES {
-            // No value is valid that is not UTF-8, and none has a replacement character.
+            // What is not UTF-8 becomes a replacement character, which no accepted value has.
             let Some(value) = get(variable.name) else { continue };
             let value = value.to_string_lossy();
             if !(variable.set)(&mut settings, &value) {
@@ -242,7 +242,7 @@ mod tests {
         settings
     }
 
-    /// Reads an environment of one variable with one mistake that leaves the defaults; gives the complaint.
+    /// Reads an environment of one variable with one mistake. The defaults must remain. Returns the complaint.
     fn bad(name: &str, value: &str) -> String {
         let (settings, mut complaints) = parse(&[(name, value)]);
         assert_eq!(settings, Settings::default(), "{name}={value:?}");
@@ -503,7 +503,7 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the test of the only reader of the environment")]
     fn the_environment_of_the_process_is_read() {
-        // Whatever it is, it is read in the same way.
+        // It is read in the same way, whatever it is set to.
         assert_eq!(Settings::read(), Settings::parse(|name| std::env::var_os(name)));
     }
 }

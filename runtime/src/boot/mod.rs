@@ -11,6 +11,9 @@
 //! 2. A runtime that could not be built leaves nothing behind.
 //! 3. When a runtime has been shut down, its threads have ended, except those that run a G which did not end in time:
 //!    that G, its thread and what they use are never freed.
+//!
+//! # Tests
+//! `env.rs` and `panics.rs` have their own; `tests/settings.rs`, `tests/shutdown.rs`, `tests/two_runtimes.rs`.
 
 #![cfg(not(loom))]
 

@@ -18,7 +18,7 @@ type Hook = dyn Fn(&PanicHookInfo<'_>) + Sync + Send;
 /// Makes panics on Gs print which G it is.
 pub(super) fn name_gs() {
     if std::thread::panicking() {
-        // The hook cannot be changed now: the messages have what std knows.
+        // A thread that panics cannot change the hook, so messages stay as std writes them.
         return;
     }
     let set = take_hook();
@@ -71,7 +71,7 @@ fn message(g: &G, info: &PanicHookInfo<'_>, backtraces: Backtraces) -> String {
 fn users_frames(text: &str) -> String {
     const AFTER: &str = "__rust_end_short_backtrace";
     const BEFORE: &str = "__rust_begin_short_backtrace";
-    // A frame is a line with its number, and more without.
+    // A frame begins with a line that has its number; its other lines have none.
     let begins =
         |line: &str| line.trim_start().split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
     let mut frames: Vec<Vec<&str>> = Vec::new();

@@ -57,7 +57,7 @@ impl Runtime {
         match handle.join_uninterruptibly() {
             Ok(result) => result,
             Err(payload) if UNWINDS => resume_unwind(payload),
-            // What `f` panics with has ended the process.
+            // Without unwinding, a panic of `f` has ended the process, so this is a shutdown.
             Err(_) => panic!("Runtime::run: the runtime has been shut down"),
         }
     }

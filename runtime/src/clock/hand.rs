@@ -111,7 +111,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Release: what it has read it read before (partner: `SetClock::take`).
+        // Release: it has read the clock for the last time (partner: `SetClock::take`).
         READERS.fetch_sub(1, Ordering::Release);
     }
 }

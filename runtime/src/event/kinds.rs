@@ -113,17 +113,17 @@ pub enum Event {
 /// Where an event has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Teller {
+pub struct Emitter {
     /// The M on whose thread it happened, if it is an M's.
     pub m: Option<u32>,
     /// The P that this M holds, if it holds one.
     pub p: Option<usize>,
 }
 
-impl Teller {
+impl Emitter {
     /// An M with its P, or none.
-    pub(crate) fn new(m: Option<u32>, p: Option<usize>) -> Teller {
-        Teller { m, p }
+    pub(crate) fn new(m: Option<u32>, p: Option<usize>) -> Emitter {
+        Emitter { m, p }
     }
 }
 

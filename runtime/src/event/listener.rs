@@ -1,11 +1,11 @@
 //! The listener, which hears of every event at the moment when it happens: a test's, and later the recorder.
 
-use super::{Event, Teller};
+use super::{Emitter, Event};
 use crate::user_code::contain;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-type Listener = Box<dyn Fn(&Event, &Teller) + Send + Sync>;
+type Listener = Box<dyn Fn(&Event, &Emitter) + Send + Sync>;
 
 /// Whether there is a listener.
 static IS_HEARD: AtomicBool = AtomicBool::new(false);
@@ -21,7 +21,7 @@ static LISTENER: OnceLock<Listener> = OnceLock::new();
 ///
 /// # Panics
 /// If there is a listener already.
-pub fn listen(listener: impl Fn(&Event, &Teller) + Send + Sync + 'static) {
+pub fn listen(listener: impl Fn(&Event, &Emitter) + Send + Sync + 'static) {
     assert!(LISTENER.set(Box::new(listener)).is_ok(), "somebody listens already");
     // Relaxed: `hear` gets the listener from the OnceLock, which orders it.
     IS_HEARD.store(true, Ordering::Relaxed);
@@ -34,9 +34,9 @@ pub(crate) fn is_heard() -> bool {
 }
 
 /// Passes an event to the listener.
-pub(crate) fn hear(event: &Event, teller: &Teller) {
+pub(crate) fn hear(event: &Event, emitter: &Emitter) {
     if let Some(listener) = LISTENER.get() {
         // What it panics with has been printed.
-        contain(|| listener(event, teller));
+        contain(|| listener(event, emitter));
     }
 }

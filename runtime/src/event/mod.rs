@@ -42,7 +42,7 @@ mod subscriber;
 
 pub(crate) use counters::{Count, Counters, Tally};
 pub(crate) use kinds::EventKind;
-pub use kinds::{Event, Teller};
+pub use kinds::{Emitter, Event};
 pub use listener::listen;
 pub(crate) use listener::{hear, is_heard};
 #[cfg(feature = "tracing")]

@@ -110,7 +110,7 @@ impl Drop for FreeGs {
 
 /// Calls `f` with every record of the process, free ones too.
 pub(crate) fn for_each(mut f: impl FnMut(&'static G)) {
-    // The slabs are copied out: `f` may do what makes Gs.
+    // On a copy of the list, without the lock: `f` may start Gs, which takes it.
     let slabs = pool().slabs.clone();
     slabs.into_iter().flatten().for_each(&mut f);
 }

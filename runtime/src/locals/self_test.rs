@@ -31,7 +31,7 @@ thread_local! {
     static COUNTED: Counted = const { Counted };
 }
 
-/// What the coroutine is given and what it leaves.
+/// What the coroutine is given, and its result.
 struct Probe {
     blocks: &'static Blocks,
     failed: Cell<Option<&'static str>>,
@@ -46,7 +46,7 @@ unsafe impl Send for Moved {}
 /// Tests that Gs can have thread-locals of their own.
 ///
 /// # Errors
-/// What went wrong.
+/// `Unsupported` with what does not work; the system's error if there is no stack or no thread.
 pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
     let failed = |what| Err(io::Error::new(io::ErrorKind::Unsupported, what));
     let mut cache = Cache::new();
@@ -139,7 +139,7 @@ fn look(way_out: WayOut) -> Result<(), &'static str> {
     if !kept || HELD.with(|held| held.borrow().as_slice() != [1, 2]) {
         return Err("a borrowed thread-local changed when its goroutine moved");
     }
-    // It fails, and leaves some error behind.
+    // This fails, and sets errno.
     let _ = std::fs::metadata("");
     let errno = io::Error::last_os_error().raw_os_error();
     go_on_elsewhere(way_out);

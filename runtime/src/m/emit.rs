@@ -6,7 +6,7 @@ use super::M;
 use super::current::machine;
 #[cfg(feature = "tracing")]
 use crate::event;
-use crate::event::{Event, EventKind, Tally, Teller, hear};
+use crate::event::{Emitter, Event, EventKind, Tally, hear};
 #[cfg(feature = "tracing")]
 use crate::user_code::contain;
 
@@ -61,7 +61,7 @@ pub(crate) fn say(counters: impl Tally, kind: EventKind, is_heard: bool, event: 
 fn hear_here(event: impl FnOnce() -> Event) {
     // SAFETY: an M lives as long as its thread runs (m I3).
     let m = unsafe { machine().as_ref() };
-    hear(&event(), &Teller::new(m.map(|m| m.id), m.and_then(M::p_hint).map(|p| p.id)));
+    hear(&event(), &Emitter::new(m.map(|m| m.id), m.and_then(M::p_hint).map(|p| p.id)));
 }
 
 impl Emitted {

@@ -4,11 +4,19 @@
 //! (`outbox`), dumps with stacks (`dump`, `trace`, `whose`), plain numbers (`metrics`), the growth of a stack, as an
 //! event (`growth`), and the calling G (`current`).
 //!
+//! # Who may come in
+//! `sysmon`, which prints; `boot`, whose public types return what is seen; `go`, for the growth of a stack; users,
+//! through the public functions.
+//!
 //! # Invariants
 //! 1. No thread waits for an observer: it reads the numbers one after the other without stopping anything, so they
 //!    may be of slightly different moments. A G whose stack is traced is claimed meanwhile (`trace`), for some
 //!    microseconds; an unpark that comes then takes effect afterwards. A thread that is blocked in a G is interrupted
 //!    by a signal.
+//!
+//! # Tests
+//! `schedtrace/tests.rs` compares the formats with what Go prints; `tests/detail.rs`, `tests/dumps.rs`,
+//! `tests/readers.rs`.
 
 #![cfg(not(loom))]
 

@@ -29,16 +29,16 @@ pub(super) fn take(shared: &Shared, now_ns: u64, detail: bool) -> (TraceLine, Op
         // The Ms, and sysmon, which Go counts too.
         threads: census.ms.len() + 1,
         spinningthreads: shared.searching_ms(),
-        // Go's way to hand a search on, which is not needed here.
+        // A request of Go's scheduler for one more searcher. pirn has none.
         needspinning: false,
         idlethreads: census.sleeping.len(),
         runqueue: census.global,
         local: shared.ps.iter().map(|p| p.queue_len() as u64).collect(),
         schedticks: shared.ps.iter().map(P::schedtick).collect(),
         nmidlelocked: census.locked_ms,
-        // It is sysmon that prints.
+        // sysmon prints this line, so it does not sleep.
         sysmonwait: false,
-        // The printer knows.
+        // The printer fills this in.
         leftout: 0,
     };
     if !detail {

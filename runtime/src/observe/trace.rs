@@ -158,11 +158,11 @@ fn own_part<'a, 's>(symbols: &'a [&'s Symbol], start: StartAt) -> &'a [&'s Symbo
         all if all == symbols.len() => count_until(|whose| whose == Whose::Family),
         around => around,
     };
-    // The last of ours among the innermost is the one that was called. In a lock of std, or a system call, all of it
-    // counts.
+    // Of the frames inside the user's, the last one of ours is the function that the user has called. If there is none,
+    // the G is in a lock of std or in a system call, and all frames are shown.
     let called = symbols[..around].iter().rposition(|symbol| symbol.whose != Whose::Std).map(|called| match start {
         StartAt::Call if symbols[called].has_file => called,
-        // Without debug information it may be another one, as the one that was called may be inlined into its caller.
+        // Without debug information it may be another function: the one that was called may be inlined into its caller.
         StartAt::Call | StartAt::Caller => called + 1,
     });
     &symbols[called.unwrap_or(0)..=last]

@@ -57,8 +57,8 @@ fn by_crate(name: &str) -> Whose {
     }
 }
 
-/// The author of a file, if it is the user's only because nothing else is known: one in the repository of this crate,
-/// or one where cargo unpacks crates, in `pirn-runtime-0.1.0/src`.
+/// The author of a file, if its folder shows that it is not the user's: a file in the repository of this crate, or one
+/// in a folder to which cargo has unpacked a crate, such as `pirn-runtime-0.1.0/src`.
 fn by_folder(file: &Path) -> Option<Whose> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     if file.starts_with(here.join("src")) {

@@ -17,6 +17,9 @@
 //!
 //! The lane makes a switch cheap: a pop from the shown part is a read-modify-write (5 ns), a pop from the lane is
 //! not. The lane is used while slices are short, so that a hidden G does not wait long for its M's next pick.
+//!
+//! # Tests
+//! `tests.rs` here; `tests/places.rs` and `tests/stress.rs` with threads.
 
 #![cfg(not(loom))]
 

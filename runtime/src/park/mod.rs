@@ -12,6 +12,9 @@
 //!    Gs that borrow from its stack.
 //! 4. In shared mode a G that unwinds stays with its M while it is parked (`sched/locked.rs`): std counts panics in a
 //!    thread-local. In isolated mode the thread-local moves with the G.
+//!
+//! # Tests
+//! `tests/park.rs`; `g/word_loom.rs` models the park word, `tests/shutdown.rs` shows I3.
 
 #![cfg(not(loom))]
 

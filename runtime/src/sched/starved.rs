@@ -68,7 +68,7 @@ impl Shared {
         }
         let ms: Vec<Arc<M>> = queues.machines.all().cloned().collect();
         drop(queues);
-        // An M in the runtime goes on; a G that computes will end, or make a call.
+        // An M in the runtime will find the work. A G that computes will end, or call the runtime.
         ms.iter().all(|m| {
             m.has_g() && !m.section.is_inside() && thread_sleeps(m.tid()) == Some(true)
                 || m.waits_for_locked.load(Ordering::Relaxed)

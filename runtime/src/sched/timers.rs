@@ -39,7 +39,7 @@ impl Shared {
         self.ps[key.p()].timers.cancel(key)
     }
 
-    /// Wakes whoever has to know of a new timer, which its starter will not look at before it sleeps.
+    /// Wakes an M for a new timer, if the thread that has started the timer will not look at it before it sleeps.
     pub(crate) fn wake_for_timer(&self, when_ns: u64) {
         let keeper = match self.keeper.added(when_ns) {
             ToWake::Nobody => return,

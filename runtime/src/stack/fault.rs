@@ -39,7 +39,7 @@ fn on_fault(fault: &Fault) {
     static IS_REPORTING: AtomicBool = AtomicBool::new(false);
     // One atomic swap. Relaxed: it guards no data, it only picks the thread that writes.
     if IS_REPORTING.swap(true, Ordering::Relaxed) {
-        // Another thread is at it and will end the process.
+        // Another thread is reporting an overflow, and will end the process.
         loop {
             std::hint::spin_loop();
         }
@@ -47,7 +47,7 @@ fn on_fault(fault: &Fault) {
     // A buffer on this stack; writing to it formats without allocating, and empties it with write(2).
     let mut out = FaultWriter::new();
     out.put("fatal error: goroutine stack overflow\n");
-    // Out at once: if the description faults too, at least this has been said.
+    // Written at once: if the description faults too, this line is there.
     out.flush();
     // A load of a complete value, and a function that promises to be safe here.
     if let Some(describe) = DESCRIBE.get().filter(|_| !overflown.owner.is_null()) {

@@ -112,7 +112,7 @@ pub(crate) fn scavenge_all() -> usize {
     trimmer.trimmed_bytes
 }
 
-/// Settles what was idle in the round that ends here, and starts counting afresh.
+/// Notes how many slots were idle in the round that ends here, and begins to count again.
 fn begin_round(arena: &Arena, lists: &mut Lists) {
     lists.idle = lists.warm_low;
     lists.warm_low = lists.warm.len();
@@ -214,7 +214,7 @@ impl Trimmer {
 
 /// All of a slot but its `top_bytes`, or the kept ones if they are more. Whole slots touch each other.
 fn span_below(arena: &Arena, index: u32, top_bytes: usize) -> Span {
-    // Relaxed: stored before the slot was put on the list it was taken from.
+    // Relaxed: it was stored before the slot was put on its list, and the list's lock orders that.
     let kept_bytes = arena.record(index).kept_bytes.load(Ordering::Relaxed) as usize;
     let spared_bytes = kept_bytes.max(top_bytes).next_multiple_of(os::page_bytes());
     Span { start: arena.slot_start(index), bytes: arena.class().size_bytes() - spared_bytes }

@@ -35,8 +35,8 @@ impl Deadlock {
         Deadlock { due_ns: 0, again_ns: AGAIN_MIN_NS, said: false }
     }
 
-    /// Something runs.
-    pub(super) fn is_none(&mut self) {
+    /// Something runs: forgets what was seen before.
+    pub(super) fn forget(&mut self) {
         *self = Deadlock::new();
     }
 

@@ -5,6 +5,9 @@
 //! stuck in runnext behind a long slice, and looks after timers that no M checks and work that no idle P has heard
 //! of. It reports that all Gs wait for ever (`deadlock`), or that nothing has run for long (`stall`).
 //!
+//! # Who may come in
+//! `boot`, which starts and stops it. Ms and other threads wake it through `sched/sysmon_link.rs`.
+//!
 //! # How often it looks
 //! A round costs 15 to 30 us of CPU time. So the pause is 20 us after a round that found something to do, and doubles
 //! after each that did not: up to 1 ms while any M may block, up to 10 ms while all running Ms compute for long and
@@ -15,7 +18,7 @@
 //!                  every P is idle,
 //!                  nothing waits              the same                the same
 //!   +----------+  ---------------->  +----------+  ------>  +----------+  ------>  +--------+
-//!   | Watching |                     | Settling |           | Settling |           | Asleep |
+//!   | Watching |                     |  Quiet   |           |  Quiet   |           | Asleep |
 //!   |          |  <----------------  |   once   |           |  twice   |           |        |
 //!   +----------+   a P is held, or   +----------+           +----------+           +--------+
 //!     |  ^   ^     something waits        ^                      |                   |    |
@@ -32,6 +35,10 @@
 //!    takes a P after that wakes it (`sched/rest.rs`, `took_p`). It wakes by itself for what has a deadline: a line
 //!    of schedtrace, a SIGQUIT to answer, a stall to look for.
 //! 3. sysmon never waits for a reader of what it prints, except for its last words.
+//!
+//! # Tests
+//! `pace_tests.rs` and `slice_tests.rs` test the decisions; `tests/retake.rs`, `tests/deadlocks.rs`, `tests/stalls.rs`
+//! and `tests/threads.rs` what follows from them.
 
 #![cfg(not(loom))]
 

@@ -99,7 +99,7 @@ impl Output {
         if self.delivering.len() >= DELIVERING_MAX {
             return;
         }
-        let thread = thread::Builder::new().name(format!("{}-tell", shared.setup.name));
+        let thread = thread::Builder::new().name(format!("{}-warn", shared.setup.name));
         let delivered = event.clone();
         match thread.spawn(move || warn(&delivered)) {
             Ok(thread) => self.delivering.push(thread),

@@ -14,7 +14,7 @@ pub(super) enum Pace {
     Watching { pause_ns: u64 },
     /// Every P is idle and nothing waits, at so many looks in a row. It looks again after the same pause: most often
     /// this state is over soon.
-    Settling { pause_ns: u64, looks: u32 },
+    Quiet { pause_ns: u64, looks: u32 },
     /// Nothing has changed: sysmon sleeps until a P is taken, or until a deadline.
     Asleep,
 }
@@ -59,7 +59,7 @@ impl Pace {
     pub(super) fn next(self, scene: &Scene, looked: &Looked) -> Pace {
         let (pause_ns, quiet_looks) = match self {
             Pace::Watching { pause_ns } => (pause_ns, 0),
-            Pace::Settling { pause_ns, looks } => (pause_ns, looks),
+            Pace::Quiet { pause_ns, looks } => (pause_ns, looks),
             Pace::Asleep => (SYSMON_MIN_NS, 0),
         };
         // A timer that has just become due is for the keeper, which may not have woken yet.
@@ -69,7 +69,7 @@ impl Pace {
         }
         match quiet_looks + 1 {
             QUIET_LOOKS => Pace::Asleep,
-            looks => Pace::Settling { pause_ns, looks },
+            looks => Pace::Quiet { pause_ns, looks },
         }
     }
 
@@ -83,7 +83,7 @@ impl Pace {
                 let timer_ns = if timer_ns > now_ns { timer_ns.max(now_ns + SYSMON_MIN_NS) } else { NEVER };
                 due_ns.min(now_ns + pause_ns).min(timer_ns)
             }
-            Pace::Settling { pause_ns, .. } => due_ns.min(now_ns + pause_ns),
+            Pace::Quiet { pause_ns, .. } => due_ns.min(now_ns + pause_ns),
             Pace::Asleep => due_ns,
         }
     }

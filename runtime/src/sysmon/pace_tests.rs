@@ -33,38 +33,38 @@ fn watching(pause_ns: u64) -> Pace {
     Pace::Watching { pause_ns }
 }
 
-fn settling(pause_ns: u64, looks: u32) -> Pace {
-    Pace::Settling { pause_ns, looks }
+fn quiet(pause_ns: u64, looks: u32) -> Pace {
+    Pace::Quiet { pause_ns, looks }
 }
 
 #[test]
 fn it_falls_asleep_at_the_third_look_at_which_all_is_quiet() {
-    assert_eq!(walk(watching(MS), &[QUIET; 3]), [settling(MS, 1), settling(MS, 2), Pace::Asleep]);
+    assert_eq!(walk(watching(MS), &[QUIET; 3]), [quiet(MS, 1), quiet(MS, 2), Pace::Asleep]);
 }
 
 #[test]
-fn what_happens_while_it_settles_has_it_watch_again_at_the_pause_that_it_was_at() {
+fn what_happens_while_all_is_quiet_has_it_watch_again_at_the_pause_that_it_was_at() {
     let waits = Scene { work_waits: true, ..QUIET };
     for happens in [BUSY, waits] {
         let states = walk(watching(MS / 10), &[QUIET, QUIET, happens, QUIET]);
         let pause_ns = MS / 5;
-        assert_eq!(states[2..], [watching(pause_ns), settling(pause_ns, 1)], "{happens:?}");
+        assert_eq!(states[2..], [watching(pause_ns), quiet(pause_ns, 1)], "{happens:?}");
     }
 }
 
 #[test]
 fn who_was_asleep_begins_anew() {
     assert_eq!(Pace::Asleep.next(&BUSY, &NOTHING), watching(2 * SYSMON_MIN_NS));
-    assert_eq!(walk(Pace::Asleep, &[QUIET; 3]), [settling(SYSMON_MIN_NS, 1), settling(SYSMON_MIN_NS, 2), Pace::Asleep]);
+    assert_eq!(walk(Pace::Asleep, &[QUIET; 3]), [quiet(SYSMON_MIN_NS, 1), quiet(SYSMON_MIN_NS, 2), Pace::Asleep]);
 }
 
 #[test]
 fn a_timer_that_is_due_is_the_keepers_at_the_first_quiet_look_and_late_at_the_next() {
     let due = Scene { has_come: true, timer_ns: NOW, ..QUIET };
-    assert_eq!(walk(watching(MS / 10), &[due; 2]), [settling(MS / 10, 1), watching(MS / 5)]);
-    assert_eq!(Pace::Asleep.next(&due, &NOTHING), settling(SYSMON_MIN_NS, 1));
+    assert_eq!(walk(watching(MS / 10), &[due; 2]), [quiet(MS / 10, 1), watching(MS / 5)]);
+    assert_eq!(Pace::Asleep.next(&due, &NOTHING), quiet(SYSMON_MIN_NS, 1));
     let to_come = Scene { timer_ns: NOW + 1, ..QUIET };
-    assert_eq!(settling(MS, 1).next(&to_come, &NOTHING), settling(MS, 2));
+    assert_eq!(quiet(MS, 1).next(&to_come, &NOTHING), quiet(MS, 2));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn what_a_p_hides_keeps_pauses_short_but_nobody_awake() {
     let hides = Scene { hides: true, ..BUSY };
     assert_eq!(watching(MS).next(&hides, &NOTHING), watching(SYSMON_BUSY_NS));
     assert_eq!(watching(MS).next(&BUSY, &NOTHING), watching(2 * MS));
-    assert_eq!(watching(MS).next(&Scene { hides: true, ..QUIET }, &NOTHING), settling(MS, 1));
+    assert_eq!(watching(MS).next(&Scene { hides: true, ..QUIET }, &NOTHING), quiet(MS, 1));
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn a_pause_ends_at_what_comes_first() {
     assert_eq!(until(watching(MS), NOW + 1, NEVER), NOW + SYSMON_MIN_NS, "not at once");
     assert_eq!(until(watching(MS), NOW, NEVER), NOW + MS, "it was seen at this look");
     // The keeper sleeps for timers.
-    assert_eq!(until(settling(MS, 1), NOW + 5, NEVER), NOW + MS);
-    assert_eq!(until(settling(MS, 1), NEVER, NOW + 5), NOW + 5);
+    assert_eq!(until(quiet(MS, 1), NOW + 5, NEVER), NOW + MS);
+    assert_eq!(until(quiet(MS, 1), NEVER, NOW + 5), NOW + 5);
     assert_eq!(until(Pace::Asleep, NOW + 5, NEVER), NEVER);
     assert_eq!(until(Pace::Asleep, NEVER, NOW + 5), NOW + 5);
 }

@@ -171,7 +171,7 @@ impl Watchman {
         let until_ns = self.pace.until_ns(&scene);
         match self.pace {
             Pace::Watching { .. } => {
-                self.deadlock.is_none();
+                self.deadlock.forget();
                 if !is_long(now_ns, until_ns) {
                     rest_thread(now_ns, until_ns);
                 } else if self.shared.doze_as_sysmon(|| rest_thread(now_ns, until_ns)) {
@@ -179,7 +179,7 @@ impl Watchman {
                     self.pace = Pace::fresh();
                 }
             }
-            Pace::Settling { .. } => rest_thread(now_ns, until_ns),
+            Pace::Quiet { .. } => rest_thread(now_ns, until_ns),
             Pace::Asleep => {
                 let until_ns = until_ns.min(self.deadlock.look(&self.shared, &mut self.output, now_ns));
                 // I2.

@@ -1,7 +1,9 @@
 //! # What lives here
 //! The wait line, with which every operation waits that another one tells: a [`Ticket`] for each operation that
-//! waits, a [`Waiter`] for each line that it waits in, and the [`Line`]. Timers, joins and scopes use it here, and so
-//! does every crate above.
+//! waits, a [`Waiter`] for each line that it waits in, and the [`Line`].
+//!
+//! # Who may come in
+//! Timers, joins and scopes, and by way of `internal` every crate above.
 //!
 //! # The protocol
 //! An operation that cannot complete now makes a ticket, which lies on its stack or in its future. It pushes a waiter

@@ -8,7 +8,7 @@ use std::panic::Location;
 pub(super) enum Value<'a> {
     /// A number.
     Number(u64),
-    /// A truth value.
+    /// Yes or no.
     Flag(bool),
     /// The number of a P, an M or a G: `nil`, or `null` in JSON, if there is none.
     Id(Option<u64>),
@@ -33,7 +33,7 @@ use Value::{Aside, Flag, Id, Lengths, Millis, Name, Number, Numbers, Place, Word
 /// Where a field stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stands {
-    /// Where Go has it, always.
+    /// Where Go has it, in all formats.
     Always,
     /// Where Go has it without detail. JSON has it always.
     WithoutDetail,

@@ -322,7 +322,7 @@ fn the_recording_has_what_there_is() {
     for reason in ["", "sleep", "chan receive", "chan receive (nil chan)", "select (no cases)", "sync.Mutex.Lock"] {
         assert!(gs().any(|g| g.wait_reason == reason), "{reason}");
     }
-    // Who runs or is about to says what it waited for last.
+    // A G that runs or is ready shows what it waited for last.
     assert!([1, 2].iter().all(|status| gs().any(|g| g.status == *status && g.wait_reason == "sleep")));
     // A system call costs an M its P, and the G stays with the M.
     assert!(gs().any(|g| g.status == 3 && g.m.is_some()));
@@ -414,7 +414,7 @@ fn lines_that_were_left_out_are_counted_in_the_next_one() {
     assert_eq!(compact(&one), format!("{said}{}", compact(&line())));
     let said = "pirn: schedtrace: 12 lines were left out: the reader is too slow\n";
     assert_eq!(go_detail(&many, &detail()), format!("{said}{}", go_detail(&line(), &detail())));
-    // What reads JSON reads nothing else.
+    // A reader of JSON gets nothing but JSON.
     assert_eq!(json(&many, Some(&detail())).lines().count(), 1);
     assert_eq!(read(&json(&many, None))["leftout"], json!(12));
 }

@@ -40,8 +40,8 @@ impl Rseq {
         (bytes > 0).then_some(Rseq { offset, bytes: bytes.max(32) })
     }
 
-    /// Has the kernel no longer write where `block`, which the calling thread had, has its restartable sequences: the
-    /// memory may be given back. Signal-safe.
+    /// Tells the kernel to write no more into the rseq area of `block`, which the calling thread had: the memory may be
+    /// given back. Signal-safe.
     pub(crate) fn forget(self, block: ThreadPointer) {
         let area = block.address().wrapping_add_signed(self.offset);
         // SAFETY: to unregister touches no memory; if another is registered the kernel refuses.

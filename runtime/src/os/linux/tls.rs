@@ -152,12 +152,12 @@ impl Blocks {
         block.put_u32(MULTIPLE_THREADS, 1);
         block.put_u32(self.tid, NEXT_TID.fetch_add(1, Ordering::Relaxed) & 0x1fff_ffff | 0x1000_0000);
         let robust = block.address() + self.robust;
-        // The head points to itself; so does the word before it, the way back that libc keeps.
+        // An empty list: the head points to itself, and so does libc's link back, the word before it.
         block.put(self.robust, robust);
         block.put(self.robust + 8, self.robust_futex_offset);
         block.put(self.robust - 8, robust);
         block.put(self.specific, block.address() + self.specific_first);
-        // A list of itself alone: two links.
+        // A list with this block alone: both links point to it.
         block.put(self.list, block.address() + self.list);
         block.put(self.list + 8, block.address() + self.list);
         block.put(self.resolver_pointer, block.address() + self.resolver);
@@ -203,7 +203,7 @@ impl Blocks {
         // SAFETY: glibc makes a block of its own.
         let made = unsafe { (self.allocate)(ptr::null_mut()) };
         let Some(block) = NonZeroUsize::new(made.expose_provenance()).map(ThreadPointer) else {
-            // There is no memory; the next look may be luckier.
+            // There is no memory. The next look tries again.
             return;
         };
         let found = modules(block, self.static_bytes);
