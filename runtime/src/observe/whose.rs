@@ -1,4 +1,6 @@
-//! Whose function it is: by the file that it is in, or by its name if there is no debug information.
+//! Whose function it is: by the file that it is in, or by its name if there is no debug information. The file comes first:
+//! with line tables only, an inlined function has no crate in its name, and the name of a generic function may begin with
+//! a type of the user's.
 //!
 //! Our crates are not listed: all are called `pirn-something`, and a user's crate may be too. So the runtime itself and
 //! the family of these crates are distinguished, and a trace with no other functions shows the family (`trace.rs`).
