@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::log::{g_of, name};
 use common::{builder, eventually};
 use pirn_runtime::internal::{Event, listen};
 use pirn_runtime::{blocking, go, sleep, yield_now};
@@ -12,26 +13,6 @@ use std::time::Duration;
 
 /// What the listener has heard so far.
 static EVENTS: Mutex<Vec<Event>> = Mutex::new(Vec::new());
-
-/// The name of an event, as the subscriber knows it.
-fn name(event: &Event) -> &'static str {
-    match event {
-        Event::Spawn { .. } => "spawn",
-        Event::Begin { .. } => "begin",
-        Event::Run { .. } => "run",
-        Event::Park { .. } => "park",
-        Event::Ready { .. } => "ready",
-        Event::Yield { .. } => "yield",
-        Event::End { .. } => "end",
-        Event::Steal { .. } => "steal",
-        Event::HandOff { .. } => "hand_off",
-        Event::Wake { .. } => "wake",
-        Event::MStart { .. } => "m_start",
-        Event::MStop { .. } => "m_stop",
-        Event::StackGrowth { .. } => "stack_growth",
-        _ => "of no count",
-    }
-}
 
 fn take_events() -> Vec<Event> {
     std::mem::take(&mut *EVENTS.lock().expect("no panic"))
@@ -122,16 +103,7 @@ fn walks_are_whole() {
     rt.shutdown();
     let mut walks: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
     for event in take_events() {
-        let (Event::Spawn { g }
-        | Event::Begin { g }
-        | Event::Run { g }
-        | Event::Park { g, .. }
-        | Event::Ready { g }
-        | Event::Yield { g }
-        | Event::End { g }) = event
-        else {
-            continue;
-        };
+        let Some(g) = g_of(&event) else { continue };
         walks.entry(g).or_default().push(name(&event));
     }
     assert_eq!(walks.len(), 1 + 50 + 16);
