@@ -19,7 +19,7 @@ const UPWARD: &[(&str, &str, &str)] = &[
 const DOORS: &[(&str, &[&str])] = &[
     ("libc::", &["os/"]),
     // The observer leaves its frames out.
-    ("corosensei", &["coro.rs", "stack/slot.rs", "observe/whose.rs"]),
+    ("corosensei", &["coro/", "stack/slot.rs", "observe/whose.rs"]),
     // The backtrace of a panic is std's, as its message is made like std's.
     ("backtrace::", &["os/", "observe/trace.rs", "boot/panics.rs"]),
     // The self-test of a G's own thread-locals needs some to look at; what a G has of its own, a thread has there.
@@ -34,7 +34,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("dbg!", &[]),
     ("std::process", &["os/"]),
     ("_mm_", &["os/"]),
-    ("asm!", &["os/", "m/current.rs"]),
+    ("asm!", &["os/", "m/current.rs", "coro/"]),
     // An M sleeps in one place. The others are threads that are no Ms: the template, sysmon, a user's.
     ("thread::park", &["clock/", "sched/template.rs", "park/"]),
     ("park_thread(", &["clock/", "m/sleep.rs", "park/"]),
@@ -70,6 +70,7 @@ const UNSAFE: &[&str] = &[
     "p",
     "m",
     // Who owns a G or a P, where that goes by a pointer.
+    "sched/direct.rs",
     "sched/entered.rs",
     "sched/first_run.rs",
     "sched/idle_lists.rs",

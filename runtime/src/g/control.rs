@@ -5,7 +5,7 @@
 use super::join_word::JoinWord;
 use super::values::OwnValues;
 use super::word::ParkWord;
-use crate::coro::{Coro, WayOut};
+use crate::coro::Coro;
 use crate::m::M;
 use crate::os::ThreadPointer;
 use crate::probe::Status;
@@ -111,12 +111,10 @@ pub(crate) struct G {
     pub(crate) locked_m: Cell<*const M>,
     /// Its stack and where it left off; none until it has run.
     pub(crate) coro: UnsafeCell<Option<Coro>>,
-    /// From that stack back to the M; set by the G itself when it starts.
-    pub(crate) way_out: Cell<Option<WayOut>>,
+    /// The M that runs it or ran it last. Written by who continues it.
+    m: Cell<*const M>,
     /// Its own thread-locals, at the top of the slot; none if it uses those of its M.
     pub(crate) block: Cell<Option<ThreadPointer>>,
-    /// The slot of that stack, back to the cache when it ends.
-    pub(crate) slot: UnsafeCell<Option<Slot>>,
     /// Why it waits or waited last: a `static`, or null.
     reason: AtomicPtr<Reason>,
     class: Cell<Class>,
@@ -130,23 +128,25 @@ pub(crate) struct G {
     birthplace: AtomicPtr<Location<'static>>,
     /// The number of the G that started it, 0 if none did.
     parent: AtomicU64,
-    /// It has been reported to block its thread.
-    pub(crate) is_reported: AtomicBool,
     name: AtomicPtr<String>,
     /// Its own values (`g_local.rs`).
     pub(crate) values: OwnValues,
+    /// The slot of its stack, back to the cache when it ends.
+    pub(crate) slot: UnsafeCell<Option<Slot>>,
+    /// The M that runs it or ran it last, for observers.
+    pub(crate) last_m: AtomicU32,
     /// How often it has locked its thread to itself. Saturating: at the most it stays so (`os_thread.rs`).
     pub(crate) locks: Cell<u32>,
+    /// It has been reported to block its thread.
+    pub(crate) is_reported: AtomicBool,
     /// It must not be unwound any more: its thread-locals are being destroyed, where a panic would abort.
     pub(crate) ending: Cell<bool>,
     /// Its thread-locals are being destroyed or are gone. A subscriber would use them, so no event is delivered.
     pub(crate) is_mute: Cell<bool>,
-    /// The M that runs it or ran it last, for observers.
-    pub(crate) last_m: AtomicU32,
 }
 
 // What a park and a pick touch lies in the first group.
-const _: () = assert!(offset_of!(G, storage) == 128 && size_of::<G>() == 256);
+const _: () = assert!(offset_of!(G, storage) <= 128 && size_of::<G>() == 256);
 
 // SAFETY: the cells belong to whoever owns the G by the table in I1; ownership passes on with Release and Acquire.
 unsafe impl Send for G {}
@@ -164,7 +164,7 @@ impl G {
             shared: AtomicPtr::new(ptr::null_mut()),
             locked_m: Cell::new(ptr::null()),
             coro: UnsafeCell::new(None),
-            way_out: Cell::new(None),
+            m: Cell::new(ptr::null()),
             block: Cell::new(None),
             slot: UnsafeCell::new(None),
             reason: AtomicPtr::new(ptr::null_mut()),
@@ -224,7 +224,6 @@ impl G {
     #[inline]
     pub(crate) fn clear(&self) {
         self.word.clear();
-        self.way_out.set(None);
         self.ending.set(false);
         self.is_mute.set(false);
         self.locks.set(0);
@@ -311,10 +310,41 @@ impl G {
         self.body.get()
     }
 
-    /// About the top of its stack, if it has one: an address to prefetch, for the owner of the G.
-    #[inline]
-    pub(crate) fn stack_top(&self) -> Option<*const u8> {
-        self.way_out.get().map(WayOut::address)
+    /// Whether it has a coroutine: it has run. For the owner of the G.
+    #[inline(always)]
+    pub(crate) fn has_coro(&self) -> bool {
+        // SAFETY: it is changed by the owner of the G alone, at its first run and its end.
+        unsafe { &*self.coro.get() }.is_some()
+    }
+
+    /// Its coroutine.
+    ///
+    /// # Safety
+    /// The caller owns the G, or is it. It has run, and nobody ends it meanwhile.
+    #[inline(always)]
+    pub(crate) unsafe fn coro(&self) -> &Coro {
+        debug_assert!(self.has_coro(), "g: a G that has not run has no coroutine");
+        // SAFETY: as in `has_coro`.
+        let coro = unsafe { &*self.coro.get() };
+        // SAFETY: as the caller promises.
+        unsafe { coro.as_ref().unwrap_unchecked() }
+    }
+
+    /// The M that runs it.
+    ///
+    /// # Safety
+    /// The caller is the G.
+    #[inline(always)]
+    pub(crate) unsafe fn m(&self) -> &'static M {
+        // SAFETY: an M lives as long as its thread runs (m I3), on which the caller is.
+        unsafe { &*self.m.get() }
+    }
+
+    /// Notes the M that runs it from now on. Whether it is another one than before. Only for the owner of the G.
+    #[inline(always)]
+    pub(crate) fn set_m(&self, m: &M) -> bool {
+        self.last_m.store(m.id, Ordering::Relaxed);
+        !ptr::eq(self.m.replace(m), m)
     }
 
     /// How large its stack may become.

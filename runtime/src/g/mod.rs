@@ -20,8 +20,8 @@
 //!    the G consumes it. It cannot be copied.
 //! 3. Records are never freed, only recycled: an old pointer to one reads another G's id in the park word, and does
 //!    nothing.
-//! 4. The park word says PARKED only after the G has left its stack (the M commits, not the G), so a claimer may
-//!    resume it at once.
+//! 4. The park word says PARKED only after the G has left its stack: the M's loop commits, or the G that it has switched
+//!    to. So a claimer may resume it at once.
 //! 5. The M that retires the G and its `JoinHandle` both need the record; the last of the two recycles it
 //!    (`join_word` argues it).
 //!

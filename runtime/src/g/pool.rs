@@ -82,6 +82,12 @@ impl FreeGs {
         batch.into_iter().zip(&self.gs).for_each(|(g, place)| place.set(Some(g)));
     }
 
+    /// Whether a record can be given without sending others away.
+    #[inline]
+    pub(crate) fn has_place(&self) -> bool {
+        self.len() + 1 < FREE_GS_MAX
+    }
+
     /// Gives a free record back.
     #[inline]
     pub(crate) fn give(&self, g: &'static G) {

@@ -3,8 +3,7 @@
 //! (`block`), and the test that they work on this system (`self_test`).
 //!
 //! # Who may come in
-//! `boot` chooses; `sched/first_run.rs` binds a block to a G with its stack, and `sched/run.rs` loads it around each
-//! resume.
+//! `boot` chooses; `sched/first_run.rs` binds a block to a G with its stack; `sched/run.rs` and `sched/direct.rs` load it.
 //!
 //! # The argument
 //! It stands only here. A G that parks on one OS thread and continues on another breaks two things in ordinary safe
@@ -31,16 +30,23 @@
 //!                                             thread-locals of the modules | thread control block
 //! ```
 //!
-//! *Rejected: an M that does not load its own block between two Gs.* Half of the cost is that second write of FS:
-//! without it a yield was 4 to 8 ns cheaper (of some 10 that this mode costs). But from the moment when others can take
-//! a parked or yielding G until the load of the next G's block, the M would run with a block that another M may have
-//! loaded too. The runtime's own code could avoid thread-locals there. A signal handler (of a profiler) cannot, and
-//! already uses `errno`. So the M loads its own first.
+//! *When a block is loaded.* A G that switches to the next one (`sched/direct.rs`) loads that one's block, once, and then
+//! moves the stack pointer. The next one's block was loaded nowhere, as its G was the M's to run. That of the G that
+//! leaves is loaded here until then, and nowhere else later, as nobody is given the G before it has been finished from
+//! the next one's stack. For an instruction or two the thread is on the stack of the one with the thread-locals of the
+//! other. What may run there is a signal handler: it finds a whole block that nobody else uses meanwhile, and leaves
+//! `errno` as it found it, as every handler has to. A G that leaves for its M's loop leaves its block loaded until the
+//! loop, on the M's stack, loads the M's own; only then is the G given away.
+//!
+//! *Rejected: a loop that does not load the M's own block.* From the moment when others can take the G that has left,
+//! the M would run with a block that another M may have loaded too. The runtime's own code could avoid thread-locals
+//! there. A signal handler (of a profiler) cannot, and already uses `errno`.
 //!
 //! # Invariants
 //! 1. A block is loaded by at most one M, the one that runs its G. While an M runs none, its own block is loaded.
-//! 2. Between loading a block and resuming, and between the suspension and loading the M's own, no thread-local is used
-//!    except the runtime's own one, which is never cached (`m/current.rs`).
+//! 2. Between loading a G's block and going on with that G, and between leaving a G and loading another block, no
+//!    thread-local is used except the runtime's own one, which is never cached (`m/current.rs`). A G whose thread-locals
+//!    have been destroyed uses none with a destructor any more.
 //! 3. A block is made once for a slot and stays there. Each new G in the slot finds the program's thread-locals as a
 //!    new thread does, those of libraries that were loaded later too. libc's part is kept: freed with its G it would
 //!    leak the allocator's cache.

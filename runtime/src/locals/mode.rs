@@ -62,17 +62,24 @@ impl Locals {
         match self {
             // A slot whose top holds a block that another runtime's Gs use keeps it.
             Locals::Shared => Ok((slot.room_bytes(), None)),
-            Locals::Own(blocks) => {
-                let block = if slot.has_kept_top() {
-                    let block = blocks.block_in(slot.base());
-                    // SAFETY: it was made when the top was kept, and the slot has no G.
-                    unsafe { blocks.renew(block) };
-                    block
-                } else {
-                    make(blocks, slot)?
-                };
-                Ok((blocks.room_bytes(), Some(block)))
-            }
+            Locals::Own(blocks) => match self.room_at_hand(slot) {
+                Some(room) => Ok(room),
+                None => Ok((blocks.room_bytes(), Some(make(blocks, slot)?))),
+            },
+        }
+    }
+
+    /// As [`room_for`](Self::room_for), if no block has to be made.
+    #[inline]
+    pub(crate) fn room_at_hand(self, slot: &Slot) -> Option<(usize, Option<ThreadPointer>)> {
+        match self {
+            Locals::Shared => Some((slot.room_bytes(), None)),
+            Locals::Own(blocks) => slot.has_kept_top().then(|| {
+                let block = blocks.block_in(slot.base());
+                // SAFETY: it was made when the top was kept, and the slot has no G.
+                unsafe { blocks.renew(block) };
+                (blocks.room_bytes(), Some(block))
+            }),
         }
     }
 

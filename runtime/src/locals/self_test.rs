@@ -3,10 +3,10 @@
 
 use super::block::{make, with_block};
 use crate::config::UNWINDS;
-use crate::coro::{Coro, Outcome, Suspend, WayOut};
+use crate::coro::{Arrival, Coro, Home, LeaveFor, Outcome, PackedOutcome, Suspend};
 use crate::os::{Blocks, ThreadPointer};
 use crate::stack::{Cache, Class, GStack};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -35,13 +35,17 @@ thread_local! {
 struct Probe {
     blocks: &'static Blocks,
     failed: Cell<Option<&'static str>>,
+    /// Where it is resumed from.
+    home: Home,
+    /// The coroutine itself.
+    coro: OnceCell<Coro>,
 }
 
 /// Moves the coroutine to a new thread for each of its steps.
-struct Moved(Coro, ThreadPointer);
+struct Moved<'a>(&'a Probe, ThreadPointer);
 
 // SAFETY: this is the test that it may be moved between threads.
-unsafe impl Send for Moved {}
+unsafe impl Send for Moved<'_> {}
 
 /// Tests that Gs can have thread-locals of their own.
 ///
@@ -61,8 +65,10 @@ pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
     let block = make(blocks, &slot).map_err(io::Error::from)?;
     // SAFETY: the coroutine ends before the slot is given back, or the slot is forgotten.
     let stack = unsafe { GStack::on(&slot, blocks.room_bytes()) };
-    let probe = Probe { blocks, failed: Cell::new(None) };
-    let mut moved = Moved(Coro::new(stack, &raw const probe, body), block);
+    let probe = Probe { blocks, failed: Cell::new(None), home: Home::new(), coro: OnceCell::new() };
+    // It is set once.
+    let _ = probe.coro.set(Coro::new(stack, &raw const probe, body));
+    let mut moved = Moved(&probe, block);
     let destroyed = DESTROYED.load(Ordering::Relaxed);
     let mut ended = false;
     // More threads than there are steps.
@@ -93,46 +99,55 @@ pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
     Ok(())
 }
 
-fn step(moved: &mut Moved) -> (Outcome, bool) {
-    let Moved(coro, block) = moved;
-    // SAFETY: only this thread has it now, and it is only resumed.
-    let outcome = unsafe { with_block(*block, || coro.resume()) }.unpack();
+fn step(moved: &mut Moved<'_>) -> (Outcome, bool) {
+    let Moved(probe, block) = moved;
+    // SAFETY: only this thread has it now, and it does not run.
+    let resume = || unsafe { probe.coro().resume(&probe.home) };
+    // SAFETY: as above.
+    let outcome = unsafe { with_block(*block, resume) }.unpack();
     (outcome, thread::panicking())
 }
 
-fn body(probe: *const Probe, way_out: WayOut) {
+impl Probe {
+    fn coro(&self) -> &Coro {
+        self.coro.get().expect("`run` has made it")
+    }
+}
+
+fn body(probe: *const Probe, _: Arrival) -> *const Home {
     // SAFETY: `run` keeps the probe until the coroutine has ended.
     let probe = unsafe { &*probe };
     // SAFETY: `step` has loaded the block.
     unsafe { probe.blocks.init() };
-    match catch_unwind(AssertUnwindSafe(|| look(way_out))) {
+    match catch_unwind(AssertUnwindSafe(|| look(probe))) {
         Ok(Ok(())) => {}
         Ok(Err(failed)) => probe.failed.set(Some(failed)),
         Err(_) => probe.failed.set(Some("the self-test panicked")),
     }
     // SAFETY: as above.
     unsafe { probe.blocks.destroy() };
+    &raw const probe.home
 }
 
-fn go_on_elsewhere(way_out: WayOut) {
+fn go_on_elsewhere(probe: &Probe) {
     // SAFETY: called by the coroutine alone, on its own stack.
-    unsafe { way_out.suspend(Suspend::Yield) };
+    unsafe { probe.coro().leave(LeaveFor::Home(&probe.home, PackedOutcome::of(Suspend::Yield))) };
 }
 
-struct MovesWhileItUnwinds(WayOut);
+struct MovesWhileItUnwinds<'a>(&'a Probe);
 
-impl Drop for MovesWhileItUnwinds {
+impl Drop for MovesWhileItUnwinds<'_> {
     fn drop(&mut self) {
         go_on_elsewhere(self.0);
     }
 }
 
-fn look(way_out: WayOut) -> Result<(), &'static str> {
+fn look(probe: &Probe) -> Result<(), &'static str> {
     COUNTED.with(|_| ());
     let kept = HELD.with(|held| {
         let mut borrowed = held.borrow_mut();
         borrowed.push(1);
-        go_on_elsewhere(way_out);
+        go_on_elsewhere(probe);
         borrowed.push(2);
         borrowed.len() == 2 && held.try_borrow().is_err()
     });
@@ -142,19 +157,19 @@ fn look(way_out: WayOut) -> Result<(), &'static str> {
     // This fails, and sets errno.
     let _ = std::fs::metadata("");
     let errno = io::Error::last_os_error().raw_os_error();
-    go_on_elsewhere(way_out);
+    go_on_elsewhere(probe);
     if io::Error::last_os_error().raw_os_error() != errno {
         return Err("errno changed when its goroutine moved");
     }
     let lock = Mutex::new(());
     let guard = lock.lock();
-    go_on_elsewhere(way_out);
+    go_on_elsewhere(probe);
     drop(guard);
     if !UNWINDS {
         return Ok(());
     }
     let unwound = catch_unwind(AssertUnwindSafe(|| {
-        let _moves = MovesWhileItUnwinds(way_out);
+        let _moves = MovesWhileItUnwinds(probe);
         resume_unwind(Box::new(()));
     }));
     if unwound.is_ok() || thread::panicking() || lock.is_poisoned() {

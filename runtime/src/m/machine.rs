@@ -4,10 +4,12 @@
 
 use super::section::Section;
 use super::sleep::{Sleep, Wake};
-use crate::g::G;
+use crate::coro::{Home, PackedOutcome};
+use crate::g::{G, Runnable};
 use crate::os::{ThreadPointer, loaded_block};
 use crate::p::{FreeP, OwnedP, P};
 use crate::sched::Shared;
+use std::cell::Cell;
 use std::fmt;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -49,6 +51,12 @@ pub(crate) struct M {
     /// The kernel's number of its thread; 0 before it has begun.
     tid: AtomicI32,
     sleep: Sleep,
+    /// Where its loop has left its thread's own stack. Only for its own thread, as the next two.
+    pub(crate) home: Home,
+    /// The G that has left its stack for the one that runs now, and what it asks for.
+    pub(crate) left: Cell<(*const G, PackedOutcome)>,
+    /// The next G, which a G has picked that has left for the loop.
+    pub(crate) picked: Cell<Option<Runnable>>,
     /// Its thread's own thread-locals.
     own_block: OnceLock<ThreadPointer>,
     me: Weak<M>,
@@ -73,7 +81,8 @@ pub(crate) fn count_asking(begins: bool) {
     }
 }
 
-// SAFETY: `shared` outlives the M's thread, which holds it; everything else is atomic.
+// SAFETY: `shared` outlives the M's thread, which holds it; the cells are for that thread alone; everything else is
+// atomic.
 unsafe impl Send for M {}
 // SAFETY: as above.
 unsafe impl Sync for M {}
@@ -99,6 +108,9 @@ impl M {
             has_departed: AtomicBool::new(false),
             tid: AtomicI32::new(0),
             sleep: Sleep::new(),
+            home: Home::new(),
+            left: Cell::new((ptr::null(), PackedOutcome::FINISHED)),
+            picked: Cell::new(None),
             own_block: OnceLock::new(),
             me: me.clone(),
         })
@@ -217,6 +229,12 @@ impl M {
     pub(crate) fn set_g(&self, g: Option<&'static G>) {
         let g = g.map_or(ptr::null_mut(), |g| ptr::from_ref(g).cast_mut());
         self.g.store(g, Ordering::Relaxed);
+    }
+
+    /// Whether a G has picked the next one for its loop. Only for its own thread.
+    pub(crate) fn has_picked(&self) -> bool {
+        // SAFETY: only this thread uses it, and nothing else does during this call.
+        unsafe { &*self.picked.as_ptr() }.is_some()
     }
 
     /// Registers the calling thread as this M's, before it does anything else.

@@ -63,13 +63,17 @@ impl Traces {
         }
         // SAFETY: it has just been claimed (g I2).
         let runnable = unsafe { Runnable::own(g) };
-        // SAFETY: the Runnable says that this is the owner of the G.
-        let coro = unsafe { &mut *g.coro.get() }.as_mut().expect("a G that is parked has run");
+        // SAFETY: the Runnable says that this is the owner of the G, and a G that is parked has run.
+        let coro = unsafe { g.coro() };
         match g.block.get() {
-            None => coro.trace(tracer),
-            // SAFETY: the G is owned, so the block is loaded nowhere else; tracing uses no thread-local of the
-            // caller's.
-            Some(block) => unsafe { with_block(block, || coro.trace(tracer)) },
+            // SAFETY: the G is owned, and does not run.
+            None => unsafe { coro.trace(tracer) },
+            Some(block) => {
+                // SAFETY: as above.
+                let trace = || unsafe { coro.trace(tracer) };
+                // SAFETY: as above, so the block is loaded nowhere else; tracing uses no thread-local of the caller's.
+                unsafe { with_block(block, trace) };
+            }
         }
         // SAFETY: as above.
         let on_its_stack = unsafe { &*g.slot.get() }.as_ref().map(|slot| within(slot.range(), &tracer.frames));

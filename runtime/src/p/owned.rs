@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 const LOOKAHEAD: u32 = 3;
 /// In a shorter lane everything is in the cache.
 const LOOKAHEAD_MIN: usize = 32;
-/// How many cache lines from the top of a stack the last frames of a parked G touch.
+/// How many cache lines the innermost frames of a parked G touch.
 const STACK_LINES: usize = 5;
 
 /// The evidence that the caller may use a P's owner's side (I1).
@@ -80,7 +80,7 @@ impl<'a> OwnedP<'a> {
     }
 
     /// The G at the head of the queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(self) -> Option<Runnable> {
         // The shown part came first (I2).
         if !self.0.local.shown.is_empty()
@@ -95,11 +95,12 @@ impl<'a> OwnedP<'a> {
     fn pop_lane(self) -> Option<Runnable> {
         let local = &*self.0.local;
         let head = local.lane_head.load(Ordering::Relaxed);
-        if head == local.lane_tail.load(Ordering::Relaxed) {
+        let len = local.lane_tail.load(Ordering::Relaxed).wrapping_sub(head);
+        if len == 0 {
             return None;
         }
         local.lane_head.store(head.wrapping_add(1), Ordering::Relaxed);
-        if self.0.lane_len() > LOOKAHEAD_MIN {
+        if len as usize > LOOKAHEAD_MIN {
             self.look_ahead(head);
         }
         // SAFETY: `push` stored the G of a Runnable there; records are never freed (g I3).
@@ -111,15 +112,17 @@ impl<'a> OwnedP<'a> {
     /// Prefetches what the next Gs will touch: the record of one some places ahead, and the top of the stack of a
     /// nearer one, whose record is in the cache by now. With it a wake of one G among 100,000 takes a fifth of the
     /// time.
-    #[inline]
+    #[inline(never)]
     fn look_ahead(self, head: u32) {
         let lane = &self.0.local.lane;
         prefetch(lane[head.wrapping_add(2 * LOOKAHEAD) as usize % LANE].get());
         // SAFETY: the lane is longer than that, so a G is there; records are never freed (g I3).
         let near = unsafe { &*lane[head.wrapping_add(LOOKAHEAD) as usize % LANE].get() };
-        if let Some(top) = near.stack_top() {
-            for line in 1..=STACK_LINES {
-                prefetch(top.wrapping_sub(line * 64));
+        if near.has_coro() {
+            // SAFETY: it is in the lane, so it is the P's owner's.
+            let coro = unsafe { near.coro() };
+            for line in 0..STACK_LINES {
+                prefetch(coro.frames_at().wrapping_add(line * 64));
             }
         }
     }
@@ -157,7 +160,7 @@ impl<'a> OwnedP<'a> {
 
     /// The next G of this P: runnext first, which inherits the slice, but only for a streak while others wait; then the
     /// queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(self) -> Option<Runnable> {
         let local = &*self.0.local;
         if let Some(g) = self.take_next() {

@@ -1,11 +1,11 @@
 //! How a G leaves its stack: parking and yielding.
 
 use crate::config::UNWINDS;
-use crate::coro::Suspend;
+use crate::coro::{PackedOutcome, Suspend};
 use crate::g::G;
 use crate::m::{M, current, is_any_asked};
 use crate::reason::{Kind, Reason};
-use crate::sched::Shared;
+use crate::sched::direct;
 use crate::shut_down::ShutDown;
 use std::thread::panicking;
 
@@ -34,9 +34,8 @@ pub(super) fn park_uninterruptibly(g: &'static G, reason: &'static Reason) {
 
 #[inline(always)]
 fn suspend(g: &'static G, what: Suspend) {
-    let way_out = g.way_out.get().expect("a G that runs has a way out");
     // SAFETY: `g` is the caller, on its own stack.
-    unsafe { way_out.suspend(what) };
+    unsafe { direct::suspend(g, PackedOutcome::of(what)) };
 }
 
 /// Whether the G must stay with its M: it unwinds, and uses the thread-locals of its M (park I4).
@@ -86,8 +85,7 @@ fn unwind(g: &'static G) {
 /// Yields: the caller goes to the end of the local queue, or of the global one.
 #[inline(always)]
 pub(crate) fn yield_on_g(g: &'static G, what: Suspend) {
-    // SAFETY: `g` is the caller, so its runtime is there.
-    if !alone(unsafe { g.shared() }) {
+    if !alone(g) {
         give_way(g, what);
     }
     unwind_if_closing(g);
@@ -125,8 +123,9 @@ fn heed() {
 ///
 /// It reads hints, and counts that only this M changes, so it does not enter the runtime.
 #[inline(always)]
-fn alone(shared: &Shared) -> bool {
-    // SAFETY: the caller runs on an M, which lives as long as its thread (m I3).
-    let Some(p) = (unsafe { current::machine().as_ref() }).and_then(M::p_hint) else { return false };
-    p.is_empty() && shared.is_global_empty() && p.count_idle_yield()
+fn alone(g: &'static G) -> bool {
+    // SAFETY: `g` is the caller.
+    let Some(p) = unsafe { g.m() }.p_hint() else { return false };
+    // SAFETY: as above, so its runtime is there.
+    p.is_empty() && unsafe { g.shared() }.is_global_empty() && p.count_idle_yield()
 }

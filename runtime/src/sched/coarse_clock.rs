@@ -6,21 +6,30 @@
 use super::shared::Shared;
 use crate::clock::now_ns;
 use crossbeam_utils::CachePadded;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct CoarseClock {
     /// On a cache line of its own: it changes often.
-    ns: CachePadded<AtomicU64>,
+    now: CachePadded<Reading>,
     began_ns: u64,
+}
+
+/// The same moment twice. Each is right by itself; a reader of both may get two moments.
+#[derive(Debug)]
+struct Reading {
+    ns: AtomicU64,
+    /// Since the start.
+    ms: AtomicU32,
 }
 
 impl CoarseClock {
     /// The clock of a runtime that begins now.
     pub(super) fn new() -> CoarseClock {
         let now_ns = now_ns();
-        CoarseClock { ns: CachePadded::new(AtomicU64::new(now_ns)), began_ns: now_ns }
+        let now = Reading { ns: AtomicU64::new(now_ns), ms: AtomicU32::new(0) };
+        CoarseClock { now: CachePadded::new(now), began_ns: now_ns }
     }
 }
 
@@ -28,19 +37,22 @@ impl Shared {
     /// Reads the clock, and keeps the reading for all.
     pub(crate) fn refresh_clock(&self) -> u64 {
         let now = now_ns();
-        self.clock.ns.store(now, Ordering::Relaxed);
+        self.clock.now.ns.store(now, Ordering::Relaxed);
+        // A division, which is why a park finds it done.
+        let ms = now.saturating_sub(self.clock.began_ns) / 1_000_000;
+        self.clock.now.ms.store(ms as u32, Ordering::Relaxed);
         now
     }
 
     /// The last reading.
     pub(super) fn coarse_ns(&self) -> u64 {
-        self.clock.ns.load(Ordering::Relaxed)
+        self.clock.now.ns.load(Ordering::Relaxed)
     }
 
     /// Milliseconds since the start, a little old. They wrap after 49 days, so compare two of them by their difference.
     #[inline]
     pub(crate) fn coarse_ms(&self) -> u32 {
-        (self.coarse_ns().saturating_sub(self.clock.began_ns) / 1_000_000) as u32
+        self.clock.now.ms.load(Ordering::Relaxed)
     }
 
     /// When the runtime began.

@@ -16,6 +16,9 @@ impl Shared {
     /// The next G to run. None when the runtime stops.
     #[inline]
     pub(super) fn find(&self, me: &mut Me<'_>) -> Option<Runnable> {
+        if let Some(g) = me.picked.take() {
+            return Some(g);
+        }
         if let Some(p) = me.p()
             && let Some(g) = self.pick(p)
         {

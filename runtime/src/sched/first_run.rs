@@ -2,41 +2,39 @@
 
 #![cfg(not(loom))]
 
+use super::direct;
 use super::shared::Shared;
-use crate::coro::{Coro, WayOut};
+use crate::coro::{Arrival, Coro, Home};
 use crate::g::{G, Runnable};
 use crate::m::Me;
 use crate::m::emit::emit;
 use crate::m::fork::{end_in_fork, is_fork};
+use crate::os::ThreadPointer;
 use crate::p::OwnedP;
-use crate::stack::{GStack, StackError};
+use crate::stack::{GStack, Slot, StackError};
 use std::ptr;
 
 impl Shared {
-    /// The coroutine of a G, which is made for its first run.
+    /// Gives a G a coroutine for its first run. The caller runs it next.
     ///
     /// # Errors
     /// There is no stack for it.
     #[inline(always)]
-    pub(super) fn coroutine<'g, const HEARD: bool>(
-        &self,
-        me: &Me<'_>,
-        runnable: &'g mut Runnable,
-    ) -> Result<&'g mut Coro, StackError> {
+    pub(super) fn prepare<const HEARD: bool>(&self, me: &Me<'_>, runnable: &Runnable) -> Result<(), StackError> {
         let g = runnable.g();
-        // SAFETY: the Runnable says that the caller owns the G.
-        let coro = unsafe { &mut *g.coro.get() };
-        if coro.is_some() {
+        if g.has_coro() {
             emit!(&self.counters, Run { g: g.id() }, if HEARD).deliver();
-        } else {
-            let p = me.p().expect("an M that runs Gs has a P");
-            *coro = Some(self.bind(p, g)?);
-            emit!(p, Begin { g: g.id() }, if HEARD).deliver();
-            if self.has_stackless() {
-                self.got_stack();
-            }
+            return Ok(());
         }
-        Ok(coro.as_mut().expect("it has just been made"))
+        let p = me.p().expect("an M that runs Gs has a P");
+        let coro = self.bind(p, g)?;
+        // SAFETY: the Runnable says that the caller owns the G.
+        unsafe { *g.coro.get() = Some(coro) };
+        emit!(p, Begin { g: g.id() }, if HEARD).deliver();
+        if self.has_stackless() {
+            self.got_stack();
+        }
+        Ok(())
     }
 
     /// Gives a G that has never run a stack, thread-locals and a coroutine.
@@ -50,20 +48,44 @@ impl Shared {
                 return Err(error);
             }
         };
-        slot.set_owner(ptr::from_ref(g).cast());
-        // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
-        let stack = unsafe { GStack::on(&slot, room_bytes) };
-        g.block.set(block);
-        // SAFETY: this M owns the G.
-        unsafe { *g.slot.get() = Some(slot) };
-        Ok(Coro::new(stack, g, entry))
+        Ok(seat(g, slot, room_bytes, block))
     }
+
+    /// As `prepare`, for a G that has never run, by another G that leaves its stack for it: only if there is a stack
+    /// with thread-locals at hand, so that it needs no memory, and little of the caller's stack.
+    #[inline(never)]
+    pub(super) fn prepare_at_hand(&self, p: OwnedP<'_>, g: &'static G) -> bool {
+        if self.has_stackless() {
+            return false;
+        }
+        let Some(slot) = p.stacks().take_cached(g.class()) else { return false };
+        let Some((room_bytes, block)) = self.setup.locals.room_at_hand(&slot) else {
+            p.stacks().give(slot);
+            return false;
+        };
+        let coro = seat(g, slot, room_bytes, block);
+        // SAFETY: the caller owns the G.
+        unsafe { *g.coro.get() = Some(coro) };
+        true
+    }
+}
+
+/// Gives a G its slot, and makes a coroutine on it.
+#[inline(always)]
+fn seat(g: &'static G, slot: Slot, room_bytes: usize, block: Option<ThreadPointer>) -> Coro {
+    slot.set_owner(ptr::from_ref(g).cast());
+    // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
+    let stack = unsafe { GStack::on(&slot, room_bytes) };
+    g.block.set(block);
+    // SAFETY: the caller owns the G.
+    unsafe { *g.slot.get() = Some(slot) };
+    Coro::new(stack, g, entry)
 }
 
 /// The first frame of every G. When the body returns it has no thread-locals any more: nothing may use one from then
 /// on.
-fn entry(g: &'static G, way_out: WayOut) {
-    g.way_out.set(Some(way_out));
+fn entry(g: &'static G, arrival: Arrival) -> *const Home {
+    direct::begin(arrival);
     // SAFETY: this is the G itself.
     let locals = unsafe { g.shared() }.setup.locals;
     locals.init();
@@ -73,4 +95,6 @@ fn entry(g: &'static G, way_out: WayOut) {
     if is_fork() {
         end_in_fork("a goroutine that has forked has come to its end in the child");
     }
+    // SAFETY: this is the G itself.
+    unsafe { direct::end(g) }
 }

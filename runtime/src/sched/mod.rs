@@ -4,7 +4,7 @@
 //!
 //! | about | files |
 //! | --- | --- |
-//! | Gs | `ready` makes one runnable, `run` runs it, `first_run` gives it a stack, `stackless` keeps those that found no stack, `retire` ends it |
+//! | Gs | `ready` makes one runnable, `run` runs it on an M, `direct` switches from one to the next, `first_run` gives it a stack, `stackless` keeps those that found no stack, `retire` ends it |
 //! | Ms | `find` finds the next G, `rest` puts an M to sleep, `wake` wakes one, `machines` starts and ends them, `template` starts their threads, `starved` acts when the system gives no thread |
 //! | Ps | `hand_off`: a P changes hands while a G runs |
 //! | both | `locked`: Gs that stay with their M |
@@ -44,6 +44,7 @@ mod borrow;
 mod census;
 mod closing;
 mod coarse_clock;
+pub(crate) mod direct;
 mod entered;
 mod find;
 mod first_run;

@@ -52,14 +52,20 @@ impl Shared {
     #[inline(always)]
     fn ready_on<const HEARD: bool>(&self, p: OwnedP<'_>, g: Runnable) -> Emitted {
         let record = g.g();
-        record.set_status(Status::Runnable);
         let ready = emit!(p, Ready { g: record.id() }, if HEARD);
+        self.put_ready(p, g);
+        ready
+    }
+
+    /// Puts a G that is ready where `ready_on` says.
+    #[inline(always)]
+    pub(super) fn put_ready(&self, p: OwnedP<'_>, g: Runnable) {
+        g.g().set_status(Status::Runnable);
         if p.is_coarse() && self.ps.len() > 1 {
             self.queue(p, g);
         } else if let Some(driven_out) = p.put_next(g) {
             self.queue(p, driven_out);
         }
-        ready
     }
 
     /// Starts a new G on a P: it runs next, and the G that it drives out of runnext may be stolen. Returns whether the
@@ -103,7 +109,7 @@ impl Shared {
     }
 
     #[cold]
-    fn show(&self, p: OwnedP<'_>) {
+    pub(super) fn show(&self, p: OwnedP<'_>) {
         // There is no other P that could take it.
         if self.ps.len() == 1 || !p.has_lane() {
             return;

@@ -2,9 +2,10 @@
 
 #![cfg(not(loom))]
 
+use super::direct::continue_on;
 use super::shared::Shared;
 use crate::coro::{Coro, Outcome, PackedOutcome, Suspend};
-use crate::g::{G, Runnable};
+use crate::g::Runnable;
 use crate::locals;
 use crate::m::emit::emit;
 use crate::m::{M, Me, current};
@@ -44,23 +45,20 @@ impl Shared {
     }
 
     #[inline(always)]
-    fn run_g<const HEARD: bool>(&self, me: &mut Me<'_>, mut runnable: Runnable) -> Option<Runnable> {
-        let g = runnable.g();
-        let locked = g.locked_m.get();
+    fn run_g<const HEARD: bool>(&self, me: &mut Me<'_>, runnable: Runnable) -> Option<Runnable> {
+        let locked = runnable.g().locked_m.get();
         if !locked.is_null() && !ptr::eq(locked, me.m()) {
             self.hand_to_locked(me, runnable);
             return None;
         }
-        let coro = match self.coroutine::<HEARD>(me, &mut runnable) {
-            Ok(coro) => coro,
-            Err(error) => {
-                self.wait_for_stack(runnable, &error);
-                return None;
-            }
-        };
-        g.last_m.store(me.id, Ordering::Relaxed);
+        if let Err(error) = self.prepare::<HEARD>(me, &runnable) {
+            self.wait_for_stack(runnable, &error);
+            return None;
+        }
+        let mut next = runnable;
         loop {
-            let outcome = resume(me, g, coro);
+            let (runnable, outcome) = resume(me, next);
+            let g = runnable.g();
             // The P may have been taken away meanwhile.
             let p = me.p();
             let is_locked = !g.locked_m.get().is_null();
@@ -78,9 +76,15 @@ impl Shared {
                         return is_locked.then(|| self.wait_for_locked(me));
                     }
                     // It was unparked before it was parked, so it continues.
-                    if p.is_none() {
+                    let Some(p) = p else {
                         return self.put_away_without_p(me, runnable, Outcome::Suspended(Suspend::Yield));
+                    };
+                    if me.has_picked() {
+                        // It has taken the next one off the queue, which nobody else sees until it runs.
+                        self.put_ready(p, runnable);
+                        return None;
                     }
+                    next = runnable;
                 }
                 (outcome, None) => return self.put_away_without_p(me, runnable, outcome),
                 (outcome, Some(p)) if is_locked => {
@@ -120,7 +124,7 @@ impl Shared {
 
     /// A G has yielded: it goes to the end of the queue. The next pick makes it stealable if a P is idle.
     #[inline(always)]
-    fn put_back(&self, p: OwnedP<'_>, runnable: Runnable) {
+    pub(super) fn put_back(&self, p: OwnedP<'_>, runnable: Runnable) {
         runnable.g().set_status(Status::Runnable);
         if let Err(g) = p.push(runnable) {
             self.queue(p, g);
@@ -155,23 +159,30 @@ impl Shared {
     }
 }
 
-/// Runs a G until it leaves its stack: with its own thread-locals, and outside of the section.
+/// Runs a G until one leaves its stack for this M's: with its own thread-locals, and outside of the section. That may
+/// be another one, to which the first has switched (`direct.rs`).
 #[inline(always)]
-fn resume(me: &mut Me<'_>, g: &'static G, coro: &mut Coro) -> Outcome {
-    me.set_g(Some(g));
-    g.set_status(Status::Running);
+fn resume(me: &mut Me<'_>, runnable: Runnable) -> (Runnable, Outcome) {
+    let g = runnable.g();
+    let _moves = continue_on(me, g);
+    // SAFETY: the Runnable says that the caller owns the G.
+    let coro = unsafe { g.coro() };
     let packed = me.outside(|m| match g.block.get() {
-        None => coro.resume(),
+        // SAFETY: as above; it does not run.
+        None => unsafe { coro.resume(&m.home) },
         // SAFETY: this M owns the G, so the block is loaded nowhere else.
         Some(block) => unsafe { locals::with_block(block, || resume_as(m, coro)) },
     });
     me.has_heard();
-    packed.unpack()
+    let left = me.g().expect("a G has run");
+    // SAFETY: it has left its stack, and the M has not yet given it away.
+    (unsafe { Runnable::own(left) }, packed.unpack())
 }
 
 /// Resumes a G whose own thread-locals are loaded.
 #[inline(always)]
-fn resume_as(m: &M, coro: &mut Coro) -> PackedOutcome {
+fn resume_as(m: &M, coro: &Coro) -> PackedOutcome {
     current::set_machine(m);
-    coro.resume()
+    // SAFETY: the caller owns the G, which does not run.
+    unsafe { coro.resume(&m.home) }
 }

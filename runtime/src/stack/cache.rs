@@ -54,6 +54,19 @@ impl Cache {
         Ok(Slot::new(class, shelf.slots[shelf.len as usize % CACHED_MAX]))
     }
 
+    /// Takes the slot of `class` that was given last, if there is one here.
+    #[inline]
+    pub(crate) fn take_cached(&mut self, class: Class) -> Option<Slot> {
+        // Then `take` does not fail.
+        if self.shelves[class.index()].len == 0 { None } else { self.take(class).ok() }
+    }
+
+    /// Whether a slot of `class` can be given without sending others away.
+    #[inline]
+    pub(crate) fn has_place(&self, class: Class) -> bool {
+        (self.shelves[class.index()].len as usize) < CACHED_MAX
+    }
+
     /// Takes a slot back. It no longer has an owner, and what is on it is no longer needed.
     #[inline]
     pub(crate) fn give(&mut self, slot: Slot) {
