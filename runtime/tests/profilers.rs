@@ -61,8 +61,8 @@ fn walk() {
     let mut walk = Walk::default();
     // SAFETY: the callback gets what it expects.
     let ended = unsafe { _Unwind_Backtrace(each_frame, (&raw mut walk).cast()) };
-    // SAFETY: any address will do.
-    let first = unsafe { _Unwind_FindEnclosingFunction(ptr::without_provenance_mut(walk.outermost - 1)) }.addr();
+    // SAFETY: any address will do. As the unwinder does, it looks at the byte before.
+    let first = unsafe { _Unwind_FindEnclosingFunction(ptr::without_provenance_mut(walk.outermost)) }.addr();
     let is_known = |known: &AtomicUsize| {
         known.compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed).is_ok()
             || known.load(Ordering::Relaxed) == first

@@ -13,8 +13,7 @@
 //! - [`Coro::leave`]: a coroutine leaves its stack, for the home or, where [`DIRECT`] is true, for another coroutine.
 //! - [`Coro::trace`]: a suspended coroutine leaves its stack trace.
 //!
-//! A coroutine ends when its entry returns, which it does with the home to go to; or, where [`DIRECT`] is true, by
-//! leaving for another one for good.
+//! A coroutine ends when its entry returns, which it does with where to go.
 //!
 //! # Invariants
 //! 1. A coroutine is resumed, switched to or traced by its one owner, and never while it runs.

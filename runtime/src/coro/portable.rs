@@ -40,10 +40,10 @@ pub(crate) struct Coro {
 }
 
 impl Coro {
-    /// A coroutine that will run `entry(arg, ..)` on `stack`. `entry` must not unwind (I2); it returns the home to go
-    /// to.
+    /// A coroutine that will run `entry(arg, ..)` on `stack`. `entry` must not unwind (I2); it returns where to go at
+    /// the end, which is the home.
     #[inline]
-    pub(crate) fn new<A: Copy + 'static>(stack: GStack, arg: A, entry: fn(A, Arrival) -> *const Home) -> Coro {
+    pub(crate) fn new<A: Copy + 'static>(stack: GStack, arg: A, entry: fn(A, Arrival) -> LeaveFor<'static>) -> Coro {
         let run = move |yielder: &Yielder<Errand, PackedOutcome>, errand: Errand| {
             if let Errand::Begin(coro) = errand {
                 // SAFETY: it stays there until it ends (I4).

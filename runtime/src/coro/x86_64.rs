@@ -51,7 +51,7 @@ pub(crate) struct Coro {
 /// What a new coroutine runs.
 #[repr(C, align(16))]
 struct First<A> {
-    entry: fn(A, Arrival) -> *const Home,
+    entry: fn(A, Arrival) -> LeaveFor<'static>,
     arg: A,
 }
 
@@ -76,11 +76,11 @@ struct Request<'a> {
 }
 
 impl Coro {
-    /// A coroutine that will run `entry(arg, ..)` on `stack`. `entry` must not unwind (I2); it returns the home to go
-    /// to.
+    /// A coroutine that will run `entry(arg, ..)` on `stack`. `entry` must not unwind (I2); it returns where to go at
+    /// the end.
     #[inline]
-    pub(crate) fn new<A: Copy + 'static>(stack: GStack, arg: A, entry: fn(A, Arrival) -> *const Home) -> Coro {
-        let run: extern "C" fn(*const First<A>, usize) -> ! = run::<A>;
+    pub(crate) fn new<A: Copy + 'static>(stack: GStack, arg: A, entry: fn(A, Arrival) -> LeaveFor<'static>) -> Coro {
+        let run: extern "C" fn(*const First<A>, usize) -> Way = run::<A>;
         const { assert!(offset_of!(Top<A>, first) - offset_of!(Top<A>, rip) == size_of::<usize>()) };
         let top = Top {
             unused: 0,
@@ -121,10 +121,7 @@ impl Coro {
     /// is the caller's (I1).
     #[inline(always)]
     pub(crate) unsafe fn leave(&self, to: LeaveFor<'_>) -> Arrival {
-        let (to, word) = match to {
-            LeaveFor::Home(home, asks) => (home.sp.get(), asks.0.expose_provenance()),
-            LeaveFor::Coro(next, word) => (next.sp.get(), word.get()),
-        };
+        let Way { to, word } = Way::of(to);
         // SAFETY: as the caller promises.
         let mut word = unsafe { switch(self.sp.as_ptr(), to, word) };
         while word & TRACE != 0 {
@@ -162,17 +159,28 @@ impl Coro {
     }
 }
 
-/// The first function on a coroutine's stack.
-extern "C" fn run<A: Copy>(first: *const First<A>, word: usize) -> ! {
+/// Where a stack goes on, and with which word. It is returned in two registers.
+#[repr(C)]
+struct Way {
+    to: usize,
+    word: usize,
+}
+
+impl Way {
+    #[inline(always)]
+    fn of(to: LeaveFor<'_>) -> Way {
+        match to {
+            LeaveFor::Home(home, asks) => Way { to: home.sp.get(), word: asks.0.expose_provenance() },
+            LeaveFor::Coro(next, word) => Way { to: next.sp.get(), word: word.get() },
+        }
+    }
+}
+
+/// The first function on a coroutine's stack. It returns, so that the CPU predicts the returns on the next stack.
+extern "C" fn run<A: Copy>(first: *const First<A>, word: usize) -> Way {
     // SAFETY: `new` has put it there.
     let First { entry, arg } = unsafe { first.read() };
-    let home = entry(arg, Handover::new(word));
-    // SAFETY: it is the home of the thread that runs this.
-    let home = unsafe { &*home };
-    let mut left_for_good = 0;
-    // SAFETY: the home's stack was left for this one, or for one that this one was switched to from.
-    unsafe { switch(&raw mut left_for_good, home.sp.get(), 0) };
-    unreachable!("a coroutine that has ended was continued")
+    Way::of(entry(arg, Handover::new(word)))
 }
 
 /// Leaves the stack for the one that was left at `to`, with a word. Returns the word with which the stack is continued.
@@ -221,7 +229,8 @@ unsafe extern "C" fn arrive() {
     )
 }
 
-/// Where a new coroutine goes on: `rbx` holds its first function, and the stack pointer is the first argument.
+/// Where a new coroutine goes on: `rbx` holds its first function, whose first argument is the stack pointer. At its end
+/// the stack that it says goes on.
 #[unsafe(naked)]
 unsafe extern "C" fn begin() {
     naked_asm!(
@@ -231,7 +240,9 @@ unsafe extern "C" fn begin() {
         "mov rdi, rsp",
         "mov rsi, rdx",
         "call rbx",
-        "ud2",
+        "mov rsi, rax",
+        "jmp {arrive}@PLT",
         ".cfi_endproc",
+        arrive = sym arrive,
     )
 }

@@ -340,6 +340,12 @@ impl G {
         unsafe { &*self.m.get() }
     }
 
+    /// No M has run it: its thread-locals are new. Only for the owner of the G.
+    #[inline(always)]
+    pub(crate) fn clear_m(&self) {
+        self.m.set(ptr::null());
+    }
+
     /// Notes the M that runs it from now on. Whether it is another one than before. Only for the owner of the G.
     #[inline(always)]
     pub(crate) fn set_m(&self, m: &M) -> bool {

@@ -70,7 +70,7 @@ impl Locals {
     }
 
     /// As [`room_for`](Self::room_for), if no block has to be made.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn room_at_hand(self, slot: &Slot) -> Option<(usize, Option<ThreadPointer>)> {
         match self {
             Locals::Shared => Some((slot.room_bytes(), None)),
@@ -110,7 +110,7 @@ impl Locals {
 
     /// Gives the calling G, whose thread-locals have been destroyed, new ones. The runtime's own is among them: the
     /// caller sets it again.
-    #[cold]
+    #[inline]
     pub(crate) fn renew(self) {
         if let Locals::Own(blocks) = self {
             // SAFETY: the block is loaded by the caller alone, and `destroy` has ended its use.

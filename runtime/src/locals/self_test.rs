@@ -114,7 +114,7 @@ impl Probe {
     }
 }
 
-fn body(probe: *const Probe, _: Arrival) -> *const Home {
+fn body(probe: *const Probe, _: Arrival) -> LeaveFor<'static> {
     // SAFETY: `run` keeps the probe until the coroutine has ended.
     let probe = unsafe { &*probe };
     // SAFETY: `step` has loaded the block.
@@ -126,7 +126,7 @@ fn body(probe: *const Probe, _: Arrival) -> *const Home {
     }
     // SAFETY: as above.
     unsafe { probe.blocks.destroy() };
-    &raw const probe.home
+    LeaveFor::Home(&probe.home, PackedOutcome::FINISHED)
 }
 
 fn go_on_elsewhere(probe: &Probe) {

@@ -24,13 +24,16 @@
 //! The usual alone is done here. Everything else goes to the M's loop (`run.rs`), by way of the M's own stack: when the
 //! M has no P, or its G is asked to let others run; when the G is locked to its thread; when events are heard; at every
 //! 61st pick; when the P's own queue is empty; while slices are long, when a switch costs little beside them; when the
-//! next G is locked to an M; and when it has never run and there is no stack at hand for it. The loop does with a G that came to it what it did before there was a direct switch.
+//! next G is locked to an M; and when it has never run and there is no stack at hand for it.
+//!
+//! A G that ends and finds that the next one has never run leaves its stack and its block of thread-locals to that one,
+//! which begins there: no switch at all. The loop does with a G that came to it what it did before there was a direct switch.
 
 #![cfg(not(loom))]
 
 use super::shared::Shared;
 use crate::config::FAIRNESS_TICKS;
-use crate::coro::{Arrival, Coro, DIRECT, Handover, Home, LeaveFor, PackedOutcome};
+use crate::coro::{Arrival, Coro, DIRECT, Handover, LeaveFor, PackedOutcome};
 use crate::g::{G, Runnable};
 use crate::m::emit::{emit, may_be_asked_for};
 use crate::m::{M, Me, current};
@@ -50,7 +53,7 @@ use std::ptr;
 pub(crate) unsafe fn suspend(g: &'static G, asks: PackedOutcome) {
     // SAFETY: as the caller promises.
     let m = unsafe { g.m() };
-    let next = if DIRECT { leave_for::<false>(m, g, asks) } else { None };
+    let next = if DIRECT { leave_for(m, g, asks) } else { None };
     let to = match next {
         Some(next) => LeaveFor::Coro(next, handover(m)),
         None => LeaveFor::Home(&m.home, asks),
@@ -64,21 +67,59 @@ pub(crate) unsafe fn suspend(g: &'static G, asks: PackedOutcome) {
     }
 }
 
-/// The G `g`, which is the caller, ends: it leaves its stack for good. Where to, if this returns.
+/// What the end of a G leads to.
+pub(super) enum After {
+    /// Another G, which has never run: it begins on the same stack, with the same block of thread-locals.
+    Begin(&'static G),
+    /// The stack is left for good.
+    Leave(LeaveFor<'static>),
+}
+
+/// The G `g`, which is the caller, ends.
 ///
 /// # Safety
-/// As for [`suspend`]; and it has no thread-locals any more.
-pub(super) unsafe fn end(g: &'static G) -> *const Home {
+/// As for [`suspend`]; its thread-locals have been destroyed, and nothing of it is left on its stack.
+#[inline(always)]
+pub(super) unsafe fn end(g: &'static G) -> After {
     // SAFETY: as the caller promises.
     let m = unsafe { g.m() };
-    if DIRECT && let Some(next) = leave_for::<true>(m, g, PackedOutcome::FINISHED) {
-        // SAFETY: as in `suspend`.
-        let coro = unsafe { g.coro() };
-        // SAFETY: as in `suspend`.
-        unsafe { coro.leave(LeaveFor::Coro(next, handover(m))) };
-        unreachable!("a G that has ended was continued");
+    match if DIRECT { next_after(m, g) } else { None } {
+        None => After::Leave(LeaveFor::Home(&m.home, PackedOutcome::FINISHED)),
+        Some(after) => after,
     }
-    &raw const m.home
+}
+
+/// As `leave_for`, for a G that has ended. What would take a lock is for the M's loop, as is what uses a thread-local
+/// with a destructor: those of the G have been run.
+#[inline(always)]
+fn next_after(m: &'static M, g: &'static G) -> Option<After> {
+    let (shared, me) = enter(m, g)?;
+    let p = me.p()?;
+    if shared.has_stackless() || !p.free_gs().has_place() || p.has_queued() {
+        return None;
+    }
+    let runnable = shared.pick_own::<false>(p)?;
+    let next = runnable.g();
+    let begins = !next.has_coro();
+    let fits = if begins { next.class() == g.class() } else { p.stacks().has_place(g.class()) };
+    if !fits || !next.locked_m.get().is_null() {
+        m.picked.set(Some(runnable));
+        return None;
+    }
+    if begins {
+        // SAFETY: the M owns both; the one has ended.
+        unsafe { shared.succeed(p, g, next) };
+        continue_on(m, next);
+        let locals = shared.setup.locals;
+        if next.block.get().is_some() {
+            locals.renew();
+            current::set_machine(m);
+        }
+        m.section.leave();
+        return Some(After::Begin(next));
+    }
+    m.left.set((g, PackedOutcome::FINISHED));
+    Some(After::Leave(LeaveFor::Coro(go_to(m, next), handover(m))))
 }
 
 /// The first thing that a G does: what it was switched to with.
@@ -104,27 +145,32 @@ unsafe fn handed_over(word: Handover) -> &'static M {
     unsafe { &*ptr::with_exposed_provenance::<M>(word.get()) }
 }
 
-/// Enters the section, and prepares the switch of the M from the G `g`, the caller, to the next one: its coroutine. If
-/// that is not usual, None: then the M's loop goes on. In both cases the section is not left.
+/// Enters the section for the G `g`, the caller, which leaves its stack. None if that is not usual: then the M's loop
+/// goes on. In both cases the section is not left.
 #[inline(always)]
-fn leave_for<const ENDS: bool>(m: &'static M, g: &'static G, asks: PackedOutcome) -> Option<&'static Coro> {
+fn enter(m: &'static M, g: &'static G) -> Option<(&'static Shared, Me<'static>)> {
     m.section.enter();
     // SAFETY: a G runs on its M's own thread, which is inside.
     let me = unsafe { Me::of(m) };
-    let p = me.p()?;
     // SAFETY: an M's runtime lives as long as its thread.
     let shared = unsafe { &*m.shared_ptr() };
-    if asks.is_global() || m.is_asked() || !g.locked_m.get().is_null() || shared.is_heard || may_be_asked_for() {
+    let is_usual = !m.is_asked() && g.locked_m.get().is_null() && !shared.is_heard && !may_be_asked_for();
+    is_usual.then_some((shared, me))
+}
+
+/// Prepares the switch of the M from the G `g`, the caller, to the next one: its coroutine. If that is not usual, None,
+/// as in `enter`.
+#[inline(always)]
+fn leave_for(m: &'static M, g: &'static G, asks: PackedOutcome) -> Option<&'static Coro> {
+    let (shared, me) = enter(m, g)?;
+    let p = me.p()?;
+    if asks.is_global() {
         return None;
     }
-    // What takes a lock, or much of the next one's stack, is for the loop.
-    if ENDS && !(p.stacks().has_place(g.class()) && p.free_gs().has_place() && !shared.has_stackless()) {
-        return None;
-    }
-    let runnable = shared.pick_own::<ENDS>(p)?;
+    let runnable = shared.pick_own::<true>(p)?;
     let next = runnable.g();
-    let is_first = !next.has_coro();
-    if is_first && !shared.prepare_at_hand(p, next) || !next.locked_m.get().is_null() {
+    let is_at_hand = next.has_coro() || shared.prepare_at_hand(p, next);
+    if !is_at_hand || !next.locked_m.get().is_null() {
         m.picked.set(Some(runnable));
         return None;
     }
@@ -133,16 +179,22 @@ fn leave_for<const ENDS: bool>(m: &'static M, g: &'static G, asks: PackedOutcome
         g.set_waiting(reason, shared.coarse_ms());
     }
     m.left.set((g, asks));
+    Some(go_to(m, next))
+}
+
+/// The M goes to the G `next` now, which is its own: all but the switch.
+#[inline(always)]
+fn go_to(m: &'static M, next: &'static G) -> &'static Coro {
     let moves = continue_on(m, next);
     if let Some(block) = next.block.get() {
-        // SAFETY: the Runnable says that it is loaded nowhere. What follows uses no thread-local but the runtime's own.
+        // SAFETY: the M owns the G, so it is loaded nowhere. What follows uses no thread-local but the runtime's own.
         unsafe { load_block(block) };
-        if moves || is_first {
+        if moves {
             current::set_machine(m);
         }
     }
-    // SAFETY: it is a Runnable's.
-    Some(unsafe { next.coro() })
+    // SAFETY: as above.
+    unsafe { next.coro() }
 }
 
 /// Does what the G asked for that has left its stack for the caller's, and leaves the section.
@@ -201,17 +253,15 @@ impl Shared {
 
     /// The next G of the P's own, for a G that leaves. None if there is none, or if it is for the M's loop to look.
     #[inline(always)]
-    fn pick_own<const ENDS: bool>(&self, p: OwnedP<'_>) -> Option<Runnable> {
+    fn pick_own<const MAY_SHOW: bool>(&self, p: OwnedP<'_>) -> Option<Runnable> {
         // With long slices the loop looks at timers, and costs little.
         if p.is_coarse() || p.picks().wrapping_add(1).is_multiple_of(FAIRNESS_TICKS) {
             return None;
         }
-        let shows = p.has_lane() && self.idle.wants_work();
-        // The deque has thread-locals with destructors, but those of a G that ends have been destroyed.
-        if ENDS && (shows || p.has_queued()) {
-            return None;
-        }
-        if shows {
+        if p.has_lane() && self.idle.wants_work() {
+            if !MAY_SHOW {
+                return None;
+            }
             self.show(p);
         }
         let next = p.next()?;

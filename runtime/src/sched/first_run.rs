@@ -2,9 +2,9 @@
 
 #![cfg(not(loom))]
 
-use super::direct;
+use super::direct::{self, After};
 use super::shared::Shared;
-use crate::coro::{Arrival, Coro, Home};
+use crate::coro::{Arrival, Coro, LeaveFor};
 use crate::g::{G, Runnable};
 use crate::m::Me;
 use crate::m::emit::emit;
@@ -77,15 +77,29 @@ fn seat(g: &'static G, slot: Slot, room_bytes: usize, block: Option<ThreadPointe
     // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
     let stack = unsafe { GStack::on(&slot, room_bytes) };
     g.block.set(block);
+    g.clear_m();
     // SAFETY: the caller owns the G.
     unsafe { *g.slot.get() = Some(slot) };
     Coro::new(stack, g, entry)
 }
 
-/// The first frame of every G. When the body returns it has no thread-locals any more: nothing may use one from then
+/// The first frame of a stack: a G, and those that begin after it on the same stack. When the body returns it has no thread-locals any more: nothing may use one from then
 /// on.
-fn entry(g: &'static G, arrival: Arrival) -> *const Home {
+fn entry(mut g: &'static G, arrival: Arrival) -> LeaveFor<'static> {
     direct::begin(arrival);
+    loop {
+        run_body(g);
+        // SAFETY: this is the G itself.
+        match unsafe { direct::end(g) } {
+            After::Begin(next) => g = next,
+            After::Leave(to) => return to,
+        }
+    }
+}
+
+/// All of a G's life.
+#[inline(always)]
+fn run_body(g: &'static G) {
     // SAFETY: this is the G itself.
     let locals = unsafe { g.shared() }.setup.locals;
     locals.init();
@@ -95,6 +109,4 @@ fn entry(g: &'static G, arrival: Arrival) -> *const Home {
     if is_fork() {
         end_in_fork("a goroutine that has forked has come to its end in the child");
     }
-    // SAFETY: this is the G itself.
-    unsafe { direct::end(g) }
 }

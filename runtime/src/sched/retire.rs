@@ -8,6 +8,7 @@ use crate::m::emit::emit;
 use crate::p::OwnedP;
 use crate::probe::Status;
 use crate::stack::{Cache, Slot};
+use std::ptr;
 
 impl Shared {
     /// A G has ended: frees its stack, and its record if there is no handle. The caller counts it.
@@ -17,16 +18,25 @@ impl Shared {
         // SAFETY: this M owns the G, whose coroutine has finished.
         let slot = unsafe { end_coroutine(g) };
         p.stacks().give(slot);
-        g.set_status(Status::Dead);
-        if g.join.retire() {
-            g.clear();
-            p.free_gs().give(g);
-        }
+        retire_record(p, g);
         if self.has_stackless() {
             // The stack is for the G that tries again, on whichever P.
             p.stacks().flush();
             self.retry_stackless();
         }
+    }
+
+    /// A G has ended, and the next one gets its stack and its block of thread-locals.
+    ///
+    /// # Safety
+    /// The caller owns both: the one is done with its stack, and the other has never run and has the same class.
+    #[inline(always)]
+    pub(super) unsafe fn succeed(&self, p: OwnedP<'_>, ended: &'static G, next: &'static G) {
+        // SAFETY: as the caller promises.
+        unsafe { inherit(ended, next) };
+        let id = ended.id();
+        retire_record(p, ended);
+        emit!(p, End { g: id }, if false).deliver();
     }
 
     /// A G has ended on an M that has no P: everything goes to the common stores.
@@ -48,6 +58,36 @@ impl Shared {
         }
         emit!(&self.counters, End { g: id }).deliver();
     }
+}
+
+/// A G has ended: frees its record if there is no handle.
+#[inline(always)]
+fn retire_record(p: OwnedP<'_>, g: &'static G) {
+    g.set_status(Status::Dead);
+    if g.join.retire() {
+        g.clear();
+        p.free_gs().give(g);
+    }
+}
+
+/// Gives the coroutine, the slot and the block of a G that has ended to one that begins.
+///
+/// # Safety
+/// The caller owns both.
+#[inline(always)]
+unsafe fn inherit(ended: &'static G, next: &'static G) {
+    // SAFETY: as the caller promises.
+    let coro = unsafe { &mut *ended.coro.get() }.take();
+    // SAFETY: as above.
+    unsafe { *next.coro.get() = coro };
+    // SAFETY: as above.
+    let slot = unsafe { &mut *ended.slot.get() }.take();
+    if let Some(slot) = &slot {
+        slot.set_owner(ptr::from_ref(next).cast());
+    }
+    // SAFETY: as above.
+    unsafe { *next.slot.get() = slot };
+    next.block.set(ended.block.get());
 }
 
 /// Takes the stack of a G that has ended.
