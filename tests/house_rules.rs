@@ -57,49 +57,6 @@ const DOORS: &[(&str, &[&str])] = &[
 /// Rooms whose files may use each other in circles: the scheduler is the one knot, kept in one room.
 const KNOTS: &[&str] = &["sched"];
 
-/// Where unsafe code may be: rooms of the runtime, and of `sched` the files; rooms of other crates with the crate's
-/// folder before them. ARCHITECTURE.md says what for. One that has none any more is an error, so that the list only
-/// gets shorter.
-const UNSAFE: &[&str] = &[
-    // What it is made of: memory, stacks, registers, records.
-    "os",
-    "stack",
-    "coro",
-    "locals",
-    "g",
-    "p",
-    "m",
-    // Who owns a G or a P, where that goes by a pointer.
-    "sched/entered.rs",
-    "sched/first_run.rs",
-    "sched/idle_lists.rs",
-    "sched/locked.rs",
-    "sched/machines.rs",
-    "sched/ready.rs",
-    "sched/retire.rs",
-    "sched/run.rs",
-    "sched/timers.rs",
-    // What a G may borrow from whom, and who it is that calls.
-    "wait",
-    "park",
-    "join",
-    "scope",
-    "go",
-    "time",
-    "os_thread",
-    "observe",
-    "boot",
-    // What lies under a channel's lock, in slots and in parcels; waiters on stacks and in futures; tokens of selects.
-    "channels/core",
-    "channels/operation",
-    "channels/parcel",
-    "channels/blocking",
-    "channels/futures",
-    "channels/choose",
-    "channels/cases",
-    "channels/select",
-];
-
 /// A file is no longer than this without its tests.
 const LINES_MAX: usize = 500;
 
@@ -578,26 +535,38 @@ fn scripts_ask_for_the_crates() {
     report(wrong);
 }
 
+/// The compiler keeps unsafe code out of all other rooms.
 #[test]
 fn unsafe_code_is_only_where_it_must_be() {
-    let mut needed = BTreeSet::new();
     let mut wrong = Vec::new();
-    for source in all_sources().iter().filter(|source| !source.is_test()) {
-        // With a backtick before it, it is in a message.
-        let has_it = |line: &&str| all_words(&line.replace("`unsafe", "")).any(|word| word == "unsafe");
-        let Some(nth) = source.code().iter().position(has_it) else { continue };
-        let place = match (source.krate, source.room()) {
-            ("runtime", "sched") => source.path.clone(),
-            ("runtime", room) => room.to_owned(),
-            (krate, room) => format!("{krate}/{room}"),
-        };
-        if UNSAFE.contains(&place.as_str()) {
-            needed.insert(place);
-        } else {
-            wrong.push(format!("{}: unsafe code in {place}", source.at(nth)));
+    for krate in folders() {
+        if !read(&format!("{krate}/src/lib.rs")).lines().any(|line| line == "#![deny(unsafe_code)]") {
+            wrong.push(format!("{krate}/src/lib.rs: add `#![deny(unsafe_code)]`"));
         }
     }
-    wrong.extend(UNSAFE.iter().filter(|place| !needed.contains(**place)).map(|place| format!("{place} has none")));
+    // With a backtick before it, it is in a message.
+    let is_unsafe = |line: &&str| all_words(&line.replace("`unsafe", "")).any(|word| word == "unsafe");
+    let sources = all_sources();
+    for source in &sources {
+        let code = source.code();
+        for (nth, line) in code.iter().enumerate().filter(|(_, line)| line.contains("(unsafe_code")) {
+            let at_head = line.starts_with("#![allow(unsafe_code, reason = ") || *line == "#![deny(unsafe_code)]";
+            if !at_head {
+                wrong.push(format!("{}: write `#![allow(unsafe_code, reason = \"...\")]`", source.at(nth)));
+            }
+        }
+        if code.iter().any(|line| line.contains("allow(unsafe_code")) {
+            // A door allows it for its room.
+            let room = source.path.strip_suffix("mod.rs");
+            let is_of_it = |other: &&Source| match room {
+                Some(room) => other.krate == source.krate && other.path.starts_with(room),
+                None => other.name() == source.name(),
+            };
+            if !sources.iter().filter(is_of_it).any(|other| other.code().iter().any(is_unsafe)) {
+                wrong.push(format!("{} has no unsafe code any more: do not allow it", source.name()));
+            }
+        }
+    }
     report(wrong);
 }
 

@@ -1,5 +1,7 @@
 //! The blocking operations on one channel: what they do when they cannot complete at once.
 
+#![allow(unsafe_code, reason = "waiters on stacks that wait")]
+
 use crate::core::{Answer, Channel, Claimed, Given, Head, Left, Locked, Side, Taken, Ticket, Waiter};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::loom::{checkpoint, has_come, now};

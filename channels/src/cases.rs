@@ -1,5 +1,7 @@
 //! One case of a select: an operation on one channel, of which the select knows only a [`Selectable`].
 
+#![allow(unsafe_code, reason = "tokens of selects, each used once")]
+
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::core::{Choice, Head, Side, Token, Waiter};
 use crate::loom::has_come;

@@ -6,6 +6,8 @@
 //! nothing has changed since. While it looks for others, they cannot find it, so two selects never wait for each other
 //! to choose. Go's runtime does the same (`selectgo`).
 
+#![allow(unsafe_code, reason = "waiters on stacks that wait")]
+
 use crate::cases::{Case, SELECT};
 use crate::core::{Answer, Head, Purpose, Ticket, Token, Waiter};
 use crate::loom::{checkpoint, has_come, random};

@@ -44,6 +44,9 @@
 //!
 //! The modules are floors: each uses only those below it.
 
+// A room or file that has unsafe code allows it at its head, and says what for.
+#![deny(unsafe_code)]
+
 mod select_macro;
 pub mod internal;
 mod select;

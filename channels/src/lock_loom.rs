@@ -1,5 +1,7 @@
 //! Models of the lock: it has one holder at a time, and a reader without it can tell whether it was taken.
 
+#![allow(unsafe_code, reason = "cells of a model")]
+
 use super::*;
 use crate::loom::Arc;
 use loom::cell::UnsafeCell;

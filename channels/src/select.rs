@@ -1,5 +1,7 @@
 //! [`Select`]: one of several operations, whichever can be done first.
 
+#![allow(unsafe_code, reason = "tokens of selects, each used once")]
+
 use crate::cases::{Case, Selectable};
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::choose::{CASES_INLINE, Want, try_cases, wait_cases};

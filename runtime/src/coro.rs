@@ -13,6 +13,7 @@
 //! 20 ns with one frame or more. That is why the way from the public functions to here is inlined.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "stack switches")]
 
 use crate::os::{Frame, unwind};
 use crate::reason::Reason;

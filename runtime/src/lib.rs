@@ -3,6 +3,9 @@
 //! Use it by way of the `pirn` crate. The modules are floors: each uses only those below it. Those that no model needs
 //! leave themselves out of the models (`#![cfg(not(loom))]`).
 
+// A room or file that has unsafe code allows it at its head, and says what for.
+#![deny(unsafe_code)]
+
 pub mod internal;
 mod boot;
 mod scope;

@@ -1,6 +1,7 @@
 //! Gs that borrow from the caller's stack.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "Gs that borrow from a stack that waits")]
 
 use crate::g::Gid;
 use crate::go::{After, GoBuilder, expect_started, start};

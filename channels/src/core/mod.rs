@@ -58,6 +58,8 @@
 //! `channels_loom.rs` models all of this on small channels, `lock_loom.rs` the lock, and the runtime has models of the
 //! wait line.
 
+#![allow(unsafe_code, reason = "what lies under a channel's lock")]
+
 mod buffer;
 mod channel;
 mod exchange;

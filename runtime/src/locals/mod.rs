@@ -76,6 +76,7 @@
 //! crates, `like_a_thread.rs` to std, `locals.rs` to libc.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "thread-local blocks")]
 
 mod block;
 mod mode;

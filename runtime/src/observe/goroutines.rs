@@ -1,5 +1,7 @@
 //! What every G does, and how much stack the caller uses.
 
+#![allow(unsafe_code, reason = "which G calls")]
+
 use crate::g::{G, Gid, for_each};
 use crate::park::{checkpoint, current_g};
 use crate::probe::Status;

@@ -7,6 +7,8 @@
 //! committed again, as an M does it. If an unpark has come meanwhile, it has left a token, and the G is made ready. The
 //! G does not notice.
 
+#![allow(unsafe_code, reason = "a parked G is claimed and resumed to be traced")]
+
 use super::whose::Whose;
 use crate::coro::Tracer;
 use crate::g::{G, Runnable, Unparked};

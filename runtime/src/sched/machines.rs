@@ -1,6 +1,7 @@
 //! How Ms start and end, and when there may be another.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "a `Me` is made here: the caller is an M inside its section")]
 
 use super::queues::Queues;
 use super::shared::Shared;

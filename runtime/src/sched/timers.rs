@@ -1,6 +1,7 @@
 //! Timers: which M wakes for a new one, and what happens to those that are due.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "who has become the owner of a G")]
 
 use super::entered::Entered;
 use super::keeper::ToWake;
