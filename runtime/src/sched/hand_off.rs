@@ -16,7 +16,6 @@ use crate::clock::now_ns;
 use crate::m::emit::emit;
 use crate::m::{M, Me};
 use crate::p::{FreeP, P};
-use crate::timers::NEVER;
 
 impl Shared {
     /// Takes `p` away from `m`, whose G runs its own code. False if the M is inside just now, or has another P.
@@ -64,10 +63,7 @@ impl Shared {
             self.announce();
         }
         // Whoever makes a P idle sees to its timers (I3).
-        let earliest_ns = timers.earliest_ns();
-        if earliest_ns != NEVER {
-            self.wake_for_timer(earliest_ns);
-        }
+        self.wake_for_timer(timers.earliest_ns());
     }
 
     /// Takes an idle P for an M that has lost its own and is to go on with its G. False if there is none.

@@ -88,17 +88,10 @@ impl Shared {
             drop(queues);
             return self.keep_time(me, until);
         }
-        // The keeper may have gone to sleep before the timers of the P that has just become idle were started.
-        let earliest = self.earliest_ns();
-        let stale = match self.keeper.added(earliest) {
-            super::keeper::ToWake::Keeper if earliest != NEVER => queues.idle.keeper().cloned(),
-            _ => None,
-        };
         queues.idle.add_m(me);
         drop(queues);
-        if let Some(keeper) = stale {
-            self.poller.wake(&keeper);
-        }
+        // The keeper may have gone to sleep before the timers of the P that has just become idle were started.
+        self.wake_for_timer(self.earliest_ns());
         self.wait_for_p(me)
     }
 
