@@ -52,7 +52,7 @@ impl Shared {
         let timers = &self.ps[p.id].timers;
         let mut queues = self.lock();
         if p.has_queued() || !queues.global.is_empty() {
-            self.idle.begin_search();
+            self.announce_search();
             self.start_m(queues, p);
             return;
         }

@@ -175,15 +175,14 @@ impl Shared {
     pub(crate) fn start_first_m(&self) -> io::Result<()> {
         let mut queues = self.lock();
         let p = self.take_idle_p(&mut queues).expect("every P is idle");
-        let m = self.new_m(&mut queues, p, false);
+        let m = self.new_m(&mut queues, p);
         drop(queues);
         self.start_thread(&m)
     }
 
     /// A new M that begins with `p`. It is in the list, and has no thread yet.
-    pub(super) fn new_m(&self, queues: &mut Queues, p: FreeP<'_>, searching: bool) -> Arc<M> {
+    pub(super) fn new_m(&self, queues: &mut Queues, p: FreeP<'_>) -> Arc<M> {
         let m = queues.machines.add(self);
-        m.searching.store(searching, Ordering::Relaxed);
         m.hand(p);
         m
     }
