@@ -10,7 +10,7 @@
 
 use crate::cases::{Case, SELECT};
 use crate::core::{Answer, Head, Purpose, Ticket, Token, Waiter};
-use crate::loom::{checkpoint, has_come, random};
+use crate::loom::{checkpoint, has_come, random_below};
 use crate::until::{Until, end_of_grace};
 use pirn_runtime::internal::{Kind, Reason, on_unwind};
 use smallvec::SmallVec;
@@ -78,7 +78,7 @@ fn scan(cases: &mut [Case<'_>], want: Want, until: &mut Until) -> Option<(usize,
 /// Chooses one of the `ready` cases that seemed ready: a random one or, if that is not ready any more, the next one
 /// that is.
 fn choose(cases: &[Case<'_>], ready: usize, want: Want, until: &mut Until) -> Option<(usize, Token)> {
-    let mut without = if want.biased || ready == 1 { 0 } else { any_below(ready) };
+    let mut without = if want.biased || ready == 1 { 0 } else { random_below(ready) };
     let mut left = ready;
     for (i, case) in cases.iter().enumerate().chain(cases.iter().enumerate()) {
         if !case.seemed_ready {
@@ -106,13 +106,6 @@ fn choose(cases: &[Case<'_>], ready: usize, want: Want, until: &mut Until) -> Op
 /// When a select has to look again, at the latest.
 fn earliest(cases: &[Case<'_>], deadline: Option<Instant>) -> Option<Instant> {
     cases.iter().filter_map(|case| case.handle.due()).chain(deadline).min()
-}
-
-/// A number below `n`, each as likely as the others.
-#[inline]
-fn any_below(n: usize) -> usize {
-    // The upper half of the product: no division.
-    ((u128::from(random()) * n as u128) >> 64) as usize
 }
 
 /// Waits until a case is ready, and chooses it. None: the time is over.
@@ -144,7 +137,7 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let ticket = Ticket::in_several();
     let mut waiters: SmallVec<[Waiter; CASES_INLINE]> = SmallVec::with_capacity(cases.len());
     // Several cases may stand in one line: chance decides which of them is the first there.
-    let first = if want.biased { 0 } else { any_below(cases.len()) };
+    let first = if want.biased { 0 } else { random_below(cases.len()) };
     for i in (first..cases.len()).chain(0..first) {
         // A channel of the clock has no line.
         let Some((head, side)) = cases[i].end else { continue };

@@ -267,13 +267,9 @@ impl<'a> OwnedP<'a> {
     }
 
     /// A random number below `n`.
+    #[inline]
     pub(crate) fn random_below(self, n: usize) -> usize {
-        (self.random() % n as u64) as usize
-    }
-
-    /// A random number.
-    pub(crate) fn random(self) -> u64 {
-        self.0.local.random.next()
+        self.0.local.random.below(n)
     }
 
     /// The free G records.
