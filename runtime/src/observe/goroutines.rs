@@ -52,8 +52,13 @@ pub struct Goroutine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitsOn {
-    /// The channel at this address: the same for all Gs that wait on it.
-    Channel(usize),
+    /// The object at this address: the same for all Gs that wait on it.
+    Object {
+        /// What it is: `chan` is a channel.
+        noun: &'static str,
+        /// Where it is.
+        address: usize,
+    },
     /// The end of this G.
     Goroutine(Gid),
 }
@@ -61,7 +66,7 @@ pub enum WaitsOn {
 impl fmt::Display for WaitsOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            WaitsOn::Channel(address) => write!(f, "chan {address:#x}"),
+            WaitsOn::Object { noun, address } => write!(f, "{noun} {address:#x}"),
             WaitsOn::Goroutine(id) => write!(f, "goroutine {}", id.as_u64()),
         }
     }
@@ -186,7 +191,7 @@ pub(crate) fn look(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
 fn waits_on(reason: &Reason, what: usize) -> Option<WaitsOn> {
     match reason.kind() {
         _ if what == 0 => None,
-        Kind::Channel => Some(WaitsOn::Channel(what)),
+        Kind::Object(noun) => Some(WaitsOn::Object { noun, address: what }),
         Kind::Goroutine => reason.owner(what).map(|id| WaitsOn::Goroutine(Gid(id))),
         Kind::Event | Kind::Moment | Kind::Timer => None,
     }
