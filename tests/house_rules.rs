@@ -708,7 +708,7 @@ fn the_manual_and_schedtrace_agree() {
 #[test]
 fn the_manual_and_the_events_agree() {
     let subscriber = read("runtime/src/event/subscriber.rs");
-    let told: BTreeSet<(String, Vec<String>)> = all_between(&subscriber, "say!(\"", ")")
+    let told: BTreeSet<(String, Vec<String>)> = all_between(&subscriber, "deliver!(\"", ")")
         .into_iter()
         .map(|event| {
             let (name, fields) = event.split_once('"').expect("the end of a name");

@@ -22,13 +22,13 @@ impl Guarded {
     }
 
     fn add(&self) {
-        self.lock.take();
+        self.lock.acquire();
         // SAFETY: what the model checks.
         self.sum.with_mut(|sum| unsafe { *sum += 1 });
         for half in &self.pair {
             half.store(half.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
-        self.lock.give();
+        self.lock.release();
     }
 }
 

@@ -147,11 +147,11 @@ fn waited(now_ms: u32, since_ms: u32) -> Duration {
 
 /// All Gs of a runtime, by number.
 pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
-    look(shared, shared.refresh_clock()).into_iter().map(|seen| seen.public).collect()
+    list(shared, shared.refresh_clock()).into_iter().map(|seen| seen.public).collect()
 }
 
 /// All Gs of a runtime, by number, with their records, as at `now_ns`.
-pub(crate) fn look(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
+pub(crate) fn list(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
     let now_ms = (now_ns.saturating_sub(shared.began_ns()) / 1_000_000) as u32;
     let locked: Vec<u64> = shared.machines().iter().map(|m| m.locked_to.load(Ordering::Relaxed)).collect();
     let mut all = Vec::new();

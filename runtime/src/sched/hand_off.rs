@@ -33,7 +33,7 @@ impl Shared {
         let Some(lost) = me.take_p() else { return };
         let p = &self.ps[lost.id];
         me.note_lost(p, now_ns());
-        self.hand_off(lost, me, "given up");
+        self.hand_off(lost, me, "released");
     }
 
     /// The P that `m` has lost goes to an M if there is work for it, otherwise to the idle list.

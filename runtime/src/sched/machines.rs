@@ -256,7 +256,7 @@ impl Shared {
             Some(running) if !running.is_finished() => false,
             _ => {
                 if let Some(ended) = thread.take() {
-                    // Its panic, if it had one, has been printed; an M that panics is a broken house rule.
+                    // Its panic, if it had one, has been printed; an M that panics has broken an invariant.
                     let _ = ended.join();
                 }
                 true

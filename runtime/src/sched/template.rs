@@ -86,7 +86,7 @@ impl Shared {
     pub(crate) fn stop_template(&self) {
         let Some(template) = self.lock().template.thread.take() else { return };
         template.thread().unpark();
-        // It panics only if a house rule is broken, and then it has said so.
+        // It panics only if an invariant is broken, and then it has said so.
         let _ = template.join();
     }
 

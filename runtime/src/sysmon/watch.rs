@@ -82,8 +82,8 @@ impl Adrift {
     fn is_there(&self) -> bool {
         let m = &self.m;
         // While an M calls its subscriber it seems to have no G; an idle M is in the runtime.
-        let is_off_duty = m.g().is_none() && !m.section.is_inside();
-        m.p_ptr().is_null() && (is_off_duty || m.g().is_some_and(|g| g.id() == self.g))
+        let calls_subscriber = m.g().is_none() && !m.section.is_inside();
+        m.p_ptr().is_null() && (calls_subscriber || m.g().is_some_and(|g| g.id() == self.g))
     }
 
     /// Whether it has run since the last look. Notes whether it did so for long stretches.
