@@ -345,9 +345,11 @@ fn a_locked_g_goes_on_without_other_threads() {
     }
     let rt = builder().procs(1).name("one").build().expect("a runtime");
     rt.run(|| ());
+    // Room for the allocator, and not for a thread, which takes 2 MiB. While a G runs, a thread might be started for
+    // another M just now, and take all of it.
+    wait_until_asleep(|| threads_of("one-m"), 5);
+    limit_address_space(Some(7 << 18));
     let unparker = rt.run(|| {
-        // Room for the allocator, and not for a thread, which takes 2 MiB.
-        limit_address_space(Some(7 << 18));
         let _mine = lock_os_thread();
         for _ in 0..20 {
             pirn_runtime::sleep(Duration::from_millis(1));
