@@ -10,6 +10,7 @@
 //! [LICENSE-APACHE]: https://github.com/pirn-rs/pirn/blob/main/LICENSE-APACHE
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 #![allow(clippy::needless_doctest_main, reason = "the README is read elsewhere too, where an example is a program")]
 
 pub use pirn_channels as channel;

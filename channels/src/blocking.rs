@@ -1,5 +1,7 @@
 //! The blocking operations on one channel: what they do when they cannot complete at once.
 
+#![allow(unsafe_code, reason = "waiters on stacks that wait")]
+
 use crate::core::{Answer, Channel, Claimed, Given, Head, Left, Locked, Side, Taken, Ticket, Waiter};
 use crate::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::loom::{checkpoint, has_come, now};
@@ -9,10 +11,12 @@ use pirn_runtime::internal::{Kind, Reason, on_unwind, wake};
 use std::mem::MaybeUninit;
 use std::time::Instant;
 
+/// What is waited for; dumps show which by its address.
+const CHANNEL: Kind = Kind::Object("chan");
 /// A receive on a channel.
-pub(crate) static CHAN_RECEIVE: Reason = Reason::new("chan receive", Kind::Channel);
+pub(crate) static CHAN_RECEIVE: Reason = Reason::new("chan receive", CHANNEL);
 /// A send on a channel.
-static CHAN_SEND: Reason = Reason::new("chan send", Kind::Channel);
+static CHAN_SEND: Reason = Reason::new("chan send", CHANNEL);
 
 impl<T> Channel<T> {
     #[inline]

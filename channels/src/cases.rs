@@ -1,7 +1,9 @@
 //! One case of a select: an operation on one channel, of which the select knows only a [`Selectable`].
 
+#![allow(unsafe_code, reason = "reservations of selects, each used once")]
+
 use crate::channel::{Flavor, Receiver, Sender};
-use crate::core::{Choice, Head, Side, Token, Waiter};
+use crate::core::{Choice, Head, Reservation, Side, Waiter};
 use crate::loom::has_come;
 use crate::parcel::Parcel;
 use std::time::Instant;
@@ -20,7 +22,7 @@ pub(crate) trait Selectable {
     fn due(&self) -> Option<Instant>;
 
     /// Chooses the operation if it is ready. It may have to wait for another select, and does so until `deadline`.
-    fn choose(&self, deadline: &mut dyn FnMut() -> Option<Instant>) -> Option<Token>;
+    fn choose(&self, deadline: &mut dyn FnMut() -> Option<Instant>) -> Option<Reservation>;
 
     /// A case that waits leaves the promise that was made to it. False: there is no promise, or the case has been told.
     /// This is final: it takes the lock, also for a send, so it comes after the turn of the operation that has claimed
@@ -30,8 +32,8 @@ pub(crate) trait Selectable {
     /// Undoes what was chosen.
     ///
     /// # Safety
-    /// The token is of this handle, and is not used again.
-    unsafe fn release(&self, token: Token);
+    /// The reservation is of this handle, and is not used again.
+    unsafe fn release(&self, reservation: Reservation);
 }
 
 /// One of the operations that a select chooses from.
@@ -106,7 +108,7 @@ impl<T> Selectable for Sender<T> {
         None
     }
 
-    fn choose(&self, _: &mut dyn FnMut() -> Option<Instant>) -> Option<Token> {
+    fn choose(&self, _: &mut dyn FnMut() -> Option<Instant>) -> Option<Reservation> {
         self.channel.lock().choose_send()
     }
 
@@ -114,9 +116,9 @@ impl<T> Selectable for Sender<T> {
         self.channel.lock().abandon(waiter)
     }
 
-    unsafe fn release(&self, token: Token) {
+    unsafe fn release(&self, reservation: Reservation) {
         // SAFETY: as the caller promises.
-        let told = unsafe { self.channel.lock().release(token) };
+        let told = unsafe { self.channel.lock().release(reservation) };
         wake(told);
     }
 }
@@ -137,23 +139,23 @@ impl<T> Selectable for Receiver<T> {
         }
     }
 
-    fn choose(&self, deadline: &mut dyn FnMut() -> Option<Instant>) -> Option<Token> {
+    fn choose(&self, deadline: &mut dyn FnMut() -> Option<Instant>) -> Option<Reservation> {
         let channel = match &self.flavor {
             Flavor::Channel(channel) => channel,
-            Flavor::Clock(clock, _) => return clock.take().map(Token::Moment),
+            Flavor::Clock(clock, _) => return clock.take().map(Reservation::Moment),
             Flavor::Never => return None,
         };
         let locked = channel.lock();
         match locked.choose_receive() {
             Choice::NotReady => None,
-            Choice::Chosen(token, told) => {
+            Choice::Chosen(reservation, told) => {
                 drop(locked);
                 wake(told);
-                Some(token)
+                Some(reservation)
             }
             Choice::Claimed(sender) => {
                 let value = channel.receive_promised(locked, sender, &SELECT, deadline)?;
-                Some(Token::Parcel(Parcel::pack(value)))
+                Some(Reservation::Parcel(Parcel::pack(value)))
             }
         }
     }
@@ -165,10 +167,10 @@ impl<T> Selectable for Receiver<T> {
         }
     }
 
-    unsafe fn release(&self, token: Token) {
+    unsafe fn release(&self, reservation: Reservation) {
         if let Flavor::Channel(channel) = &self.flavor {
             // SAFETY: as the caller promises.
-            let told = unsafe { channel.lock().release(token) };
+            let told = unsafe { channel.lock().release(reservation) };
             wake(told);
         }
     }

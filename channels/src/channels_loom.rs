@@ -1,6 +1,8 @@
 //! Models of the channels, of small capacities: whatever the order, no value is lost or there twice, what was sent is
 //! seen whole, and no operation that could complete waits for ever.
 
+#![allow(unsafe_code, reason = "cells of a model")]
+
 use crate::{
     Receiver, RecvError, RecvTimeoutError, Select, SendError, SendTimeoutError, Sender, TryRecvError, bounded, select,
     unbounded,

@@ -6,9 +6,11 @@
 //! nothing has changed since. While it looks for others, they cannot find it, so two selects never wait for each other
 //! to choose. Go's runtime does the same (`selectgo`).
 
+#![allow(unsafe_code, reason = "waiters on stacks that wait")]
+
 use crate::cases::{Case, SELECT};
-use crate::core::{Answer, Head, Purpose, Ticket, Token, Waiter};
-use crate::loom::{checkpoint, has_come, random};
+use crate::core::{Answer, Head, Purpose, Reservation, Ticket, Waiter};
+use crate::loom::{checkpoint, has_come, random_below};
 use crate::until::{Until, end_of_grace};
 use pirn_runtime::internal::{Kind, Reason, on_unwind};
 use smallvec::SmallVec;
@@ -32,7 +34,7 @@ pub(crate) struct Want {
 }
 
 /// Chooses a case that is ready now. None: there was a moment at which none was.
-pub(crate) fn try_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
+pub(crate) fn try_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Reservation)> {
     checkpoint();
     for _ in 0..ROUNDS_WITHOUT_LOCKS {
         if let Some(chosen) = scan(cases, want, &mut Until::now()) {
@@ -48,7 +50,7 @@ pub(crate) fn try_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, To
 
 /// The same, for channels that change at each look: it holds all locks for one look.
 #[cold]
-fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> {
+fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Reservation)> {
     let locks = Locks::of(cases);
     loop {
         locks.lock();
@@ -65,7 +67,7 @@ fn try_busy_cases(cases: &mut [Case<'_>], want: Want) -> Option<(usize, Token)> 
 
 /// Chooses one of the cases that seem ready. None: no case is ready, or it is not ready any more.
 #[inline]
-fn scan(cases: &mut [Case<'_>], want: Want, until: &mut Until) -> Option<(usize, Token)> {
+fn scan(cases: &mut [Case<'_>], want: Want, until: &mut Until) -> Option<(usize, Reservation)> {
     let mut ready = 0;
     for case in &mut *cases {
         ready += usize::from(case.look());
@@ -75,8 +77,8 @@ fn scan(cases: &mut [Case<'_>], want: Want, until: &mut Until) -> Option<(usize,
 
 /// Chooses one of the `ready` cases that seemed ready: a random one or, if that is not ready any more, the next one
 /// that is.
-fn choose(cases: &[Case<'_>], ready: usize, want: Want, until: &mut Until) -> Option<(usize, Token)> {
-    let mut without = if want.biased || ready == 1 { 0 } else { any_below(ready) };
+fn choose(cases: &[Case<'_>], ready: usize, want: Want, until: &mut Until) -> Option<(usize, Reservation)> {
+    let mut without = if want.biased || ready == 1 { 0 } else { random_below(ready) };
     let mut left = ready;
     for (i, case) in cases.iter().enumerate().chain(cases.iter().enumerate()) {
         if !case.seemed_ready {
@@ -86,12 +88,12 @@ fn choose(cases: &[Case<'_>], ready: usize, want: Want, until: &mut Until) -> Op
             without -= 1;
             continue;
         }
-        let token = match want.watch {
-            true => case.is_ready().then_some(Token::Watched),
+        let reservation = match want.watch {
+            true => case.is_ready().then_some(Reservation::Watched),
             false => case.handle.choose(&mut || earliest(cases, until.fix())),
         };
-        if let Some(token) = token {
-            return Some((i, token));
+        if let Some(reservation) = reservation {
+            return Some((i, reservation));
         }
         left -= 1;
         if left == 0 {
@@ -106,15 +108,8 @@ fn earliest(cases: &[Case<'_>], deadline: Option<Instant>) -> Option<Instant> {
     cases.iter().filter_map(|case| case.handle.due()).chain(deadline).min()
 }
 
-/// A number below `n`, each as likely as the others.
-#[inline]
-fn any_below(n: usize) -> usize {
-    // The upper half of the product: no division.
-    ((u128::from(random()) * n as u128) >> 64) as usize
-}
-
 /// Waits until a case is ready, and chooses it. None: the time is over.
-pub(crate) fn wait_cases(cases: &mut [Case<'_>], want: Want, mut until: Until) -> Option<(usize, Token)> {
+pub(crate) fn wait_cases(cases: &mut [Case<'_>], want: Want, mut until: Until) -> Option<(usize, Reservation)> {
     checkpoint();
     loop {
         if let Some(chosen) = scan(cases, want, &mut until) {
@@ -132,7 +127,7 @@ pub(crate) fn wait_cases(cases: &mut [Case<'_>], want: Want, mut until: Until) -
 }
 
 /// Stands in the lines of all cases, which were not ready at the last look, and waits. None: look again.
-fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> Option<(usize, Token)> {
+fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> Option<(usize, Reservation)> {
     let locks = Locks::of(cases);
     locks.lock();
     if cases.iter().any(Case::has_become_ready) {
@@ -142,7 +137,7 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let ticket = Ticket::in_several();
     let mut waiters: SmallVec<[Waiter; CASES_INLINE]> = SmallVec::with_capacity(cases.len());
     // Several cases may stand in one line: chance decides which of them is the first there.
-    let first = if want.biased { 0 } else { any_below(cases.len()) };
+    let first = if want.biased { 0 } else { random_below(cases.len()) };
     for i in (first..cases.len()).chain(0..first) {
         // A channel of the clock has no line.
         let Some((head, side)) = cases[i].end else { continue };
@@ -161,7 +156,7 @@ fn stand_in_lines(cases: &[Case<'_>], want: Want, deadline: Option<Instant>) -> 
     let answer = if in_time { ticket.told() } else { lined.withdraw() };
     unwound.disarm();
     let chosen = match answer {
-        Some(Answer::Selected(i, token)) => Some((*i, *token)),
+        Some(Answer::Selected(i, reservation)) => Some((*i, *reservation)),
         _ => None,
     };
     lined.leave(chosen.map(|(i, _)| i));
@@ -227,9 +222,9 @@ impl Lined<'_, '_> {
     #[cold]
     fn unwound(&self) {
         let mut chosen = None;
-        if let Some(Answer::Selected(i, token)) = self.withdraw() {
+        if let Some(Answer::Selected(i, reservation)) = self.withdraw() {
             // SAFETY: it was chosen for this case, and goes no further.
-            unsafe { self.cases[*i].handle.release(*token) };
+            unsafe { self.cases[*i].handle.release(*reservation) };
             chosen = Some(*i);
         }
         self.leave(chosen);

@@ -3,6 +3,8 @@
 //! A future may be dropped at any time, and the drop does not wait: a value that it has received and not given out goes
 //! back; if one was promised to it, the sender finds that the receiver has gone.
 
+#![allow(unsafe_code, reason = "waiters in futures that wait")]
+
 #[cfg(not(loom))]
 use crate::alarm::Alarm;
 use crate::channel::{Flavor, Receiver, Sender};

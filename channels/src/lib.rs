@@ -44,24 +44,27 @@
 //!
 //! The modules are floors: each uses only those below it.
 
-mod select_macro;
-pub mod internal;
-mod select;
-mod choose;
-mod cases;
-mod futures;
-mod alarm;
-mod iter;
-mod channel;
-mod blocking;
-mod operation;
-mod core;
-mod clock;
-mod parcel;
-mod until;
-mod error;
-mod lock;
-mod loom;
+// A room or file that has unsafe code allows it at its head, and says what for.
+#![deny(unsafe_code)]
+
+mod select_macro; // `select!` and `select_biased!`
+pub mod internal; // what the macros expand to
+mod select; // `Select`: a list of operations, and the one that was selected
+mod choose; // how a select looks at its cases, chooses one, or waits at all of them
+mod cases; // one case of a select
+mod futures; // the operations for async tasks
+mod alarm; // has a task polled again at a given time
+mod iter; // iterators over received values
+mod channel; // the handles: `Sender`, `Receiver`
+mod blocking; // what send and receive do when they cannot complete at once
+mod operation; // an operation that waits on one channel: its ticket, waiter and value
+mod core; // one channel: what each operation does to it under its lock
+mod clock; // the channels of the clock: `after`, `at`, `tick`
+mod parcel; // a value on its way to or from a select
+mod until; // how long an operation may wait
+mod error; // the errors
+mod lock; // the lock of a channel, which counts its turns
+mod loom; // the atomics and threads of std, or those of loom
 
 pub use channel::{Receiver, Sender, after, at, bounded, never, tick, unbounded};
 pub use error::{

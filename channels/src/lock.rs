@@ -35,13 +35,13 @@ impl Lock {
     #[inline]
     pub(crate) fn lock(&self) {
         self.gate.enter();
-        self.take();
+        self.acquire();
     }
 
     /// Unlocks it. Only for its holder.
     #[inline]
     pub(crate) fn unlock(&self) {
-        self.give();
+        self.release();
         self.gate.leave();
     }
 
@@ -52,8 +52,8 @@ impl Lock {
     }
 
     #[inline]
-    fn take(&self) {
-        if !self.try_take() {
+    fn acquire(&self) {
+        if !self.try_acquire() {
             self.wait();
         }
         // A reader that sees something written from here on sees in `is_still` that the lock was taken.
@@ -61,9 +61,9 @@ impl Lock {
     }
 
     #[inline]
-    fn try_take(&self) -> bool {
+    fn try_acquire(&self) -> bool {
         let free = self.count.load(Ordering::Relaxed);
-        // Acquire: what was done under the lock before (partner: `give`).
+        // Acquire: what was done under the lock before (partner: `release`).
         free & 1 == 0
             && self
                 .count
@@ -72,7 +72,7 @@ impl Lock {
     }
 
     #[inline]
-    fn give(&self) {
+    fn release(&self) {
         // No other thread writes it while it is held.
         let held = self.count.load(Ordering::Relaxed);
         self.count.store(held.wrapping_add(1), Ordering::Release);
@@ -89,7 +89,7 @@ impl Lock {
             }
             pauses = (pauses * 2).min(PAUSES_MAX);
             round = (round + 1).min(ROUNDS_AWAKE);
-            if self.try_take() {
+            if self.try_acquire() {
                 return;
             }
         }
@@ -108,7 +108,7 @@ impl Lock {
     /// Whether the lock was free when `moment` was read, and has not been taken since.
     #[inline]
     pub(crate) fn is_still(&self, moment: usize) -> bool {
-        // The caller's reads come before the read of the count (partner: the fence in `take`).
+        // The caller's reads come before the read of the count (partner: the fence in `acquire`).
         fence(Ordering::Acquire);
         moment & 1 == 0 && self.count.load(Ordering::Relaxed) == moment
     }

@@ -1,5 +1,7 @@
 //! Models of the lock: it has one holder at a time, and a reader without it can tell whether it was taken.
 
+#![allow(unsafe_code, reason = "cells of a model")]
+
 use super::*;
 use crate::loom::Arc;
 use loom::cell::UnsafeCell;
@@ -20,13 +22,13 @@ impl Guarded {
     }
 
     fn add(&self) {
-        self.lock.take();
+        self.lock.acquire();
         // SAFETY: what the model checks.
         self.sum.with_mut(|sum| unsafe { *sum += 1 });
         for half in &self.pair {
             half.store(half.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
-        self.lock.give();
+        self.lock.release();
     }
 }
 

@@ -7,7 +7,7 @@ pub(crate) use chosen::*;
 pub(crate) use modelled::*;
 pub(crate) use pirn_runtime::internal::{
     Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, Unparker, UnsafeCell, checkpoint, fence, has_come, now,
-    park_on, park_until, random, sleep,
+    park_on, park_until, random_below, sleep,
 };
 
 #[cfg(not(loom))]

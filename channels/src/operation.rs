@@ -1,5 +1,7 @@
 //! An operation on one channel that waits: its ticket, its waiter and its value together.
 
+#![allow(unsafe_code, reason = "values in slots; waiters on stacks that wait")]
+
 use crate::core::{Purpose, Ticket, Waiter};
 use std::cell::UnsafeCell;
 use std::marker::PhantomPinned;

@@ -1,5 +1,7 @@
 //! A value on its way to a select, which does not know its type.
 
+#![allow(unsafe_code, reason = "values whose type a select does not know")]
+
 use std::mem::MaybeUninit;
 
 /// Values up to so many words are carried as they are. Others are put into a box.

@@ -1,9 +1,11 @@
 //! [`Select`]: one of several operations, whichever can be done first.
 
+#![allow(unsafe_code, reason = "reservations of selects, each used once")]
+
 use crate::cases::{Case, Selectable};
 use crate::channel::{Flavor, Receiver, Sender};
 use crate::choose::{CASES_INLINE, Want, try_cases, wait_cases};
-use crate::core::Token;
+use crate::core::Reservation;
 use crate::error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError};
 use crate::until::Until;
 use pirn_runtime::internal::wake;
@@ -235,19 +237,19 @@ impl<'a> Select<'a> {
     }
 
     #[inline]
-    fn try_cases(&mut self, watch: bool) -> Option<(usize, Token)> {
+    fn try_cases(&mut self, watch: bool) -> Option<(usize, Reservation)> {
         try_cases(self.cases.get(), Want { biased: self.biased, watch })
     }
 
     #[inline]
-    fn wait_cases(&mut self, watch: bool, until: Until) -> Option<(usize, Token)> {
+    fn wait_cases(&mut self, watch: bool, until: Until) -> Option<(usize, Reservation)> {
         wait_cases(self.cases.get(), Want { biased: self.biased, watch }, until)
     }
 
     #[inline]
-    fn selected(&mut self, (i, token): (usize, Token)) -> SelectedOperation<'a> {
+    fn selected(&mut self, (i, reservation): (usize, Reservation)) -> SelectedOperation<'a> {
         let Case { handle, index, .. } = self.cases.get()[i];
-        SelectedOperation { handle, index, token }
+        SelectedOperation { handle, index, reservation }
     }
 }
 
@@ -270,7 +272,7 @@ impl fmt::Debug for Select<'_> {
 pub struct SelectedOperation<'a> {
     handle: &'a dyn Selectable,
     index: usize,
-    token: Token,
+    reservation: Reservation,
 }
 
 impl SelectedOperation<'_> {
@@ -288,9 +290,9 @@ impl SelectedOperation<'_> {
     /// If the operation was not added with this very `s`.
     pub fn send<T>(self, s: &Sender<T>, msg: T) -> Result<(), SendError<T>> {
         assert!(self.is_of(s), "passed a sender that wasn't selected");
-        let token = self.complete();
+        let reservation = self.complete();
         let channel = s.channel.lock();
-        let sent = channel.complete_send(token, msg);
+        let sent = channel.complete_send(reservation, msg);
         drop(channel);
         sent.map(wake).map_err(SendError)
     }
@@ -304,16 +306,16 @@ impl SelectedOperation<'_> {
     /// If the operation was not added with this very `r`.
     pub fn recv<T>(self, r: &Receiver<T>) -> Result<T, RecvError> {
         assert!(self.is_of(r), "passed a receiver that wasn't selected");
-        let token = self.complete();
-        match (&r.flavor, token) {
-            // SAFETY: the token is of this very receiver (`is_of`), so a `T` was packed, and it is completed once.
-            (_, Token::Parcel(parcel)) => Ok(unsafe { parcel.unpack() }),
-            (Flavor::Channel(channel), Token::Value) => {
+        let reservation = self.complete();
+        match (&r.flavor, reservation) {
+            // SAFETY: the reservation is of this very receiver (`is_of`): a `T` was packed, and it is completed once.
+            (_, Reservation::Parcel(parcel)) => Ok(unsafe { parcel.unpack() }),
+            (Flavor::Channel(channel), Reservation::Value) => {
                 let (value, told) = channel.lock().complete_receive();
                 wake(told);
                 Ok(value)
             }
-            (Flavor::Clock(_, value), Token::Moment(moment)) => Ok(value(moment)),
+            (Flavor::Clock(_, value), Reservation::Moment(moment)) => Ok(value(moment)),
             _ => Err(RecvError),
         }
     }
@@ -325,17 +327,17 @@ impl SelectedOperation<'_> {
     }
 
     /// It is being completed, so dropping it is correct.
-    fn complete(self) -> Token {
-        let token = self.token;
+    fn complete(self) -> Reservation {
+        let reservation = self.reservation;
         mem::forget(self);
-        token
+        reservation
     }
 }
 
 impl Drop for SelectedOperation<'_> {
     fn drop(&mut self) {
         // SAFETY: it was chosen for this handle, and is not completed.
-        unsafe { self.handle.release(self.token) };
+        unsafe { self.handle.release(self.reservation) };
         if !panicking() {
             panic!("dropped `SelectedOperation` without completing the operation");
         }

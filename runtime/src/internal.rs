@@ -18,12 +18,12 @@ pub use crate::wait::{Claimed, Line, OnUnwind, Ticket, Told, Waiter, discard, on
 pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until};
 
 #[cfg(loom)]
-pub use parking::{random, sleep};
+pub use parking::{random_below, sleep};
 #[cfg(not(loom))]
 pub use {
     crate::clock::{SetClock, set_seed},
     crate::time::sleep,
-    caller::{call_at, has_timers, random},
+    caller::{call_at, has_timers, random_below},
 };
 
 /// What depends on the runtime that the caller runs on.
@@ -48,14 +48,14 @@ mod caller {
         Entered::new().is_some_and(|entered| !entered.shared().is_closing())
     }
 
-    /// A random number, of 64 bits, good enough to be fair.
+    /// A random number below `n`, good enough to be fair.
     #[inline]
-    pub fn random() -> u64 {
+    pub fn random_below(n: usize) -> usize {
         if let Some(entered) = Entered::new()
             && let Some(p) = entered.p()
         {
-            return p.random();
+            return p.random_below(n);
         }
-        clock::random()
+        clock::random_below(n)
     }
 }

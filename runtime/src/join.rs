@@ -1,6 +1,7 @@
 //! The handle of a G: waiting for its result.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "the result in a record; a ticket on a stack that waits")]
 
 use crate::g::{Dropped, G, Gid};
 use crate::m::fork::{end_in_fork, is_fork};

@@ -1,6 +1,7 @@
 //! The thread under a G: blocking it, and having it to oneself.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "which M calls")]
 
 use crate::coro::Suspend;
 use crate::g::G;

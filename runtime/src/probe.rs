@@ -57,13 +57,13 @@ pub(crate) fn last_words(text: &[u8]) {
     crate::os::write_stderr(text, LAST_WORDS_NS);
 }
 
-/// A house rule is broken: prints which, and aborts.
+/// An invariant is broken: prints which, and aborts.
 pub(crate) fn fatal(what: &str) -> ! {
     last_words(format!("fatal error: {what}\n").as_bytes());
     crate::os::abort();
 }
 
-/// The program cannot continue, though no house rule is broken: prints why and ends the process with status 2, as Go
+/// The program cannot continue, though no invariant is broken: prints why and ends the process with status 2, as Go
 /// does.
 pub(crate) fn exit_with_report(why: &str) -> ! {
     last_words(format!("fatal error: {why}\n").as_bytes());

@@ -24,8 +24,8 @@ pub enum Kind {
     Timer,
     /// The end of a G; the number is the G's.
     Goroutine,
-    /// A channel; the address is the channel's.
-    Channel,
+    /// An object; the address is the object's. This is what dumps call it, as `chan`.
+    Object(&'static str),
 }
 
 impl Reason {

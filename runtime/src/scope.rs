@@ -1,6 +1,7 @@
 //! Gs that borrow from the caller's stack.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "Gs that borrow from a stack that waits")]
 
 use crate::g::Gid;
 use crate::go::{After, GoBuilder, expect_started, start};
@@ -62,7 +63,7 @@ where
     match result {
         Err(payload) => resume_unwind(payload),
         Ok(result) => {
-            scope.unheard.say();
+            scope.unheard.unwind_if_any();
             result
         }
     }
@@ -102,7 +103,7 @@ impl Unheard {
 
     /// Unwinds the caller if there are any.
     #[track_caller]
-    fn say(&self) {
+    fn unwind_if_any(&self) {
         if self.panics.load(Ordering::Relaxed) != 0 {
             panic!("a scoped goroutine panicked");
         }

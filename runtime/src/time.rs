@@ -4,6 +4,7 @@
 //! all are busy, until the M of one next picks a G; while slices are short, until it next looks, at every 61st pick.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "waiters on stacks that wait")]
 
 use crate::clock::{deadline, has_come, now_ns, ns_of, sleep_thread};
 use crate::go::{StartOptions, Unscoped, WhenClosing, start};

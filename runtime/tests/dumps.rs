@@ -7,8 +7,10 @@ use common::{
     ThreadGate, builder, child_case, child_command, command_of, eventually, runtime, scale, shares_thread_locals,
     subprocess, threads_of, wait_until_asleep, wait_until_waiting,
 };
-use pirn_runtime::internal::SetClock;
-use pirn_runtime::{GoBuilder, Handle, State, Unparker, blocking, go, lock_os_thread, park, scope, sleep, yield_now};
+use pirn_runtime::internal::{Kind, Reason, SetClock, park_on};
+use pirn_runtime::{
+    GoBuilder, Handle, State, Unparker, WaitsOn, blocking, go, lock_os_thread, park, scope, sleep, yield_now,
+};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -93,6 +95,23 @@ fn a_dump_shows_every_g_with_its_stack() {
     hog.join().expect("no panic");
     blocker.join().expect("no panic");
     assert!(!idle.is_finished() && !sleeper.is_finished() && !locked.is_finished());
+}
+
+/// A crate above says what its objects are called; the runtime knows no kind of them.
+#[test]
+fn a_g_that_waits_on_an_object_says_on_which() {
+    static LOCK: Reason = Reason::new("lock of a test", Kind::Object("mutex"));
+    let rt = runtime(1);
+    let waiter = GoBuilder::new().name("waiter");
+    let waiter = rt.handle().try_go_with(waiter, || park_on(&LOCK, 0xabc0)).expect("it starts");
+    wait_until_waiting(&rt.handle(), waiter.id());
+    let gs = rt.goroutines();
+    let seen = gs.iter().find(|g| g.id == waiter.id()).expect("it is there");
+    assert_eq!(seen.waits_on, Some(WaitsOn::Object { noun: "mutex", address: 0xabc0 }));
+    assert_eq!(seen.wait_reason, Some("lock of a test"));
+    let dump = ask(&rt);
+    assert!(about(&dump, "waiter").contains(r#"[lock of a test, "waiter", on mutex 0xabc0,"#), "{dump}");
+    drop(waiter);
 }
 
 #[inline(never)]

@@ -2,6 +2,9 @@
 //! with the metrics.
 
 mod common;
+#[cfg(feature = "tracing")]
+#[path = "common/hearing.rs"]
+mod hearing;
 
 use common::log::{g_of, name};
 use common::{builder, eventually};
@@ -33,8 +36,6 @@ mod told {
     use std::collections::BTreeMap;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Metadata, Subscriber};
 
     /// How often a subscriber found its thread-locals destroyed.
     pub(crate) static LOST: AtomicUsize = AtomicUsize::new(0);
@@ -54,28 +55,14 @@ mod told {
 
     pub(crate) static TOLD: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
-    /// Counts events by name, and panics at one of them, which must hurt nobody.
-    pub(crate) struct Counter;
-
-    impl Subscriber for Counter {
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            metadata.target() == "pirn::sched"
+    /// Counts an event by name, and panics at one of them, which must hurt nobody.
+    pub(crate) fn count(event: &tracing::Event<'_>) {
+        let name = event.metadata().name();
+        if BUFFER.try_with(|buffer| buffer.borrow_mut().0 += 1).is_err() {
+            LOST.fetch_add(1, Ordering::Relaxed);
         }
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn event(&self, event: &Event<'_>) {
-            let name = event.metadata().name();
-            if BUFFER.try_with(|buffer| buffer.borrow_mut().0 += 1).is_err() {
-                LOST.fetch_add(1, Ordering::Relaxed);
-            }
-            *TOLD.lock().expect("no panic").entry(name.to_owned()).or_default() += 1;
-            assert!(name != "hand_off", "a subscriber that panics");
-        }
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
+        *TOLD.lock().expect("no panic").entry(name.to_owned()).or_default() += 1;
+        assert!(name != "hand_off", "a subscriber that panics");
     }
 }
 
@@ -127,7 +114,7 @@ fn what_is_heard_is_what_is_counted() {
     listen(|event, _| EVENTS.lock().expect("no panic").push(*event));
     walks_are_whole();
     #[cfg(feature = "tracing")]
-    tracing::subscriber::set_global_default(told::Counter).expect("the only one");
+    hearing::hear(told::count);
     let rt = builder().procs(3).build().expect("a runtime");
     rt.run(|| {
         let gs: Vec<_> = (0..500)

@@ -3,14 +3,15 @@
 #![cfg(feature = "tracing")]
 
 mod common;
+#[path = "common/hearing.rs"]
+mod hearing;
 
 use common::builder;
+use hearing::hear;
 use pirn::channel::{Receiver, Select, Sender, bounded};
 use pirn_runtime::go;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 const VALUES: u64 = 5_000;
 
@@ -22,37 +23,23 @@ static TURNS: AtomicU64 = AtomicU64::new(0);
 static IS_BUSY: AtomicBool = AtomicBool::new(false);
 
 /// Takes a value and puts it back whenever a G has been made ready.
-struct Meddler;
-
-impl Subscriber for Meddler {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "pirn::sched"
+fn meddle(event: &tracing::Event<'_>) {
+    let Some((s, r)) = CHANNEL.get().filter(|_| event.metadata().name() == "ready") else { return };
+    if IS_BUSY.swap(true, Ordering::Acquire) {
+        return;
     }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let Some((s, r)) = CHANNEL.get().filter(|_| event.metadata().name() == "ready") else { return };
-        if IS_BUSY.swap(true, Ordering::Acquire) {
-            return;
+    if let Ok(value) = r.try_recv() {
+        TURNS.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = s.try_send(value) {
+            KEPT.fetch_add(error.into_inner(), Ordering::Relaxed);
         }
-        if let Ok(value) = r.try_recv() {
-            TURNS.fetch_add(1, Ordering::Relaxed);
-            if let Err(error) = s.try_send(value) {
-                KEPT.fetch_add(error.into_inner(), Ordering::Relaxed);
-            }
-        }
-        IS_BUSY.store(false, Ordering::Release);
     }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
+    IS_BUSY.store(false, Ordering::Release);
 }
 
 #[test]
 fn a_subscriber_uses_the_channel_on_which_others_watch() {
-    tracing::subscriber::set_global_default(Meddler).expect("the only one");
+    hear(meddle);
     let (s, r) = CHANNEL.get_or_init(|| bounded(2)).clone();
     let rt = builder().procs(2).build().expect("a runtime");
     let received = rt.run(move || {

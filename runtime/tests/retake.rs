@@ -1,8 +1,11 @@
 //! Ps that are taken from Gs that block or compute: nothing stalls, nothing is lost, and threads come and go.
 
 mod common;
+#[path = "common/hearing.rs"]
+mod hearing;
 
 use common::{builder, child_case, eventually, house, runtime, scale, subprocess, thread_number};
+use hearing::hear;
 use pirn_runtime::time::{Ticker, Timer, after_func};
 use pirn_runtime::{GoBuilder, Unparker, blocking, go, lock_os_thread, num_goroutines, park, scope, sleep, yield_now};
 use std::collections::HashSet;
@@ -433,37 +436,17 @@ fn switches() -> u64 {
     tasks.filter_map(of).sum()
 }
 
-/// Hears what sysmon warns of, if it is about membarrier.
-struct Hears(Arc<AtomicBool>);
-
-impl tracing::Subscriber for Hears {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Looks<'a>(&'a AtomicBool);
-        impl tracing::field::Visit for Looks<'_> {
-            fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                if format!("{value:?}").contains("membarrier") {
-                    self.0.store(true, Ordering::Relaxed);
-                }
-            }
+/// Whether a warning is about membarrier.
+fn is_about_membarrier(event: &tracing::Event<'_>) -> bool {
+    struct Looks(bool);
+    impl tracing::field::Visit for Looks {
+        fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+            self.0 |= format!("{value:?}").contains("membarrier");
         }
-        event.record(&mut Looks(&self.0));
     }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
+    let mut looks = Looks(false);
+    event.record(&mut looks);
+    looks.0
 }
 
 /// Has every thread of the process get EPERM from membarrier from now on.
@@ -489,7 +472,8 @@ fn a_barrier_that_is_refused_later_is_said_once_and_does_no_harm() {
     const TEST: &str = "a_barrier_that_is_refused_later_is_said_once_and_does_no_harm";
     if child_case(TEST).is_some() {
         let said = Arc::new(AtomicBool::new(false));
-        tracing::subscriber::set_global_default(Hears(said.clone())).expect("the first one");
+        let heard = said.clone();
+        hear(move |event| _ = heard.fetch_or(is_about_membarrier(event), Ordering::Relaxed));
         let rt = house(builder().procs(1).retake_eagerly());
         refuse_membarrier();
         // sysmon can not take the P, and says so.

@@ -1,9 +1,12 @@
 //! The stall report: in a process with other threads, which a test runner's is.
 
 mod common;
+#[path = "common/hearing.rs"]
+mod hearing;
 
 use common::talk::{Running, case_of, read_until, wait_for_parent};
 use common::{builder, child_command, eventually, subprocess, threads_of, wait_until_asleep, wait_until_waiting};
+use hearing::hear;
 use pirn_runtime::internal::SetClock;
 use pirn_runtime::time::Ticker;
 use pirn_runtime::{GoBuilder, Unparker, go, park, park_timeout, sleep};
@@ -13,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber, span};
+use tracing::{Event, Level};
 
 const SOON: Duration = Duration::from_millis(200);
 
@@ -228,12 +231,6 @@ fn a_timer_that_is_not_due_for_long_is_named() {
     child.expect_success();
 }
 
-/// Counts warnings that speak of a stall, and comes back when it is let.
-struct Stalls {
-    heard: Arc<AtomicUsize>,
-    ends: Option<Arc<Mutex<()>>>,
-}
-
 struct Message(bool);
 
 impl Visit for Message {
@@ -244,25 +241,11 @@ impl Visit for Message {
     }
 }
 
-impl Subscriber for Stalls {
-    fn enabled(&self, about: &Metadata<'_>) -> bool {
-        about.target() == "pirn::sched" && *about.level() == Level::WARN
-    }
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let mut message = Message(false);
-        event.record(&mut message);
-        if message.0 {
-            self.heard.fetch_add(1, Ordering::AcqRel);
-            drop(self.ends.as_ref().map(|ends| ends.lock()));
-        }
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
+/// Whether it is a warning that speaks of a stall.
+fn is_stall(event: &Event<'_>) -> bool {
+    let mut message = Message(false);
+    event.record(&mut message);
+    message.0 && *event.metadata().level() == Level::WARN
 }
 
 /// A subscriber that waits for its reader for ever held sysmon, and so did the drop of the runtime.
@@ -274,8 +257,13 @@ fn a_subscriber_that_blocks_holds_nobody() {
     }
     let (began, ends) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(())));
     let _never = ends.lock().expect("no panic");
-    let stalls = Stalls { heard: began.clone(), ends: Some(ends.clone()) };
-    tracing::subscriber::set_global_default(stalls).expect("the only one");
+    let (heard, blocked) = (began.clone(), ends.clone());
+    hear(move |event| {
+        if is_stall(event) {
+            heard.fetch_add(1, Ordering::AcqRel);
+            drop(blocked.lock());
+        }
+    });
     let rt = builder().procs(1).name("told").stall_report(SOON).build().expect("a runtime");
     let waits = rt.go(park);
     common::eventually("it is reported", || began.load(Ordering::Acquire) == 1);
@@ -290,7 +278,8 @@ fn a_subscriber_that_blocks_holds_nobody() {
 #[test]
 fn a_subscriber_hears_of_a_stall() {
     let heard = Arc::new(AtomicUsize::new(0));
-    tracing::subscriber::set_global_default(Stalls { heard: heard.clone(), ends: None }).expect("the only one");
+    let told = heard.clone();
+    hear(move |event| _ = told.fetch_add(usize::from(is_stall(event)), Ordering::AcqRel));
     let rt = builder().procs(1).name("told").stall_report(SOON).build().expect("a runtime");
     let waits = rt.go(park);
     common::eventually("it is reported", || heard.load(Ordering::Acquire) == 1);

@@ -329,31 +329,30 @@ fn run_mix(procs: usize, seed: u64, time: Duration, taken: bool) {
         lock(&server.itself).as_ref().expect("it runs").unpark();
     }
     servers.into_iter().for_each(|s| s.join().expect("no panic"));
-    check_accounts(&world);
+    let accounts = accounts(&world);
+    for (what, account) in accounts {
+        common::eventually(what, || account.is_even());
+    }
     lock(&world.handles).clear();
     main.close();
     other.close();
     drop(watchdog.0);
+    // All Gs and timers have ended: nothing came late, and nothing came twice.
+    for (what, account) in accounts {
+        assert!(account.is_even(), "{what}: more have ended than begun");
+    }
     let steps = world.steps.load(Ordering::Relaxed);
     eprintln!("{procs} procs: {steps} steps");
     assert!(steps > WORKERS);
 }
 
-fn check_accounts(world: &World) {
-    let accounts = [
+fn accounts(world: &World) -> [(&'static str, &Account); 4] {
+    [
         ("detached Gs", &world.detached),
         ("questions", &world.asked),
         ("calls after some time", &world.called),
         ("Gs from threads", &world.injected),
-    ];
-    for (what, account) in accounts {
-        common::eventually(what, || account.is_even());
-    }
-    // Nothing comes late, and nothing comes twice.
-    std::thread::sleep(Duration::from_millis(5));
-    for (what, account) in accounts {
-        assert!(account.is_even(), "{what}: more have ended than begun");
-    }
+    ]
 }
 
 /// One after the other: together they would be a stress of the machine.

@@ -4,8 +4,8 @@
 mod common;
 
 use common::{
-    Census, ThreadGate, builder, child_case, eventually, house, naps, shares_thread_locals, subprocess, threads,
-    threads_of, wait_until_asleep, wait_until_waiting,
+    Census, ThreadGate, builder, child_case, eventually, house, naps, subprocess, threads, threads_of,
+    wait_until_asleep, wait_until_waiting,
 };
 use pirn_runtime::{DeadlockReport, Unparker, blocking, go, lock_os_thread, park, yield_now};
 use std::collections::HashMap;
@@ -182,9 +182,8 @@ fn what_a_shutdown_leaves_may_go_on() {
     eventually("the locked one has ended", || census.living() == 0);
     flag.store(true, Ordering::Release);
     unparker.unpark();
-    std::thread::sleep(MOMENT);
-    // In shared mode it stays with a thread that waits for it; whatever, nothing breaks.
-    let _ = shares_thread_locals();
+    // It is made ready, but no thread that runs Gs is left. Whoever was woken for it sleeps again, or has ended.
+    wait_until_asleep(|| threads_of("left-"), 5);
     std::mem::forget((panics, locked));
 }
 
@@ -346,9 +345,11 @@ fn a_locked_g_goes_on_without_other_threads() {
     }
     let rt = builder().procs(1).name("one").build().expect("a runtime");
     rt.run(|| ());
+    // Room for the allocator, and not for a thread, which takes 2 MiB. While a G runs, a thread might be started for
+    // another M just now, and take all of it.
+    wait_until_asleep(|| threads_of("one-m"), 5);
+    limit_address_space(Some(7 << 18));
     let unparker = rt.run(|| {
-        // Room for the allocator, and not for a thread, which takes 2 MiB.
-        limit_address_space(Some(7 << 18));
         let _mine = lock_os_thread();
         for _ in 0..20 {
             pirn_runtime::sleep(Duration::from_millis(1));

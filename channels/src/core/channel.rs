@@ -1,6 +1,6 @@
 //! A channel, and the channel under its lock.
 
-use super::waiting::{Answer, Claimed, Line, Token};
+use super::waiting::{Answer, Claimed, Line, Reservation};
 use crate::lock::Lock;
 use crate::loom::{AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell};
 use slab::Slab;
@@ -238,7 +238,7 @@ impl<T> Channel<T> {
                 return;
             };
             let purpose = waiter.data();
-            let answer = if purpose.is_of_select() { purpose.selected(Token::Closed) } else { Answer::Closed };
+            let answer = if purpose.is_of_select() { purpose.selected(Reservation::Closed) } else { Answer::Closed };
             let told = waiter.tell(answer);
             drop(channel);
             told.wake();

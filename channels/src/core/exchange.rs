@@ -3,7 +3,7 @@
 use super::channel::Locked;
 use super::results::{Given, Left, Taken};
 use super::selects::Side;
-use super::waiting::{Answer, Claimed, Token, Waiter};
+use super::waiting::{Answer, Claimed, Reservation, Waiter};
 use crate::parcel::Parcel;
 use pirn_runtime::internal::Told;
 
@@ -52,7 +52,7 @@ impl<T> Locked<'_, T> {
         let sender = self.senders.claim_first()?;
         if sender.data().is_of_select() {
             self.room.add(-1);
-            let answer = sender.data().selected(Token::Room);
+            let answer = sender.data().selected(Reservation::Room);
             return Some(sender.tell(answer));
         }
         // In the buffer before the sender is told that it is sent, as the sender may look. SAFETY: a sender's slot
@@ -65,7 +65,7 @@ impl<T> Locked<'_, T> {
     #[inline(always)]
     pub(super) fn hand_over(&self, receiver: Claimed, value: T) -> Told {
         if receiver.data().is_of_select() {
-            let answer = receiver.data().selected(Token::Parcel(Parcel::pack(value)));
+            let answer = receiver.data().selected(Reservation::Parcel(Parcel::pack(value)));
             return receiver.tell(answer);
         }
         // SAFETY: a receiver's slot is room for a value, and it has been claimed.

@@ -16,8 +16,9 @@
 //! Go's channels work like this (`hchan`, `sudog`).
 //!
 //! A select stands in several lines with one ticket, and the first claim of the ticket wins (`choose.rs`). What it has
-//! chosen is completed later, by the user's call. Until then it has a token: room that is counted as taken, a value in
-//! the buffer that is counted as gone, a value in a parcel, or a receiver that waits for this select alone (a promise).
+//! chosen is completed later, by the user's call. Until then it has a reservation: room that is counted as taken, a
+//! value in the buffer that is counted as gone, a value in a parcel, or a receiver that waits for this select alone (a
+//! promise).
 //!
 //! # Invariants
 //! 1. *No operation waits that could complete.* Senders wait only when there is no room and no receiver, receivers only
@@ -29,8 +30,8 @@
 //!    seen it, or after, and then it finds the waiter. No waiter enters a line of a closed channel, and the close
 //!    repeats until the lines are empty (`tell_all`).
 //! 2. *No value is lost or duplicated.* It belongs to the caller, to a slot whose owner is in the line, to the buffer,
-//!    or to a token; it moves from one to the next under the lock. A slot belongs to the waiter before it enters the
-//!    line and after it is told or has left, and in between to the holder of the lock.
+//!    or to a reservation; it moves from one to the next under the lock. A slot belongs to the waiter before it enters
+//!    the line and after it is told or has left, and in between to the holder of the lock.
 //! 3. *A waiter lives as long as others look at it* (wait I3). A receiver that was promised a value withdraws by
 //!    removing itself from the promise under the lock. A waiter whose select was claimed in another line may still
 //!    stand in this one: its owner takes all its waiters out of the lines, under their locks, before it frees them.
@@ -58,6 +59,8 @@
 //! `channels_loom.rs` models all of this on small channels, `lock_loom.rs` the lock, and the runtime has models of the
 //! wait line.
 
+#![allow(unsafe_code, reason = "what lies under a channel's lock")]
+
 mod buffer;
 mod channel;
 mod exchange;
@@ -68,4 +71,4 @@ mod waiting;
 pub(crate) use channel::{Channel, Head, Locked};
 pub(crate) use results::{Choice, Given, Left, Taken};
 pub(crate) use selects::Side;
-pub(crate) use waiting::{Answer, Claimed, Purpose, Ticket, Token, Waiter};
+pub(crate) use waiting::{Answer, Claimed, Purpose, Reservation, Ticket, Waiter};

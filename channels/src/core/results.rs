@@ -1,6 +1,6 @@
 //! What the verbs of a channel return.
 
-use super::waiting::{Answer, Claimed, Token};
+use super::waiting::{Answer, Claimed, Reservation};
 use pirn_runtime::internal::Told;
 
 /// The result of a send.
@@ -26,7 +26,7 @@ pub(crate) enum Taken<T> {
 /// The result of a select that wants to receive.
 #[must_use]
 pub(crate) enum Choice {
-    Chosen(Token, Option<Told>),
+    Chosen(Reservation, Option<Told>),
     /// As for [`Taken`].
     Claimed(Claimed),
     NotReady,

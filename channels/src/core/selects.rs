@@ -2,19 +2,19 @@
 
 use super::channel::{Head, Locked};
 use super::results::{Choice, Taken};
-use super::waiting::{Answer, Claimed, Line, Token, Waiter};
+use super::waiting::{Answer, Claimed, Line, Reservation, Waiter};
 use crate::parcel::Parcel;
 use pirn_runtime::internal::{Told, wake};
 
 impl<T> Locked<'_, T> {
     /// Chooses to send, if it can be done now; the value comes later ([`complete_send`](Self::complete_send)).
-    pub(crate) fn choose_send(&self) -> Option<Token> {
+    pub(crate) fn choose_send(&self) -> Option<Reservation> {
         if self.is_closed.get() {
-            return Some(Token::Closed);
+            return Some(Reservation::Closed);
         }
         if self.room.get() > 0 {
             self.room.add(-1);
-            return Some(Token::Room);
+            return Some(Reservation::Room);
         }
         // Also if all room is reserved: a receiver does not have to wait for the selects that have reserved it.
         self.receivers.claim_first().map(|receiver| self.promise_to(receiver))
@@ -25,12 +25,12 @@ impl<T> Locked<'_, T> {
     pub(crate) fn choose_receive(&self) -> Choice {
         if self.values.get() > 0 {
             self.values.add(-1);
-            return Choice::Chosen(Token::Value, None);
+            return Choice::Chosen(Reservation::Value, None);
         }
         match self.take() {
-            Taken::Value(value, told) => Choice::Chosen(Token::Parcel(Parcel::pack(value)), told),
+            Taken::Value(value, told) => Choice::Chosen(Reservation::Parcel(Parcel::pack(value)), told),
             Taken::Claimed(sender) => Choice::Claimed(sender),
-            Taken::Closed => Choice::Chosen(Token::Closed, None),
+            Taken::Closed => Choice::Chosen(Reservation::Closed, None),
             Taken::Empty => Choice::NotReady,
         }
     }
@@ -41,18 +41,18 @@ impl<T> Locked<'_, T> {
     /// The receiver is prepared, stands in no line, and stays until it is told or has left the promise (`abandon`).
     pub(crate) unsafe fn promise(&self, sender: Claimed, receiver: *const Waiter) -> Told {
         // SAFETY: as the caller promises.
-        let token = self.promise_to(unsafe { Claimed::of(receiver) });
-        let answer = sender.data().selected(token);
+        let reservation = self.promise_to(unsafe { Claimed::of(receiver) });
+        let answer = sender.data().selected(reservation);
         sender.tell(answer)
     }
 
-    fn promise_to(&self, receiver: Claimed) -> Token {
+    fn promise_to(&self, receiver: Claimed) -> Reservation {
         self.with_promises(|promises| {
             let entry = promises.vacant_entry();
             let number = entry.key();
             receiver.data().promise.set(number + 1);
             entry.insert(Some(receiver));
-            Token::Promise(number)
+            Reservation::Promise(number)
         })
     }
 
@@ -68,13 +68,13 @@ impl<T> Locked<'_, T> {
     }
 
     /// Sends the value that a select has chosen to send. It comes back if the channel is closed.
-    pub(crate) fn complete_send(&self, token: Token, value: T) -> Result<Option<Told>, T> {
-        let receiver = match token {
-            Token::Room => {
+    pub(crate) fn complete_send(&self, reservation: Reservation, value: T) -> Result<Option<Told>, T> {
+        let receiver = match reservation {
+            Reservation::Room => {
                 self.room.add(1);
                 None
             }
-            Token::Promise(number) => self.with_promises(|promises| promises.remove(number)),
+            Reservation::Promise(number) => self.with_promises(|promises| promises.remove(number)),
             _ => return Err(value),
         };
         // It was claimed for this select, and waits until it is told.
@@ -102,20 +102,20 @@ impl<T> Locked<'_, T> {
     /// Undoes what a select has chosen and not completed.
     ///
     /// # Safety
-    /// The token is of this channel, and is not used again.
-    pub(crate) unsafe fn release(&self, token: Token) -> Option<Told> {
-        match token {
-            Token::Room => {
+    /// The reservation is of this channel, and is not used again.
+    pub(crate) unsafe fn release(&self, reservation: Reservation) -> Option<Told> {
+        match reservation {
+            Reservation::Room => {
                 self.room.add(1);
                 self.refill()
             }
             // SAFETY: as this promises.
-            Token::Parcel(parcel) => self.give_back(unsafe { parcel.unpack() }),
-            Token::Value => {
+            Reservation::Parcel(parcel) => self.give_back(unsafe { parcel.unpack() }),
+            Reservation::Value => {
                 let value = self.pull_chosen();
                 self.give_back(value)
             }
-            Token::Promise(number) => {
+            Reservation::Promise(number) => {
                 let receiver = self.with_promises(|promises| promises.remove(number));
                 Some(receiver?.tell(Answer::Retry))
             }
@@ -189,7 +189,7 @@ impl Head {
         let claim = |side| self.can(side).then(|| self.line(side, true).claim_first()).flatten();
         let watcher = claim(Side::Sends).or_else(|| claim(Side::Receives));
         let told = watcher.map(|watcher| {
-            let answer = watcher.data().selected(Token::Watched);
+            let answer = watcher.data().selected(Reservation::Watched);
             watcher.tell(answer)
         });
         self.is_watched.set(!self.room_watchers.is_empty() || !self.value_watchers.is_empty());

@@ -24,13 +24,13 @@ pub(crate) enum Answer {
     Closed,
     /// The operation that had claimed it has released it: begin again.
     Retry,
-    /// A select may complete this case, and has its token.
-    Selected(usize, Token),
+    /// A select may complete this case, and has its reservation.
+    Selected(usize, Reservation),
 }
 
 /// What a select has got hold of, until the operation is completed.
 #[derive(Clone, Copy)]
-pub(crate) enum Token {
+pub(crate) enum Reservation {
     /// Room for a value.
     Room,
     /// A receiver that waits for the value: a promise of that number.
@@ -92,7 +92,7 @@ impl Purpose {
 
     /// What a select is told: this case, with what it has got hold of.
     #[inline(always)]
-    pub(super) fn selected(&self, token: Token) -> Answer {
-        Answer::Selected(self.case, token)
+    pub(super) fn selected(&self, reservation: Reservation) -> Answer {
+        Answer::Selected(self.case, reservation)
     }
 }

@@ -1,5 +1,7 @@
 //! Builds a runtime.
 
+#![allow(unsafe_code, reason = "a function that asks the caller for a promise")]
+
 use super::env::Settings;
 use super::process;
 use super::runtime::Runtime;

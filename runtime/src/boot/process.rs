@@ -1,5 +1,7 @@
 //! What a process needs once, before its first runtime.
 
+#![allow(unsafe_code, reason = "a G is found by its stack, in a signal handler")]
+
 use super::panics;
 use crate::g::G;
 use crate::m::fork::{error_in_fork, is_fork, watch_forks};

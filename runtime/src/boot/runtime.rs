@@ -1,5 +1,7 @@
 //! A runtime, and the handles to it.
 
+#![allow(unsafe_code, reason = "`Runtime::run`, whose closure borrows")]
+
 use crate::config::{DROP_TIMEOUT_NS, UNWINDS};
 use crate::go::{GoBuilder, StartOptions, Unscoped, WhenClosing, expect_started, start};
 use crate::join::JoinHandle;

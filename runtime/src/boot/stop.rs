@@ -1,4 +1,33 @@
 //! Shutting down.
+//!
+//! # The steps
+//! 1. `closing` is set. From then on there are no new Gs, and a park unwinds the G by a panic with `ShutDown` as its
+//!    payload. No panic hook hears of that panic.
+//! 2. Every G is unparked again and again, until none is left or the timeout is over. A G that has not begun drops its
+//!    closure.
+//! 3. sysmon, the Ms and the template end.
+//! 4. If all Gs have ended, the timers are closed and dropped one by one. Otherwise the runtime is kept for good: a G
+//!    that has not ended in time is left whole, with its thread and everything that it uses. In both cases free stacks
+//!    give their memory back.
+//!
+//! # What a G that waits sees of it
+//! A destructor is never unwound out of a wait, as a panic in it would abort. It waits, so what it waits for must come.
+//! For this reason timers fire until the last G has ended, and starting a G returns a handle that says `ShutDown`
+//! instead of a panic.
+//!
+//! | a G is in | when its runtime closes | in a destructor, while it unwinds or ends |
+//! | --- | --- | --- |
+//! | `join`, `block_on`, a channel, a select, `yield_now` | it is unwound | it continues when what it waits for comes: other Gs end and drop what they held, so their channels close |
+//! | `sleep`, `Timer`, `Ticker`, a timeout or a clock's channel | it is unwound | the time passes as always |
+//! | `park`, `park_timeout` | it is unwound | it soon returns for no reason, as a park may; the caller checks again |
+//! | the end of a `scope` | it waits for the Gs, which are unwound, and then unwinds with `ShutDown` | it waits, and returns |
+//! | `Runtime::run` of another runtime | it waits: the other G borrows from it | the same |
+//! | `blocking`, a system call, a lock of std | the shutdown waits for it | the same |
+//! | `go`, `Handle::go`, `Scope::go` | the closure is dropped, the handle says `ShutDown` | the same |
+//!
+//! What only the waiting G itself could provide does not come; the shutdown waits for it until the timeout. In a
+//! program whose panics abort, nothing is unwound: such a G is left where it waits, and the shutdown ends when all Gs
+//! that are left wait.
 
 use crate::clock::now_ns;
 use crate::config::UNWINDS;

@@ -36,7 +36,7 @@ mod random;
 mod time;
 
 pub(crate) use hand::Reader;
-pub(crate) use random::{Random, random};
+pub(crate) use random::{Random, random_below};
 pub(crate) use time::{NEVER, deadline, now_ns, ns_of, park_thread, rest_thread, sleep_thread, stands_still};
 
 // For `internal`.

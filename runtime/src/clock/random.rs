@@ -31,6 +31,13 @@ fn step(mut x: u64) -> u64 {
     x
 }
 
+/// The number below `n` that `random` chooses, each as likely as the others.
+#[inline(always)]
+fn below(random: u64, n: usize) -> usize {
+    // The upper half of the product: no division.
+    ((u128::from(random) * n as u128) >> 64) as usize
+}
+
 /// A generator for one thread at a time.
 #[derive(Debug)]
 pub(crate) struct Random(Cell<u64>);
@@ -43,23 +50,30 @@ impl Random {
 
     /// The next number.
     #[inline(always)]
-    pub(crate) fn next(&self) -> u64 {
+    fn next(&self) -> u64 {
         let next = step(self.0.get());
         self.0.set(next);
         next
     }
+
+    /// A number below `n`.
+    #[inline(always)]
+    pub(crate) fn below(&self, n: usize) -> usize {
+        below(self.next(), n)
+    }
 }
 
-/// A number for a thread without a P. Two threads that ask at the same moment may get the same one, which does no harm.
-pub(crate) fn random() -> u64 {
+/// A number below `n`, for a thread without a P. Two threads that ask at the same moment may get the same one, which does
+/// no harm.
+pub(crate) fn random_below(n: usize) -> usize {
     let next = step(SHARED.load(Ordering::Relaxed));
     SHARED.store(next, Ordering::Relaxed);
-    next
+    below(next, n)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Random, state_of};
+    use super::{Random, below, state_of};
     use std::cell::Cell;
     use std::collections::HashSet;
 
@@ -78,6 +92,14 @@ mod tests {
     fn another_seed_or_another_p_gives_others() {
         let all: Vec<u64> = (0..8).flat_map(|seed| (0..8).flat_map(move |nth| numbers(seed, nth))).collect();
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+    }
+
+    #[test]
+    fn a_number_below_another_may_be_each_of_them() {
+        let random = Random(Cell::new(state_of(0, 0)));
+        let numbers: HashSet<usize> = (0..100).map(|_| random.below(3)).collect();
+        assert_eq!(numbers, HashSet::from([0, 1, 2]));
+        assert_eq!((below(0, 3), below(u64::MAX, 3), below(u64::MAX, 1)), (0, 2, 0));
     }
 
     #[test]

@@ -31,6 +31,7 @@
 //! `tests/profilers.rs` unwinds at every instruction.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "stack switches")]
 
 #[cfg(any(feature = "portable-switch", not(all(target_os = "linux", target_arch = "x86_64"))))]
 mod portable;

@@ -58,7 +58,7 @@ pub enum Event {
         p: usize,
         /// The M that had it.
         m: u32,
-        /// `retake`: it was taken away; `given up`: by the M itself.
+        /// `retake`: it was taken away; `released`: by the M itself.
         why: &'static str,
     },
     /// An M has got a P.

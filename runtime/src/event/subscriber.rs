@@ -15,7 +15,7 @@ pub(crate) fn asks() -> bool {
     tracing::enabled!(target: "pirn::sched", Level::TRACE)
 }
 
-macro_rules! say {
+macro_rules! deliver {
     ($name:literal, $($field:ident = $value:expr),*) => {
         tracing::trace!(name: $name, target: "pirn::sched", $($field = $value,)* $name)
     };
@@ -24,15 +24,15 @@ macro_rules! say {
 /// Delivers an event to the subscriber, if it is one that subscribers get.
 pub(crate) fn deliver(event: &Event) {
     match *event {
-        Event::Spawn { g } => say!("spawn", g = g),
-        Event::Park { g, reason } => say!("park", g = g, reason = reason.name()),
-        Event::Ready { g } => say!("ready", g = g),
-        Event::Steal { p, from } => say!("steal", p = p, from = from),
-        Event::HandOff { p, m, why } => say!("hand_off", p = p, m = m, why = why),
-        Event::MStart { m } => say!("m_start", m = m),
-        Event::MStop { m } => say!("m_stop", m = m),
+        Event::Spawn { g } => deliver!("spawn", g = g),
+        Event::Park { g, reason } => deliver!("park", g = g, reason = reason.name()),
+        Event::Ready { g } => deliver!("ready", g = g),
+        Event::Steal { p, from } => deliver!("steal", p = p, from = from),
+        Event::HandOff { p, m, why } => deliver!("hand_off", p = p, m = m, why = why),
+        Event::MStart { m } => deliver!("m_start", m = m),
+        Event::MStop { m } => deliver!("m_stop", m = m),
         Event::StackGrowth { g, from_bytes, to_bytes } => {
-            say!("stack_growth", g = g, from_bytes = from_bytes, to_bytes = to_bytes)
+            deliver!("stack_growth", g = g, from_bytes = from_bytes, to_bytes = to_bytes)
         }
         Event::Begin { .. }
         | Event::Run { .. }

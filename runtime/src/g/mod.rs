@@ -32,6 +32,8 @@
 //! # Tests
 //! `word_loom.rs` models the park word; `tests/park.rs` and `tests/stress.rs` test the rest.
 
+#![allow(unsafe_code, reason = "records outlive their owners")]
+
 mod control;
 mod join_word;
 mod pool;

@@ -1,5 +1,7 @@
 //! What every G does between its first run and its end.
 
+#![allow(unsafe_code, reason = "the closure and the result in a record")]
+
 use crate::g::{G, Settled};
 use crate::g_local::{destroy_locals, destroy_values, renew_locals};
 use crate::join::{Ended, drop_result, tell_waiter};

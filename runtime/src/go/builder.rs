@@ -1,5 +1,7 @@
 //! Starting a G with a name or a stack limit.
 
+#![allow(unsafe_code, reason = "the closure and the result in a record")]
+
 use super::body::Unscoped;
 use super::start::{StartOptions, WhenClosing, expect_started, start};
 use crate::join::JoinHandle;

@@ -1,5 +1,7 @@
 //! Starting a G: on the caller's P, from a thread that holds none, or not at all.
 
+#![allow(unsafe_code, reason = "the closure and the result in a record")]
+
 use super::body::{After, Unscoped, body, drop_unrun};
 use crate::coro::Suspend;
 use crate::g::{G, Runnable};

@@ -82,6 +82,7 @@
 //! crates, `like_a_thread.rs` to std, `locals.rs` to libc.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "thread-local blocks")]
 
 mod block;
 mod mode;

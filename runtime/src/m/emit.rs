@@ -32,7 +32,7 @@ macro_rules! emit {
     };
     ($counters:expr, $kind:ident { $($field:tt)* }, if $heard:expr) => {{
         use $crate::event::{Event, EventKind};
-        $crate::m::emit::say($counters, EventKind::$kind, $heard, move || Event::$kind { $($field)* })
+        $crate::m::emit::count_and_hear($counters, EventKind::$kind, $heard, move || Event::$kind { $($field)* })
     }};
 }
 
@@ -40,7 +40,12 @@ pub(crate) use emit;
 
 /// What [`emit`] does.
 #[inline(always)]
-pub(crate) fn say(counters: impl Tally, kind: EventKind, is_heard: bool, event: impl FnOnce() -> Event) -> Emitted {
+pub(crate) fn count_and_hear(
+    counters: impl Tally,
+    kind: EventKind,
+    is_heard: bool,
+    event: impl FnOnce() -> Event,
+) -> Emitted {
     // It is delivered later, when what it is computed from may be gone.
     #[cfg(feature = "tracing")]
     let (emitted, event) = {
@@ -86,14 +91,14 @@ fn deliver(event: Event) {
     let g = unsafe { machine().as_ref() }.and_then(M::g);
     if !g.is_some_and(|g| g.is_mute.get()) {
         // What a subscriber panics with has been printed.
-        off_duty(|| contain(|| event::deliver(&event)));
+        without_g(|| contain(|| event::deliver(&event)));
     }
 }
 
 /// Runs the user's callback in the middle of the runtime's own work. Meanwhile the caller does not count as a G: what
 /// would park it blocks the thread.
 #[cfg(feature = "tracing")]
-fn off_duty<R>(callback: impl FnOnce() -> R) -> R {
+fn without_g<R>(callback: impl FnOnce() -> R) -> R {
     // SAFETY: an M lives as long as its thread runs (m I3).
     let m = unsafe { machine().as_ref() };
     let g = m.and_then(M::g);
@@ -110,7 +115,7 @@ fn off_duty<R>(callback: impl FnOnce() -> R) -> R {
 /// Whether a subscriber wants events. This asks it, and it is the user's code.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_asked_for() -> bool {
-    may_be_asked_for() && off_duty(|| contain(event::asks)).unwrap_or(false)
+    may_be_asked_for() && without_g(|| contain(event::asks)).unwrap_or(false)
 }
 
 /// Whether a subscriber may want events. This reads one number and calls nothing.

@@ -24,6 +24,8 @@
 //! `section_loom.rs` models the section and retakes; `tests/stress.rs` moves Gs between Ms thousands of times, and
 //! `tests/retake.rs` takes Ps away all the time.
 
+#![allow(unsafe_code, reason = "the P of an M; the thread-local")]
+
 mod borrowed;
 pub(crate) mod current;
 pub(crate) mod emit;

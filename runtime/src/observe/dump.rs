@@ -1,6 +1,6 @@
 //! What every G does, with its stack: for people, in the format of Go's tracebacks.
 
-use super::goroutines::{SeenG, lasting, look};
+use super::goroutines::{SeenG, lasting, list};
 use super::trace::{StartAt, Traces};
 use crate::clock::now_ns;
 use crate::m::M;
@@ -30,7 +30,7 @@ pub(crate) fn dump_and_count(shared: &Shared) -> (String, usize) {
         text: String::new(),
     };
     let mut count = 0;
-    for seen in look(shared, now_ns).iter().filter(|seen| !seen.g.join.has_result()) {
+    for seen in list(shared, now_ns).iter().filter(|seen| !seen.g.join.has_result()) {
         dump.describe(seen);
         count += 1;
     }
@@ -40,7 +40,7 @@ pub(crate) fn dump_and_count(shared: &Shared) -> (String, usize) {
 /// The G `g`, which blocks the thread of `m`: its head and its stack.
 pub(crate) fn describe_blocked(shared: &Shared, m: &M, g: u64, since_ns: u64) -> Option<String> {
     let now_ns = shared.refresh_clock();
-    let seen = look(shared, now_ns).into_iter().find(|seen| seen.public.id.as_u64() == g)?;
+    let seen = list(shared, now_ns).into_iter().find(|seen| seen.public.id.as_u64() == g)?;
     let blocked_for = lasting(Duration::from_nanos(now_ns.saturating_sub(since_ns)));
     let mut text = seen.public.head("syscall", &format!(", on M{} for {blocked_for}", m.id));
     text.push_str(":\n");

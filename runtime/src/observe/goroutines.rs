@@ -1,5 +1,7 @@
 //! What every G does, and how much stack the caller uses.
 
+#![allow(unsafe_code, reason = "which G calls")]
+
 use crate::g::{G, Gid, for_each};
 use crate::park::{checkpoint, current_g};
 use crate::probe::Status;
@@ -50,8 +52,13 @@ pub struct Goroutine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitsOn {
-    /// The channel at this address: the same for all Gs that wait on it.
-    Channel(usize),
+    /// The object at this address: the same for all Gs that wait on it.
+    Object {
+        /// What it is: `chan` is a channel.
+        noun: &'static str,
+        /// Where it is.
+        address: usize,
+    },
     /// The end of this G.
     Goroutine(Gid),
 }
@@ -59,7 +66,7 @@ pub enum WaitsOn {
 impl fmt::Display for WaitsOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            WaitsOn::Channel(address) => write!(f, "chan {address:#x}"),
+            WaitsOn::Object { noun, address } => write!(f, "{noun} {address:#x}"),
             WaitsOn::Goroutine(id) => write!(f, "goroutine {}", id.as_u64()),
         }
     }
@@ -140,11 +147,11 @@ fn waited(now_ms: u32, since_ms: u32) -> Duration {
 
 /// All Gs of a runtime, by number.
 pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
-    look(shared, shared.refresh_clock()).into_iter().map(|seen| seen.public).collect()
+    list(shared, shared.refresh_clock()).into_iter().map(|seen| seen.public).collect()
 }
 
 /// All Gs of a runtime, by number, with their records, as at `now_ns`.
-pub(crate) fn look(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
+pub(crate) fn list(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
     let now_ms = (now_ns.saturating_sub(shared.began_ns()) / 1_000_000) as u32;
     let locked: Vec<u64> = shared.machines().iter().map(|m| m.locked_to.load(Ordering::Relaxed)).collect();
     let mut all = Vec::new();
@@ -184,7 +191,7 @@ pub(crate) fn look(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
 fn waits_on(reason: &Reason, what: usize) -> Option<WaitsOn> {
     match reason.kind() {
         _ if what == 0 => None,
-        Kind::Channel => Some(WaitsOn::Channel(what)),
+        Kind::Object(noun) => Some(WaitsOn::Object { noun, address: what }),
         Kind::Goroutine => reason.owner(what).map(|id| WaitsOn::Goroutine(Gid(id))),
         Kind::Event | Kind::Moment | Kind::Timer => None,
     }

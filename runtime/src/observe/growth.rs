@@ -1,5 +1,7 @@
 //! How much memory the stack of a G has gained while it ran.
 
+#![allow(unsafe_code, reason = "which G calls")]
+
 use crate::g::G;
 #[cfg(feature = "tracing")]
 use crate::m::emit::{emit, is_asked_for};

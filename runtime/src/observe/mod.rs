@@ -35,7 +35,7 @@ mod whose;
 pub use current::{Current, current, current_gid};
 pub(crate) use dump::{describe_blocked, dump, dump_and_count};
 pub use goroutines::{Goroutine, StackUse, State, WaitsOn, stack_use};
-pub(crate) use goroutines::{goroutines, look};
+pub(crate) use goroutines::{goroutines, list};
 pub(crate) use growth::Growth;
 pub use metrics::Metrics;
 pub(crate) use metrics::metrics;

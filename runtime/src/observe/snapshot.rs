@@ -5,7 +5,7 @@
 //! is the one whose record says that it runs there; if there are two, because the M went from one to the other, the one
 //! that has left is corrected.
 
-use super::goroutines::{SeenG, look};
+use super::goroutines::{SeenG, list};
 use super::schedtrace::{Detail, GLine, MLine, PLine, TraceLine};
 use crate::event::Count;
 use crate::m::M;
@@ -57,7 +57,7 @@ fn look_closer(shared: &Shared, now_ns: u64, mut all: Vec<Arc<M>>, sleeping: &[A
     all.sort_unstable_by_key(|m| std::cmp::Reverse(m.id));
     let mut holders: Vec<Option<u32>> = vec![None; shared.ps.len()];
     let mut ms: Vec<MLine> = all.iter().map(|m| m_line(m, &mut holders, sleeping)).collect();
-    let mut gs: Vec<GLine> = look(shared, now_ns).iter().map(|seen| g_line(seen, &all)).collect();
+    let mut gs: Vec<GLine> = list(shared, now_ns).iter().map(|seen| g_line(seen, &all)).collect();
     for m in &all {
         reconcile(&mut gs, m);
     }

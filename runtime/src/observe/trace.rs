@@ -6,6 +6,11 @@
 //! the asker; it walks up its own frames on the tracer's stack, and suspends again (`coro.rs`). Then the park word is
 //! committed again, as an M does it. If an unpark has come meanwhile, it has left a token, and the G is made ready. The
 //! G does not notice.
+//!
+//! # How a G that blocks its thread is traced
+//! Its thread is asked by a signal, and answers from the handler (`os/linux/unwind.rs`).
+
+#![allow(unsafe_code, reason = "a parked G is claimed and resumed to be traced")]
 
 use super::whose::Whose;
 use crate::coro::Tracer;

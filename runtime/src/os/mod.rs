@@ -45,6 +45,7 @@
 //! `os/tests.rs` for this room alone; `stack/tests.rs` drives guards, faults and discards in earnest.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "system calls, signals, registers")]
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod linux;

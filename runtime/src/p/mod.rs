@@ -22,6 +22,7 @@
 //! `tests.rs` here; `tests/places.rs` and `tests/stress.rs` with threads.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "the owner's side of a P")]
 
 mod free;
 mod ids;

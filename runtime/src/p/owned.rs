@@ -158,8 +158,8 @@ impl<'a> OwnedP<'a> {
         LOCAL_QUEUE_MAX.saturating_sub(self.0.local.shown.len() + self.0.lane_len())
     }
 
-    /// The next G of this P: runnext first, which inherits the slice, but only for a streak while others wait; then the
-    /// queue.
+    /// The next G of this P: runnext first, which schedtick does not count, but only for a streak while others wait;
+    /// then the queue.
     #[inline(always)]
     pub(crate) fn next(self) -> Option<Runnable> {
         let local = &*self.0.local;
@@ -177,14 +177,14 @@ impl<'a> OwnedP<'a> {
             }
         }
         let g = self.pop()?;
-        self.begin_slice();
+        self.end_streak();
         Some(g)
     }
 
-    /// `head` begins a slice, `next` goes to the end of the queue.
+    /// `head` runs next, `next` goes to the end of the queue.
     #[cold]
     fn instead_of(self, next: Runnable, head: Runnable) -> Runnable {
-        self.begin_slice();
+        self.end_streak();
         match self.push(next) {
             Ok(()) => head,
             Err(next) => {
@@ -201,7 +201,7 @@ impl<'a> OwnedP<'a> {
         for _ in 0..4 {
             match victim.stealer.steal_batch_with_limit_and_pop(&self.0.local.shown, LOCAL_QUEUE_MAX) {
                 Steal::Success(g) => {
-                    self.begin_slice();
+                    self.end_streak();
                     return Some(g);
                 }
                 Steal::Empty => return None,
@@ -211,12 +211,12 @@ impl<'a> OwnedP<'a> {
         None
     }
 
-    /// A G that came from elsewhere begins a slice.
+    /// A G that did not come from runnext ends the streak, and counts.
     #[inline]
-    pub(crate) fn begin_slice(self) {
+    pub(crate) fn end_streak(self) {
         self.0.local.streak.set(0);
-        let slices = &self.0.local.schedtick;
-        slices.store(slices.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        let tick = &self.0.local.schedtick;
+        tick.store(tick.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Counts a pick; returns how many there were.
@@ -270,13 +270,9 @@ impl<'a> OwnedP<'a> {
     }
 
     /// A random number below `n`.
+    #[inline]
     pub(crate) fn random_below(self, n: usize) -> usize {
-        (self.random() % n as u64) as usize
-    }
-
-    /// A random number.
-    pub(crate) fn random(self) -> u64 {
-        self.0.local.random.next()
+        self.0.local.random.below(n)
     }
 
     /// The free G records.

@@ -52,8 +52,7 @@ pub(super) struct Local {
     pub(super) random: Random,
     pub(super) free_gs: FreeGs,
     pub(super) stacks: RefCell<Cache>,
-    /// Picks that began a slice; a G from runnext inherits one. It wraps, in theory: 64 bits last for centuries of
-    /// one a nanosecond.
+    /// Picks that were not from runnext. It wraps, in theory: 64 bits last for centuries of one a nanosecond.
     pub(super) schedtick: AtomicU64,
     pub(super) counters: Counters,
     pub(super) lane: [Cell<*const G>; LANE],
@@ -191,7 +190,7 @@ impl P {
         self.local.counters.get(of)
     }
 
-    /// How many slices it has begun.
+    /// How often it has picked a G, those from runnext not counted.
     pub(crate) fn schedtick(&self) -> u64 {
         self.local.schedtick.load(Ordering::Relaxed)
     }

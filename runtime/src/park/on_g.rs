@@ -1,5 +1,7 @@
 //! How a G leaves its stack: parking and yielding.
 
+#![allow(unsafe_code, reason = "which G and which M call")]
+
 use crate::config::UNWINDS;
 use crate::coro::{PackedOutcome, Suspend};
 use crate::g::G;

@@ -1,5 +1,7 @@
 //! The counterpart of a park: wakes a G, an OS thread, or an async task.
 
+#![allow(unsafe_code, reason = "who has become the owner of a G")]
+
 use super::verbs::current_g;
 use crate::g::{G, Runnable, Unparked};
 use crate::sched;

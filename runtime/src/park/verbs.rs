@@ -1,5 +1,7 @@
 //! Parking: on a G, or on an OS thread.
 
+#![allow(unsafe_code, reason = "which G calls")]
+
 use super::on_g;
 use crate::clock::{deadline, ns_of, park_thread};
 use crate::g::G;

@@ -30,6 +30,7 @@
 //! which begins there: no switch at all. The loop does with a G that came to it what it did before there was a direct switch.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "the owner of a G switches to it, and finishes the one that has left")]
 
 use super::shared::Shared;
 use crate::config::FAIRNESS_TICKS;

@@ -1,6 +1,7 @@
 //! The way into the runtime from a G.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "a `Me` is made here: the caller is an M inside its section")]
 
 use super::shared::Shared;
 use crate::m::{M, Me, current};

@@ -93,8 +93,7 @@ impl Shared {
             if 2 * self.idle.searching() >= busy.max(1) {
                 return None;
             }
-            m.searching.store(true, Ordering::Relaxed);
-            self.idle.begin_search();
+            self.begin_search(m);
         }
         let mut now = began;
         loop {
@@ -139,8 +138,7 @@ impl Shared {
     /// An M that searched has found a G. If there is more to do, the next one is woken.
     #[cold]
     fn found(&self, m: &M, p: OwnedP<'_>) {
-        m.searching.store(false, Ordering::Relaxed);
-        self.idle.end_search();
+        self.end_search(m);
         self.offer(p);
         if self.idle.idle_ps() > 0 && self.has_visible_work() {
             self.announce();

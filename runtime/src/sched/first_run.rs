@@ -1,6 +1,7 @@
 //! The first run of a G: it gets a stack, thread-locals and a coroutine.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "the owner of a G binds its stack")]
 
 use super::direct::{self, After};
 use super::shared::Shared;

@@ -117,7 +117,7 @@ impl Shared {
         }
         self.publish_global(&queues);
         drop(queues);
-        p.begin_slice();
+        p.end_streak();
         Some(first)
     }
 }

@@ -16,7 +16,6 @@ use crate::clock::now_ns;
 use crate::m::emit::emit;
 use crate::m::{M, Me};
 use crate::p::{FreeP, P};
-use crate::timers::NEVER;
 
 impl Shared {
     /// Takes `p` away from `m`, whose G runs its own code. False if the M is inside just now, or has another P.
@@ -34,7 +33,7 @@ impl Shared {
         let Some(lost) = me.take_p() else { return };
         let p = &self.ps[lost.id];
         me.note_lost(p, now_ns());
-        self.hand_off(lost, me, "given up");
+        self.hand_off(lost, me, "released");
     }
 
     /// The P that `m` has lost goes to an M if there is work for it, otherwise to the idle list.
@@ -53,7 +52,7 @@ impl Shared {
         let timers = &self.ps[p.id].timers;
         let mut queues = self.lock();
         if p.has_queued() || !queues.global.is_empty() {
-            self.idle.begin_search();
+            self.announce_search();
             self.start_m(queues, p);
             return;
         }
@@ -64,10 +63,7 @@ impl Shared {
             self.announce();
         }
         // Whoever makes a P idle sees to its timers (I3).
-        let earliest_ns = timers.earliest_ns();
-        if earliest_ns != NEVER {
-            self.wake_for_timer(earliest_ns);
-        }
+        self.wake_for_timer(timers.earliest_ns());
     }
 
     /// Takes an idle P for an M that has lost its own and is to go on with its G. False if there is none.

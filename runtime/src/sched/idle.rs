@@ -80,11 +80,10 @@ impl Idle {
         self.searching.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// An M no longer searches. True if it was the last. The caller has to look at every queue afterwards.
-    pub(crate) fn end_search(&self) -> bool {
-        let last = self.searching.fetch_sub(1, Ordering::SeqCst) == 1;
+    /// An M no longer searches. The caller has to look at every queue afterwards.
+    pub(crate) fn end_search(&self) {
+        self.searching.fetch_sub(1, Ordering::SeqCst);
         self.before_last_look();
-        last
     }
 
     /// Between going idle and the last look at every queue.

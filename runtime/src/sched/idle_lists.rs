@@ -5,6 +5,7 @@
 //! in this file.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "a P on the idle list belongs to the lock")]
 
 use super::queues::Queues;
 use super::shared::Shared;

@@ -20,7 +20,9 @@
 //! timers when it picks (while slices are short, at every 61st pick), and becomes the keeper when it finds nothing to
 //! do.
 //!
-//! A G that adds a timer while its M holds a P wakes no M: its own looks at the timers before it sleeps.
+//! A G that adds a timer while its M holds a P wakes no M: its own looks at the timers before it sleeps. When that M
+//! has made its P idle and is not the keeper, it does for the earliest timer what the adder has left out: the keeper
+//! may have looked before the timer was added. So does a thread that makes idle the P of another.
 
 use crate::loom::{AtomicU64, Ordering, fence};
 

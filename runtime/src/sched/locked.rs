@@ -7,6 +7,7 @@
 //! for another. If there is no other M, sysmon does that (`stand_in` in `starved.rs`).
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "who has become the owner of a G")]
 
 use super::shared::Shared;
 use crate::coro::Outcome;

@@ -1,6 +1,7 @@
 //! How Ms start and end, and when there may be another.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "a `Me` is made here: the caller is an M inside its section")]
 
 use super::queues::Queues;
 use super::shared::Shared;
@@ -174,15 +175,14 @@ impl Shared {
     pub(crate) fn start_first_m(&self) -> io::Result<()> {
         let mut queues = self.lock();
         let p = self.take_idle_p(&mut queues).expect("every P is idle");
-        let m = self.new_m(&mut queues, p, false);
+        let m = self.new_m(&mut queues, p);
         drop(queues);
         self.start_thread(&m)
     }
 
     /// A new M that begins with `p`. It is in the list, and has no thread yet.
-    pub(super) fn new_m(&self, queues: &mut Queues, p: FreeP<'_>, searching: bool) -> Arc<M> {
+    pub(super) fn new_m(&self, queues: &mut Queues, p: FreeP<'_>) -> Arc<M> {
         let m = queues.machines.add(self);
-        m.searching.store(searching, Ordering::Relaxed);
         m.hand(p);
         m
     }
@@ -256,7 +256,7 @@ impl Shared {
             Some(running) if !running.is_finished() => false,
             _ => {
                 if let Some(ended) = thread.take() {
-                    // Its panic, if it had one, has been printed; an M that panics is a broken house rule.
+                    // Its panic, if it had one, has been printed; an M that panics has broken an invariant.
                     let _ = ended.join();
                 }
                 true

@@ -5,7 +5,7 @@
 //! | about | files |
 //! | --- | --- |
 //! | Gs | `ready` makes one runnable, `run` runs it on an M, `direct` switches from one to the next, `first_run` gives it a stack, `stackless` keeps those that found no stack, `retire` ends it |
-//! | Ms | `find` finds the next G, `rest` puts an M to sleep, `wake` wakes one, `machines` starts and ends them, `template` starts their threads, `starved` acts when the system gives no thread |
+//! | Ms | `find` finds the next G, `rest` puts an M to sleep, `wake` wakes one, `search` counts those that search, `machines` starts and ends them, `template` starts their threads, `starved` acts when the system gives no thread |
 //! | Ps | `hand_off`: a P changes hands while a G runs |
 //! | both | `locked`: Gs that stay with their M |
 //! | time | `timers`: runs those that are due; `keeper`: which M sleeps for the next one; `poller`: where it sleeps, and what else may wake it |
@@ -59,6 +59,7 @@ pub(crate) mod ready;
 mod rest;
 mod retire;
 mod run;
+mod search;
 mod setup;
 mod shared;
 mod stackless;

@@ -1,6 +1,7 @@
 //! Makes Gs ready: which queue a G goes to, and whether an M is woken for it.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "who has become the owner of a G")]
 
 use super::entered::Entered;
 use super::shared::Shared;

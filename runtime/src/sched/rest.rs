@@ -12,7 +12,6 @@ use crate::m::fork::{end_in_fork, is_fork};
 use crate::p::{FreeP, P};
 use crate::timers::NEVER;
 use std::sync::MutexGuard;
-use std::sync::atomic::Ordering;
 
 impl Shared {
     /// Releases the P, looks at the queues once more, and sleeps until the M has a P again. False when the runtime
@@ -35,11 +34,7 @@ impl Shared {
                 drop(queues);
                 release.deliver();
             }
-            if me.searching.swap(false, Ordering::Relaxed) {
-                self.idle.end_search();
-            } else {
-                self.idle.before_last_look();
-            }
+            self.end_search(me);
             if self.has_visible_work() && self.try_take_p(me) {
                 return true;
             }
@@ -64,8 +59,7 @@ impl Shared {
     ) -> Result<(), MutexGuard<'a, Queues>> {
         let Some(p) = self.take_idle_p(&mut queues) else { return Err(queues) };
         drop(queues);
-        me.searching.store(true, Ordering::Relaxed);
-        self.idle.begin_search();
+        self.begin_search(me);
         self.took_p(me, p);
         Ok(())
     }
@@ -88,17 +82,10 @@ impl Shared {
             drop(queues);
             return self.keep_time(me, until);
         }
-        // The keeper may have gone to sleep before the timers of the P that has just become idle were started.
-        let earliest = self.earliest_ns();
-        let stale = match self.keeper.added(earliest) {
-            super::keeper::ToWake::Keeper if earliest != NEVER => queues.idle.keeper().cloned(),
-            _ => None,
-        };
         queues.idle.add_m(me);
         drop(queues);
-        if let Some(keeper) = stale {
-            self.poller.wake(&keeper);
-        }
+        // The keeper may have gone to sleep before the timers of the P that has just become idle were started.
+        self.wake_for_timer(self.earliest_ns());
         self.wait_for_p(me)
     }
 

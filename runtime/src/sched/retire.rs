@@ -1,6 +1,7 @@
 //! The end of a G: its stack and its record become free.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "the owner of a G takes its stack away")]
 
 use super::shared::Shared;
 use crate::g::{G, Runnable, give_free};

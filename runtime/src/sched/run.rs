@@ -1,6 +1,7 @@
 //! The M loop: runs one G after another, and does what each asks for when it leaves its stack.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "the owner of a G resumes it")]
 
 use super::direct::continue_on;
 use super::shared::Shared;

@@ -19,7 +19,7 @@ impl Shared {
     pub(super) fn starve(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) -> bool {
         queues.starved = true;
         self.put_idle_p(&mut queues, p);
-        self.idle.end_search();
+        self.call_off_search();
         drop(queues);
         self.wake_sysmon();
         false

@@ -86,14 +86,15 @@ impl Shared {
     pub(crate) fn stop_template(&self) {
         let Some(template) = self.lock().template.thread.take() else { return };
         template.thread().unpark();
-        // It panics only if a house rule is broken, and then it has said so.
+        // It panics only if an invariant is broken, and then it has said so.
         let _ = template.join();
     }
 
     /// Asks the template to start an M with `p`, which searches.
     pub(super) fn ask_for_m(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) {
         queues.starved = false;
-        let m = self.new_m(&mut queues, p, true);
+        let m = self.new_m(&mut queues, p);
+        self.give_search(&m);
         queues.template.to_start.push_back(m);
         let template = queues.template.thread.as_ref().map(|thread| thread.thread().clone());
         drop(queues);

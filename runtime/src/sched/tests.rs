@@ -1,5 +1,7 @@
 //! The parts of [`Shared`] by themselves: a runtime without threads.
 
+#![allow(unsafe_code, reason = "the test owns the G")]
+
 use super::{Setup, Shared};
 use crate::g::{Runnable, give_free, take_free};
 use crate::locals::Locals;

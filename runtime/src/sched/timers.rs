@@ -1,6 +1,7 @@
 //! Timers: which M wakes for a new one, and what happens to those that are due.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "who has become the owner of a G")]
 
 use super::entered::Entered;
 use super::keeper::ToWake;
@@ -39,8 +40,11 @@ impl Shared {
         self.ps[key.p()].timers.cancel(key)
     }
 
-    /// Wakes an M for a new timer, if the thread that has started the timer will not look at it before it sleeps.
+    /// Wakes an M for the timer that is due at `when_ns`, if the caller's thread will not look at it before it sleeps.
     pub(crate) fn wake_for_timer(&self, when_ns: u64) {
+        if when_ns == NEVER {
+            return;
+        }
         let keeper = match self.keeper.added(when_ns) {
             ToWake::Nobody => return,
             ToWake::Keeper => self.lock().idle.keeper().cloned(),

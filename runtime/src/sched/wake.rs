@@ -7,10 +7,9 @@ use super::shared::Shared;
 use crate::m::emit::emit;
 use crate::p::FreeP;
 use std::sync::MutexGuard;
-use std::sync::atomic::Ordering;
 
 impl Shared {
-    /// Wakes one P to search. The caller has raised `searching` ([`Idle::announce`](super::idle::Idle::announce)).
+    /// Wakes one P for the search that the caller has announced ([`Idle::announce`](super::idle::Idle::announce)).
     /// Returns whether there was an idle P, and an M for it.
     #[cold]
     pub(crate) fn wake_p(&self) -> bool {
@@ -18,19 +17,18 @@ impl Shared {
         match self.take_idle_p(&mut queues) {
             Some(p) => self.start_m(queues, p),
             None => {
-                // Under the lock: `idle.rs` needs it.
-                self.idle.end_search();
+                self.call_off_search();
                 false
             }
         }
     }
 
-    /// Gives `p` to an M that sleeps, or to a new one; `searching` counts it already. If there is no M, `p` becomes
+    /// Gives `p` to an M that sleeps, or to a new one, with the announced search. If there is no M, `p` becomes
     /// idle and the work stays where it is: the Ms that exist come to it later, and sysmon tries again.
     pub(super) fn start_m(&self, mut queues: MutexGuard<'_, Queues>, p: FreeP<'_>) -> bool {
         if let Some(m) = self.take_idle_m(&mut queues) {
             queues.starved = false;
-            m.searching.store(true, Ordering::Relaxed);
+            self.give_search(&m);
             let id = m.id;
             // Heard before the M can have the P: it may be awake.
             let wake = emit!(&self.counters, Wake { m: id });

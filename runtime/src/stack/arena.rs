@@ -9,7 +9,7 @@ use super::class::{BATCH_SLOTS, Class};
 use super::error::StackError;
 use crate::os::{self, Advice, Guard, Residency, Span};
 
-/// One page-table page maps this much; slots that do not straddle the boundaries share as many as can be.
+/// A page of the page table maps this much. Slots that do not cross these boundaries need the fewest such pages.
 const ALIGN_BYTES: usize = 2 << 20;
 
 static ARENAS: [Arena; Class::COUNT] = [
@@ -30,7 +30,7 @@ pub(super) struct Arena {
     lists: Mutex<Lists>,
 }
 
-/// Where things are. Read by everybody and seldom written, so it shares no cache line with the lock.
+/// Where things are. Many threads read it and few write it, so it shares no cache line with the lock.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Geometry {
@@ -74,7 +74,7 @@ pub(super) struct Lists {
     pub(super) warm_low: usize,
     /// The largest number of slots out since the round began.
     pub(super) out_peak: usize,
-    /// That number over several rounds, fading.
+    /// The same over several rounds: an older peak is halved with each round.
     pub(super) out_recent: usize,
     /// How many of `warm` this round has still to trim.
     pub(super) idle: usize,
@@ -159,7 +159,7 @@ impl Arena {
         is_armed.then_some((index as u32, offset & (self.class().size_bytes() - 1)))
     }
 
-    /// Locks the lists. Nothing panics under this lock, so a poisoned one is as good.
+    /// Locks the lists. Nothing panics under this lock, so that it is poisoned means nothing.
     pub(super) fn lock(&self) -> MutexGuard<'_, Lists> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,8 +171,8 @@ impl Arena {
         armed - lists.warm.len() - lists.top.len() - lists.trimmed.len()
     }
 
-    /// Fills `taken` from the front with at least one slot and says with how many. Slots with memory come
-    /// first, so that no page is touched afresh while others lie about.
+    /// Fills `taken` from the front with at least one slot, and returns with how many. Slots that have pages come
+    /// first: a page that is there is used before a new one is touched.
     pub(super) fn refill(&self, taken: &mut [u32]) -> Result<usize, StackError> {
         let mut lists = self.lock();
         let mut count = 0;
@@ -232,8 +232,7 @@ impl Arena {
             let around_bytes = class.lead_bytes() + class.guard_bytes();
             match os::reserve(arena_bytes + around_bytes, ALIGN_BYTES) {
                 Ok(reservation) => break (reservation, around_bytes),
-                // Once there is a limit, stay at a quarter of what was refused: the program needs addresses
-                // too.
+                // There is a limit: a quarter of what was refused leaves addresses to the program.
                 Err(_) if arena_bytes / 4 >= class.step_bytes() => arena_bytes /= 4,
                 Err(error) => return Err(StackError::refused(class, "to reserve address space", &error)),
             }
@@ -269,7 +268,7 @@ impl Arena {
         Ok(())
     }
 
-    /// Moves the frontier up until the first `slots` slots are open. The kernel joins the pieces to one
+    /// Moves the frontier up until the first `slots` slots are open. The kernel merges the pieces into one
     /// mapping.
     fn open(&self, lists: &mut Lists, slots: usize) -> Result<(), StackError> {
         let class = self.class();
@@ -286,7 +285,7 @@ impl Arena {
         Ok(())
     }
 
-    /// Puts guards below `count` slots from `first` on and says how many got one, at least one.
+    /// Installs the guards of `count` slots from `first` on. Returns how many slots have one now, at least one.
     fn guard(&self, first: usize, count: usize) -> Result<usize, StackError> {
         let class = self.class();
         let mut guards = [Span { start: 0, bytes: class.guard_bytes() }; BATCH_SLOTS + 1];
@@ -294,15 +293,15 @@ impl Arena {
             guard.start = self.slot_start(0) + ((first + offset) << class.shift());
         }
         if os::guard_backend() == Guard::Install {
-            // Where huge pages are allowed, the next slot's guard goes in now: it is what keeps the kernel
-            // from using a huge page for the top page of the last slot of the batch.
+            // Where huge pages are allowed, the guard of the next slot is installed too: without it the kernel
+            // could use a huge page for the top page of the last slot of the batch.
             let count_now = count + usize::from(class.has_huge_pages());
             // SAFETY: these ranges are open parts of our reservation that no handle exists for yet (I2).
             if unsafe { os::install_guards(&guards[..count_now]) }.is_ok() {
                 return Ok(count);
             }
-            // The probe succeeded, so it is something like a later mlockall. The other kind of guard still
-            // works.
+            // The probe has succeeded, so something has changed since, as by an mlockall. The other kind of
+            // guard still works.
         }
         for (done, guard) in guards[..count].iter().enumerate() {
             // SAFETY: as above.
@@ -321,7 +320,7 @@ impl Arena {
 }
 
 /// Counts one more guard made with `mprotect`, unless there would be too many. At the kernel's limit on
-/// mappings even malloc fails, and a panic hangs on its way to say so; a quarter is left for everybody else.
+/// mappings even malloc fails, and a panic hangs before it is printed. So a quarter is left for other code.
 fn count_mapping() -> Result<(), StackError> {
     static GUARDS_MAX: OnceLock<usize> = OnceLock::new();
     static GUARDS: AtomicUsize = AtomicUsize::new(0);
@@ -346,7 +345,7 @@ pub(crate) struct Owner {
     pub(crate) class: Class,
     /// The slot's number in its class.
     pub(crate) index: u32,
-    /// What `Slot::set_owner` was told, or null.
+    /// What `Slot::set_owner` has stored, or null.
     pub(crate) owner: *const (),
     /// Whether the address lies in the slot's guard.
     pub(crate) is_guard: bool,
@@ -387,7 +386,7 @@ pub(crate) fn slots_out() -> usize {
     Class::ALL.iter().map(|class| Arena::of(*class)).map(|arena| arena.out(&arena.lock())).sum()
 }
 
-/// How much memory all stacks have, those that are free too. It asks the system: 30 us for each MiB.
+/// How much memory all stacks have, free ones included. It asks the kernel, which takes 30 us for each MiB.
 pub(crate) fn resident_bytes() -> usize {
     let residency = Residency::open();
     let opened = Class::ALL.iter().filter_map(|class| Arena::of(*class).opened_span());

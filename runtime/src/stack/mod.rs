@@ -68,6 +68,7 @@
 //! `stack/tests.rs`. Tests that must die or need a process of their own run the test binary again.
 
 #![cfg(not(loom))]
+#![allow(unsafe_code, reason = "memory of stacks")]
 
 mod arena;
 mod cache;

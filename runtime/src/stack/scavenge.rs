@@ -1,10 +1,10 @@
 //! Gives the memory of free slots back to the system.
 //!
-//! Slots that lay in WARM for a whole round of half a second lose all pages but the top one, as long as fewer
-//! than an eighth of the recent peak are kept that way, and all pages beyond that. An eighth is enough to
-//! start the next burst on while the kernel's 1.4 us per fresh page are paid for the rest, and it keeps the
-//! average after a burst of deep stacks near 1 KiB per G, page tables included. What is kept so halves with each round
-//! in which nothing has needed it.
+//! A slot that has been in WARM for a whole round of half a second is trimmed. It keeps its top page as long as fewer
+//! than an eighth of the recent peak of slots do; otherwise it loses all pages. The next burst starts on this eighth,
+//! while the kernel makes fresh pages for the rest (1.4 us each). After a burst of deep stacks the average is near
+//! 1 KiB per G, page tables included. The peak, and so what is kept, is halved with each round in which nothing has
+//! needed it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, TryLockError};
@@ -29,7 +29,7 @@ const CHUNK_SLOTS: usize = 256;
 pub(crate) struct Scavenged {
     /// How many bytes went back to the system.
     pub(crate) bytes: usize,
-    /// Whether others will find more, even if nothing happens until then.
+    /// Whether later calls will find more, even if no slot is given back until then.
     pub(crate) more: More,
 }
 
@@ -40,16 +40,15 @@ pub(crate) enum More {
     Never,
     /// Some, in a later round.
     Later,
-    /// Some now: the call had done as much as one may.
+    /// Some now: this call has done as much as one may.
     Now,
 }
 
 /// When the next round begins, in the callers' milliseconds. The holder of the lock is the scavenger (I4).
 static NEXT_ROUND_MS: Mutex<u64> = Mutex::new(0);
 
-/// Trims slots that have been idle, a limited number per call. To be called now and then with a monotonic
-/// clock; if nothing is due it costs a few uncontended locks. The round is shared by all runtimes, and so is
-/// the work.
+/// Trims slots that have been idle, a limited number per call. It is called every now and then, with a monotonic
+/// clock; if nothing is due it costs a few uncontended locks. All runtimes share the round and the work.
 pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
     let mut next_round_ms = match NEXT_ROUND_MS.try_lock() {
         Ok(next_round_ms) => next_round_ms,
@@ -89,8 +88,8 @@ pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
     Scavenged { bytes: trimmer.trimmed_bytes, more }
 }
 
-/// Takes all pages of all free slots, at once and however many there are, and says how many bytes that was.
-/// For the end of a runtime.
+/// Gives all pages of all free slots back, however many there are, and returns how many bytes that was. For the end of
+/// a runtime.
 pub(crate) fn scavenge_all() -> usize {
     let _round = NEXT_ROUND_MS.lock();
     let mut trimmer = Trimmer::new();
@@ -203,7 +202,7 @@ impl Trimmer {
         });
         // SAFETY: the slots were taken off their lists, so no code uses them, and what is to be kept was left out (I4).
         if unsafe { os::discard(&spans) }.is_ok() {
-            // Under mlockall the kernel refuses. The slots are as good as any, they just keep their memory.
+            // Under mlockall the kernel refuses; then the slots keep their memory, which does no harm.
             self.trimmed_bytes += resident_bytes;
         }
         let mut lists = arena.lock();
@@ -212,7 +211,8 @@ impl Trimmer {
     }
 }
 
-/// All of a slot but its `top_bytes`, or the kept ones if they are more. Whole slots touch each other.
+/// All of a slot but its `top_bytes`, or the kept ones if they are more. The spans of neighbours that keep nothing are
+/// adjacent.
 fn span_below(arena: &Arena, index: u32, top_bytes: usize) -> Span {
     // Relaxed: it was stored before the slot was put on its list, and the list's lock orders that.
     let kept_bytes = arena.record(index).kept_bytes.load(Ordering::Relaxed) as usize;

@@ -17,7 +17,7 @@
 use super::output::Output;
 use crate::join::threads_waiting_in;
 use crate::m::M;
-use crate::observe::{State, dump, look, plural};
+use crate::observe::{State, dump, list, plural};
 use crate::os::{is_in_lock, thread_cpu_ns, thread_name, thread_sleeps, threads};
 use crate::p::P;
 use crate::reason::Kind;
@@ -114,11 +114,11 @@ fn judge(shared: &Shared, ms: &[Arc<M>]) -> Option<String> {
         });
     }
     let is_pending = shared.earliest_ns() != NEVER;
-    let waits = look(shared, shared.refresh_clock()).into_iter().filter(|g| {
+    let waits = list(shared, shared.refresh_clock()).into_iter().filter(|g| {
         let of_clock = g.reason.is_some_and(|reason| match reason.kind() {
             Kind::Moment => true,
             Kind::Timer => is_pending,
-            Kind::Event | Kind::Goroutine | Kind::Channel => false,
+            Kind::Event | Kind::Goroutine | Kind::Object(_) => false,
         });
         g.public.state == State::Waiting && !of_clock && !by_clock.contains(&g.public.id.as_u64())
     });

@@ -3,6 +3,7 @@
 //! sysmon looks at an M whose G runs its own code if the M has picked nothing since the last look, or if work waits.
 //! The rules of `slice` judge what it sees, and say whether the P is taken. Either way the G continues, perhaps
 //! without a P. Gs that compute without one are adrift: they are asked too, until they make a call and queue for a P.
+//! The P of an M that computes is taken only if another thread is there to use it; otherwise the G is asked again.
 //!
 //! An M that seems to be in the runtime while its G has not suspended is judged as well: its G calls the runtime
 //! again and again. The G may be asked at any time; its P is taken at a look that finds the M outside
@@ -82,8 +83,8 @@ impl Adrift {
     fn is_there(&self) -> bool {
         let m = &self.m;
         // While an M calls its subscriber it seems to have no G; an idle M is in the runtime.
-        let is_off_duty = m.g().is_none() && !m.section.is_inside();
-        m.p_ptr().is_null() && (is_off_duty || m.g().is_some_and(|g| g.id() == self.g))
+        let calls_subscriber = m.g().is_none() && !m.section.is_inside();
+        m.p_ptr().is_null() && (calls_subscriber || m.g().is_some_and(|g| g.id() == self.g))
     }
 
     /// Whether it has run since the last look. Notes whether it did so for long stretches.

@@ -61,7 +61,7 @@ impl Sysmon {
         self.stop.store(true, Ordering::Release);
         let thread: &Thread = self.thread.thread();
         thread.unpark();
-        // It panics only if a house rule is broken, and then it has said so.
+        // It panics only if an invariant is broken, and then it has said so.
         let _ = self.thread.join();
     }
 }

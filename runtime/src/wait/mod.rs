@@ -43,6 +43,8 @@
 //! # Tests
 //! `wait_loom.rs` models claims, withdrawals and the line; the models of the channels use this code too.
 
+#![allow(unsafe_code, reason = "waiters on stacks that wait")]
+
 mod line;
 mod ticket;
 mod told;

@@ -23,8 +23,7 @@ pub(crate) struct TraceLine {
     pub(crate) runqueue: usize,
     /// How many Gs are on the local queue of each P. Not in the detailed text, where each P says it.
     pub(crate) local: Vec<u64>,
-    /// How many slices each P has begun: a G from runnext continues the slice of the G that made it ready. Not in the
-    /// detailed form, where each P says it.
+    /// How often each P has picked a G, those from runnext not counted. Not in the detailed form, where each P says it.
     pub(crate) schedticks: Vec<u64>,
     /// How many Ms wait for the turn of a G that is locked to them. Only with detail.
     pub(crate) nmidlelocked: usize,
@@ -53,9 +52,9 @@ pub(crate) struct PLine {
     pub(crate) id: usize,
     /// 0 if no M has it, 1 if one has.
     pub(crate) status: u8,
-    /// How many slices it has begun.
+    /// How often it has picked a G, those from runnext not counted.
     pub(crate) schedtick: u64,
-    /// How often it was handed off: taken from an M, or given up by one. In Go: system calls that have ended on it or
+    /// How often it was handed off: taken from an M, or released by one. In Go: system calls that have ended on it or
     /// lost it.
     pub(crate) syscalltick: u64,
     /// The M that has it.

@@ -23,7 +23,7 @@ pub(crate) struct Span {
     pub(crate) bytes: usize,
 }
 
-/// What to tell the kernel about a whole reservation. Say it before the first touch, or the mapping will
+/// What to tell the kernel about a whole reservation, before its first page is touched: later the mapping would be
 /// split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Advice {
@@ -185,7 +185,7 @@ pub(crate) fn set_guard_backend(guard: Guard) {
     GUARD_BACKEND.store(if guard == Guard::Install { 1 } else { 2 }, Ordering::Relaxed);
 }
 
-/// Tries to guard a page. Fails before Linux 6.13, in sandboxes that do not know the advice, and under
+/// Tries to guard a page. This fails before Linux 6.13, in sandboxes that do not know the advice, and under
 /// `mlockall`.
 fn probe_guard() -> Guard {
     let Ok(start) = reserve(page_bytes(), page_bytes()) else {
@@ -233,7 +233,7 @@ pub(crate) unsafe fn discard(spans: &[Span]) -> io::Result<()> {
 ///
 /// # Safety
 ///
-/// The spans and `advice` are the caller's promise; repeating the advice is harmless (I2).
+/// The caller promises what `advice` needs of the spans. Repeating it does no harm (I2).
 unsafe fn advise_all(spans: &[Span], advice: libc::c_int) -> io::Result<()> {
     static BATCHES_REFUSED: AtomicBool = AtomicBool::new(false);
     for batch in spans.chunks(BATCH_SPANS) {
@@ -248,14 +248,14 @@ unsafe fn advise_all(spans: &[Span], advice: libc::c_int) -> io::Result<()> {
             unsafe { advise_one(span, advice) }?;
         }
         if batch.len() > 1 {
-            // One by one it worked, so it was the batch that the kernel did not like: do not ask again.
+            // The kernel takes single spans and refuses batches: do not try again.
             BATCHES_REFUSED.store(true, Ordering::Relaxed);
         }
     }
     Ok(())
 }
 
-/// Gives `advice` for up to [`BATCH_SPANS`] spans in one call and says whether all of it was taken.
+/// Gives `advice` for up to [`BATCH_SPANS`] spans in one call. Returns whether all of it was accepted.
 ///
 /// # Safety
 ///

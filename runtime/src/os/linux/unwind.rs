@@ -14,19 +14,19 @@ pub(crate) struct Frame {
     pub(crate) sp: usize,
 }
 
-/// Shows `each` the frames of the caller, the innermost first, until it has had enough. It allocates nothing, takes no
-/// lock of its own, and needs 4 KiB of stack.
+/// Calls `each` with the frames of the caller, the innermost first, until it returns false. It allocates nothing, takes
+/// no lock of its own, and needs 4 KiB of stack.
 pub(crate) fn unwind(mut each: impl FnMut(Frame) -> bool) {
-    // SAFETY: what has to be synchronised, on platforms other than this one, is the search for symbols.
+    // SAFETY: only the search for symbols has to be synchronised, and only on other platforms.
     unsafe { backtrace::trace_unsynchronized(|frame| each(Frame { ip: frame.ip().addr(), sp: frame.sp().addr() })) };
 }
 
-/// The signal that asks a thread where it is. As in Go: it is ignored unless a program handles it, and debuggers and
-/// the C library pass it by.
+/// The signal that asks a thread where it is. As in Go: by default it is ignored, debuggers do not stop at it, and the
+/// C library does not use it.
 const SIGNAL: libc::c_int = libc::SIGURG;
 
 const FRAMES_MAX: usize = 64;
-/// How long a thread may take to answer. One that is deep in the kernel, or blocks the signal, does not.
+/// How long a thread may take to answer. One that is deep in the kernel, or blocks the signal, does not answer.
 const ANSWER_MAX: Duration = Duration::from_millis(20);
 /// How long a thread that has begun to answer may take.
 const GIVE_UP_NS: u64 = 1_000_000_000;
@@ -63,7 +63,7 @@ pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
     let _alone = ASKERS.lock().unwrap_or_else(|e| e.into_inner());
     install().ok()?;
     if QUESTION.state.compare_exchange(IDLE, asked(tid), Ordering::AcqRel, Ordering::Relaxed).is_err() {
-        // A thread has begun to answer and has never ended.
+        // A thread has begun to answer an earlier question, and has not ended.
         return None;
     }
     let process = std::process::id();
@@ -80,7 +80,7 @@ pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
     if taken_back {
         return None;
     }
-    // It has begun, so it does not take long, unless the loader delays it. Then no thread is asked any more.
+    // It has begun to answer. That takes long only if the loader's lock delays it; then no thread is asked any more.
     let began_ns = monotonic_ns();
     while QUESTION.state.load(Ordering::Acquire) != ANSWERED {
         if monotonic_ns() - began_ns > GIVE_UP_NS {
@@ -140,7 +140,7 @@ extern "C" fn on_question(signal: libc::c_int, info: *mut libc::siginfo_t, conte
     }
 }
 
-/// How many SIGQUITs there were, and how many answer them.
+/// How many SIGQUITs have come, and how many runtimes answer them.
 static QUITS: AtomicU32 = AtomicU32::new(0);
 static ANSWERERS: AtomicU32 = AtomicU32::new(0);
 
@@ -153,7 +153,7 @@ pub(crate) fn count_quits() -> io::Result<()> {
     extern "C" fn on_quit(signal: libc::c_int) {
         if ANSWERERS.load(Ordering::Relaxed) == 0 {
             let _ = set_action(signal, &default_action());
-            // SAFETY: raise is signal-safe. It comes when this returns.
+            // SAFETY: raise is signal-safe. The signal is delivered when this returns.
             let _ = unsafe { libc::raise(signal) };
         }
         QUITS.fetch_add(1, Ordering::Relaxed);
