@@ -91,8 +91,8 @@ fn travel(gs: usize, wanted: usize, how: fn()) {
     assert!(moves.load(Ordering::Relaxed) >= wanted, "{moves:?} moves");
     assert!(most > 1, "one G has seen {most} threads");
     // An M may be started for a P while another is on its way to sleep, or blocked for a moment, in a lock of malloc's for
-    // one, so there can be more than Ps.
-    assert!((2..=gs + 4).contains(&threads.len()), "{threads:?}");
+    // one, and Ms end and others start: there can be more than Ps, and over the time more than Gs.
+    assert!((2..=4 * gs).contains(&threads.len()), "{threads:?}");
 }
 
 #[test]

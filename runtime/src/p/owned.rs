@@ -152,6 +152,12 @@ impl<'a> OwnedP<'a> {
         self.0.lane_len() > 0
     }
 
+    /// Whether there is something to steal. Unlike a thief's question this needs no fence.
+    #[inline(always)]
+    pub(crate) fn has_shown(self) -> bool {
+        !self.0.local.shown.is_empty()
+    }
+
     /// How many more Gs the queue holds.
     #[inline(always)]
     pub(crate) fn room(self) -> usize {

@@ -96,7 +96,7 @@ pub(super) unsafe fn end(g: &'static G) -> After {
 fn next_after(m: &'static M, g: &'static G) -> Option<After> {
     let (shared, me) = enter(m, g)?;
     let p = me.p()?;
-    if shared.has_stackless() || !p.free_gs().has_place() || p.has_queued() {
+    if shared.has_stackless() || !p.free_gs().has_place() || p.has_shown() {
         return None;
     }
     let runnable = shared.pick_own::<false>(p)?;
