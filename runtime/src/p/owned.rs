@@ -181,6 +181,14 @@ impl<'a> OwnedP<'a> {
         Some(g)
     }
 
+    /// Whether [`next`](Self::next) needs nothing of the shown part.
+    #[inline(always)]
+    pub(crate) fn is_next_hidden(self) -> bool {
+        let local = &*self.0.local;
+        let is_in_runnext = !local.runnext.load(Ordering::Relaxed).is_null();
+        is_in_runnext && local.streak.get() < RUNNEXT_STREAK_MAX || local.shown.is_empty()
+    }
+
     /// `head` begins a slice, `next` goes to the end of the queue.
     #[cold]
     fn instead_of(self, next: Runnable, head: Runnable) -> Runnable {

@@ -23,8 +23,9 @@
 //!
 //! The usual alone is done here. Everything else goes to the M's loop (`run.rs`), by way of the M's own stack: when the
 //! M has no P, or its G is asked to let others run; when the G is locked to its thread; when events are heard; at every
-//! 61st pick; when the P's own queue is empty; while slices are long, when a switch costs little beside them; when the
-//! next G is locked to an M; and when it has never run and there is no stack at hand for it. The loop does with a G that came to it what it did before there was a direct switch.
+//! 61st pick; when the P's own queue is empty, or others see it or are to see it; while slices are long, when a switch
+//! costs little beside them; when the next G is locked to an M; and when it has never run and there is no stack at hand
+//! for it. In the last two cases the next G has left the queue already, and the loop finds it in the M's `picked`.
 
 #![cfg(not(loom))]
 
@@ -121,7 +122,7 @@ fn leave_for<const ENDS: bool>(m: &'static M, g: &'static G, asks: PackedOutcome
     if ENDS && !(p.stacks().has_place(g.class()) && p.free_gs().has_place() && !shared.has_stackless()) {
         return None;
     }
-    let runnable = shared.pick_own::<ENDS>(p)?;
+    let runnable = shared.pick_own(p)?;
     let next = runnable.g();
     let is_first = !next.has_coro();
     if is_first && !shared.prepare_at_hand(p, next) || !next.locked_m.get().is_null() {
@@ -201,18 +202,14 @@ impl Shared {
 
     /// The next G of the P's own, for a G that leaves. None if there is none, or if it is for the M's loop to look.
     #[inline(always)]
-    fn pick_own<const ENDS: bool>(&self, p: OwnedP<'_>) -> Option<Runnable> {
+    fn pick_own(&self, p: OwnedP<'_>) -> Option<Runnable> {
         // With long slices the loop looks at timers, and costs little.
         if p.is_coarse() || p.picks().wrapping_add(1).is_multiple_of(FAIRNESS_TICKS) {
             return None;
         }
-        let shows = p.has_lane() && self.idle.wants_work();
-        // The deque has thread-locals with destructors, but those of a G that ends have been destroyed.
-        if ENDS && (shows || p.has_queued()) {
+        // The deque has thread-locals: 2 KiB, which each G would keep that has used them. A G that ends has none.
+        if !p.is_next_hidden() || p.has_lane() && self.idle.wants_work() {
             return None;
-        }
-        if shows {
-            self.show(p);
         }
         let next = p.next()?;
         p.count_pick();
