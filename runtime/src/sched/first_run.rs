@@ -85,10 +85,10 @@ fn seat(g: &'static G, slot: Slot, room_bytes: usize, block: Option<ThreadPointe
 /// The first frame of every G. When the body returns it has no thread-locals any more: nothing may use one from then
 /// on.
 fn entry(g: &'static G, arrival: Arrival) -> *const Home {
-    direct::begin(arrival);
     // SAFETY: this is the G itself.
     let locals = unsafe { g.shared() }.setup.locals;
     locals.init();
+    direct::begin(arrival);
     let body = g.body().expect("go has set it");
     // SAFETY: `go` has put what the body takes into the record, and this is its only run.
     unsafe { body(g) };
