@@ -11,10 +11,12 @@
 //!
 //!    | status   | place                                | has a stack   | who moves it on            |
 //!    |----------|--------------------------------------|---------------|----------------------------|
-//!    | Runnable | one queue, as a [`Runnable`]         | once it ran   | the M that takes it out    |
+//!    | Runnable | one queue, or an M's `picked`        | once it ran   | the M that takes it out    |
 //!    | Running  | one M's `g`                          | yes, it is on | itself, by suspending      |
 //!    | Waiting  | nowhere: the park word says PARKED   | yes           | the one claimer of the word|
 //!    | Dead     | one free list, or a `JoinHandle`     | no            | the list's owner           |
+//!
+//!    A G that has left its stack for another G's is still the M's, in its `left`, until that one has finished it.
 //!
 //! 2. A G has one [`Runnable`] at a time. `go` makes it, or a claim of the park word, or an M whose G yields; running
 //!    the G consumes it. It cannot be copied.

@@ -60,7 +60,7 @@ impl ParkWord {
     }
 
     /// Whether the G `id` is parked: a hint for observers.
-    #[cfg_attr(loom, allow(dead_code, reason = "the models do not ask"))]
+    #[cfg_attr(loom, allow(dead_code, reason = "only a model asks"))]
     pub(crate) fn is_parked(&self, id: u64) -> bool {
         self.0.load(Ordering::Relaxed) == id << STATE_BITS | PARKED
     }

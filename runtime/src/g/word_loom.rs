@@ -113,3 +113,102 @@ fn what_was_done_before_an_unpark_is_seen_after_the_park() {
         }
     });
 }
+
+// ------------------------------------------------------------------------------------------- the direct switch
+
+/// A G that leaves for the next one directly (`sched/direct.rs`): the next one, on the same thread, commits the park.
+struct Switched {
+    word: ParkWord,
+    /// Where it has left its stack; 0 while it runs.
+    sp: UnsafeCell<u32>,
+    made_ready: AtomicU64,
+    /// How often it leaves its stack.
+    parks: u32,
+}
+
+fn switched(parks: u32) -> Arc<Switched> {
+    let word = ParkWord::free();
+    word.assign(7);
+    Arc::new(Switched { word, sp: UnsafeCell::new(0), made_ready: AtomicU64::new(0), parks })
+}
+
+impl Switched {
+    /// The G runs on the calling thread, and has parked so often. It parks once more, unless that was all.
+    fn run(&self, parks: u32) {
+        if parks == self.parks || self.word.take_token() {
+            return;
+        }
+        self.leave_and_finish(10 * (parks + 1));
+    }
+
+    /// It leaves its stack at `at`, and the one that it has switched to finishes it.
+    fn leave_and_finish(&self, at: u32) {
+        // SAFETY: the model's point is that nobody else uses it now.
+        self.sp.with_mut(|sp| unsafe { *sp = at });
+        // From here on the thread is on the next one's stack.
+        if !self.word.commit_park(7) {
+            self.make_ready();
+        }
+    }
+
+    /// The caller owns the G: it goes on where it has left its stack.
+    fn make_ready(&self) {
+        self.made_ready.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        let sp = self.sp.with_mut(|sp| unsafe { sp.replace(0) });
+        assert_ne!(sp, 0, "it was continued while it ran");
+        self.run(sp / 10);
+    }
+
+    fn unpark(&self) {
+        if self.word.unpark(7) == Unparked::Claimed {
+            self.make_ready();
+        }
+    }
+
+    /// As the tracer of `observe/trace.rs`: the G waits somewhere else on its stack afterwards.
+    fn trace(&self) {
+        if !self.word.is_parked(7) || self.word.unpark(7) != Unparked::Claimed {
+            return;
+        }
+        // SAFETY: as above.
+        let sp = self.sp.with_mut(|sp| unsafe { std::mem::replace(&mut *sp, *sp + 1) });
+        assert_ne!(sp, 0, "it was traced while it ran");
+        if !self.word.commit_park(7) {
+            self.make_ready();
+        }
+    }
+}
+
+#[test]
+fn a_g_that_has_switched_is_made_ready_once_and_where_it_left() {
+    model(|| {
+        let g = switched(1);
+        let (unparked, traced) = (g.clone(), g.clone());
+        let unparker = thread::spawn(move || unparked.unpark());
+        let tracer = thread::spawn(move || traced.trace());
+        g.leave_and_finish(10);
+        unparker.join().unwrap();
+        tracer.join().unwrap();
+        assert_eq!(g.made_ready.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_g_that_goes_on_elsewhere_switches_there() {
+    model(|| {
+        let g = switched(2);
+        let unparkers: Vec<_> = (0..2)
+            .map(|_| {
+                let g = g.clone();
+                thread::spawn(move || g.unpark())
+            })
+            .collect();
+        g.run(0);
+        unparkers.into_iter().for_each(|unparker| unparker.join().unwrap());
+        // One more for each park that is left: then it is not parked.
+        g.unpark();
+        g.unpark();
+        assert_ne!(g.word.unpark(7), Unparked::Claimed);
+    });
+}

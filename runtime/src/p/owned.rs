@@ -152,12 +152,6 @@ impl<'a> OwnedP<'a> {
         self.0.lane_len() > 0
     }
 
-    /// Whether there is something to steal. Unlike a thief's question this needs no fence.
-    #[inline(always)]
-    pub(crate) fn has_shown(self) -> bool {
-        !self.0.local.shown.is_empty()
-    }
-
     /// How many more Gs the queue holds.
     #[inline(always)]
     pub(crate) fn room(self) -> usize {
@@ -185,6 +179,14 @@ impl<'a> OwnedP<'a> {
         let g = self.pop()?;
         self.end_streak();
         Some(g)
+    }
+
+    /// Whether [`next`](Self::next) needs nothing of the shown part.
+    #[inline(always)]
+    pub(crate) fn is_next_hidden(self) -> bool {
+        let local = &*self.0.local;
+        let is_in_runnext = !local.runnext.load(Ordering::Relaxed).is_null();
+        is_in_runnext && local.streak.get() < RUNNEXT_STREAK_MAX || local.shown.is_empty()
     }
 
     /// `head` runs next, `next` goes to the end of the queue.

@@ -23,11 +23,12 @@
 //!
 //! The usual alone is done here. Everything else goes to the M's loop (`run.rs`), by way of the M's own stack: when the
 //! M has no P, or its G is asked to let others run; when the G is locked to its thread; when events are heard; at every
-//! 61st pick; when the P's own queue is empty; while slices are long, when a switch costs little beside them; when the
-//! next G is locked to an M; and when it has never run and there is no stack at hand for it.
+//! 61st pick; when the P's own queue is empty, or others see it or are to see it; while slices are long, when a switch
+//! costs little beside them; when the next G is locked to an M; and when it has never run and there is no stack at hand
+//! for it. In the last two cases the next G has left the queue already, and the loop finds it in the M's `picked`.
 //!
 //! A G that ends and finds that the next one has never run leaves its stack and its block of thread-locals to that one,
-//! which begins there: no switch at all. The loop does with a G that came to it what it did before there was a direct switch.
+//! which begins there: no switch at all.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "the owner of a G switches to it, and finishes the one that has left")]
@@ -90,16 +91,15 @@ pub(super) unsafe fn end(g: &'static G) -> After {
     }
 }
 
-/// As `leave_for`, for a G that has ended. What would take a lock is for the M's loop, as is what uses a thread-local
-/// with a destructor: those of the G have been run.
+/// As `leave_for`, for a G that has ended. What would take a lock is for the M's loop.
 #[inline(always)]
 fn next_after(m: &'static M, g: &'static G) -> Option<After> {
     let (shared, me) = enter(m, g)?;
     let p = me.p()?;
-    if shared.has_stackless() || !p.free_gs().has_place() || p.has_shown() {
+    if shared.has_stackless() || !p.free_gs().has_place() {
         return None;
     }
-    let runnable = shared.pick_own::<false>(p)?;
+    let runnable = shared.pick_own(p)?;
     let next = runnable.g();
     let begins = !next.has_coro();
     let fits = if begins { next.class() == g.class() } else { p.stacks().has_place(g.class()) };
@@ -168,7 +168,7 @@ fn leave_for(m: &'static M, g: &'static G, asks: PackedOutcome) -> Option<&'stat
     if asks.is_global() {
         return None;
     }
-    let runnable = shared.pick_own::<true>(p)?;
+    let runnable = shared.pick_own(p)?;
     let next = runnable.g();
     let is_at_hand = next.has_coro() || shared.prepare_at_hand(p, next);
     if !is_at_hand || !next.locked_m.get().is_null() {
@@ -254,16 +254,14 @@ impl Shared {
 
     /// The next G of the P's own, for a G that leaves. None if there is none, or if it is for the M's loop to look.
     #[inline(always)]
-    fn pick_own<const MAY_SHOW: bool>(&self, p: OwnedP<'_>) -> Option<Runnable> {
+    fn pick_own(&self, p: OwnedP<'_>) -> Option<Runnable> {
         // With long slices the loop looks at timers, and costs little.
         if p.is_coarse() || p.picks().wrapping_add(1).is_multiple_of(FAIRNESS_TICKS) {
             return None;
         }
-        if p.has_lane() && self.idle.wants_work() {
-            if !MAY_SHOW {
-                return None;
-            }
-            self.show(p);
+        // The deque has thread-locals: 2 KiB, which each G would keep that has used them. A G that ends has none.
+        if !p.is_next_hidden() || p.has_lane() && self.idle.wants_work() {
+            return None;
         }
         let next = p.next()?;
         p.count_pick();

@@ -84,30 +84,25 @@ fn seat(g: &'static G, slot: Slot, room_bytes: usize, block: Option<ThreadPointe
     Coro::new(stack, g, entry)
 }
 
-/// The first frame of a stack: a G, and those that begin after it on the same stack. When the body returns it has no thread-locals any more: nothing may use one from then
-/// on.
+/// The first function on a stack: a G, and those that begin after it on the same stack. When the body of one returns, it
+/// has no thread-locals any more, and nothing may use one until the next has new ones.
 fn entry(mut g: &'static G, arrival: Arrival) -> LeaveFor<'static> {
-    direct::begin(arrival);
-    loop {
-        run_body(g);
-        // SAFETY: this is the G itself.
-        match unsafe { direct::end(g) } {
-            After::Begin(next) => g = next,
-            After::Leave(to) => return to,
-        }
-    }
-}
-
-/// All of a G's life.
-#[inline(always)]
-fn run_body(g: &'static G) {
     // SAFETY: this is the G itself.
     let locals = unsafe { g.shared() }.setup.locals;
     locals.init();
-    let body = g.body().expect("go has set it");
-    // SAFETY: `go` has put what the body takes into the record, and this is its only run.
-    unsafe { body(g) };
-    if is_fork() {
-        end_in_fork("a goroutine that has forked has come to its end in the child");
+    direct::begin(arrival);
+    loop {
+        let body = g.body().expect("go has set it");
+        // SAFETY: `go` has put what the body takes into the record, and this is its only run.
+        unsafe { body(g) };
+        if is_fork() {
+            end_in_fork("a goroutine that has forked has come to its end in the child");
+        }
+        // SAFETY: this is the G itself.
+        match unsafe { direct::end(g) } {
+            After::Leave(to) => return to,
+            After::Begin(next) => g = next,
+        }
+        locals.init();
     }
 }

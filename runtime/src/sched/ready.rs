@@ -110,7 +110,7 @@ impl Shared {
     }
 
     #[cold]
-    pub(super) fn show(&self, p: OwnedP<'_>) {
+    fn show(&self, p: OwnedP<'_>) {
         // There is no other P that could take it.
         if self.ps.len() == 1 || !p.has_lane() {
             return;
