@@ -71,8 +71,8 @@ struct Armed {
 
 #[derive(Default)]
 struct State {
-    /// The pending deadline and its place. A firing for another deadline is stale.
-    pending: Option<(u64, TimerKey)>,
+    /// What is pending. A firing for another deadline is stale.
+    pending: Option<TimerKey>,
     period_ns: Option<u64>,
     /// It has fired and no caller has taken the firing yet. Then the line is empty.
     fired: bool,
@@ -118,7 +118,7 @@ impl Armed {
     fn arm(self: &Arc<Self>, mut state: MutexGuard<'_, State>, when_ns: u64) {
         // None after the end of its runtime. While that closes there are timers still: a destructor may wait for one.
         let inserted = self.shared.insert_timer(when_ns, Action::Call(self.clone()));
-        state.pending = inserted.map(|(key, _)| (when_ns, key));
+        state.pending = inserted.map(|(key, _)| key);
         drop(state);
         if inserted.is_some_and(|(_, is_unseen)| is_unseen) {
             self.shared.wake_for_timer(when_ns);
@@ -128,7 +128,7 @@ impl Armed {
     /// Takes the pending deadline back. False if there was none, or it is being fired just now.
     fn disarm(&self, state: &mut State) -> bool {
         // Nothing to cancel is left once `pending` is taken: a firing that comes later finds itself stale.
-        state.pending.take().is_some_and(|(_, key)| {
+        state.pending.take().is_some_and(|key| {
             self.shared.cancel_timer(key);
             true
         })
@@ -195,7 +195,7 @@ impl Armed {
 impl Fire for Armed {
     fn fire(self: Arc<Self>, when_ns: u64, now_ns: u64) {
         let mut state = self.lock();
-        if state.pending.is_none_or(|(pending, _)| pending != when_ns) {
+        if state.pending.is_none_or(|pending| pending.when_ns() != when_ns) {
             return;
         }
         state.pending = None;

@@ -39,6 +39,8 @@
 mod control;
 mod join_word;
 mod pool;
+#[cfg(not(loom))]
+mod prefetch;
 mod runnable;
 mod values;
 mod word;
@@ -50,6 +52,7 @@ pub(crate) use {
     control::G,
     join_word::{Dropped, Settled},
     pool::{FreeGs, for_each, give_free, take_free},
+    prefetch::{prefetch_record, prefetch_stack},
     runnable::Runnable,
     values::OwnValues,
     word::Unparked,

@@ -7,7 +7,7 @@
 //! so another platform is one more folder with the same names and a line below.
 //!
 //! - memory: [`page_bytes`], [`reserve`], [`release`], [`open`], [`close`], [`advise`], [`install_guards`],
-//!   [`discard`], [`guard_backend`], [`max_map_count`], [`Residency`];
+//!   [`populate`], [`discard`], [`guard_backend`], [`max_map_count`], [`Residency`];
 //! - signals: [`install_fault_handler`], [`Fault`], [`AltStack`];
 //! - thread-locals: [`thread_local_blocks`], [`Blocks`], [`ThreadPointer`], [`load_block`], [`loaded_block`];
 //! - text for people: [`write_stderr`], [`try_write_stderr`], [`try_write_to`], [`open_for_lines`]; the end: [`abort`],

@@ -28,6 +28,13 @@ fn pages_come_and_go() {
     }
     .expect("discard");
     assert_eq!(residency.bytes(all), page);
+    if guard_backend() == Guard::Install {
+        // SAFETY: the pages are open.
+        unsafe {
+            populate(&[Span { start: address, bytes: page }, Span { start: address + 4 * page, bytes: 2 * page }]);
+        }
+        assert_eq!(residency.bytes(all), 3 * page);
+    }
     // SAFETY: the page is open; it was discarded, so it reads as zero.
     assert_eq!(unsafe { start.as_ptr().wrapping_add(3 * page).read() }, 0);
     // SAFETY: the reservation is this test's and not used after this.

@@ -4,8 +4,7 @@ use super::ids::NEXT_ID;
 use super::processor::{LANE, P};
 use crate::config::{ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX};
 use crate::event::{EventKind, Tally};
-use crate::g::{FreeGs, Runnable};
-use crate::os::prefetch;
+use crate::g::{FreeGs, Runnable, prefetch_record, prefetch_stack};
 use crate::stack::Cache;
 use crossbeam_deque::Steal;
 use std::cell::RefMut;
@@ -17,8 +16,6 @@ use std::sync::atomic::Ordering;
 const LOOKAHEAD: u32 = 3;
 /// In a shorter lane everything is in the cache.
 const LOOKAHEAD_MIN: usize = 32;
-/// How many cache lines the innermost frames of a parked G touch.
-const STACK_LINES: usize = 5;
 
 /// The evidence that the caller may use a P's owner's side (I1).
 #[derive(Clone, Copy, Debug)]
@@ -115,16 +112,10 @@ impl<'a> OwnedP<'a> {
     #[inline(never)]
     fn look_ahead(self, head: u32) {
         let lane = &self.0.local.lane;
-        prefetch(lane[head.wrapping_add(2 * LOOKAHEAD) as usize % LANE].get());
+        prefetch_record(lane[head.wrapping_add(2 * LOOKAHEAD) as usize % LANE].get());
         // SAFETY: the lane is longer than that, so a G is there; records are never freed (g I3).
         let near = unsafe { &*lane[head.wrapping_add(LOOKAHEAD) as usize % LANE].get() };
-        if near.has_coro() {
-            // SAFETY: it is in the lane, so it is the P's owner's.
-            let coro = unsafe { near.coro() };
-            for line in 0..STACK_LINES {
-                prefetch(coro.frames_at().wrapping_add(line * 64));
-            }
-        }
+        prefetch_stack(near);
     }
 
     /// Shows the older half of the lane to thieves, at least one G. The caller announces it.

@@ -181,12 +181,28 @@ impl Arena {
             taken[count] = index;
             count += 1;
         }
-        if count == 0 {
-            count = self.arm(&mut lists, taken)?;
-        }
+        let armed = if count == 0 { self.arm(&mut lists, taken)? } else { 0 };
         lists.warm_low = lists.warm_low.min(lists.warm.len());
         lists.out_peak = lists.out_peak.max(self.out(&lists));
-        Ok(count)
+        // It takes some 40 us, for which no other P has to wait.
+        drop(lists);
+        self.populate(&taken[..armed]);
+        Ok(count + armed)
+    }
+
+    /// Has the top pages of slots there that have just been armed: the next Gs use them all, if so many are out.
+    fn populate(&self, fresh: &[u32]) {
+        if fresh.len() < BATCH_SLOTS || fresh.contains(&0) {
+            // Not for one slot alone, and not for the first ones: most programs need only a few.
+            return;
+        }
+        let page = os::page_bytes();
+        let mut tops = [Span { start: 0, bytes: page }; BATCH_SLOTS];
+        for (top, index) in tops.iter_mut().zip(fresh) {
+            top.start = self.slot_start(*index) + self.class().size_bytes() - page;
+        }
+        // SAFETY: these are open parts of our reservation, and the slots are the caller's.
+        unsafe { os::populate(&tops) };
     }
 
     /// Takes slots back as their last Gs left them.

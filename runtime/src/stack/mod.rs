@@ -22,7 +22,7 @@
 //!
 //! A slot's life. Only "out" has an owner. [`Slot::keep_top`] sets aside a room at the top; no trim touches its kept
 //! bytes. A small room is part of the size of the class, as the guard is; a large one is added to the size that was
-//! asked for ([`Class::fitting`]).
+//! asked for ([`Class::fitting`]). When more than 32 slots of a class are needed, new ones come with their top page.
 //!
 //! ```text
 //!   virgin --32 guards in one call--> P's cache <--take, give--> out (a G runs or waits there)

@@ -10,6 +10,7 @@ use std::{fs, io, thread};
 
 use corosensei::{Coroutine, CoroutineResult};
 
+use super::class::BATCH_SLOTS;
 use super::*;
 use crate::os::{self, AltStack, Guard};
 
@@ -327,6 +328,23 @@ fn a_hundred_thousand_slots_are_small() {
 }
 
 /// The top page of a large stack stays a small page, and its neighbour's guard shares its page table.
+/// The first slots get their pages one by one, as few may be needed; later ones have their top page from the start.
+#[test]
+fn a_program_with_many_stacks_gets_their_top_pages_in_batches() {
+    if let Some(output) = in_child("a_program_with_many_stacks_gets_their_top_pages_in_batches") {
+        return assert_passed(&output);
+    }
+    let mut cache = Cache::new();
+    let mut take = || {
+        let slots: Vec<Slot> = (0..BATCH_SLOTS).map(|_| cache.take(Class::K256).expect("a stack")).collect();
+        slots.iter().map(Slot::committed_bytes).collect::<Vec<_>>()
+    };
+    assert_eq!(take(), [0; BATCH_SLOTS]);
+    if os::guard_backend() == Guard::Install {
+        assert_eq!(take(), [os::page_bytes(); BATCH_SLOTS]);
+    }
+}
+
 #[test]
 fn large_classes_start_small() {
     if let Some(output) = in_child("large_classes_start_small") {

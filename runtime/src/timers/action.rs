@@ -1,6 +1,6 @@
 //! What happens when a timer is due.
 
-use crate::g::G;
+use crate::g::{G, prefetch_record};
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,6 +22,13 @@ pub(crate) trait Fire: Send + Sync {
 }
 
 impl Action {
+    /// Prefetches what [`Action::Wake`] needs.
+    pub(crate) fn prefetch(&self) {
+        if let Action::Wake(g, _) = self {
+            prefetch_record(*g);
+        }
+    }
+
     /// The runtime has ended: drops the action.
     pub(crate) fn end(self) {
         if let Action::Call(call) = self {

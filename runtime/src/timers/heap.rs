@@ -17,6 +17,7 @@
 //! 4. No two entries have the same `order`, and of two entries the later one has the greater `order`.
 //! 5. Places behind the last entry are [`Entry::NONE`], which is greater than any other, and no family is all that.
 
+use crate::os::prefetch;
 use std::fmt;
 use std::hint::select_unpredictable;
 
@@ -184,9 +185,13 @@ impl<A> Heap<A> {
         if first.when_ns() > now_ns {
             return None;
         }
-        let action = self.slots[first.slot() as usize].action.take().expect("an entry's slot is occupied (I2)");
         self.remove_entry(ROOT);
+        let action = self.slots[first.slot() as usize].action.take().expect("an entry's slot is occupied (I2)");
         self.vacate(first.slot());
+        // Among many timers it has not been touched for long, and most often it is due too.
+        if let Some(next) = self.families.first() {
+            prefetch(self.slots.as_ptr().wrapping_add(next.0[ROOT].slot() as usize));
+        }
         Some((first.when_ns(), action))
     }
 

@@ -15,7 +15,7 @@ pub(crate) use fork::{Rseq, exit_at_once, on_fork};
 pub(crate) use memory::set_guard_backend;
 pub(crate) use memory::{
     Advice, Guard, Residency, Span, advise, close, discard, guard_backend, install_guards, max_map_count, open,
-    page_bytes, release, reserve,
+    page_bytes, populate, release, reserve,
 };
 pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler};
 pub(crate) use thread::{
