@@ -172,12 +172,26 @@ impl<'a> OwnedP<'a> {
         Some(g)
     }
 
-    /// Whether [`next`](Self::next) needs nothing of the shown part.
+    /// As [`next`](Self::next), if that is in runnext, and it is not the queue's turn, or in the lane. It takes nothing
+    /// from the shown part, which would use thread-locals.
     #[inline(always)]
-    pub(crate) fn is_next_hidden(self) -> bool {
+    pub(crate) fn next_hidden(self) -> Option<Runnable> {
         let local = &*self.0.local;
-        let is_in_runnext = !local.runnext.load(Ordering::Relaxed).is_null();
-        is_in_runnext && local.streak.get() < RUNNEXT_STREAK_MAX || local.shown.is_empty()
+        if !local.runnext.load(Ordering::Relaxed).is_null() {
+            let streak = local.streak.get();
+            if streak < RUNNEXT_STREAK_MAX {
+                local.streak.set(streak + 1);
+            } else if self.has_lane() || !local.shown.is_empty() {
+                return None;
+            }
+            return self.take_next();
+        }
+        if !local.shown.is_empty() {
+            return None;
+        }
+        let g = self.pop_lane()?;
+        self.end_streak();
+        Some(g)
     }
 
     /// `head` runs next, `next` goes to the end of the queue.

@@ -260,10 +260,10 @@ impl Shared {
             return None;
         }
         // The deque has thread-locals: 2 KiB, which each G would keep that has used them. A G that ends has none.
-        if !p.is_next_hidden() || p.has_lane() && self.idle.wants_work() {
+        if p.has_lane() && self.idle.wants_work() {
             return None;
         }
-        let next = p.next()?;
+        let next = p.next_hidden()?;
         p.count_pick();
         Some(next)
     }
