@@ -181,12 +181,31 @@ impl<'a> OwnedP<'a> {
         Some(g)
     }
 
-    /// Whether [`next`](Self::next) needs nothing of the shown part.
+    /// As [`next`](Self::next), but it uses nothing of the shown part: None if that is where the next one is.
     #[inline(always)]
-    pub(crate) fn is_next_hidden(self) -> bool {
+    pub(crate) fn next_hidden(self) -> Option<Runnable> {
         let local = &*self.0.local;
-        let is_in_runnext = !local.runnext.load(Ordering::Relaxed).is_null();
-        is_in_runnext && local.streak.get() < RUNNEXT_STREAK_MAX || local.shown.is_empty()
+        let has_next = !local.runnext.load(Ordering::Relaxed).is_null();
+        let streak = local.streak.get();
+        if has_next && streak < RUNNEXT_STREAK_MAX {
+            local.streak.set(streak + 1);
+            return self.take_next();
+        }
+        if !local.shown.is_empty() {
+            return None;
+        }
+        if has_next {
+            return self.next_after_streak();
+        }
+        let g = self.pop_lane()?;
+        self.begin_slice();
+        Some(g)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_after_streak(self) -> Option<Runnable> {
+        self.next()
     }
 
     /// `head` begins a slice, `next` goes to the end of the queue.

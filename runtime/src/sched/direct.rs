@@ -207,11 +207,11 @@ impl Shared {
         if p.is_coarse() || p.picks().wrapping_add(1).is_multiple_of(FAIRNESS_TICKS) {
             return None;
         }
-        // The deque has thread-locals: 2 KiB, which each G would keep that has used them. A G that ends has none.
-        if !p.is_next_hidden() || p.has_lane() && self.idle.wants_work() {
+        if p.has_lane() && self.idle.wants_work() {
             return None;
         }
-        let next = p.next()?;
+        // The deque has thread-locals: 2 KiB, which each G would keep that has used them. A G that ends has none.
+        let next = p.next_hidden()?;
         p.count_pick();
         Some(next)
     }
