@@ -27,7 +27,8 @@
 //! one. That is why the way from the public functions to here is inlined. Calls that return before the switch are free.
 //!
 //! # Tests
-//! `tests/torture.rs`, `tests/places.rs`, and every test of the runtime; `ci/test` runs them on both implementations.
+//! `tests/direct.rs`, `tests/torture.rs`, `tests/places.rs`, and every test of the runtime; `ci/test` runs them on both
+//! implementations.
 //! `tests/profilers.rs` unwinds at every instruction.
 
 #![cfg(not(loom))]

@@ -32,7 +32,8 @@
 //! atomics `status`, `reason` and `since` are for observers only and are Relaxed.
 //!
 //! # Tests
-//! `word_loom.rs` models the park word; `tests/park.rs` and `tests/stress.rs` test the rest.
+//! `word_loom.rs` models the park word, also with the direct switch; `tests/park.rs`, `tests/direct.rs` and
+//! `tests/stress.rs` test the rest.
 
 #![allow(unsafe_code, reason = "records outlive their owners")]
 

@@ -172,26 +172,31 @@ impl<'a> OwnedP<'a> {
         Some(g)
     }
 
-    /// As [`next`](Self::next), if that is in runnext, and it is not the queue's turn, or in the lane. It takes nothing
-    /// from the shown part, which would use thread-locals.
+    /// As [`next`](Self::next), but it uses nothing of the shown part: None if that is where the next one is.
     #[inline(always)]
     pub(crate) fn next_hidden(self) -> Option<Runnable> {
         let local = &*self.0.local;
-        if !local.runnext.load(Ordering::Relaxed).is_null() {
-            let streak = local.streak.get();
-            if streak < RUNNEXT_STREAK_MAX {
-                local.streak.set(streak + 1);
-            } else if self.has_lane() || !local.shown.is_empty() {
-                return None;
-            }
+        let has_next = !local.runnext.load(Ordering::Relaxed).is_null();
+        let streak = local.streak.get();
+        if has_next && streak < RUNNEXT_STREAK_MAX {
+            local.streak.set(streak + 1);
             return self.take_next();
         }
         if !local.shown.is_empty() {
             return None;
         }
+        if has_next {
+            return self.next_after_streak();
+        }
         let g = self.pop_lane()?;
         self.end_streak();
         Some(g)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_after_streak(self) -> Option<Runnable> {
+        self.next()
     }
 
     /// `head` runs next, `next` goes to the end of the queue.
