@@ -1,6 +1,8 @@
 //! Linux on x86_64.
 
 mod fork;
+mod glibc;
+mod keys;
 mod memory;
 mod modules;
 mod signal;

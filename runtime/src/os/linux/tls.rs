@@ -12,11 +12,12 @@
 //! the running thread. It looks up all functions at run time too, so a C library without them causes an error, not a
 //! crash.
 
+use super::glibc::{function, is_under_valgrind, missing, robust_list, rseq_offset, symbol, table};
+use super::keys::Keys;
 use super::modules::{Latest, Modules, changes, forget_late_modules, modules};
 use super::thread_pointer::{ThreadPointer, loaded_block};
-use std::ffi::{CStr, c_void};
+use std::ffi::c_void;
 use std::io;
-use std::mem::transmute_copy;
 use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::Mutex;
@@ -52,34 +53,19 @@ pub(crate) struct Blocks {
     robust: usize,
     robust_futex_offset: usize,
     rseq: Option<isize>,
-    specific: usize,
     specific_first: usize,
     /// The link in the list of all threads: in the child of a fork the running thread is taken off it.
     list: usize,
     /// libc's pointer to the state of the resolver, and the state.
     resolver_pointer: usize,
     resolver: usize,
-    keys: *const SpecificKey,
+    keys: Keys,
     /// How far below the thread pointer the thread-locals of the modules reached at first. What is loaded later need
     /// not be kept: it is written again for each new G.
     below: usize,
     /// What a new G finds.
     images: Latest,
 }
-
-/// What glibc knows of a pthread key.
-#[derive(Debug)]
-#[repr(C)]
-struct SpecificKey {
-    /// It changes when the key is made or deleted; values of before are stale.
-    sequence: usize,
-    destructor: Option<unsafe extern "C" fn(*mut c_void)>,
-}
-
-/// Thread-specific data: two levels of so many places, each a sequence number and a value.
-const SPECIFIC: usize = 32;
-/// A destructor may set a value again; glibc looks so many times.
-const SPECIFIC_ROUNDS: usize = 4;
 
 /// What glibc's headers call LC_GLOBAL_LOCALE.
 const GLOBAL_LOCALE: libc::locale_t = ptr::without_provenance_mut(usize::MAX);
@@ -156,7 +142,7 @@ impl Blocks {
         block.put(self.robust, robust);
         block.put(self.robust + 8, self.robust_futex_offset);
         block.put(self.robust - 8, robust);
-        block.put(self.specific, block.address() + self.specific_first);
+        block.put(self.keys.specific, block.address() + self.specific_first);
         // A list with this block alone: both links point to it.
         block.put(self.list, block.address() + self.list);
         block.put(self.list + 8, block.address() + self.list);
@@ -235,43 +221,7 @@ impl Blocks {
     pub(crate) unsafe fn destroy(&self) {
         // SAFETY: what glibc calls at the end of a thread.
         unsafe { (self.call_destructors)() };
-        let block = loaded_block();
-        for _ in 0..SPECIFIC_ROUNDS {
-            // libc says here whether any value was set.
-            let used = self.specific + SPECIFIC * size_of::<usize>();
-            if block.get(used) & 0xff == 0 {
-                return;
-            }
-            block.put_u8(used, 0);
-            self.destroy_specific(block);
-        }
-    }
-
-    /// What glibc does for the values of pthread keys at the end of a thread.
-    #[cold]
-    fn destroy_specific(&self, block: ThreadPointer) {
-        for key in 0..SPECIFIC * SPECIFIC {
-            let level = block.get(self.specific + key / SPECIFIC * size_of::<usize>());
-            if level == 0 {
-                continue;
-            }
-            let place = ptr::with_exposed_provenance_mut::<[usize; 2]>(level).wrapping_add(key % SPECIFIC);
-            // SAFETY: a level has so many places, and they are the running block's own.
-            let [sequence, value] = unsafe { place.read() };
-            if value == 0 {
-                continue;
-            }
-            // SAFETY: as above.
-            unsafe { place.write([sequence, 0]) };
-            // SAFETY: glibc has as many keys as there are places.
-            let known = unsafe { &*self.keys.wrapping_add(key) };
-            if let Some(destructor) = known.destructor
-                && known.sequence == sequence
-            {
-                // SAFETY: the program gave it for values of this key.
-                unsafe { destructor(ptr::with_exposed_provenance_mut(value)) };
-            }
-        }
+        self.keys.destroy(loaded_block());
     }
 
     fn find() -> io::Result<Blocks> {
@@ -326,66 +276,15 @@ impl Blocks {
             robust,
             robust_futex_offset,
             rseq: rseq_offset(),
-            specific,
             specific_first,
             list,
             resolver_pointer,
             resolver,
-            keys: symbol(c"__pthread_keys")?.cast(),
+            keys: Keys { specific, keys: symbol(c"__pthread_keys")?.cast() },
             below: modules.below,
             images: Latest::new(modules),
         })
     }
-}
-
-/// Whether Valgrind runs the program: it puts a library of its own into each.
-fn is_under_valgrind() -> bool {
-    std::fs::read_to_string("/proc/self/maps").is_ok_and(|maps| maps.contains("/vgpreload_core"))
-}
-
-fn missing<T>(what: impl Into<String>) -> io::Result<T> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, what.into()))
-}
-
-pub(super) fn symbol(name: &CStr) -> io::Result<*mut c_void> {
-    // SAFETY: the name is a C string.
-    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    if found.is_null() {
-        let name = name.to_string_lossy();
-        return missing(format!("the C library has no {name} (it has to be glibc, linked dynamically)"));
-    }
-    Ok(found)
-}
-
-/// A function of the C library.
-///
-/// # Safety
-/// `F` is the type of a pointer to it.
-unsafe fn function<F>(name: &CStr) -> io::Result<F> {
-    const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-    let found = symbol(name)?;
-    // SAFETY: as the caller promises.
-    Ok(unsafe { transmute_copy(&found) })
-}
-
-/// A word of one of glibc's tables for debuggers: a size, or the bits, count and offset of a field.
-fn table(name: &CStr, word: usize) -> io::Result<u32> {
-    let found = symbol(name)?.cast::<u32>();
-    // SAFETY: those tables have three words, sizes one.
-    Ok(unsafe { found.wrapping_add(word).read() })
-}
-
-/// The address of the calling thread's robust list, and the offset in it.
-fn robust_list() -> io::Result<(usize, usize)> {
-    let (mut head, mut len) = (ptr::null_mut::<usize>(), 0_usize);
-    // SAFETY: both are valid to be written.
-    let answer = unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &raw mut head, &raw mut len) };
-    if answer != 0 || head.is_null() {
-        return missing("the C library has registered no robust list");
-    }
-    // SAFETY: the kernel gave back what the C library had registered: three words.
-    let offset = unsafe { head.wrapping_add(1).read() };
-    Ok((head.expose_provenance(), offset))
 }
 
 /// What only a thread shows that libc has just made: where the state of the resolver lies in a control block, since the
@@ -398,11 +297,4 @@ fn seen_by_a_thread(resolver_pointer: usize, static_bytes: usize) -> io::Result<
     };
     let thread = std::thread::Builder::new().spawn(look)?;
     thread.join().map_err(|_| io::Error::other("a thread that was looked at panicked"))
-}
-
-/// Where the rseq area lies, if this glibc has one.
-pub(super) fn rseq_offset() -> Option<isize> {
-    let found = symbol(c"__rseq_offset").ok()?;
-    // SAFETY: glibc declares it as const ptrdiff_t.
-    Some(unsafe { found.cast::<isize>().read() })
 }
