@@ -43,8 +43,8 @@ impl Shared {
     #[inline(always)]
     fn bind(&self, p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
         let slot = p.stacks().take(g.class())?;
-        let (room_bytes, block) = match self.setup.locals.room_for(&slot) {
-            Ok(bound) => bound,
+        let block = match self.setup.locals.block_for(&slot, g.leaves_room.get()) {
+            Ok(block) => block,
             Err(error) => {
                 p.stacks().give(slot);
                 return Err(error);
@@ -52,7 +52,7 @@ impl Shared {
         };
         slot.set_owner(ptr::from_ref(g).cast());
         // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
-        let stack = unsafe { GStack::on(&slot, room_bytes) };
+        let stack = unsafe { GStack::on(&slot) };
         g.block.set(block);
         // SAFETY: this M owns the G.
         unsafe { *g.slot.get() = Some(slot) };

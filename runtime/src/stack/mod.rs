@@ -16,11 +16,11 @@
 //!   | lead-in | slot 0 | slot 1 | ... armed ... | opened, not armed | reserved ......... | tail |
 //!                                               ^ frontier, moves up in steps of 64 MiB
 //! a slot (addresses grow to the right, the stack grows to the left):
-//!   | guard   | usable ...... a page appears when it is touched ...... | colour | room | colour |
-//!   ^ start   ^ limit()                               base_below(room) ^                ^ base()
+//!   | guard   | usable ...... a page appears when it is touched ......... | room, or colour |
+//!   ^ start   ^ limit()                                      stack_base() ^                 ^ end()
 //! ```
 //!
-//! A slot's life. Only "out" has an owner. [`Slot::keep_top`] sets aside a room at the top; no trim touches its kept
+//! A slot's life. Only "out" has an owner. [`Slot::set_room`] sets aside a room at the top; no trim touches its kept
 //! bytes. A small room is part of the size of the class, as the guard is; a large one is added to the size that was
 //! asked for ([`Class::fitting`]).
 //!
@@ -53,6 +53,7 @@
 //! - I5. `first_slot` and `records` of an arena are written once, under its lock, before its first slot exists. So code
 //!   that holds a slot has seen them, and reads them `Relaxed`.
 //! - I6. A record names the G that owns the slot, or nothing. Giving a slot back clears it.
+//! - I7. The room of a slot changes only while it has no G: when one is about to begin there. So where a stack begins does not change while it is in use.
 //!
 //! # Locks and ordering
 //!
@@ -85,7 +86,7 @@ pub(crate) use class::Class;
 pub(crate) use error::StackError;
 pub(crate) use fault::{FaultWriter, install_overflow_report};
 pub(crate) use scavenge::{More, scavenge, scavenge_all};
-pub(crate) use slot::{GStack, Slot};
+pub(crate) use slot::{GStack, Slot, any_slot_in_use, stack_base_at};
 
 #[cfg(test)]
 mod tests;

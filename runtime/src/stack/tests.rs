@@ -64,7 +64,7 @@ unsafe fn touch(address: usize) {
 
 /// Uses `bytes` of a slot from its base down.
 fn use_slot(slot: &Slot, bytes: usize) {
-    for address in (slot.base() - bytes..slot.base()).step_by(4096) {
+    for address in (slot.stack_base() - bytes..slot.stack_base()).step_by(4096) {
         // SAFETY: the slot is the caller's, and `bytes` is less than its size.
         unsafe { touch(address) };
     }
@@ -101,7 +101,7 @@ fn run_on_slot(class: Class, body: impl FnOnce() + 'static) {
     let slot = cache.take(class).expect("slot");
     slot.set_owner(ptr::without_provenance(7));
     // SAFETY: the slot is given back after the coroutine has finished.
-    let stack = unsafe { GStack::on(&slot, 0) };
+    let stack = unsafe { GStack::on(&slot) };
     let mut coroutine = Coroutine::<(), (), (), GStack>::with_stack(stack, move |_, ()| body());
     assert!(matches!(coroutine.resume(()), CoroutineResult::Return(())));
     drop(coroutine);
@@ -174,12 +174,12 @@ fn layout_of_a_slot() {
     let mut cache = Cache::new();
     for class in Class::ALL {
         let slot = cache.take(class).expect("slot");
-        let (base, limit) = (slot.base(), slot.limit());
+        let (base, limit) = (slot.stack_base(), slot.limit());
         assert_eq!(base % 64, 0);
         assert!(base - limit >= class.usable_bytes());
         assert!(base - limit <= class.size_bytes() - class.guard_bytes());
-        let below = slot.base_below(4100);
-        assert!(below.is_multiple_of(16) && base - below >= 4100);
+        slot.set_room(4112, 4000);
+        assert_eq!((slot.stack_base(), slot.room_bytes()), (slot.end() - 4112, 4112));
         // SAFETY: both ends of the slot's usable part.
         unsafe { touch(base - 1) };
         // SAFETY: as above.
@@ -425,11 +425,15 @@ fn kept_rooms_survive() {
     }
     let mut cache = Cache::new();
     let slot = cache.take(Class::K256).expect("slot");
-    assert!(!slot.has_kept_top());
-    slot.keep_top(6000, 5000);
+    assert_eq!(slot.room_bytes(), 0);
     use_slot(&slot, 64 << 10);
-    assert_eq!(slot.stack_base(), slot.base_below(6000));
-    let (room, base) = (slot.base() - 5000, slot.base());
+    slot.set_room(6016, 5000);
+    let end = slot.end();
+    assert_eq!(slot.stack_base(), end - 6016);
+    for address in [end - 5000, end - 1] {
+        // SAFETY: in the room.
+        unsafe { touch(address) };
+    }
     cache.give(slot);
     cache.flush();
     assert!(scavenge_all() >= 56 << 10);
@@ -437,13 +441,14 @@ fn kept_rooms_survive() {
         // SAFETY: in the slot, which nobody else uses in this process.
         unsafe { ptr::with_exposed_provenance::<u8>(address).read_volatile() }
     };
-    assert_eq!(os::Residency::open().bytes(os::Span { start: room & !4095, bytes: 4096 }), 4096);
-    assert_eq!((base - (64 << 10)..base).step_by(4096).filter(|&address| byte_at(address) == 1).count(), 2);
+    let resident = |start, bytes| os::Residency::open().bytes(os::Span { start, bytes });
+    assert_eq!((resident(end - 8192, 8192), resident(end - (32 << 10), 24 << 10)), (8192, 0));
+    assert_eq!((byte_at(end - 5000), byte_at(end - 1)), (1, 1));
     let mut taken = Vec::new();
-    while !taken.last().is_some_and(Slot::has_kept_top) {
+    while taken.last().is_none_or(|slot: &Slot| slot.room_bytes() != 6016) {
         taken.push(cache.take(Class::K256).expect("slot"));
     }
-    assert!(taken.pop().is_some_and(|slot| slot.base() == base));
+    assert!(taken.pop().is_some_and(|slot| slot.end() == end));
 }
 
 /// Two threads, each taking and giving at random with many spills, never hold the same slot.

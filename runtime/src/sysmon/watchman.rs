@@ -93,7 +93,9 @@ impl Watchman {
             self.output.look(&self.shared, now);
             self.stall.look(&self.shared, &mut self.output, now);
             self.give_back(now);
-            self.shared.setup.locals.look_for_libraries();
+            if let Some(warning) = self.shared.setup.locals.look_for_libraries() {
+                self.shared.warn(warning);
+            }
             let busy = self.shared.idle_ps() < self.shared.ps.len();
             let looked = self.help(now, busy);
             self.pause(now, busy, &looked);

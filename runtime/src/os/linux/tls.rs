@@ -2,9 +2,12 @@
 //!
 //! ```text
 //!   room at the top of a stack slot (addresses grow to the right)
-//!   | alignment | thread-locals of the modules ... libc's, the program's | thread control block |
-//!                                                                        ^ thread pointer: what FS holds
+//!   ... stack | spare | thread-locals of the modules ... libc's, the program's | thread control block | colour |
+//!             ^ room_below                                                     ^ thread pointer: what FS holds
 //! ```
+//! Spare is for libraries with static thread-locals that are loaded later. glibc would keep 1.7 KiB for them. A G has
+//! [`SPARE_BYTES`], so that block and first frames lie on one page, or all of it (`leave_room_for_libraries`).
+//!
 //! glibc makes a block with `_dl_allocate_tls`, as it does for its own threads. This file fills in what
 //! `pthread_create` adds to that: the two pointers to itself, the stack and pointer guards, a thread id of its own
 //! (recursive locks compare it), an empty robust list, no rseq area, and the first block of thread-specific data. It
@@ -14,17 +17,32 @@
 
 use super::glibc::{function, is_under_valgrind, missing, robust_list, rseq_offset, symbol, table};
 use super::keys::Keys;
+use super::memory::page_bytes;
 use super::modules::{Latest, Modules, changes, forget_late_modules, modules};
 use super::thread_pointer::{ThreadPointer, loaded_block};
 use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ptr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// Blocks begin at multiples of this, or of more if a module asks for it.
 const ALIGN_MIN: usize = 64;
+
+/// Stacks begin at multiples of this.
+const STACK_ALIGN: usize = 16;
+
+/// What a block leaves free for static thread-locals of libraries that are loaded later: as much as glibc itself expects
+/// of the libraries of one namespace (`OTHER_IE_TLS`). All that Debian ships have 136 bytes at most.
+const SPARE_BYTES: usize = 144;
+
+/// What the frames of a G that waits may take of the page that its block is on: a sleep takes 650.
+const FRAMES_BYTES: usize = 768;
+/// Blocks of neighbours lie so far apart in their pages, in so many steps at most, or they would all fight for the same
+/// few sets of the processor's cache.
+const COLOUR_BYTES: usize = 64;
+const COLOURS_MAX: usize = 16;
 
 /// Where the fields of the head of a thread control block lie. They are part of the ABI of TLS on x86_64: compilers
 /// emit accesses to them.
@@ -63,8 +81,22 @@ pub(crate) struct Blocks {
     /// How far below the thread pointer the thread-locals of the modules reached at first. What is loaded later need
     /// not be kept: it is written again for each new G.
     below: usize,
+    /// In how many places in their pages blocks lie; a power of two.
+    colours: usize,
     /// What a new G finds.
     images: Latest,
+    /// New Gs have room for all that glibc may place.
+    leaves_room: AtomicBool,
+    overlap: Mutex<Overlap>,
+}
+
+/// The thread-locals of a library that lie where older Gs may have their stacks.
+#[derive(Debug, Default)]
+struct Overlap {
+    /// How far below the thread pointer they begin: farther than those of all overlaps before.
+    below: usize,
+    /// The library's name, until it has been told.
+    library: Option<Box<[u8]>>,
 }
 
 /// What glibc's headers call LC_GLOBAL_LOCALE.
@@ -75,55 +107,88 @@ unsafe impl Send for Blocks {}
 // SAFETY: as above.
 unsafe impl Sync for Blocks {}
 
+/// What is known once a block can have been made.
+static KNOWN: OnceLock<&'static Blocks> = OnceLock::new();
+
+/// What [`thread_local_blocks`] has found, if it has.
+fn known_blocks() -> Option<&'static Blocks> {
+    KNOWN.get().copied()
+}
+
 /// What it takes to make blocks here.
 ///
 /// # Errors
 /// `Unsupported` with what is missing; the system's error if it has no thread to look at.
 pub(crate) fn thread_local_blocks() -> io::Result<&'static Blocks> {
     // What fails for lack of a thread may work next time, so only success is kept.
-    static BLOCKS: Mutex<Option<&'static Blocks>> = Mutex::new(None);
-    let mut known = BLOCKS.lock().unwrap_or_else(|e| e.into_inner());
-    match *known {
-        Some(blocks) => {
-            blocks.look_again();
-            Ok(blocks)
-        }
-        None => Ok(known.insert(Box::leak(Box::new(Blocks::find()?)))),
+    static FINDS: Mutex<()> = Mutex::new(());
+    let _finds = FINDS.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(blocks) = known_blocks() {
+        blocks.look_again();
+        return Ok(blocks);
     }
+    let found = Blocks::find()?;
+    Ok(KNOWN.get_or_init(|| Box::leak(Box::new(found))))
 }
 
 impl Blocks {
-    /// How much room a block takes at the top of a slot.
+    /// How much of a slot is not stack at most, whatever is loaded later.
     pub(crate) fn room_bytes(&self) -> usize {
-        (self.static_bytes + self.align).next_multiple_of(ALIGN_MIN)
+        (self.static_bytes + self.align).next_multiple_of(ALIGN_MIN) + self.colours * COLOUR_BYTES
     }
 
-    /// How many bytes at the end of the room that ends at `end` must stay unchanged between two Gs. Below it lies only
-    /// what glibc keeps free for modules that are loaded later.
-    pub(crate) fn used_bytes(&self, end: usize) -> usize {
-        end - self.block_in(end).address() + self.below
-    }
-
-    /// Where the block lies in the room that ends at `end`.
+    /// How far below the thread pointer that lies which must stay unchanged between two Gs. Beyond it is what glibc keeps
+    /// free for modules that are loaded later.
     #[inline]
-    pub(crate) fn block_in(&self, end: usize) -> ThreadPointer {
-        let at = (end - self.control_bytes) & !(self.align - 1);
-        ThreadPointer(NonZeroUsize::new(at).expect("no room ends at address 0"))
+    pub(crate) fn kept_below(&self) -> usize {
+        self.below
     }
 
-    /// Makes a block in the room that ends at `end`. It is never unmade: the room belongs to it for good.
+    /// Where the block lies in a slot that ends at `end`; `spread` chooses its colour.
+    #[inline]
+    pub(crate) fn place(&self, end: usize, spread: usize) -> ThreadPointer {
+        let end = end - (spread & (self.colours - 1)) * COLOUR_BYTES;
+        let at = (end - self.control_bytes) & !(self.align - 1);
+        ThreadPointer(NonZeroUsize::new(at).expect("no slot ends at address 0"))
+    }
+
+    /// Has new Gs have room for all static thread-locals of libraries that glibc may place, from now on.
+    pub(crate) fn leave_room_for_libraries(&self) {
+        // Relaxed, and the same in `room_below`: the lock of `images` orders it. Who publishes before `widen` is
+        // overwritten by it, and who does it after sees the flag.
+        if !self.leaves_room.swap(true, Ordering::Relaxed) {
+            self.images.widen(self.room_below(0));
+        }
+    }
+
+    /// How far below the thread pointer libraries may have their thread-locals at most.
+    pub(crate) fn below_max(&self) -> usize {
+        below_max(self.static_bytes, self.control_bytes)
+    }
+
+    /// How far below the thread pointer the stack of a new G begins, if the thread-locals that are known begin `below`.
+    fn room_below(&self, below: usize) -> usize {
+        if self.leaves_room.load(Ordering::Relaxed) {
+            self.below_max()
+        } else {
+            with_spare(below).min(self.below_max())
+        }
+    }
+
+    /// Makes a block, which has its room for good. Says how far below the thread pointer the
+    /// stack of its first G may begin.
     ///
     /// # Errors
     /// If glibc has no memory for its part.
     ///
     /// # Safety
-    /// The `room_bytes` below `end` are the caller's, and stay as they are between uses.
-    pub(crate) unsafe fn make(&self, end: usize) -> io::Result<ThreadPointer> {
-        self.look_again();
-        let block = self.block_in(end);
-        let start = end - self.room_bytes();
+    /// The block is a [`place`](Self::place) in a slot of the caller's, of which the part above `kept_below` stays as it
+    /// is between uses.
+    pub(crate) unsafe fn make(&self, block: ThreadPointer) -> io::Result<usize> {
+        let room_below = self.images.now().room_below;
+        let start = block.address() - room_below;
         // SAFETY: the room is the caller's.
-        unsafe { ptr::write_bytes(ptr::with_exposed_provenance_mut::<u8>(start), 0, self.room_bytes()) };
+        unsafe { ptr::write_bytes(ptr::with_exposed_provenance_mut::<u8>(start), 0, room_below + self.control_bytes) };
         // SAFETY: the memory is zeroed, aligned, and as large as glibc asks for.
         let made = unsafe { (self.allocate)(ptr::with_exposed_provenance_mut(block.address())) };
         if made.is_null() {
@@ -151,19 +216,34 @@ impl Blocks {
             // No CPU is known: libc asks the kernel then.
             block.put_u32(rseq.wrapping_add(4) as usize, u32::MAX);
         }
-        Ok(block)
+        Ok(room_below)
     }
 
     /// Makes the thread-locals of a block those of a new thread. What is libc's stays: it holds the allocator's cache,
-    /// which belongs to the block and not to its user.
+    /// which belongs to the block and not to its user. `make_room` is told before how far below the thread pointer the
+    /// stack of its next G may begin.
     ///
     /// # Safety
     /// The block was made by `make`, is loaded nowhere, and its last user has ended.
     #[inline]
-    pub(crate) unsafe fn renew(&self, block: ThreadPointer) {
+    pub(crate) unsafe fn renew(&self, block: ThreadPointer, make_room: impl FnOnce(usize)) {
         forget_late_modules(block);
-        // SAFETY: as the caller promises.
-        unsafe { self.images.write_to(block) };
+        let images = self.images.now();
+        make_room(images.room_below);
+        // SAFETY: as the caller promises. What lies below the block is an empty stack.
+        unsafe { images.write_to(block, images.room_below) };
+    }
+
+    /// The same for the caller's own, whose stack begins at `stack_base`.
+    ///
+    /// # Safety
+    /// The block is the caller's, and its thread-locals have been destroyed.
+    #[cold]
+    pub(crate) unsafe fn renew_own(&self, stack_base: usize) {
+        let block = loaded_block();
+        forget_late_modules(block);
+        // SAFETY: as the caller promises, and nothing is written into the stack.
+        unsafe { self.images.now().write_to(block, block.address() - stack_base) };
     }
 
     /// As [`look_again`](Self::look_again), if the calling thread itself has loaded one. For callers that cannot spend
@@ -197,8 +277,27 @@ impl Blocks {
         unsafe { (self.deallocate)(made, true) };
         // A module that came or went in between, or is only being loaded, is for the next look.
         if found.is_complete && found.changes == before {
-            self.images.publish(found);
+            let (below, library) = (found.below, found.farthest.clone());
+            self.images.publish(found, |below| self.room_below(below));
+            // After that, so that all Gs that have no room for it are seen.
+            self.note_overlap(below, library);
         }
+    }
+
+    /// Notes a library whose thread-locals begin lower than the stack of a G may that has begun until now.
+    fn note_overlap(&self, below: usize, library: Box<[u8]>) {
+        let mut overlap = self.overlap.lock().unwrap_or_else(|e| e.into_inner());
+        if below > overlap.below.max(self.below + SPARE_BYTES) {
+            *overlap = Overlap { below, library: Some(library) };
+        }
+    }
+
+    /// The library whose thread-locals may lie in the stacks of Gs that began before it was loaded, and how far below the
+    /// thread pointer they begin. Each is told once.
+    pub(crate) fn take_overlap(&self) -> Option<(String, usize)> {
+        let mut overlap = self.overlap.lock().unwrap_or_else(|e| e.into_inner());
+        let library = overlap.library.take()?;
+        Some((String::from_utf8_lossy(&library).into_owned(), overlap.below))
     }
 
     /// The first thing that runs with a new block.
@@ -260,6 +359,8 @@ impl Blocks {
         if !sane || modules.below > static_bytes - control_bytes {
             return missing("the C library's thread control block does not look as it is known");
         }
+        let below = modules.below;
+        let room_below = with_spare(below).min(below_max(static_bytes, control_bytes));
         Ok(Blocks {
             // SAFETY: glibc's declarations: void *(void *), void (void *, bool), void (void), void (void).
             allocate: unsafe { function(c"_dl_allocate_tls")? },
@@ -281,9 +382,30 @@ impl Blocks {
             resolver_pointer,
             resolver,
             keys: Keys { specific, keys: symbol(c"__pthread_keys")?.cast() },
-            below: modules.below,
-            images: Latest::new(modules),
+            below,
+            colours: colours(control_bytes + room_below),
+            images: Latest::new(modules, room_below),
+            leaves_room: AtomicBool::new(false),
+            overlap: Mutex::default(),
         })
+    }
+}
+
+/// How far below the thread pointer a stack begins if the thread-locals that are there begin `below`.
+fn with_spare(below: usize) -> usize {
+    (below + SPARE_BYTES).next_multiple_of(STACK_ALIGN)
+}
+
+fn below_max(static_bytes: usize, control_bytes: usize) -> usize {
+    (static_bytes - control_bytes).next_multiple_of(STACK_ALIGN)
+}
+
+/// In how many places in their pages blocks of that size can lie, so that the first frames fit on the same page. A
+/// block that is too large for that has its stack on another page anyway.
+fn colours(block_bytes: usize) -> usize {
+    match page_bytes().checked_sub(block_bytes + FRAMES_BYTES) {
+        Some(left_bytes) => (1 << (left_bytes / COLOUR_BYTES + 1).ilog2()).min(COLOURS_MAX),
+        None => COLOURS_MAX,
     }
 }
 
