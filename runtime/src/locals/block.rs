@@ -1,6 +1,6 @@
 //! A block of thread-locals: made in a slot, loaded for a call.
 
-use crate::os::{Blocks, ThreadPointer, load_block, loaded_block};
+use crate::os::{Blocks, ThreadPointer, known_blocks, load_block, loaded_block};
 use crate::stack::{Slot, StackError};
 use std::ptr;
 
@@ -58,4 +58,10 @@ fn change_room(blocks: &Blocks, slot: &Slot, block: ThreadPointer, room_bytes: u
         unsafe { ptr::write_bytes(added, 0, room_bytes - before_bytes) };
     }
     slot.set_room(room_bytes, slot.end() - (block.address() - blocks.kept_below()));
+}
+
+/// Unmakes the block in the room at the top of a free slot, for the scavenger. Says whether that was possible.
+pub(crate) fn unmake_block(slot: &Slot) -> bool {
+    // SAFETY: a slot with a room has a block, which is loaded nowhere, as the slot has no G.
+    known_blocks().is_some_and(|blocks| unsafe { blocks.unmake(blocks.place(slot.end(), slot.spread())) })
 }

@@ -41,9 +41,12 @@
 //! 1. A block is loaded by at most one M, the one that runs its G. While an M runs none, its own block is loaded.
 //! 2. Between loading a block and resuming, and between the suspension and loading the M's own, no thread-local is used
 //!    except the runtime's own one, which is never cached (`m/current.rs`).
-//! 3. A block is made once for a slot and stays there. Each new G in the slot finds the program's thread-locals as a
-//!    new thread does, those of libraries that were loaded later too. libc's part is kept: freed with its G it would
-//!    leak the allocator's cache.
+//! 3. A block is made in a slot for its first G and stays there for the next ones. Each new G in the slot finds the
+//!    program's thread-locals as a new thread does, those of libraries that were loaded later too. libc's part is kept:
+//!    freed with its G it would leak the allocator's cache.
+//!    When the scavenger gives the memory of a free slot back, it unmakes the block: it frees the allocator's cache, and
+//!    what glibc allocated for the block, if nothing else is left in it (`os/linux/unmake.rs`); otherwise the block stays,
+//!    with its page. The slot is in no list then, so no G begins there, and no M has loaded the block.
 //! 4. A slot has room for the block beside the stack that was asked for, however large the program's thread-locals are:
 //!    they choose the size class too (`stack_class` in `go/builder.rs`).
 //! 5. The destructors of a G's thread-locals run on the G's stack with its block loaded, before its joiner is told.
@@ -94,5 +97,5 @@ mod block;
 mod mode;
 mod self_test;
 
-pub(crate) use block::with_block;
+pub(crate) use block::{unmake_block, with_block};
 pub(crate) use mode::Locals;

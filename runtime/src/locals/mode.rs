@@ -42,6 +42,7 @@ impl Locals {
         let mut tested = TESTED.lock().unwrap_or_else(|e| e.into_inner());
         if !*tested {
             self_test::run(blocks).map_err(unsupported)?;
+            blocks.learn_to_unmake();
             *tested = true;
         }
         Ok(Locals::Own(blocks))

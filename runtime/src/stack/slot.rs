@@ -103,7 +103,7 @@ impl Slot {
     }
 
     /// Sets a room of `room_bytes` at the top aside: the stack of the next G begins below it. From the next time the slot
-    /// is given back, trimming spares the pages of its last `kept_bytes`. Without
+    /// is given back, trimming spares the pages of its last `kept_bytes`, until [`clear_room`](Self::clear_room). Without
     /// it a free slot may lose all it holds, and reads as zeros.
     #[inline]
     pub(crate) fn set_room(&self, room_bytes: usize, kept_bytes: usize) {
@@ -114,6 +114,12 @@ impl Slot {
         // with.
         self.record().room_bytes.store(room_bytes as u32, Ordering::Relaxed);
         self.record().kept_bytes.store(kept_bytes as u32, Ordering::Relaxed);
+    }
+
+    /// Has the slot be all stack again.
+    pub(crate) fn clear_room(&self) {
+        self.record().room_bytes.store(0, Ordering::Relaxed);
+        self.record().kept_bytes.store(0, Ordering::Relaxed);
     }
 
     /// How large the room at the top is: 0 if none is set aside. If there is one, what was written into its kept bytes is

@@ -180,6 +180,8 @@ fn layout_of_a_slot() {
         assert!(base - limit <= class.size_bytes() - class.guard_bytes());
         slot.set_room(4112, 4000);
         assert_eq!((slot.stack_base(), slot.room_bytes()), (slot.end() - 4112, 4112));
+        slot.clear_room();
+        assert_eq!(slot.stack_base(), base);
         // SAFETY: both ends of the slot's usable part.
         unsafe { touch(base - 1) };
         // SAFETY: as above.
@@ -359,7 +361,7 @@ fn a_burst_of_deep_stacks_is_scavenged() {
     let first = cache.take(Class::K256).expect("slot");
     let before_bytes = resident_bytes() + status_bytes("/proc/self/status", "VmPTE:");
     let mut now_ms = 1_000_000;
-    let _ = scavenge(now_ms);
+    let _ = scavenge(now_ms, |_| false);
     let slots: Vec<Slot> = (0..COUNT).map(|_| cache.take(Class::K256).expect("slot")).collect();
     slots.iter().for_each(|slot| use_slot(slot, 64 << 10));
     let indexes: HashSet<u32> = slots.iter().map(Slot::index).collect();
@@ -373,7 +375,7 @@ fn a_burst_of_deep_stacks_is_scavenged() {
         now_ms += 500;
         // However many there are, a round ends in its time if the calls come one after the other.
         for _ in 0..COUNT {
-            let scavenged = scavenge(now_ms);
+            let scavenged = scavenge(now_ms, |_| false);
             trimmed_bytes += scavenged.bytes;
             more = scavenged.more;
             if more != More::Now {
@@ -396,7 +398,7 @@ fn a_burst_of_deep_stacks_is_scavenged() {
     }
     slots.into_iter().chain([first]).for_each(|slot| cache.give(slot));
     drop(cache);
-    assert!(scavenge_all() >= COUNT * (200 << 10));
+    assert!(scavenge_all(|_| false) >= COUNT * (200 << 10));
 }
 
 /// Slots in steady use are left alone.
@@ -412,7 +414,7 @@ fn slots_in_use_are_not_scavenged() {
         slots.iter().for_each(|slot| use_slot(slot, 32 << 10));
         slots.into_iter().for_each(|slot| cache.give(slot));
         now_ms += 250;
-        let scavenged = scavenge(now_ms);
+        let scavenged = scavenge(now_ms, |_| false);
         assert!(scavenged.bytes < 64 * (32 << 10), "round {round}: {scavenged:?}");
     }
 }
@@ -436,7 +438,7 @@ fn kept_rooms_survive() {
     }
     cache.give(slot);
     cache.flush();
-    assert!(scavenge_all() >= 56 << 10);
+    assert!(scavenge_all(|_| false) >= 56 << 10);
     let byte_at = |address| {
         // SAFETY: in the slot, which nobody else uses in this process.
         unsafe { ptr::with_exposed_provenance::<u8>(address).read_volatile() }
@@ -472,7 +474,7 @@ fn no_slot_is_handed_out_twice() {
             }
             if step % 5000 == 0 {
                 cache.age();
-                let _ = scavenge(step);
+                let _ = scavenge(step, |_| false);
             }
         }
         for slot in held {
@@ -505,7 +507,7 @@ fn mprotect_guards_are_capped() {
     slots.iter().for_each(|slot| use_slot(slot, 1000));
     slots.into_iter().for_each(|slot| cache.give(slot));
     drop(cache);
-    assert!(scavenge_all() > 0);
+    assert!(scavenge_all(|_| false) > 0);
 }
 
 /// A limit on address space makes the arenas smaller, not impossible.

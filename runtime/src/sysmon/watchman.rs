@@ -9,6 +9,7 @@ use super::stall::Stall;
 use super::watch::Watch;
 use crate::clock::rest_thread;
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS};
+use crate::locals::unmake_block;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
 use crate::os::{answer_quits, set_timer_slack_ns};
@@ -115,7 +116,7 @@ impl Watchman {
         if self.scavenge_more != More::Now {
             self.shared.flush_idle_stacks();
         }
-        self.scavenge_more = scavenge(now / 1_000_000).more;
+        self.scavenge_more = scavenge(now / 1_000_000, unmake_block).more;
         self.scavenge_due_ns = match self.scavenge_more {
             More::Now => self.shared.refresh_clock() + SCAVENGE_PAUSE_NS,
             More::Later => now + SCAVENGE_NS,

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// Where a control block has its vector.
-const VECTOR: usize = 0x08;
+pub(super) const VECTOR: usize = 0x08;
 /// What an entry says of thread-locals that each thread gets when it first uses them.
 const UNALLOCATED: usize = usize::MAX;
 
@@ -173,13 +173,15 @@ impl Images {
 pub(super) struct Modules {
     block: ThreadPointer,
     static_bytes: usize,
-    errno_below: usize,
+    pub(super) errno_below: usize,
     /// How many had been loaded and unloaded until then.
     pub(super) changes: u64,
     /// How far below the thread pointer the farthest thread-local begins, and whose it is.
     pub(super) below: usize,
     pub(super) farthest: Box<[u8]>,
     images: Vec<Image>,
+    /// Where the words of libc's thread-locals are, from the thread pointer on.
+    pub(super) libc: Vec<usize>,
     /// The generation of the block's vector.
     generation: usize,
     /// None of them was only being loaded.
@@ -237,6 +239,7 @@ pub(super) fn modules(block: ThreadPointer, static_bytes: usize) -> Modules {
         below: 0,
         farthest: Box::default(),
         images: Vec::new(),
+        libc: Vec::new(),
         generation: generation(block),
         is_complete: true,
     };
@@ -268,6 +271,8 @@ impl Modules {
         let memory_bytes = header.p_memsz as usize;
         if (below - memory_bytes..below).contains(&(self.errno_below - 1)) {
             // This one is libc's.
+            self.libc =
+                (below - memory_bytes..below).step_by(size_of::<usize>()).map(|b| usize::wrapping_neg(b + 8)).collect();
             return;
         }
         let from = ptr::with_exposed_provenance::<u8>((info.dlpi_addr + header.p_vaddr) as usize);

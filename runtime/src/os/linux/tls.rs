@@ -18,8 +18,9 @@
 use super::glibc::{function, is_under_valgrind, missing, robust_list, rseq_offset, symbol, table};
 use super::keys::Keys;
 use super::memory::page_bytes;
-use super::modules::{Latest, Modules, changes, forget_late_modules, modules};
-use super::thread_pointer::{ThreadPointer, loaded_block};
+use super::modules::{Latest, Modules, VECTOR, changes, forget_late_modules, modules};
+use super::thread_pointer::{ThreadPointer, load_block, loaded_block};
+use super::unmake::{AsNew, Parts};
 use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
@@ -34,7 +35,7 @@ const ALIGN_MIN: usize = 64;
 const STACK_ALIGN: usize = 16;
 
 /// What a block leaves free for static thread-locals of libraries that are loaded later: as much as glibc itself expects
-/// of the libraries of one namespace (`OTHER_IE_TLS`). All that Debian ships have 136 bytes at most.
+/// of the libraries of one namespace (`OTHER_IE_TLS`). libgomp has 136, the OpenGL libraries of Mesa some less together.
 const SPARE_BYTES: usize = 144;
 
 /// What the frames of a G that waits may take of the page that its block is on: a sleep takes 650.
@@ -87,6 +88,11 @@ pub(crate) struct Blocks {
     images: Latest,
     /// New Gs have room for all that glibc may place.
     leaves_room: AtomicBool,
+    /// Without it blocks are never unmade.
+    as_new: OnceLock<Option<AsNew>>,
+    /// Where libc's thread-locals and `errno` are, from the thread pointer on.
+    libc: Vec<usize>,
+    errno: usize,
     overlap: Mutex<Overlap>,
 }
 
@@ -111,7 +117,7 @@ unsafe impl Sync for Blocks {}
 static KNOWN: OnceLock<&'static Blocks> = OnceLock::new();
 
 /// What [`thread_local_blocks`] has found, if it has.
-fn known_blocks() -> Option<&'static Blocks> {
+pub(crate) fn known_blocks() -> Option<&'static Blocks> {
     KNOWN.get().copied()
 }
 
@@ -175,7 +181,7 @@ impl Blocks {
         }
     }
 
-    /// Makes a block, which has its room for good. Says how far below the thread pointer the
+    /// Makes a block, which has its room until it is unmade. Says how far below the thread pointer the
     /// stack of its first G may begin.
     ///
     /// # Errors
@@ -246,6 +252,58 @@ impl Blocks {
         unsafe { self.images.now().write_to(block, block.address() - stack_base) };
     }
 
+    /// Gives back all that glibc has for a block, if that is possible: then its memory is the caller's again, and holds
+    /// nothing. Otherwise the block stays as it is.
+    ///
+    /// # Safety
+    /// As for [`renew`](Self::renew).
+    pub(crate) unsafe fn unmake(&self, block: ThreadPointer) -> bool {
+        let Some(Some(as_new)) = self.as_new.get() else { return false };
+        // So that a signal handler that runs while the block is loaded finds nothing of its last user.
+        // SAFETY: as the caller promises.
+        unsafe { self.renew(block, |_| ()) };
+        // SAFETY: as the caller promises.
+        unsafe { self.init_other(block) };
+        if !as_new.restore(block) {
+            return false;
+        }
+        // SAFETY: glibc made its part; the memory is not glibc's.
+        unsafe { (self.deallocate)(ptr::with_exposed_provenance_mut(block.address()), false) };
+        true
+    }
+
+    /// Makes it possible to unmake blocks, if this libc is as it is known. It loads blocks, which sanitizers do not bear.
+    pub(crate) fn learn_to_unmake(&self) {
+        self.as_new.get_or_init(|| self.find_as_new());
+    }
+
+    /// Finds out what a block looks like that is as new.
+    fn find_as_new(&self) -> Option<AsNew> {
+        // The slots of two blocks, at any places that differ.
+        let bytes = self.room_bytes() + self.align;
+        let mut memory = [vec![0_u8; bytes], vec![0; bytes]];
+        let blocks = memory.each_mut().map(|slot| self.place(slot.as_mut_ptr().expose_provenance() + bytes, 0));
+        for block in blocks {
+            // SAFETY: the slot is large enough, and lives until the block is unmade below.
+            unsafe { self.make(block) }.ok()?;
+            // SAFETY: just made.
+            unsafe { self.init_other(block) };
+        }
+        let parts = Parts {
+            libc: self.libc.clone(),
+            control_bytes: self.control_bytes,
+            own: [VECTOR, self.tid],
+            errno: self.errno,
+            specific: self.specific_first..self.keys.specific,
+        };
+        let as_new = AsNew::find(blocks, &parts);
+        for block in blocks {
+            // SAFETY: as in `unmake`. A cache of malloc that is left leaks.
+            unsafe { (self.deallocate)(ptr::with_exposed_provenance_mut(block.address()), false) };
+        }
+        as_new
+    }
+
     /// As [`look_again`](Self::look_again), if the calling thread itself has loaded one. For callers that cannot spend
     /// 20 ns.
     #[inline]
@@ -312,6 +370,20 @@ impl Blocks {
         unsafe { libc::uselocale(GLOBAL_LOCALE) };
     }
 
+    /// As [`init`](Self::init), with a block that is not the caller's.
+    ///
+    /// # Safety
+    /// It is loaded nowhere.
+    unsafe fn init_other(&self, block: ThreadPointer) {
+        let mine = loaded_block();
+        // SAFETY: as the caller promises; none of the caller's thread-locals is used until its own block is loaded again.
+        unsafe { load_block(block) };
+        // SAFETY: loaded above.
+        unsafe { self.init() };
+        // SAFETY: it was loaded before.
+        unsafe { load_block(mine) };
+    }
+
     /// Runs the destructors of the thread-locals that were used. They may use others; those are run too.
     ///
     /// # Safety
@@ -359,7 +431,7 @@ impl Blocks {
         if !sane || modules.below > static_bytes - control_bytes {
             return missing("the C library's thread control block does not look as it is known");
         }
-        let below = modules.below;
+        let (below, libc, errno) = (modules.below, modules.libc.clone(), modules.errno_below.wrapping_neg());
         let room_below = with_spare(below).min(below_max(static_bytes, control_bytes));
         Ok(Blocks {
             // SAFETY: glibc's declarations: void *(void *), void (void *, bool), void (void), void (void).
@@ -386,6 +458,9 @@ impl Blocks {
             colours: colours(control_bytes + room_below),
             images: Latest::new(modules, room_below),
             leaves_room: AtomicBool::new(false),
+            as_new: OnceLock::new(),
+            libc,
+            errno,
             overlap: Mutex::default(),
         })
     }
