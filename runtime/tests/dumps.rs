@@ -247,7 +247,7 @@ fn dumps_lose_no_wake_up() {
             dumps
         })
     };
-    let turns = scale(5_000, 50_000);
+    let turns = scale(20_000, 300_000);
     let pairs: Vec<Turns> = (0..8).map(|_| Turns::default()).collect();
     rt.run(|| {
         scope(|s| {

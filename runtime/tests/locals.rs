@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::{child_case, eventually, isolated, rss_bytes, scale, subprocess};
-use pirn_runtime::{go, yield_now};
+use common::{child_case, eventually, isolated, rss_bytes, scale, subprocess, threads_of, wait_until_asleep};
+use pirn_runtime::{go, sleep, yield_now};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{CString, c_int, c_void};
@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 // ---------------------------------------------------------------------------------------------- fork and set*id
 
@@ -187,6 +188,62 @@ fn the_result_of_a_detached_g_is_dropped_with_its_thread_locals() {
         return;
     }
     subprocess(TEST, "", &[]).expect_success().expect_says("dropped");
+}
+
+// ---------------------------------------------------------------------------------------------- memory given back
+
+/// Looks up a name, after which libc keeps the state of the resolver.
+fn look_up() {
+    let mut found = std::ptr::null_mut();
+    // SAFETY: C strings, no hints, and a place for the answer.
+    let failed = unsafe { libc::getaddrinfo(c"localhost".as_ptr(), c"1".as_ptr(), std::ptr::null(), &raw mut found) };
+    if failed == 0 {
+        // SAFETY: it was found above.
+        unsafe { libc::freeaddrinfo(found) };
+    }
+}
+
+#[test]
+fn thread_locals_are_as_new_in_stacks_whose_memory_was_given_back() {
+    const TEST: &str = "thread_locals_are_as_new_in_stacks_whose_memory_was_given_back";
+    const GS: usize = 400;
+    if child_case(TEST).is_some() {
+        let mut key = 0;
+        // SAFETY: the key is valid to be written, and the function is one.
+        assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(count_destroyed)) }, 0);
+        // SAFETY: as in `a_new_g_has_the_global_locale`.
+        let c = unsafe { libc::newlocale(libc::LC_ALL_MASK, c"C".as_ptr(), std::ptr::null_mut()) }.expose_provenance();
+        let rt = isolated(2);
+        for round in 0..3 {
+            let all: Vec<_> = (0..GS)
+                .map(|i| {
+                    rt.go(move || {
+                        HELD.with_borrow_mut(|held| {
+                            assert!(held.is_empty(), "round {round}");
+                            held.extend([1; 100]);
+                        });
+                        // SAFETY: the key is there; nobody follows the pointer.
+                        assert!(unsafe { libc::pthread_getspecific(key) }.is_null());
+                        // SAFETY: as above.
+                        unsafe { libc::pthread_setspecific(key, std::ptr::without_provenance(1)) };
+                        // SAFETY: the locale is never freed.
+                        let before = unsafe { libc::uselocale(std::ptr::with_exposed_provenance_mut(c)) };
+                        assert_eq!(before.addr(), usize::MAX);
+                        if i % 8 == 0 {
+                            look_up();
+                        }
+                        sleep(Duration::from_millis(50));
+                        assert_eq!(HELD.with_borrow(Vec::len), 100);
+                    })
+                })
+                .collect();
+            all.into_iter().for_each(|g| g.join().expect("no panic"));
+            assert_eq!(DESTROYED.load(Ordering::Relaxed), (round + 1) * GS);
+            wait_until_asleep(|| threads_of(&(rt.thread_prefix() + "sysmon")), 700);
+        }
+        return;
+    }
+    subprocess(TEST, "", &[]).expect_success();
 }
 
 // ---------------------------------------------------------------------------------------------- loaded later

@@ -47,6 +47,7 @@ pub struct Builder {
     deadlock: DeadlockReport,
     stall: Option<Duration>,
     shared_thread_locals: bool,
+    leaves_room: bool,
     retakes_eagerly: bool,
 }
 
@@ -165,8 +166,23 @@ impl Builder {
         self
     }
 
+    /// Leaves room in each G for libraries with *static* thread-locals (`-ftls-model=initial-exec`) that are loaded
+    /// (`dlopen`) while Gs live. By default `PIRN_DEBUG=libraryroom=1`, or otherwise 144 bytes, which is enough for common
+    /// libraries (libgomp has 136, the OpenGL libraries of Mesa less).
+    ///
+    /// In Gs that began before a library was loaded that needs more, its thread-locals lie in the stack. If such a G
+    /// calls it, both are corrupted. The runtime says so on standard error when it notices such a library. Ordinary
+    /// thread-locals, and libraries that are linked or are loaded before the first runtime is built, need none of this.
+    ///
+    /// The room is 1.7 KiB, and costs a page of memory for each G. It is for all runtimes of the process, for Gs that
+    /// begin from now on.
+    pub fn room_for_libraries(mut self) -> Builder {
+        self.leaves_room = true;
+        self
+    }
+
     /// Lets Gs use the thread-locals of the thread that runs them, instead of their own. A switch takes some 10 ns
-    /// less, a parked G needs half the memory, and it works where the other mode does not.
+    /// less, and it works where the other mode does not.
     ///
     /// # Safety
     /// At a suspension point a G may continue on another thread. Every function of pirn may be one, even one that only
@@ -259,7 +275,11 @@ impl Builder {
         if self.name.as_ref().is_some_and(|name| name.contains('\0')) {
             return invalid("a runtime's name can not have a zero byte in it".to_owned());
         }
-        let locals = if self.shared_thread_locals { Locals::Shared } else { Locals::isolated()? };
+        let locals = if self.shared_thread_locals {
+            Locals::Shared
+        } else {
+            Locals::isolated(self.leaves_room || settings.leaves_room)?
+        };
         let room_bytes = locals.room_bytes();
         let stack_bytes = self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES);
         Ok(Setup {

@@ -42,7 +42,7 @@ const VARIABLES: [Setting; 2] = [
 ];
 
 /// The keys of `PIRN_DEBUG`, each of which has a value.
-const KEYS: [Setting; 8] = [
+const KEYS: [Setting; 9] = [
     Setting {
         name: "schedtrace",
         accepted: "MILLISECONDS",
@@ -93,6 +93,7 @@ const KEYS: [Setting; 8] = [
         set: |settings, value| set_within(&mut settings.stall_secs, number(value), 0, STALL_SECS_MAX),
     },
     Setting { name: "blockers", accepted: "0|1", set: |settings, value| set_flag(&mut settings.names_blockers, value) },
+    Setting { name: "libraryroom", accepted: "0|1", set: |settings, value| set_flag(&mut settings.leaves_room, value) },
 ];
 
 /// What a panic shows of the stack.
@@ -136,6 +137,8 @@ pub(crate) struct Settings {
     pub(crate) stall_secs: Option<u64>,
     /// `PIRN_DEBUG=blockers=1`: Gs that block their threads for long are reported.
     pub(crate) names_blockers: bool,
+    /// `PIRN_DEBUG=libraryroom=1`: Gs have room for libraries that are loaded later.
+    pub(crate) leaves_room: bool,
 }
 
 impl Settings {
@@ -266,13 +269,14 @@ mod tests {
             dumps_on_signal: false,
             stall_secs: None,
             names_blockers: false,
+            leaves_room: false,
         };
         assert_eq!(good(&[]), nothing);
     }
 
     #[test]
     fn all_variables_at_once() {
-        let debug = "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1,stall=30";
+        let debug = "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1,libraryroom=1,stall=30";
         let settings = good(&[("PIRN_MAXPROCS", "3"), ("PIRN_STACK", "2M"), ("PIRN_DEBUG", debug)]);
         let expected = Settings {
             procs: Some(3),
@@ -285,6 +289,7 @@ mod tests {
             dumps_on_signal: true,
             stall_secs: Some(30),
             names_blockers: true,
+            leaves_room: true,
         };
         assert_eq!(settings, expected);
     }
@@ -335,7 +340,7 @@ mod tests {
 
     #[test]
     fn flags_are_yes_or_no() {
-        for key in ["scheddetail", "dumponexit", "dumponsignal", "blockers"] {
+        for key in ["scheddetail", "dumponexit", "dumponsignal", "blockers", "libraryroom"] {
             for text in ["2", "yes", "true", "-1", "01"] {
                 let item = format!("{key}={text}");
                 assert!(bad("PIRN_DEBUG", &item).contains(&format!("bad value {item:?}")), "{item}");

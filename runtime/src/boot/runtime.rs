@@ -54,6 +54,8 @@ impl Runtime {
         R: Send,
     {
         let options = expect_started(GoBuilder::new().name("main").options(Some(&self.shared), Location::caller()));
+        // It is the G that loads libraries, in most programs that do.
+        let options = StartOptions { leaves_room: true, ..options };
         // SAFETY: the result is waited for below, whatever happens, so what `f` borrows lives.
         let handle = expect_started(unsafe { start(options, f, Unscoped) });
         match handle.join_uninterruptibly() {

@@ -32,6 +32,7 @@
 use crate::clock::now_ns;
 use crate::config::UNWINDS;
 use crate::g::{G, for_each};
+use crate::locals::unmake_block;
 use crate::observe::{dump_and_count, plural};
 use crate::park::unpark_g;
 use crate::probe::{Status, last_words};
@@ -65,7 +66,7 @@ impl Shared {
             // Gs that were left may be parked without an M that keeps the runtime: an unpark of one uses it.
             std::mem::forget(self.arc());
         }
-        scavenge_all();
+        scavenge_all(unmake_block);
         ended
     }
 

@@ -143,6 +143,8 @@ pub(crate) struct G {
     pub(crate) ending: Cell<bool>,
     /// Its thread-locals are being destroyed or are gone. A subscriber would use them, so no event is delivered.
     pub(crate) is_mute: Cell<bool>,
+    /// Its stack begins below all room that libraries may need that it loads.
+    pub(crate) leaves_room: Cell<bool>,
 }
 
 // What a park and a pick touch lies in the first group.
@@ -182,6 +184,7 @@ impl G {
             locks: Cell::new(0),
             ending: Cell::new(false),
             is_mute: Cell::new(false),
+            leaves_room: Cell::new(false),
             last_m: AtomicU32::new(0),
         }
     }
@@ -226,6 +229,7 @@ impl G {
         self.word.clear();
         self.ending.set(false);
         self.is_mute.set(false);
+        self.leaves_room.set(false);
         self.locks.set(0);
         self.is_reported.store(false, Ordering::Relaxed);
         if !self.name.load(Ordering::Relaxed).is_null() {

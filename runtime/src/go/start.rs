@@ -85,6 +85,8 @@ pub(crate) struct StartOptions<'a> {
     pub(crate) shared: Option<&'a Shared>,
     pub(crate) class: Option<Class>,
     pub(crate) name: Option<String>,
+    /// It has room for all libraries that it may load.
+    pub(crate) leaves_room: bool,
     pub(crate) birthplace: &'static Location<'static>,
     pub(crate) when_closing: WhenClosing,
 }
@@ -104,7 +106,14 @@ impl<'a> StartOptions<'a> {
     /// The options of a plain G.
     #[inline]
     pub(crate) fn new(shared: Option<&'a Shared>, birthplace: &'static Location<'static>) -> StartOptions<'a> {
-        StartOptions { shared, class: None, name: None, birthplace, when_closing: WhenClosing::DropClosure }
+        StartOptions {
+            shared,
+            class: None,
+            name: None,
+            leaves_room: false,
+            birthplace,
+            when_closing: WhenClosing::DropClosure,
+        }
     }
 }
 
@@ -153,6 +162,9 @@ where
     g.init(id, shared, body::<F, T, A>, class, options.birthplace, parent);
     if let Some(name) = options.name {
         g.set_name(name);
+    }
+    if options.leaves_room {
+        g.leaves_room.set(true);
     }
     let spawned = emit!(p, Spawn { g: id }, if shared.is_heard);
     // SAFETY: this is the G's first and only Runnable.
@@ -215,6 +227,9 @@ where
     g.init(id, shared, body::<F, T, A>, class, options.birthplace, parent);
     if let Some(name) = options.name {
         g.set_name(name);
+    }
+    if options.leaves_room {
+        g.leaves_room.set(true);
     }
     // SAFETY: this is the G's first and only Runnable.
     shared.inject_foreign(unsafe { Runnable::own(g) });

@@ -25,9 +25,9 @@
 //! own stack and thread-locals, which is what a G is here.
 //!
 //! ```text
-//! slot of a stack:   | guard | stack, grows to the left ........ | block |
-//!                                                                |       ^ FS, while the G runs
-//!                                             thread-locals of the modules | thread control block
+//! slot of a stack:   | guard | stack, grows to the left ........ | spare | block                                    |
+//!                                                                        | thread-locals of ^ thread control block
+//!                                                                          the modules      FS, while the G runs
 //! ```
 //!
 //! *When a block is loaded.* A G that switches to the next one (`sched/direct.rs`) loads that one's block, once, and then
@@ -47,12 +47,21 @@
 //! 2. Between loading a G's block and going on with that G, and between leaving a G and loading another block, no
 //!    thread-local is used except the runtime's own one, which is never cached (`m/current.rs`). A G whose thread-locals
 //!    have been destroyed uses none with a destructor any more.
-//! 3. A block is made once for a slot and stays there. Each new G in the slot finds the program's thread-locals as a
-//!    new thread does, those of libraries that were loaded later too. libc's part is kept: freed with its G it would
-//!    leak the allocator's cache.
+//! 3. A block is made in a slot for its first G and stays there for the next ones. Each new G in the slot finds the
+//!    program's thread-locals as a new thread does, those of libraries that were loaded later too. libc's part is kept:
+//!    freed with its G it would leak the allocator's cache.
+//!    When the scavenger gives the memory of a free slot back, it unmakes the block: it frees the allocator's cache, and
+//!    what glibc allocated for the block, if nothing else is left in it (`os/linux/unmake.rs`); otherwise the block stays,
+//!    with its page. The slot is in no list then, so no G begins there, and no M has loaded the block.
 //! 4. A slot has room for the block beside the stack that was asked for, however large the program's thread-locals are:
 //!    they choose the size class too (`stack_class` in `go/builder.rs`).
 //! 5. The destructors of a G's thread-locals run on the G's stack with its block loaded, before its joiner is told.
+//! 6. Where the stack of a G begins is decided when the G is bound, by the static thread-locals that are known then
+//!    (`set_room`), and does not change until it ends. 144 bytes are left for those that come later, as no module's
+//!    thread-locals may lie in a live stack: see Limits for those that need more. Block and first frames are on one page,
+//!    which is why it is not all that glibc keeps free (1.7 KiB). A block lies at the same place of its slot, however
+//!    large the room is; so blocks of before a load are good for Gs that begin after it, and what is added to their room
+//!    is zeroed.
 //!
 //! # Limits
 //! - What the kernel keeps per thread does not move with a G: the thread id, signal mask, priority, affinity. A G's
@@ -65,6 +74,13 @@
 //!   after it was loaded have them, except some that begin within milliseconds: the runtime notices the library when a
 //!   block is made, a runtime is built, a thread outside of the runtime that has loaded it starts a G, or sysmon looks.
 //!   Ordinary thread-locals of such a library work everywhere.
+//! - If such libraries need more than 144 bytes together, their thread-locals lie in the stacks of the Gs that have begun
+//!   before they were noticed: a call from one of those overwrites frames. The loader gives no sign before it runs the
+//!   constructors, so this cannot be prevented; sysmon warns, once for each library, if such Gs live. Two kinds have room
+//!   for all that glibc may place: the G of `Runtime::run`, which loads libraries in most programs that do, and, after
+//!   `Builder::room_for_libraries`, each that begins.
+//!   *Rejected: taking the rest of glibc's room with a module of our own*, so that the loader refuses such a library. It
+//!   would refuse the small ones too (OpenGL drivers, libgomp), as it gives the room away from one end.
 //! - An allocator with a heap per thread (mimalloc, jemalloc) has one per G.
 //! - A library that has room for a limited number of threads counts each G that uses it: the registry of
 //!   tracing-subscriber panics when more than 4096 Gs live that have made a span.
@@ -88,5 +104,5 @@ mod block;
 mod mode;
 mod self_test;
 
-pub(crate) use block::with_block;
+pub(crate) use block::{unmake_block, with_block};
 pub(crate) use mode::Locals;

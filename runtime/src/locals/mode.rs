@@ -1,9 +1,9 @@
 //! The two modes: thread-locals of the M, or of each G's own.
 
-use super::block::make;
+use super::block::{make, set_room};
 use super::self_test;
 use crate::os::{Blocks, ThreadPointer, loaded_block, thread_local_blocks};
-use crate::stack::{Slot, StackError};
+use crate::stack::{Slot, StackError, any_slot_in_use, stack_base_at};
 use std::io;
 use std::sync::Mutex;
 
@@ -17,11 +17,12 @@ pub(crate) enum Locals {
 }
 
 impl Locals {
-    /// Gs with thread-locals of their own, if this system can do it.
+    /// Gs with thread-locals of their own, if this system can do it; `leaves_room`: with room for all static thread-locals
+    /// of libraries that may be loaded later, in all runtimes from now on.
     ///
     /// # Errors
     /// `Unsupported`, with what is missing or what failed.
-    pub(crate) fn isolated() -> io::Result<Locals> {
+    pub(crate) fn isolated(leaves_room: bool) -> io::Result<Locals> {
         // What fails for lack of a thread or of memory may work next time, so only success is kept.
         static TESTED: Mutex<bool> = Mutex::new(false);
         let unsupported = |error: io::Error| match error.kind() {
@@ -35,9 +36,13 @@ impl Locals {
             _ => error,
         };
         let blocks = thread_local_blocks().map_err(unsupported)?;
+        if leaves_room {
+            blocks.leave_room_for_libraries();
+        }
         let mut tested = TESTED.lock().unwrap_or_else(|e| e.into_inner());
         if !*tested {
             self_test::run(blocks).map_err(unsupported)?;
+            blocks.learn_to_unmake();
             *tested = true;
         }
         Ok(Locals::Own(blocks))
@@ -53,33 +58,58 @@ impl Locals {
         }
     }
 
-    /// The room at the top of `slot` that is not stack, and the block in it that is ready for a new G.
+    /// The block of thread-locals for a new G in `slot`, whose stack begins below it; `leaves_room`: with room for all
+    /// libraries that may be loaded later.
     ///
     /// # Errors
     /// If there is no memory for a block.
     #[inline]
-    pub(crate) fn room_for(self, slot: &Slot) -> Result<(usize, Option<ThreadPointer>), StackError> {
+    pub(crate) fn block_for(self, slot: &Slot, leaves_room: bool) -> Result<Option<ThreadPointer>, StackError> {
         match self {
             // A slot whose top holds a block that another runtime's Gs use keeps it.
-            Locals::Shared => Ok((slot.room_bytes(), None)),
-            Locals::Own(blocks) => match self.room_at_hand(slot) {
-                Some(room) => Ok(room),
-                None => Ok((blocks.room_bytes(), Some(make(blocks, slot)?))),
+            Locals::Shared => Ok(None),
+            Locals::Own(blocks) => match self.block_at_hand(slot, leaves_room) {
+                Some(block) => Ok(block),
+                None => make(blocks, slot, leaves_room).map(Some),
             },
         }
     }
 
-    /// As [`room_for`](Self::room_for), if no block has to be made.
+    /// As [`block_for`](Self::block_for), if no block has to be made.
     #[inline(always)]
-    pub(crate) fn room_at_hand(self, slot: &Slot) -> Option<(usize, Option<ThreadPointer>)> {
+    pub(crate) fn block_at_hand(self, slot: &Slot, leaves_room: bool) -> Option<Option<ThreadPointer>> {
         match self {
-            Locals::Shared => Some((slot.room_bytes(), None)),
-            Locals::Own(blocks) => slot.has_kept_top().then(|| {
-                let block = blocks.block_in(slot.base());
-                // SAFETY: it was made when the top was kept, and the slot has no G.
-                unsafe { blocks.renew(block) };
-                (blocks.room_bytes(), Some(block))
+            Locals::Shared => Some(None),
+            Locals::Own(blocks) => (slot.room_bytes() != 0).then(|| {
+                let block = blocks.place(slot.end(), slot.spread());
+                let make_room =
+                    |below| set_room(blocks, slot, block, if leaves_room { blocks.below_max() } else { below });
+                // SAFETY: it was made when the room was set aside, and the slot has no G.
+                unsafe { blocks.renew(block, make_room) };
+                Some(block)
             }),
+        }
+    }
+
+    /// Whether a new G may begin on the stack of one that has ended, in `slot`, with its block: there is as much room
+    /// below the block as a new G has to have.
+    #[inline(always)]
+    pub(crate) fn may_begin_in(self, slot: &Slot, leaves_room: bool) -> bool {
+        match self {
+            Locals::Shared => true,
+            Locals::Own(blocks) => {
+                let below = loaded_block().address() - slot.stack_base();
+                below >= if leaves_room { blocks.below_max() } else { blocks.room_now() }
+            }
+        }
+    }
+
+    /// Gives the new G that begins in `slot`, on the stack of the calling one, which has ended, new thread-locals.
+    #[inline(always)]
+    pub(crate) fn renew_in(self, slot: &Slot) {
+        if let Locals::Own(blocks) = self {
+            // SAFETY: the block is loaded by the caller alone, and `destroy` has ended its use.
+            unsafe { blocks.renew_own(slot.stack_base()) };
         }
     }
 
@@ -92,11 +122,16 @@ impl Locals {
     }
 
     /// Makes libraries that were loaded since the last look known to new Gs. It is cheap, but not done at the start of
-    /// each G, as it takes a lock of the loader.
-    pub(crate) fn look_for_libraries(self) {
-        if let Locals::Own(blocks) = self {
-            blocks.look_again();
-        }
+    /// each G, as it takes a lock of the loader. Says what to warn of, once for each library.
+    pub(crate) fn look_for_libraries(self) -> Option<String> {
+        let Locals::Own(blocks) = self else { return None };
+        blocks.look_again();
+        let (library, below) = blocks.take_overlap()?;
+        let gs = any_slot_in_use(|slot| {
+            // One that has a room has a block.
+            slot.room_bytes() != 0 && blocks.place(slot.end(), slot.spread()).address() - slot.stack_base() < below
+        });
+        gs.then(|| overlap_warning(&library))
     }
 
     /// The first thing that a G does.
@@ -113,8 +148,9 @@ impl Locals {
     #[inline]
     pub(crate) fn renew(self) {
         if let Locals::Own(blocks) = self {
+            let stack_base = stack_base_at(loaded_block().address()).expect("the block of a G lies in its slot");
             // SAFETY: the block is loaded by the caller alone, and `destroy` has ended its use.
-            unsafe { blocks.renew(loaded_block()) };
+            unsafe { blocks.renew_own(stack_base) };
         }
     }
 
@@ -126,4 +162,13 @@ impl Locals {
             unsafe { blocks.destroy() };
         }
     }
+}
+
+#[cold]
+fn overlap_warning(library: &str) -> String {
+    format!(
+        "{library} has static thread-locals (initial-exec) and was loaded while goroutines live that have no room for \
+         them: in those its thread-locals lie in the stack, so they must not call it. Load it before they begin, link it, \
+         or set Builder::room_for_libraries or PIRN_DEBUG=libraryroom=1"
+    )
 }

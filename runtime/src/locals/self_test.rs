@@ -62,9 +62,9 @@ pub(super) fn run(blocks: &'static Blocks) -> io::Result<()> {
         ));
     };
     let slot = cache.take(class).map_err(io::Error::from)?;
-    let block = make(blocks, &slot).map_err(io::Error::from)?;
+    let block = make(blocks, &slot, false).map_err(io::Error::from)?;
     // SAFETY: the coroutine ends before the slot is given back, or the slot is forgotten.
-    let stack = unsafe { GStack::on(&slot, blocks.room_bytes()) };
+    let stack = unsafe { GStack::on(&slot) };
     let probe = Probe { blocks, failed: Cell::new(None), home: Home::new(), coro: OnceCell::new() };
     // It is set once.
     let _ = probe.coro.set(Coro::new(stack, &raw const probe, body));

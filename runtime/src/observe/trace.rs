@@ -54,7 +54,7 @@ impl Traces {
         let tracer = Cache::new().take(Class::DEFAULT).ok().map(|slot| {
             // A slot that Gs have used may hold a block of thread-locals at its top, for the next one.
             // SAFETY: the tracer is the only user of the slot until it is dropped, and uses it only while it traces.
-            let stack = unsafe { GStack::on(&slot, slot.room_bytes()) };
+            let stack = unsafe { GStack::on(&slot) };
             (Tracer::new(stack, FRAMES_MAX), slot)
         });
         Traces { tracer, names: HashMap::new() }

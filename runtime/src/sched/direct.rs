@@ -102,7 +102,7 @@ fn next_after(m: &'static M, g: &'static G) -> Option<After> {
     let runnable = shared.pick_own(p)?;
     let next = runnable.g();
     let begins = !next.has_coro();
-    let fits = if begins { next.class() == g.class() } else { p.stacks().has_place(g.class()) };
+    let fits = if begins { may_succeed(shared, g, next) } else { p.stacks().has_place(g.class()) };
     if !fits || !next.locked_m.get().is_null() {
         m.picked.set(Some(runnable));
         return None;
@@ -111,9 +111,7 @@ fn next_after(m: &'static M, g: &'static G) -> Option<After> {
         // SAFETY: the M owns both; the one has ended.
         unsafe { shared.succeed(p, g, next) };
         continue_on(m, next);
-        let locals = shared.setup.locals;
         if next.block.get().is_some() {
-            locals.renew();
             current::set_machine(m);
         }
         m.section.leave();
@@ -121,6 +119,15 @@ fn next_after(m: &'static M, g: &'static G) -> Option<After> {
     }
     m.left.set((g, PackedOutcome::FINISHED));
     Some(After::Leave(LeaveFor::Coro(go_to(m, next), handover(m))))
+}
+
+/// Whether a G that has never run may begin on the stack of the calling one, which has ended.
+#[inline(always)]
+fn may_succeed(shared: &Shared, ended: &'static G, next: &'static G) -> bool {
+    // SAFETY: it is the caller's own.
+    let slot = unsafe { &*ended.slot.get() };
+    next.class() == ended.class()
+        && slot.as_ref().is_some_and(|slot| shared.setup.locals.may_begin_in(slot, next.leaves_room.get()))
 }
 
 /// The first thing that a G does: what it was switched to with.

@@ -42,14 +42,14 @@ impl Shared {
     #[inline(always)]
     fn bind(&self, p: OwnedP<'_>, g: &'static G) -> Result<Coro, StackError> {
         let slot = p.stacks().take(g.class())?;
-        let (room_bytes, block) = match self.setup.locals.room_for(&slot) {
-            Ok(bound) => bound,
+        let block = match self.setup.locals.block_for(&slot, g.leaves_room.get()) {
+            Ok(block) => block,
             Err(error) => {
                 p.stacks().give(slot);
                 return Err(error);
             }
         };
-        Ok(seat(g, slot, room_bytes, block))
+        Ok(seat(g, slot, block))
     }
 
     /// As `prepare`, for a G that has never run, by another G that leaves its stack for it: only if there is a stack
@@ -60,11 +60,11 @@ impl Shared {
             return false;
         }
         let Some(slot) = p.stacks().take_cached(g.class()) else { return false };
-        let Some((room_bytes, block)) = self.setup.locals.room_at_hand(&slot) else {
+        let Some(block) = self.setup.locals.block_at_hand(&slot, g.leaves_room.get()) else {
             p.stacks().give(slot);
             return false;
         };
-        let coro = seat(g, slot, room_bytes, block);
+        let coro = seat(g, slot, block);
         // SAFETY: the caller owns the G.
         unsafe { *g.coro.get() = Some(coro) };
         true
@@ -73,10 +73,10 @@ impl Shared {
 
 /// Gives a G its slot, and makes a coroutine on it.
 #[inline(always)]
-fn seat(g: &'static G, slot: Slot, room_bytes: usize, block: Option<ThreadPointer>) -> Coro {
+fn seat(g: &'static G, slot: Slot, block: Option<ThreadPointer>) -> Coro {
     slot.set_owner(ptr::from_ref(g).cast());
     // SAFETY: the coroutine is the slot's only one; the slot is given back when it has finished (`retire`).
-    let stack = unsafe { GStack::on(&slot, room_bytes) };
+    let stack = unsafe { GStack::on(&slot) };
     g.block.set(block);
     g.clear_m();
     // SAFETY: the caller owns the G.

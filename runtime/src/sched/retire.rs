@@ -5,6 +5,7 @@
 
 use super::shared::Shared;
 use crate::g::{G, Runnable, give_free};
+use crate::locals::Locals;
 use crate::m::emit::emit;
 use crate::p::OwnedP;
 use crate::probe::Status;
@@ -34,7 +35,7 @@ impl Shared {
     #[inline(always)]
     pub(super) unsafe fn succeed(&self, p: OwnedP<'_>, ended: &'static G, next: &'static G) {
         // SAFETY: as the caller promises.
-        unsafe { inherit(ended, next) };
+        unsafe { inherit(ended, next, self.setup.locals) };
         let id = ended.id();
         retire_record(p, ended);
         emit!(p, End { g: id }, if false).deliver();
@@ -71,12 +72,13 @@ fn retire_record(p: OwnedP<'_>, g: &'static G) {
     }
 }
 
-/// Gives the coroutine, the slot and the block of a G that has ended to one that begins.
+/// Gives the coroutine, the slot and the block of a G that has ended to one that begins. Its thread-locals are new then;
+/// the runtime's own is for the caller to set.
 ///
 /// # Safety
 /// The caller owns both.
 #[inline(always)]
-unsafe fn inherit(ended: &'static G, next: &'static G) {
+unsafe fn inherit(ended: &'static G, next: &'static G, locals: Locals) {
     // SAFETY: as the caller promises.
     let coro = unsafe { &mut *ended.coro.get() }.take();
     // SAFETY: as above.
@@ -85,6 +87,7 @@ unsafe fn inherit(ended: &'static G, next: &'static G) {
     let slot = unsafe { &mut *ended.slot.get() }.take();
     if let Some(slot) = &slot {
         slot.set_owner(ptr::from_ref(next).cast());
+        locals.renew_in(slot);
     }
     // SAFETY: as above.
     unsafe { *next.slot.get() = slot };

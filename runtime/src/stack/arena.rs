@@ -154,9 +154,14 @@ impl Arena {
     pub(super) fn place_of(&self, address: usize) -> Option<(u32, usize)> {
         let offset = address.checked_sub(self.geometry.first_slot.load(Ordering::Acquire))?;
         let index = offset >> self.class().shift();
-        // Acquire: pairs with the Release in `arm`: the record of an armed slot is there.
-        let is_armed = index < self.geometry.armed.load(Ordering::Acquire) as usize;
+        let is_armed = index < self.armed() as usize;
         is_armed.then_some((index as u32, offset & (self.class().size_bytes() - 1)))
+    }
+
+    /// How many slots have ever been used at most, counted from slot 0.
+    pub(super) fn armed(&self) -> u32 {
+        // Acquire: pairs with the Release in `arm`: the record of an armed slot is there.
+        self.geometry.armed.load(Ordering::Acquire)
     }
 
     /// Locks the lists. Nothing panics under this lock, so that it is poisoned means nothing.

@@ -134,8 +134,6 @@ pub(super) const BATCH_SLOTS: usize = 32;
 /// Tops of stacks are 64 bytes apart in 32 steps, or all Gs would fight for the same few sets of the
 /// processor's cache.
 pub(super) const COLOURS: usize = 32;
-/// So many of them shift what lies above the stack too.
-pub(super) const COLOURS_OF_TOP: usize = 16;
 /// Neighbours are so many steps apart, more than a parked G's frames take: a load is held up by a store before it whose
 /// address has the same low twelve bits.
 pub(super) const COLOUR_STEP: usize = 13;

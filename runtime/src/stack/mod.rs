@@ -16,13 +16,14 @@
 //!   | lead-in | slot 0 | slot 1 | ... armed ... | opened, not armed | reserved ......... | tail |
 //!                                               ^ frontier, moves up in steps of 64 MiB
 //! a slot (addresses grow to the right, the stack grows to the left):
-//!   | guard   | usable ...... a page appears when it is touched ...... | colour | room | colour |
-//!   ^ start   ^ limit()                               base_below(room) ^                ^ base()
+//!   | guard   | usable ...... a page appears when it is touched ......... | room, or colour |
+//!   ^ start   ^ limit()                                      stack_base() ^                 ^ end()
 //! ```
 //!
-//! A slot's life. Only "out" has an owner. [`Slot::keep_top`] sets aside a room at the top; no trim touches its kept
-//! bytes. A small room is part of the size of the class, as the guard is; a large one is added to the size that was
-//! asked for ([`Class::fitting`]). When more than 32 slots of a class are needed, new ones come with their top page.
+//! A slot's life. Only "out" has an owner. [`Slot::set_room`] sets aside a room at the top, which stays until the
+//! scavenger's caller ends it ([`EndRoom`](scavenge::EndRoom)); no trim touches its kept bytes. A small room is part of
+//! the size of the class, as the guard is; a large one is added to the size that was asked for ([`Class::fitting`]).
+//! When more than 32 slots of a class are needed, new ones come with their top page.
 //!
 //! ```text
 //!   virgin --32 guards in one call--> P's cache <--take, give--> out (a G runs or waits there)
@@ -49,10 +50,13 @@
 //! - I3. Advice for a whole reservation (no core dump, huge pages or not) is given before its first page is touched,
 //!   and a slot holds nothing but the stack itself. So a class stays a handful of mappings.
 //! - I4. Only memory of slots in WARM and TOP is given back, by the one scavenger that has taken them off their list.
-//!   No G runs on them meanwhile, and nothing in them is needed, except the kept bytes at the top.
+//!   No G runs on them meanwhile, and nothing in them is needed, except the kept bytes at the top. Before it gives all of
+//!   a slot back, it has the user of the room end it, if that can be.
 //! - I5. `first_slot` and `records` of an arena are written once, under its lock, before its first slot exists. So code
 //!   that holds a slot has seen them, and reads them `Relaxed`.
 //! - I6. A record names the G that owns the slot, or nothing. Giving a slot back clears it.
+//! - I7. The room of a slot changes only while it has no G: when one is about to begin there, or in the scavenger's
+//!   hands (I4). So where a stack begins does not change while it is in use.
 //!
 //! # Locks and ordering
 //!
@@ -86,7 +90,7 @@ pub(crate) use class::Class;
 pub(crate) use error::StackError;
 pub(crate) use fault::{FaultWriter, install_overflow_report};
 pub(crate) use scavenge::{More, scavenge, scavenge_all};
-pub(crate) use slot::{GStack, Slot};
+pub(crate) use slot::{GStack, Slot, any_slot_in_use, stack_base_at};
 
 #[cfg(test)]
 mod tests;

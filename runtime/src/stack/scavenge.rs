@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, TryLockError};
 
 use super::arena::{Arena, Lists};
+use super::slot::Slot;
 use crate::os::{self, Residency, Span};
 
 /// How long a slot must have been idle: a full round.
@@ -18,7 +19,8 @@ const ROUND_MS: u64 = 500;
 const TOP_MIN: usize = 64;
 /// Which part of the recent peak keeps its top page.
 const TOP_DIVISOR: usize = 8;
-/// How many slots one call of `scavenge` handles: 0.6 ms, so that sysmon stays on time.
+/// How many slots one call of `scavenge` handles: 0.6 ms, or 1.1 ms if each has a room that is ended, so that sysmon stays
+/// on time.
 const CALL_SLOTS: usize = 512;
 /// How many slots are off their lists at a time. No P can take these.
 const CHUNK_SLOTS: usize = 256;
@@ -47,9 +49,13 @@ pub(crate) enum More {
 /// When the next round begins, in the callers' milliseconds. The holder of the lock is the scavenger (I4).
 static NEXT_ROUND_MS: Mutex<u64> = Mutex::new(0);
 
+/// Gives back what belongs to the room at the top of a free slot. Says whether the room has gone with it; if not, its
+/// kept bytes are still needed.
+pub(crate) type EndRoom = fn(&Slot) -> bool;
+
 /// Trims slots that have been idle, a limited number per call. It is called every now and then, with a monotonic
 /// clock; if nothing is due it costs a few uncontended locks. All runtimes share the round and the work.
-pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
+pub(crate) fn scavenge(now_ms: u64, end_room: EndRoom) -> Scavenged {
     let mut next_round_ms = match NEXT_ROUND_MS.try_lock() {
         Ok(next_round_ms) => next_round_ms,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -61,7 +67,7 @@ pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
     if begins_round {
         *next_round_ms = now_ms + ROUND_MS;
     }
-    let mut trimmer = Trimmer::new();
+    let mut trimmer = Trimmer::new(end_room);
     let mut slots_left = CALL_SLOTS;
     let mut more = More::Never;
     for arena in Arena::all() {
@@ -90,9 +96,9 @@ pub(crate) fn scavenge(now_ms: u64) -> Scavenged {
 
 /// Gives all pages of all free slots back, however many there are, and returns how many bytes that was. For the end of
 /// a runtime.
-pub(crate) fn scavenge_all() -> usize {
+pub(crate) fn scavenge_all(end_room: EndRoom) -> usize {
     let _round = NEXT_ROUND_MS.lock();
-    let mut trimmer = Trimmer::new();
+    let mut trimmer = Trimmer::new(end_room);
     for arena in Arena::all() {
         // Not more than there are now: another runtime may continue to give slots back.
         let mut slots_left = {
@@ -123,7 +129,7 @@ fn begin_round(arena: &Arena, lists: &mut Lists) {
 struct Chunk {
     /// These keep their top page.
     to_top: Vec<u32>,
-    /// These keep nothing.
+    /// These keep nothing, unless their room at the top cannot be ended.
     to_trimmed: Vec<u32>,
 }
 
@@ -171,12 +177,13 @@ impl Chunk {
 struct Trimmer {
     /// Opened when the first chunk needs it.
     residency: Option<Residency>,
+    end_room: EndRoom,
     trimmed_bytes: usize,
 }
 
 impl Trimmer {
-    fn new() -> Trimmer {
-        Trimmer { residency: None, trimmed_bytes: 0 }
+    fn new(end_room: EndRoom) -> Trimmer {
+        Trimmer { residency: None, end_room, trimmed_bytes: 0 }
     }
 
     /// Gives the memory of a chunk back and puts its slots on their new lists.
@@ -185,6 +192,10 @@ impl Trimmer {
         chunk.to_trimmed.sort_unstable();
         let mut spans: Vec<Span> = Vec::with_capacity(chunk.len());
         for &index in &chunk.to_trimmed {
+            let slot = Slot::new(arena.class(), index);
+            if slot.room_bytes() != 0 && (self.end_room)(&slot) {
+                slot.clear_room();
+            }
             let span = span_below(arena, index, 0);
             match spans.last_mut() {
                 Some(last) if last.start + last.bytes == span.start => last.bytes += span.bytes,

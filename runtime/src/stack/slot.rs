@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use corosensei::stack::{STACK_ALIGNMENT, Stack, StackPointer};
 
 use super::arena::{Arena, Record};
-use super::class::{COLOUR_BYTES, COLOUR_STEP, COLOURS, COLOURS_OF_TOP, Class};
+use super::class::{COLOUR_BYTES, COLOUR_STEP, COLOURS, Class};
 use crate::os::{self, Residency, Span};
 
 /// One stack, which the owner of the handle may use. There is no `Drop`: forgetting a slot keeps it out of use for
@@ -38,31 +38,26 @@ impl Slot {
         self.index
     }
 
-    /// The end of the slot that can be used: a multiple of 64. Coloured: neighbours end at different offsets from a
-    /// page boundary, within a KiB, so that what lies at the top of a slot takes no page more.
+    /// The end of the slot, at the end of a page.
     #[inline]
-    pub(crate) fn base(&self) -> usize {
-        let end = self.arena().slot_start(self.index) + self.class.size_bytes();
-        end - self.colour() % COLOURS_OF_TOP * COLOUR_BYTES
+    pub(crate) fn end(&self) -> usize {
+        self.arena().slot_start(self.index) + self.class.size_bytes()
     }
 
-    /// Where the stack begins, its highest address, which no frame reaches, if `reserve_bytes` at the top are for
-    /// something else: `room_start(reserve_bytes)..base()`. The rest of the colour is left free between the two.
+    /// Where the stack begins, its highest address, which no frame reaches: below the room at the top, if there is one.
+    /// Otherwise coloured: neighbours begin at different offsets from a page boundary, within 2 KiB.
     #[inline]
-    pub(crate) fn base_below(&self, reserve_bytes: usize) -> usize {
-        debug_assert!(reserve_bytes < self.class.usable_bytes(), "stack: no stack left below the room at the top");
-        self.room_start(reserve_bytes) - self.colour() / COLOURS_OF_TOP * COLOURS_OF_TOP * COLOUR_BYTES
+    pub(crate) fn stack_base(&self) -> usize {
+        match self.room_bytes() {
+            0 => self.end() - self.spread() % COLOURS * COLOUR_BYTES,
+            room_bytes => self.end() - room_bytes,
+        }
     }
 
-    /// Where the room of `reserve_bytes` at the top begins, aligned for a stack.
+    /// Differs from neighbour to neighbour by what colours are best apart.
     #[inline]
-    fn room_start(&self, reserve_bytes: usize) -> usize {
-        (self.base() - reserve_bytes) & !(STACK_ALIGNMENT - 1)
-    }
-
-    #[inline]
-    fn colour(&self) -> usize {
-        self.index as usize * COLOUR_STEP % COLOURS
+    pub(crate) fn spread(&self) -> usize {
+        self.index as usize * COLOUR_STEP
     }
 
     /// The lowest usable address. Below lies the guard.
@@ -73,24 +68,22 @@ impl Slot {
 
     /// What a G can use of it at least, beside the room at its top. Signal-safe.
     pub(crate) fn usable_bytes(&self) -> usize {
-        self.class.usable_bytes().saturating_sub(self.room_bytes())
+        match self.room_bytes() {
+            0 => self.class.usable_bytes(),
+            _ => self.stack_base() - self.limit(),
+        }
     }
 
-    /// Where the stack begins, below the room that lies at the top.
-    pub(crate) fn stack_base(&self) -> usize {
-        self.base_below(self.room_bytes())
-    }
-
-    /// The usable part, from the lowest address to the highest.
+    /// The usable part and the room at the top, from the lowest address to the highest.
     pub(crate) fn range(&self) -> (usize, usize) {
-        (self.limit(), self.base())
+        (self.limit(), self.end())
     }
 
     /// How much memory it has, in bytes. It asks the system, which takes about a microsecond.
     pub(crate) fn committed_bytes(&self) -> usize {
         let page = os::page_bytes();
         let start = self.limit() & !(page - 1);
-        Residency::open().bytes(Span { start, bytes: self.base().next_multiple_of(page) - start })
+        Residency::open().bytes(Span { start, bytes: self.end() - start })
     }
 
     /// Says whose stack this is now: what a fault on it is described by. Giving the slot back takes the name
@@ -109,29 +102,31 @@ impl Slot {
         self.record().owner.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// Sets a room of `room_bytes` at the top aside, for good, and has trimming spare the pages of its last
-    /// `kept_bytes` from the next time the slot is given back. Without it a free slot may lose all it holds, and
-    /// reads as zeros.
-    pub(crate) fn keep_top(&self, room_bytes: usize, kept_bytes: usize) {
+    /// Sets a room of `room_bytes` at the top aside: the stack of the next G begins below it. From the next time the slot
+    /// is given back, trimming spares the pages of its last `kept_bytes`, until [`clear_room`](Self::clear_room). Without
+    /// it a free slot may lose all it holds, and reads as zeros.
+    #[inline]
+    pub(crate) fn set_room(&self, room_bytes: usize, kept_bytes: usize) {
         debug_assert!(0 < kept_bytes && kept_bytes <= room_bytes, "stack: {kept_bytes} of {room_bytes} bytes kept");
-        let end = self.arena().slot_start(self.index) + self.class.size_bytes();
-        let spared_bytes = end - self.room_start(kept_bytes);
+        debug_assert!(self.limit() < self.end() - room_bytes, "stack: no stack left below the room at the top");
+        debug_assert!(room_bytes.is_multiple_of(STACK_ALIGNMENT), "stack: a room of {room_bytes} bytes");
         // Relaxed, both: the scavenger reads them after it took the slot off a list, under the lock it was put there
         // with.
         self.record().room_bytes.store(room_bytes as u32, Ordering::Relaxed);
-        self.record().kept_bytes.store(spared_bytes as u32, Ordering::Relaxed);
+        self.record().kept_bytes.store(kept_bytes as u32, Ordering::Relaxed);
     }
 
-    /// How large the room at the top is: 0 if none was set aside.
+    /// Has the slot be all stack again.
+    pub(crate) fn clear_room(&self) {
+        self.record().room_bytes.store(0, Ordering::Relaxed);
+        self.record().kept_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// How large the room at the top is: 0 if none is set aside. If there is one, what was written into its kept bytes is
+    /// still there.
     #[inline]
     pub(crate) fn room_bytes(&self) -> usize {
         self.record().room_bytes.load(Ordering::Relaxed) as usize
-    }
-
-    /// Whether the slot has a room at the top that was spared: what was written there is still there.
-    #[inline]
-    pub(crate) fn has_kept_top(&self) -> bool {
-        self.room_bytes() != 0
     }
 
     /// The metadata of this slot.
@@ -147,6 +142,24 @@ impl Slot {
     }
 }
 
+/// Where the stack begins in the slot that `address` lies in.
+pub(crate) fn stack_base_at(address: usize) -> Option<usize> {
+    let arena = Arena::find(address)?;
+    let (index, _) = arena.place_of(address)?;
+    // The handle is only looked at: the slot belongs to its owner (I1).
+    Some(Slot::new(arena.class(), index).stack_base())
+}
+
+/// Whether a slot that a G has is such a one. Slow if there are many, and others come and go meanwhile.
+pub(crate) fn any_slot_in_use(is_such: impl Fn(&Slot) -> bool) -> bool {
+    Arena::all().any(|arena| {
+        // Relaxed: it is not followed.
+        let is_in_use = |index: &u32| !arena.record(*index).owner.load(Ordering::Relaxed).is_null();
+        // As above.
+        (0..arena.armed()).filter(is_in_use).any(|index| is_such(&Slot::new(arena.class(), index)))
+    })
+}
+
 /// The range of a slot that a coroutine runs in, in the form corosensei wants. It does not own the slot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GStack {
@@ -155,17 +168,17 @@ pub(crate) struct GStack {
 }
 
 impl GStack {
-    /// The stack of `slot` below a room of `reserve_bytes` at its top.
+    /// The stack of `slot`, below the room at its top.
     ///
     /// # Safety
     ///
     /// At most one coroutine at a time is made with stacks of this slot, and it has finished, or was never
     /// resumed, when the slot is given back.
     #[inline]
-    pub(crate) unsafe fn on(slot: &Slot, reserve_bytes: usize) -> GStack {
+    pub(crate) unsafe fn on(slot: &Slot) -> GStack {
         let not_null = "stack: a slot is never at address 0";
         GStack {
-            base: NonZeroUsize::new(slot.base_below(reserve_bytes)).expect(not_null),
+            base: NonZeroUsize::new(slot.stack_base()).expect(not_null),
             limit: NonZeroUsize::new(slot.limit() - slot.class().guard_bytes()).expect(not_null),
         }
     }

@@ -65,7 +65,7 @@ unsafe fn touch(address: usize) {
 
 /// Uses `bytes` of a slot from its base down.
 fn use_slot(slot: &Slot, bytes: usize) {
-    for address in (slot.base() - bytes..slot.base()).step_by(4096) {
+    for address in (slot.stack_base() - bytes..slot.stack_base()).step_by(4096) {
         // SAFETY: the slot is the caller's, and `bytes` is less than its size.
         unsafe { touch(address) };
     }
@@ -102,7 +102,7 @@ fn run_on_slot(class: Class, body: impl FnOnce() + 'static) {
     let slot = cache.take(class).expect("slot");
     slot.set_owner(ptr::without_provenance(7));
     // SAFETY: the slot is given back after the coroutine has finished.
-    let stack = unsafe { GStack::on(&slot, 0) };
+    let stack = unsafe { GStack::on(&slot) };
     let mut coroutine = Coroutine::<(), (), (), GStack>::with_stack(stack, move |_, ()| body());
     assert!(matches!(coroutine.resume(()), CoroutineResult::Return(())));
     drop(coroutine);
@@ -175,12 +175,14 @@ fn layout_of_a_slot() {
     let mut cache = Cache::new();
     for class in Class::ALL {
         let slot = cache.take(class).expect("slot");
-        let (base, limit) = (slot.base(), slot.limit());
+        let (base, limit) = (slot.stack_base(), slot.limit());
         assert_eq!(base % 64, 0);
         assert!(base - limit >= class.usable_bytes());
         assert!(base - limit <= class.size_bytes() - class.guard_bytes());
-        let below = slot.base_below(4100);
-        assert!(below.is_multiple_of(16) && base - below >= 4100);
+        slot.set_room(4112, 4000);
+        assert_eq!((slot.stack_base(), slot.room_bytes()), (slot.end() - 4112, 4112));
+        slot.clear_room();
+        assert_eq!(slot.stack_base(), base);
         // SAFETY: both ends of the slot's usable part.
         unsafe { touch(base - 1) };
         // SAFETY: as above.
@@ -377,7 +379,7 @@ fn a_burst_of_deep_stacks_is_scavenged() {
     let first = cache.take(Class::K256).expect("slot");
     let before_bytes = resident_bytes() + status_bytes("/proc/self/status", "VmPTE:");
     let mut now_ms = 1_000_000;
-    let _ = scavenge(now_ms);
+    let _ = scavenge(now_ms, |_| false);
     let slots: Vec<Slot> = (0..COUNT).map(|_| cache.take(Class::K256).expect("slot")).collect();
     slots.iter().for_each(|slot| use_slot(slot, 64 << 10));
     let indexes: HashSet<u32> = slots.iter().map(Slot::index).collect();
@@ -391,7 +393,7 @@ fn a_burst_of_deep_stacks_is_scavenged() {
         now_ms += 500;
         // However many there are, a round ends in its time if the calls come one after the other.
         for _ in 0..COUNT {
-            let scavenged = scavenge(now_ms);
+            let scavenged = scavenge(now_ms, |_| false);
             trimmed_bytes += scavenged.bytes;
             more = scavenged.more;
             if more != More::Now {
@@ -414,7 +416,7 @@ fn a_burst_of_deep_stacks_is_scavenged() {
     }
     slots.into_iter().chain([first]).for_each(|slot| cache.give(slot));
     drop(cache);
-    assert!(scavenge_all() >= COUNT * (200 << 10));
+    assert!(scavenge_all(|_| false) >= COUNT * (200 << 10));
 }
 
 /// Slots in steady use are left alone.
@@ -430,7 +432,7 @@ fn slots_in_use_are_not_scavenged() {
         slots.iter().for_each(|slot| use_slot(slot, 32 << 10));
         slots.into_iter().for_each(|slot| cache.give(slot));
         now_ms += 250;
-        let scavenged = scavenge(now_ms);
+        let scavenged = scavenge(now_ms, |_| false);
         assert!(scavenged.bytes < 64 * (32 << 10), "round {round}: {scavenged:?}");
     }
 }
@@ -443,25 +445,30 @@ fn kept_rooms_survive() {
     }
     let mut cache = Cache::new();
     let slot = cache.take(Class::K256).expect("slot");
-    assert!(!slot.has_kept_top());
-    slot.keep_top(6000, 5000);
+    assert_eq!(slot.room_bytes(), 0);
     use_slot(&slot, 64 << 10);
-    assert_eq!(slot.stack_base(), slot.base_below(6000));
-    let (room, base) = (slot.base() - 5000, slot.base());
+    slot.set_room(6016, 5000);
+    let end = slot.end();
+    assert_eq!(slot.stack_base(), end - 6016);
+    for address in [end - 5000, end - 1] {
+        // SAFETY: in the room.
+        unsafe { touch(address) };
+    }
     cache.give(slot);
     cache.flush();
-    assert!(scavenge_all() >= 56 << 10);
+    assert!(scavenge_all(|_| false) >= 56 << 10);
     let byte_at = |address| {
         // SAFETY: in the slot, which nobody else uses in this process.
         unsafe { ptr::with_exposed_provenance::<u8>(address).read_volatile() }
     };
-    assert_eq!(os::Residency::open().bytes(os::Span { start: room & !4095, bytes: 4096 }), 4096);
-    assert_eq!((base - (64 << 10)..base).step_by(4096).filter(|&address| byte_at(address) == 1).count(), 2);
+    let resident = |start, bytes| os::Residency::open().bytes(os::Span { start, bytes });
+    assert_eq!((resident(end - 8192, 8192), resident(end - (32 << 10), 24 << 10)), (8192, 0));
+    assert_eq!((byte_at(end - 5000), byte_at(end - 1)), (1, 1));
     let mut taken = Vec::new();
-    while !taken.last().is_some_and(Slot::has_kept_top) {
+    while taken.last().is_none_or(|slot: &Slot| slot.room_bytes() != 6016) {
         taken.push(cache.take(Class::K256).expect("slot"));
     }
-    assert!(taken.pop().is_some_and(|slot| slot.base() == base));
+    assert!(taken.pop().is_some_and(|slot| slot.end() == end));
 }
 
 /// Two threads, each taking and giving at random with many spills, never hold the same slot.
@@ -485,7 +492,7 @@ fn no_slot_is_handed_out_twice() {
             }
             if step % 5000 == 0 {
                 cache.age();
-                let _ = scavenge(step);
+                let _ = scavenge(step, |_| false);
             }
         }
         for slot in held {
@@ -518,7 +525,7 @@ fn mprotect_guards_are_capped() {
     slots.iter().for_each(|slot| use_slot(slot, 1000));
     slots.into_iter().for_each(|slot| cache.give(slot));
     drop(cache);
-    assert!(scavenge_all() > 0);
+    assert!(scavenge_all(|_| false) > 0);
 }
 
 /// A limit on address space makes the arenas smaller, not impossible.

@@ -9,6 +9,7 @@ use super::stall::Stall;
 use super::watch::Watch;
 use crate::clock::rest_thread;
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS};
+use crate::locals::unmake_block;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
 use crate::os::{answer_quits, set_timer_slack_ns};
@@ -93,7 +94,9 @@ impl Watchman {
             self.output.look(&self.shared, now);
             self.stall.look(&self.shared, &mut self.output, now);
             self.give_back(now);
-            self.shared.setup.locals.look_for_libraries();
+            if let Some(warning) = self.shared.setup.locals.look_for_libraries() {
+                self.shared.warn(warning);
+            }
             let busy = self.shared.idle_ps() < self.shared.ps.len();
             let looked = self.help(now, busy);
             self.pause(now, busy, &looked);
@@ -113,7 +116,7 @@ impl Watchman {
         if self.scavenge_more != More::Now {
             self.shared.flush_idle_stacks();
         }
-        self.scavenge_more = scavenge(now / 1_000_000).more;
+        self.scavenge_more = scavenge(now / 1_000_000, unmake_block).more;
         self.scavenge_due_ns = match self.scavenge_more {
             More::Now => self.shared.refresh_clock() + SCAVENGE_PAUSE_NS,
             More::Later => now + SCAVENGE_NS,

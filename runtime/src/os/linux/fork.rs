@@ -1,7 +1,7 @@
 //! Forks: what a process does first in a child that it forked.
 
+use super::glibc::{rseq_offset, symbol};
 use super::thread_pointer::ThreadPointer;
-use super::tls::{rseq_offset, symbol};
 use std::ffi::c_int;
 use std::io;
 

@@ -1,12 +1,17 @@
 //! Linux on x86_64.
 
 mod fork;
+mod glibc;
+mod keys;
+mod malloc_cache;
 mod memory;
 mod modules;
+mod room;
 mod signal;
 mod thread;
 mod thread_pointer;
 mod tls;
+mod unmake;
 mod unwind;
 mod write;
 
@@ -23,6 +28,6 @@ pub(crate) use thread::{
     thread_count, thread_cpu_ns, thread_id, thread_name, thread_sleeps, thread_stretches, threads,
 };
 pub(crate) use thread_pointer::{ThreadPointer, load_block, loaded_block};
-pub(crate) use tls::{Blocks, thread_local_blocks};
+pub(crate) use tls::{Blocks, known_blocks, thread_local_blocks};
 pub(crate) use unwind::{Frame, answer_quits, count_quits, frames_of, quits, unwind};
 pub(crate) use write::{open_for_lines, try_write_stderr, try_write_to, write_stderr};

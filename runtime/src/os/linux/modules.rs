@@ -6,13 +6,13 @@
 //! the module has no entry for it, and asking for the address (`__tls_get_addr`) would make the choice for the module.
 
 use super::thread_pointer::{ThreadPointer, loaded_block};
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 /// Where a control block has its vector.
-const VECTOR: usize = 0x08;
+pub(super) const VECTOR: usize = 0x08;
 /// What an entry says of thread-locals that each thread gets when it first uses them.
 const UNALLOCATED: usize = usize::MAX;
 
@@ -45,7 +45,7 @@ fn generation(block: ThreadPointer) -> usize {
 }
 
 /// The thread-locals of a module with their initial values. The bytes are a copy: the module may be unloaded.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Image {
     /// How far below the thread pointer it lies.
     below: usize,
@@ -56,7 +56,11 @@ struct Image {
 
 /// The thread-locals in the static block, of all modules except libc, with their initial values.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Images(Vec<Image>);
+pub(super) struct Images {
+    list: Vec<Image>,
+    /// How far below the thread pointer the stack of a G begins that begins with these.
+    pub(super) room_below: usize,
+}
 
 /// The images that were found last, and how many modules had been loaded and unloaded until then.
 #[derive(Debug)]
@@ -71,11 +75,11 @@ pub(super) struct Latest {
 }
 
 impl Latest {
-    /// Those that were found first.
-    pub(super) fn new(found: Modules) -> Latest {
+    /// Those that were found first. Gs that begin with them have so much room below the thread pointer.
+    pub(super) fn new(found: Modules, room_below: usize) -> Latest {
         // If one was only being loaded, the next look finds that something has changed since.
         let changes = if found.is_complete { found.changes } else { 0 };
-        let images: &'static Images = Box::leak(Box::new(found.images));
+        let images: &'static Images = Box::leak(Box::new(Images { list: found.images, room_below }));
         Latest {
             images: AtomicPtr::new(ptr::from_ref(images).cast_mut()),
             changes: AtomicU64::new(changes),
@@ -97,37 +101,64 @@ impl Latest {
         generation(loaded_block()) > self.generation.load(Ordering::Relaxed)
     }
 
-    /// Makes new Gs begin with what was found.
-    pub(super) fn publish(&self, found: Modules) {
-        let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
-        let images = match known.iter().find(|images| ***images == found.images) {
-            Some(images) => images,
-            None => {
-                let images: &'static Images = Box::leak(Box::new(found.images));
-                known.push(images);
-                images
-            }
-        };
+    /// Makes new Gs begin with what was found, and with the room for it that `room_below` says.
+    pub(super) fn publish(&self, found: Modules, room_below: impl FnOnce(usize) -> usize) {
+        let mut known = self.lock();
         // Of two threads that look at the same time, the newer image stays.
         if found.changes >= self.changes() {
-            // Release: partner is the Acquire in `write_to`.
-            self.images.store(ptr::from_ref(images).cast_mut(), Ordering::Release);
+            let room_below = room_below(found.below);
+            self.store(&mut known, Images { list: found.images, room_below });
             self.changes.store(found.changes, Ordering::Relaxed);
             self.generation.store(found.generation, Ordering::Relaxed);
         }
     }
 
-    /// Gives the thread-locals of a block their initial values.
+    /// Makes new Gs begin with so much room below the thread pointer.
+    pub(super) fn widen(&self, room_below: usize) {
+        let mut known = self.lock();
+        let list = self.now().list.clone();
+        self.store(&mut known, Images { list, room_below });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<&'static Images>> {
+        self.known.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn store(&self, known: &mut Vec<&'static Images>, images: Images) {
+        let images = match known.iter().find(|known| ***known == images) {
+            Some(images) => images,
+            None => {
+                let images: &'static Images = Box::leak(Box::new(images));
+                known.push(images);
+                images
+            }
+        };
+        // Release: partner is the Acquire in `now`.
+        self.images.store(ptr::from_ref(images).cast_mut(), Ordering::Release);
+    }
+
+    /// What a G that begins now finds.
+    #[inline]
+    pub(super) fn now(&self) -> &'static Images {
+        // Acquire: partner is the Release in `store`.
+        let images = self.images.load(Ordering::Acquire);
+        // SAFETY: they are never dropped.
+        unsafe { &*images }
+    }
+}
+
+impl Images {
+    /// Gives the thread-locals of a block their initial values, those that lie at most `room_below` bytes below the
+    /// thread pointer: farther down is the stack.
     ///
     /// # Safety
     /// The block is of this process, whole, and not in use.
     #[inline]
-    pub(super) unsafe fn write_to(&self, block: ThreadPointer) {
-        // Acquire: partner is the Release in `publish`.
-        let images = self.images.load(Ordering::Acquire);
-        // SAFETY: they are never dropped.
-        let images = unsafe { &*images };
-        for image in &images.0 {
+    pub(super) unsafe fn write_to(&self, block: ThreadPointer, room_below: usize) {
+        for image in &self.list {
+            if image.below > room_below {
+                continue;
+            }
             let to = ptr::with_exposed_provenance_mut::<u8>(block.address() - image.below);
             // SAFETY: its place in the block is as large, and no other code uses it.
             unsafe { ptr::copy_nonoverlapping(image.bytes.as_ptr(), to, image.bytes.len()) };
@@ -142,16 +173,21 @@ impl Latest {
 pub(super) struct Modules {
     block: ThreadPointer,
     static_bytes: usize,
-    errno_below: usize,
+    pub(super) errno_below: usize,
     /// How many had been loaded and unloaded until then.
     pub(super) changes: u64,
-    /// How far below the thread pointer the farthest thread-local begins.
+    /// How far below the thread pointer the farthest thread-local begins, and whose it is.
     pub(super) below: usize,
-    pub(super) images: Images,
+    pub(super) farthest: Box<[u8]>,
+    images: Vec<Image>,
+    /// Where the words of libc's thread-locals are, from the thread pointer on.
+    pub(super) libc: Vec<usize>,
     /// The generation of the block's vector.
     generation: usize,
     /// None of them was only being loaded.
     pub(super) is_complete: bool,
+    /// All have their thread-locals in the static block.
+    is_all_static: bool,
 }
 
 /// How many modules have been loaded and unloaded so far: 20 ns.
@@ -189,7 +225,7 @@ pub(super) fn modules(block: ThreadPointer, static_bytes: usize) -> Modules {
             let header = unsafe { &*info.dlpi_phdr.wrapping_add(i) };
             if header.p_type == libc::PT_TLS {
                 // SAFETY: the module is loaded as long as the loader's lock is held, which is during this call.
-                unsafe { found.add(info.dlpi_tls_modid, header, info.dlpi_addr + header.p_vaddr) };
+                unsafe { found.add(info, header) };
             }
         }
         0
@@ -197,46 +233,75 @@ pub(super) fn modules(block: ThreadPointer, static_bytes: usize) -> Modules {
     // SAFETY: it returns the address of the calling thread's errno.
     let errno = unsafe { libc::__errno_location() }.expose_provenance();
     let errno_below = loaded_block().address() - errno;
-    let images = Images(Vec::new());
-    let generation = generation(block);
-    let mut found =
-        Modules { block, static_bytes, errno_below, changes: 0, below: 0, images, generation, is_complete: true };
+    let mut found = Modules {
+        block,
+        static_bytes,
+        errno_below,
+        changes: 0,
+        below: 0,
+        farthest: Box::default(),
+        images: Vec::new(),
+        libc: Vec::new(),
+        generation: generation(block),
+        is_complete: true,
+        is_all_static: true,
+    };
     // SAFETY: `look` gets what it expects.
     unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
     found
 }
 
 impl Modules {
-    /// Adds those of the module with that number, if they lie in the static block.
+    /// A vector of this generation has no thread-locals outside the static block. None if it may have some.
+    pub(super) fn static_generation(&self) -> Option<usize> {
+        self.is_all_static.then_some(self.generation)
+    }
+
+    /// Adds those of a module, if they lie in the static block.
     ///
     /// # Safety
-    /// The module is loaded, with this header, and its image is there.
-    unsafe fn add(&mut self, number: usize, header: &libc::Elf64_Phdr, image: u64) {
-        let at = ModuleEntry::of(self.block, number).map_or(0, |entry| entry.value);
+    /// The module is loaded, this header is its own, and its image is there.
+    unsafe fn add(&mut self, info: &libc::dl_phdr_info, header: &libc::Elf64_Phdr) {
+        let at = ModuleEntry::of(self.block, info.dlpi_tls_modid).map_or(0, |entry| entry.value);
         if at == 0 {
             self.is_complete = false;
         }
         let mine = self.block.address();
         if at == 0 || at == UNALLOCATED || at >= mine || mine - at > self.static_bytes {
+            self.is_all_static = false;
             return;
         }
         let below = mine - at;
-        self.below = self.below.max(below);
+        if below > self.below {
+            self.below = below;
+            // SAFETY: the loader gives it a name that ends with a zero.
+            self.farthest = unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes().into();
+        }
         let memory_bytes = header.p_memsz as usize;
         if (below - memory_bytes..below).contains(&(self.errno_below - 1)) {
             // This one is libc's.
+            self.libc =
+                (below - memory_bytes..below).step_by(size_of::<usize>()).map(|b| usize::wrapping_neg(b + 8)).collect();
             return;
         }
-        let from = ptr::with_exposed_provenance::<u8>(image as usize);
+        let from = ptr::with_exposed_provenance::<u8>((info.dlpi_addr + header.p_vaddr) as usize);
         // SAFETY: as the caller promises.
         let bytes = unsafe { std::slice::from_raw_parts(from, header.p_filesz as usize) };
-        self.images.0.push(Image { below, bytes: bytes.into(), memory_bytes });
+        self.images.push(Image { below, bytes: bytes.into(), memory_bytes });
     }
 }
 
-/// Thread-locals outside the static block are allocated when they are first used. The
-/// next user of the block has to find them new.
-pub(super) fn forget_late_modules(block: ThreadPointer) {
+/// Thread-locals outside the static block are allocated when they are first used. The next user of the block has to find
+/// them new. There are none in a vector of the generation `none_in`: the loader renews it before it allocates the first.
+#[inline]
+pub(super) fn forget_late_modules(block: ThreadPointer, none_in: Option<usize>) {
+    if none_in != Some(generation(block)) {
+        forget_each_late_module(block);
+    }
+}
+
+#[cold]
+fn forget_each_late_module(block: ThreadPointer) {
     let vector = ptr::with_exposed_provenance_mut::<ModuleEntry>(block.get(VECTOR));
     // SAFETY: the entry before the first has the length.
     let len = unsafe { vector.wrapping_sub(1).read() }.value;

@@ -9,7 +9,7 @@ use std::ptr;
 pub(crate) struct ThreadPointer(pub(super) NonZeroUsize);
 
 impl ThreadPointer {
-    pub(super) fn address(self) -> usize {
+    pub(crate) fn address(self) -> usize {
         self.0.get()
     }
 
