@@ -206,7 +206,7 @@ impl Shared {
         if p.is_coarse() || p.picks().wrapping_add(1).is_multiple_of(FAIRNESS_TICKS) {
             return None;
         }
-        let shows = p.has_lane() && self.idle.wants_work();
+        let shows = self.should_show(p);
         // The deque has thread-locals with destructors, but those of a G that ends have been destroyed.
         if ENDS && (shows || p.has_queued()) {
             return None;
