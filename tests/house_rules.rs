@@ -91,6 +91,7 @@ const UNSAFE: &[&str] = &[
     "observe",
     "boot",
     // What lies under a channel's lock, in slots and in parcels; waiters on stacks and in futures; tokens of selects.
+    "channels/lock",
     "channels/core",
     "channels/operation",
     "channels/parcel",
