@@ -8,7 +8,7 @@ use crate::loom::{checkpoint, has_come, now};
 use crate::operation::Operation;
 use crate::until::{Until, end_of_grace};
 use pirn_runtime::internal::{Kind, Reason, on_unwind, wake};
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::time::Instant;
 
 /// What is waited for; dumps show which by its address.
@@ -75,8 +75,7 @@ impl<T> Channel<T> {
         let waiter = waits.prepare();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.senders.push(waiter) };
-        drop(channel);
-        match waits.wait(&CHAN_SEND, deadline) {
+        match waits.wait_unlocking(channel, &CHAN_SEND, deadline) {
             Some(Answer::Done) => Ok(()),
             // SAFETY: a sender whose value was not taken has it.
             Some(_) => Err(SendTimeoutError::Disconnected(unsafe { waits.operation.value() })),
@@ -177,8 +176,7 @@ impl<T> Channel<T> {
         let waiter = waits.prepare();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.receivers.push(waiter) };
-        drop(channel);
-        Some(match waits.wait(&CHAN_RECEIVE, deadline) {
+        Some(match waits.wait_unlocking(channel, &CHAN_RECEIVE, deadline) {
             // SAFETY: it was put there.
             Some(Answer::Done) => Ok(unsafe { waits.operation.value() }),
             Some(Answer::Closed) => Err(RecvTimeoutError::Disconnected),
@@ -208,15 +206,44 @@ impl<'a, T> Waits<'a, T> {
         unsafe { self.operation.prepare() }
     }
 
-    /// Waits. None: the deadline has passed, and no other operation looks at this one any more.
+    /// Unlocks the channel, in whose line it stands, and waits. None: the deadline has passed, and no other operation
+    /// looks at this one any more.
     #[inline(always)]
+    fn wait_unlocking(
+        &self,
+        channel: Locked<'_, T>,
+        reason: &'static Reason,
+        deadline: Option<Instant>,
+    ) -> Option<&Answer> {
+        // Who unlocks for a G that has parked tells no watchers.
+        if deadline.is_some() || channel.is_watched.get() {
+            drop(channel);
+            return self.wait(reason, deadline);
+        }
+        let unwound = on_unwind(|| self.unwound());
+        let ticket = &self.operation.ticket;
+        mem::forget(channel);
+        // SAFETY: `channel` held it until just now. All that claim a waiter of one channel tell it under the lock.
+        unsafe { ticket.wait_unlocking(&self.channel.lock, reason, self.what()) };
+        let answer = ticket.told();
+        unwound.disarm();
+        answer
+    }
+
+    /// Waits. None: the deadline has passed, and no other operation looks at this one any more.
     fn wait(&self, reason: &'static Reason, deadline: Option<Instant>) -> Option<&Answer> {
         let unwound = on_unwind(|| self.unwound());
         let ticket = &self.operation.ticket;
-        let in_time = ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), deadline);
+        let in_time = ticket.wait(reason, self.what(), deadline);
         let answer = if in_time { ticket.told() } else { self.withdraw(reason) };
         unwound.disarm();
         answer
+    }
+
+    /// What it waits on, for observers.
+    #[inline(always)]
+    fn what(&self) -> usize {
+        std::ptr::from_ref(self.channel).addr()
     }
 
     /// The time is over: leaves the line. If a select has promised a value, this waits a little longer for it.
@@ -228,7 +255,7 @@ impl<'a, T> Waits<'a, T> {
             Left::Gone => None,
             Left::Answered(answer) => Some(answer),
             Left::Promised => {
-                let in_time = ticket.wait(reason, std::ptr::from_ref(self.channel).addr(), Some(end_of_grace()));
+                let in_time = ticket.wait(reason, self.what(), Some(end_of_grace()));
                 if !in_time && self.channel.lock().abandon(waiter) { None } else { ticket.told() }
             }
         }

@@ -9,7 +9,7 @@
 #![allow(unsafe_code, reason = "waiters on stacks that wait")]
 
 use crate::cases::{Case, SELECT};
-use crate::core::{Answer, Head, Purpose, Reservation, Ticket, Waiter};
+use crate::core::{Answer, Head, Purpose, Reservation, Side, Ticket, Waiter};
 use crate::loom::{checkpoint, has_come, random_below};
 use crate::until::{Until, end_of_grace};
 use pirn_runtime::internal::{Kind, Reason, on_unwind};
@@ -31,6 +31,22 @@ pub(crate) struct Want {
     pub(crate) biased: bool,
     /// To know what is ready, and not to do it.
     pub(crate) watch: bool,
+}
+
+/// Whether there was a moment at which no case was ready, seen without a list of cases. False if that is not known:
+/// then the caller makes the list.
+#[inline(always)]
+pub(crate) fn was_none_ready<const N: usize>(ends: [Option<(&Head, Side)>; N]) -> bool {
+    let mut moments = [0; N];
+    for (end, moment) in ends.iter().zip(&mut moments) {
+        // A channel of the clock has no lock.
+        let Some((head, side)) = end else { return false };
+        *moment = head.lock.moment();
+        if head.can(*side) {
+            return false;
+        }
+    }
+    ends.iter().flatten().zip(moments).all(|((head, _), moment)| head.lock.is_still(moment))
 }
 
 /// Chooses a case that is ready now. None: there was a moment at which none was.

@@ -2,11 +2,14 @@
 
 #![doc(hidden)]
 
-use crate::channel::Receiver;
+use crate::cases::Selectable;
+use crate::channel::{Receiver, Sender};
 use crate::choose::SELECT_NO_CASES;
+use crate::core::{Head, Side};
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::loom::park_on;
 use crate::select::{Select, SelectedOperation};
+use std::fmt;
 use std::time::Duration;
 
 /// A select that is fair.
@@ -50,6 +53,53 @@ pub fn the_chosen<'a>(operation: Option<SelectedOperation<'a>>) -> SelectedOpera
 #[cold]
 pub fn none_chosen() -> ! {
     unreachable!("a select without a default ends with one of its cases")
+}
+
+/// One case before there is a select: its channel, and the side of it.
+pub struct End<'a>(Option<(&'a Head, Side)>);
+
+impl fmt::Debug for End<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("End { .. }")
+    }
+}
+
+/// Of a case that receives.
+#[inline(always)]
+pub fn recv<T>(receiver: &Receiver<T>) -> End<'_> {
+    End(receiver.end())
+}
+
+/// Of a case that sends.
+#[inline(always)]
+pub fn send<T>(sender: &Sender<T>) -> End<'_> {
+    End(sender.end())
+}
+
+/// Whether a select need not be made.
+pub mod look {
+    use super::End;
+    use crate::choose::was_none_ready;
+    use crate::loom::checkpoint;
+
+    /// It would wait.
+    #[inline(always)]
+    pub fn come_what_may<const N: usize>(_: [End<'_>; N]) -> bool {
+        false
+    }
+
+    /// It would take the default.
+    #[inline(always)]
+    pub fn at_once<const N: usize>(ends: [End<'_>; N]) -> bool {
+        checkpoint();
+        was_none_ready(ends.map(|end| end.0))
+    }
+
+    /// It would wait.
+    #[inline(always)]
+    pub fn in_time<const N: usize>(_: [End<'_>; N]) -> bool {
+        false
+    }
 }
 
 /// How a select waits.

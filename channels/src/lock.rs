@@ -1,7 +1,11 @@
-//! The lock of a channel: held for some tens of nanoseconds, never while a G waits. It counts how often it was held, so
+//! The lock of a channel: held for some tens of nanoseconds, also over the switch of a G that waits, which does not need
+//! its park word then. It counts how often it was held, so
 //! a reader without the lock can tell whether all that it saw held at one moment.
 
+#![allow(unsafe_code, reason = "a promise of the lock to the runtime")]
+
 use crate::loom::{AtomicUsize, Gate, Ordering, fence, pause, yield_thread};
+use pirn_runtime::internal::LineLock;
 use std::ptr;
 use std::time::Duration;
 
@@ -111,6 +115,23 @@ impl Lock {
         // The caller's reads come before the read of the count (partner: the fence in `acquire`).
         fence(Ordering::Acquire);
         moment & 1 == 0 && self.count.load(Ordering::Relaxed) == moment
+    }
+}
+
+// SAFETY: one thread at a time makes the count odd, with Acquire; to add one to it is what `give` does.
+unsafe impl LineLock for Lock {
+    fn lock(&self) {
+        Lock::lock(self);
+    }
+
+    #[inline]
+    fn unlock(&self) {
+        Lock::unlock(self);
+    }
+
+    #[inline]
+    fn count(&self) -> &AtomicUsize {
+        &self.count
     }
 }
 

@@ -233,7 +233,10 @@ macro_rules! __pirn_select {
             ($($handle,)+) => {
                 $(let $handle: &$crate::$Type<_> = $handle;)+
                 $(let $index;)+
-                let chosen = {
+                let chosen = if $crate::internal::look::$wait([$($crate::internal::$method($handle)),+]) {
+                    $($index = usize::MAX;)+
+                    ::core::option::Option::None
+                } else {
                     let mut select = $crate::internal::$new();
                     $($index = select.$method($handle);)+
                     $crate::internal::wait::$wait(&mut select, $($timeout)?)

@@ -17,6 +17,10 @@ pub(crate) const RUNNEXT_STREAK_MAX: u32 = 16;
 /// other Ps see it, and one of them is woken. Below it a wake (8 us for the waker) costs more than it gains.
 pub(crate) const COARSE_SLICE_NS: u64 = 3_000;
 
+/// While slices are short, an idle P is woken only if what the lane hides takes at least so long to run. The waker pays
+/// some microseconds, and each G that changes its P pays for its cache lines.
+pub(crate) const WORTH_WAKE_NS: u64 = 1_000;
+
 /// How long an M searches for work before it sleeps.
 pub(crate) const SEARCH_NS: u64 = 6_000;
 

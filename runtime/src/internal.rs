@@ -10,6 +10,7 @@ use crate::park as parking;
 
 #[cfg(not(loom))]
 pub use crate::event::{Emitter, Event, listen};
+pub use crate::g::LineLock;
 #[cfg(not(loom))]
 pub use crate::g_local::GLocal;
 pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell, fence};

@@ -1,5 +1,6 @@
 //! The models' substitutes for parking, time and chance.
 
+use crate::g::{LineLock, LinePark};
 use crate::loom::Arc;
 use crate::reason::Reason;
 use loom::sync::{Condvar, Mutex};
@@ -30,6 +31,18 @@ impl Unparker {
             Target::Task(waker) => waker.wake_by_ref(),
         }
     }
+}
+
+impl Unparker {
+    /// There are no line parks in the models that have threads for Gs.
+    pub(crate) unsafe fn ready(&self) {
+        unreachable!("a thread does not park in a line");
+    }
+}
+
+/// A thread waits as by the park word.
+pub(crate) unsafe fn park_in_line<L: LineLock>(_: &LinePark, lock: &L, _: &'static Reason, _: usize) {
+    lock.unlock();
 }
 
 impl From<Waker> for Unparker {

@@ -56,7 +56,7 @@ pub(crate) struct Head {
     pub(super) room: Count,
     pub(super) is_closed: Flag,
     /// A line of watchers is not empty.
-    pub(super) is_watched: Cell<bool>,
+    pub(crate) is_watched: Cell<bool>,
     /// None: there is no limit.
     pub(super) capacity: Option<usize>,
     /// Selects that want to know when one could send, or receive.

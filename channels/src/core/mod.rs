@@ -11,7 +11,8 @@
 //! An operation that can complete now does so under the lock. An operation that cannot puts a waiter, which lies on its
 //! stack or in its future, into the channel's line under the same lock, unlocks, and waits until it is told. A later
 //! operation that can use a waiting one claims it, moves the value straight out of its slot or into it, tells it,
-//! unlocks, and wakes it. This is the wait line of the runtime (`wait`), whose door says who owns a waiter when. So a
+//! unlocks, and wakes it. This is the wait line of the runtime (`wait`), whose door says who owns a waiter when. A G that
+//! waits for one channel without a deadline keeps the lock until it has left its stack (wait I7). So a
 //! value is moved once, nothing is allocated, and a woken operation does not have to compete for what it was woken for.
 //! Go's channels work like this (`hchan`, `sudog`).
 //!

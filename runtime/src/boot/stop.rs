@@ -34,7 +34,7 @@ use crate::config::UNWINDS;
 use crate::g::{G, for_each};
 use crate::locals::unmake_block;
 use crate::observe::{dump_and_count, plural};
-use crate::park::unpark_g;
+use crate::park::{expose_all, unpark_g};
 use crate::probe::{Status, last_words};
 use crate::sched::Shared;
 use crate::stack::scavenge_all;
@@ -95,7 +95,8 @@ impl Shared {
     /// are left where they wait: none is unparked, and this returns when all that live wait.
     ///
     /// A G that looked at `closing` too early to see it has not parked yet: the unpark leaves a token, and it looks
-    /// again. A G that parks in a destructor is sometimes woken for no reason, which a park allows.
+    /// again. One that waits in a line is exposed first, so that an unpark wakes it. A G that parks in a destructor is
+    /// sometimes woken for no reason, which a park allows.
     fn end_gs(&self, deadline_ns: u64) -> bool {
         let mut pause = PAUSE_MIN;
         loop {
@@ -107,6 +108,7 @@ impl Shared {
                 return false;
             }
             if UNWINDS {
+                expose_all(|expose| self.each_g(|g, _| expose(g)));
                 self.each_g(unpark_g);
             }
             std::thread::sleep(pause);

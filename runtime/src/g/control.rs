@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 
 use super::join_word::JoinWord;
+use super::line_park::{LinePark, LinePlace};
 use super::values::OwnValues;
 use super::word::ParkWord;
 use crate::coro::Coro;
@@ -122,6 +123,8 @@ pub(crate) struct G {
     since_ms: AtomicU32,
     /// What it waits on, if there is more to say than the reason: an address, or a number.
     waits_on: AtomicUsize,
+    /// The line that it waits in, if it waits by that and not by the word.
+    pub(crate) line: LinePlace,
 
     pub(crate) storage: Storage,
     body: Cell<Option<Body>>,
@@ -174,6 +177,7 @@ impl G {
             status: AtomicU8::new(Status::Dead as u8),
             since_ms: AtomicU32::new(0),
             waits_on: AtomicUsize::new(0),
+            line: LinePlace::new(),
             storage: Storage::new(),
             body: Cell::new(None),
             birthplace: AtomicPtr::new(ptr::null_mut()),
@@ -243,6 +247,19 @@ impl G {
         let name = self.name.swap(ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: it came from `Box::into_raw` in `set_name`, and the lock keeps readers out.
         drop(unsafe { Box::from_raw(name) });
+    }
+
+    /// The G `id` has left its stack to park, and may be claimed from now on. False if an unpark came first: then the
+    /// caller still owns the G. Only for the owner of the G.
+    #[inline(always)]
+    pub(crate) fn commit_park(&self, id: u64) -> bool {
+        let line = self.line.get();
+        if line.is_null() {
+            return self.word.commit_park(id);
+        }
+        // SAFETY: the G has named it, and holds the lock until here.
+        unsafe { LinePark::unlock(line) };
+        true
     }
 
     /// Its number, 0 if the record is free.

@@ -54,6 +54,14 @@ pub(crate) fn choose_fences() {
     ASYMMETRIC.store(crate::os::register_membarrier(), Ordering::Relaxed);
 }
 
+/// Whether the light fence is light, so that others may use the pair of fences too: `os::light_fence` and
+/// [`heavy_fence`].
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn are_fences_asymmetric() -> bool {
+    ASYMMETRIC.load(Ordering::Relaxed)
+}
+
 #[cfg(not(loom))]
 #[inline(always)]
 fn light_fence() {
@@ -66,7 +74,7 @@ fn light_fence() {
 
 /// False if the kernel has refused: nothing is fenced.
 #[cfg(not(loom))]
-fn heavy_fence() -> bool {
+pub(crate) fn heavy_fence() -> bool {
     if ASYMMETRIC.load(Ordering::Relaxed) {
         let is_fenced = crate::os::heavy_fence();
         if !is_fenced {

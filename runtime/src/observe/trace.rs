@@ -2,7 +2,7 @@
 //! functions.
 //!
 //! # How a parked G is traced
-//! It is claimed by its park word, as by an unpark, so no M resumes it. It is resumed with a tracer, on the thread of
+//! A line park is exposed first. Then it is claimed by its park word, as by an unpark, so no M resumes it. It is resumed with a tracer, on the thread of
 //! the asker; it walks up its own frames on the tracer's stack, and suspends again (`coro.rs`). Then the park word is
 //! committed again, as an M does it. If an unpark has come meanwhile, it has left a token, and the G is made ready. The
 //! G does not notice.
@@ -18,6 +18,7 @@ use crate::g::{G, Runnable, Unparked};
 use crate::locals::with_block;
 use crate::m::emit::emit;
 use crate::os::{Frame, frames_of, unwind};
+use crate::park::expose;
 use crate::sched::Shared;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};
 use std::collections::HashMap;
@@ -63,6 +64,7 @@ impl Traces {
     /// The trace of the G `id`, if it is parked.
     pub(super) fn of_parked(&mut self, shared: &Shared, g: &'static G, id: u64) -> Option<Vec<Frame>> {
         let (tracer, _) = self.tracer.as_mut()?;
+        expose(g);
         if !g.word.is_parked(id) || g.word.unpark(id) != Unparked::Claimed {
             return None;
         }

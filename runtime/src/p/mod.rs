@@ -11,8 +11,9 @@
 //!    (`sched/starved.rs`). On the idle list the P belongs to the holder of the scheduler's lock.
 //! 2. The local queue has two parts: the shown part, which thieves steal from, and the lane, which only the owner
 //!    touches. Every G in the shown part came before every G in the lane, so both together are first in, first out.
-//! 3. A G in runnext or in the lane is hidden: thieves cannot take it. Its M runs it, or shows it as soon as the M
-//!    picks and sees an idle P; if the M does not pick, sysmon borrows it and shows the G.
+//! 3. A G in runnext or in the lane is hidden: thieves cannot take it. Its M runs it soon, or shows it: when the M
+//!    picks, sees an idle P, and the Gs of the lane have so much to do that a wake is worth it. If the M does not pick,
+//!    sysmon borrows it and shows the G.
 //! 4. The queue holds at most [`LOCAL_QUEUE_MAX`](crate::config::LOCAL_QUEUE_MAX) Gs.
 //!
 //! The lane makes a switch cheap: a pop from the shown part is a read-modify-write (5 ns), a pop from the lane is

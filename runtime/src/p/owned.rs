@@ -2,7 +2,7 @@
 
 use super::ids::NEXT_ID;
 use super::processor::{LANE, P};
-use crate::config::{ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX};
+use crate::config::{COARSE_SLICE_NS, ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX, WORTH_WAKE_NS};
 use crate::event::{EventKind, Tally};
 use crate::g::{FreeGs, Runnable, prefetch_record, prefetch_stack};
 use crate::stack::Cache;
@@ -143,6 +143,12 @@ impl<'a> OwnedP<'a> {
         self.0.lane_len() > 0
     }
 
+    /// Whether what the lane has is worth an idle P.
+    #[inline(always)]
+    pub(crate) fn is_worth_wake(self) -> bool {
+        self.0.lane_len() >= self.0.local.worth_len.get()
+    }
+
     /// How many more Gs the queue holds.
     #[inline(always)]
     pub(crate) fn room(self) -> usize {
@@ -251,11 +257,15 @@ impl<'a> OwnedP<'a> {
         self.0.local.coarse.get()
     }
 
-    /// Decides by the clock, from the last `picks` picks, whether slices are long.
+    /// Decides by the clock, from the last `picks` picks, whether slices are long, and how many are worth an idle P.
     pub(crate) fn judge_slices(self, picks: u32, now_ns: u64) {
         let local = &*self.0.local;
         let began = local.round_began_ns.replace(now_ns);
-        local.coarse.set(now_ns.saturating_sub(began) > u64::from(picks) * crate::config::COARSE_SLICE_NS);
+        let slice_ns = now_ns.saturating_sub(began) / u64::from(picks);
+        local.coarse.set(slice_ns >= COARSE_SLICE_NS);
+        // At least 1, so an empty lane never is.
+        let worth_len = WORTH_WAKE_NS.div_ceil(slice_ns.max(1)).max(1);
+        local.worth_len.set(usize::try_from(worth_len).unwrap_or(usize::MAX));
     }
 
     /// Leaves that much time out of the decision: the M looked for work.
@@ -264,9 +274,11 @@ impl<'a> OwnedP<'a> {
         began.set(began.get() + ns);
     }
 
-    /// Restarts the clock of slices: the P was idle, which is not a long slice.
+    /// Restarts the clock of slices: the P was idle, which is not a long slice. How long the slices are now is not
+    /// known, so any G is worth an idle P.
     pub(crate) fn restart_clock(self, now_ns: u64) {
         self.0.local.round_began_ns.set(now_ns);
+        self.0.local.worth_len.set(1);
     }
 
     /// Notes an overflow of the queue; true if it is not the first one in this slice.

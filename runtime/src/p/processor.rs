@@ -42,6 +42,8 @@ pub(super) struct Local {
     pub(super) streak: Cell<u32>,
     /// Whether slices are long (see [`crate::config::COARSE_SLICE_NS`]).
     pub(super) coarse: Cell<bool>,
+    /// How long the lane has to be before it is worth an idle P (see [`crate::config::WORTH_WAKE_NS`]).
+    pub(super) worth_len: Cell<usize>,
     /// The clock when `tick` was last a multiple of the fairness ticks.
     pub(super) round_began_ns: Cell<u64>,
     /// The tick at which the queue last overflowed.
@@ -86,6 +88,7 @@ impl P {
                 tick: AtomicU32::new(0),
                 streak: Cell::new(0),
                 coarse: Cell::new(true),
+                worth_len: Cell::new(1),
                 round_began_ns: Cell::new(0),
                 overflow_tick: Cell::new(u32::MAX),
                 aged_ns: Cell::new(0),

@@ -4,6 +4,28 @@ use super::{OwnedP, P};
 use crate::g::{Runnable, give_free, take_free};
 use std::ptr;
 
+/// A wake is worth 1 us of what waits.
+#[test]
+fn the_shorter_the_slices_the_longer_the_lane_that_is_worth_a_wake() {
+    let p = P::new(0);
+    // SAFETY: nobody else has it.
+    let owned = unsafe { OwnedP::of(&p) };
+    // Nothing is known of the slices yet.
+    assert_eq!(p.local.worth_len.get(), 1);
+    assert!(!owned.is_worth_wake(), "an empty lane");
+    let mut now = 0;
+    for (slice_ns, worth_len, is_coarse) in
+        [(0, 1000, false), (50, 20, false), (300, 4, false), (999, 2, false), (2_999, 1, false), (3_000, 1, true)]
+    {
+        now += 61 * slice_ns;
+        owned.judge_slices(61, now);
+        assert_eq!((p.local.worth_len.get(), owned.is_coarse()), (worth_len, is_coarse), "{slice_ns} ns");
+    }
+    owned.judge_slices(61, now);
+    owned.restart_clock(now);
+    assert_eq!(p.local.worth_len.get(), 1);
+}
+
 /// Two Gs that wake each other keep coming out of runnext; after 2^32 times the count is at its end.
 #[test]
 fn a_streak_does_not_overflow() {

@@ -13,15 +13,20 @@
 //! 4. In shared mode a G that unwinds stays with its M while it is parked (`sched/locked.rs`): std counts panics in a
 //!    thread-local. In isolated mode the thread-local moves with the G.
 //!
+//! 5. A park in a line (`in_line.rs`) takes no token and is ended by no unpark: only by who tells its ticket, or by who
+//!    has exposed it. A token that comes meanwhile is for a later park.
+//!
 //! # Tests
 //! `tests/park.rs`; `g/word_loom.rs` models the park word, `tests/shutdown.rs` shows I3.
 
 #![cfg(not(loom))]
 
+mod in_line;
 mod on_g;
 mod unparker;
 mod verbs;
 
+pub(crate) use in_line::{expose, expose_all, park_in_line};
 pub use on_g::checkpoint;
 pub(crate) use on_g::{give_way, in_closing, unwind_if_closing, yield_on_g};
 pub use unparker::Unparker;

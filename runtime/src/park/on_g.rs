@@ -35,7 +35,7 @@ pub(super) fn park_uninterruptibly(g: &'static G, reason: &'static Reason) {
 }
 
 #[inline(always)]
-fn suspend(g: &'static G, what: Suspend) {
+pub(super) fn suspend(g: &'static G, what: Suspend) {
     // SAFETY: `g` is the caller, on its own stack.
     unsafe { direct::suspend(g, PackedOutcome::of(what)) };
 }

@@ -50,6 +50,18 @@ impl Unparker {
         }
     }
 
+    /// Makes the waiter ready, a G that the caller has taken from its line.
+    ///
+    /// # Safety
+    /// The caller has taken it (`LinePark::take`), and does this once.
+    #[inline(always)]
+    pub(crate) unsafe fn ready(&self) {
+        if let Target::G(g, _) = &self.0 {
+            // SAFETY: as the caller promises.
+            ready_g(unsafe { Runnable::own(g) });
+        }
+    }
+
     /// Whether both wake the same waiter, for certain.
     pub fn will_unpark(&self, other: &Unparker) -> bool {
         match (&self.0, &other.0) {
@@ -68,6 +80,12 @@ pub(crate) fn unpark_g(g: &'static G, id: u64) {
         // SAFETY: it has just been claimed (g I2).
         sched::ready::ready(unsafe { Runnable::own(g) });
     }
+}
+
+/// As `unpark_g`: it is not inlined either.
+#[inline(never)]
+fn ready_g(g: Runnable) {
+    sched::ready::ready(g);
 }
 
 impl From<Waker> for Unparker {

@@ -19,7 +19,7 @@
 //! All of it is one stay in the section (`m/section.rs`), so the P stays the M's, and nobody sees it half done. G2 was
 //! a [`Runnable`] of the M's, so nobody else goes on with it. G1 is the M's until `finish`: it is in no queue, and its
 //! park word says that it is awake, so who unparks it meanwhile leaves a token. `finish` finds the token, and makes G1
-//! ready as the unparker would have done.
+//! ready as the unparker would have done. In a line park (`g/line_park.rs`) it holds the lock of the line until then.
 //!
 //! The usual alone is done here. Everything else goes to the M's loop (`run.rs`), by way of the M's own stack: when the
 //! M has no P, or its G is asked to let others run; when the G is locked to its thread; when events are heard; at every
@@ -218,7 +218,7 @@ fn finish(m: &'static M) {
     let g = unsafe { &*g };
     if let Some(reason) = asks.parks() {
         let id = g.id();
-        if g.word.commit_park(id) {
+        if g.commit_park(id) {
             // From here on `g` belongs to its claimer.
             let parked = emit!(p, Park { g: id, reason }, if false);
             m.section.leave();
@@ -267,7 +267,7 @@ impl Shared {
             return None;
         }
         // The deque has thread-locals: 2 KiB, which each G would keep that has used them. A G that ends has none.
-        if p.has_lane() && self.idle.wants_work() {
+        if self.should_show(p) {
             return None;
         }
         let next = p.next_hidden()?;

@@ -99,14 +99,20 @@ impl Shared {
         again
     }
 
-    /// Shows what the lane hides, if another P could run it: always while slices are long, otherwise when a P is idle
-    /// and no M searches. There is no fence, so this may miss a P that becomes idle just now; then the next pick sees
-    /// it (p I3).
+    /// Shows what the lane hides, if another P should run it: always while slices are long, otherwise when a P is idle,
+    /// no M searches, and it is worth a wake. There is no fence, so this may miss a P that becomes idle just now; then
+    /// the next pick sees it (p I3).
     #[inline]
     pub(crate) fn offer(&self, p: OwnedP<'_>) {
-        if p.is_coarse() || self.idle.wants_work() {
+        if p.is_coarse() || self.should_show(p) {
             self.show(p);
         }
+    }
+
+    /// Whether what the lane hides is worth the idle P that there is.
+    #[inline(always)]
+    pub(super) fn should_show(&self, p: OwnedP<'_>) -> bool {
+        p.is_worth_wake() && self.idle.wants_work()
     }
 
     #[cold]

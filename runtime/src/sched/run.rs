@@ -71,7 +71,7 @@ impl Shared {
             match (outcome, p) {
                 (Outcome::Suspended(Suspend::Park(reason)), p) => {
                     let id = g.id();
-                    if g.word.commit_park(id) {
+                    if g.commit_park(id) {
                         // From here on `g` belongs to its claimer.
                         self.has_parked::<HEARD>(p, id, reason);
                         return is_locked.then(|| self.wait_for_locked(me));

@@ -83,7 +83,8 @@ impl Slice {
             return if was_asked || is_late { Verdict::TakeFromOverdue } else { Verdict::Ask };
         }
         self.asked = false;
-        if scene.hides { Verdict::Show } else { Verdict::Leave }
+        // Where the M has picked since the last look, what it hides has its turn soon.
+        if scene.hides && held_ns > 0 { Verdict::Show } else { Verdict::Leave }
     }
 
     /// Whether something may change soon: the M may turn out to be blocked, or the slice is not over yet.

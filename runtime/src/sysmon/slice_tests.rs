@@ -95,9 +95,9 @@ fn who_sleeps_shortly_and_often_has_no_longer_slice() {
 #[test]
 fn hidden_gs_are_shown_where_a_p_is_idle() {
     let idle = Scene { hides: true, ..QUIET };
-    assert_eq!(verdicts(&idle, &[(0, RUNS), (100, RUNS)]), [Verdict::Show; 2]);
+    assert_eq!(verdicts(&idle, &[(0, RUNS), (1, RUNS), (100, RUNS)]), [Verdict::Leave, Verdict::Show, Verdict::Show]);
     // One that is blocked loses its P, with all that it hides.
-    assert_eq!(verdicts(&idle, &[(0, SLEEPS), (1, SLEEPS)]), [Verdict::Show, Verdict::TakeFromSleeper]);
+    assert_eq!(verdicts(&idle, &[(0, SLEEPS), (1, SLEEPS)]), [Verdict::Leave, Verdict::TakeFromSleeper]);
 }
 
 #[test]

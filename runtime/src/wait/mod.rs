@@ -39,6 +39,9 @@
 //!    hold a value that only it has.
 //! 6. *An operation that is unwound withdraws.* A wait in a G whose runtime closes does not return; then
 //!    [`on_unwind`] runs what the operation would do at its deadline.
+//! 7. *A G that stands in one line, and has no deadline, may park in that line* (`g/line_park.rs`): it holds the lock
+//!    until it has left its stack. Who tells it holds the same lock, finds it parked, and owns it: no park word is
+//!    asked. So all who tell such a ticket hold the lock of its line.
 //!
 //! # Tests
 //! `wait_loom.rs` models claims, withdrawals and the line; the models of the channels use this code too.

@@ -1,7 +1,8 @@
 //! The ticket: one operation that waits. It is claimed once and told once.
 
-use super::parking::{Unparker, has_come, park_on, park_uninterruptibly, park_until};
+use super::parking::{Unparker, has_come, park_in_line, park_on, park_uninterruptibly, park_until};
 use super::told::{Told, discard};
+use crate::g::{LineLock, LinePark};
 use crate::loom::{AtomicU8, Ordering, UnsafeCell};
 use crate::reason::Reason;
 use std::fmt;
@@ -20,6 +21,8 @@ pub struct Ticket<A: Copy = ()> {
     state: AtomicU8,
     /// It waits in several lines, so it is claimed by its state.
     is_in_several: bool,
+    /// How it waits in its line, if it does so by that (I7).
+    line: LinePark,
     /// There is one until it is told (I2).
     unparker: UnsafeCell<MaybeUninit<Unparker>>,
     /// There is one from when it is told (I2).
@@ -55,6 +58,7 @@ impl<A: Copy> Ticket<A> {
         Ticket {
             state: AtomicU8::new(WAITING),
             is_in_several,
+            line: LinePark::new(),
             unparker: UnsafeCell::new(MaybeUninit::new(unparker)),
             answer: UnsafeCell::new(MaybeUninit::uninit()),
         }
@@ -99,9 +103,11 @@ impl<A: Copy> Ticket<A> {
         ticket.answer.with_mut(|place| unsafe { place.cast::<A>().write(answer) });
         // SAFETY: as above, and it has not been told before.
         let unparker = ticket.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() });
+        let is_taken = ticket.line.take();
         // Release: the answer, and what the teller has put elsewhere (partner: `is_told`).
         ticket.state.store(TOLD, Ordering::Release);
-        Told::from(unparker)
+        // SAFETY: it has been taken if it was parked in the line.
+        unsafe { Told::of(unparker, is_taken) }
     }
 
     /// Whether it has been told.
@@ -129,6 +135,21 @@ impl<A: Copy> Ticket<A> {
             }
         }
         true
+    }
+
+    /// Unlocks the line that it stands in, and waits until it is told, as [`wait`](Self::wait) without a deadline (I7).
+    ///
+    /// # Safety
+    /// The caller holds the lock, of the only line that it stands in. Who tells it holds that lock too. The lock stays
+    /// until this returns or unwinds, and while it is held for that.
+    #[inline(always)]
+    pub unsafe fn wait_unlocking<L: LineLock + 'static>(&self, lock: &L, reason: &'static Reason, what: usize) {
+        debug_assert!(!self.is_in_several);
+        // SAFETY: as the caller promises.
+        unsafe { park_in_line(&self.line, lock, reason, what) };
+        while !self.is_told() {
+            park_on(reason, what);
+        }
     }
 
     /// Waits until it is told, also while the runtime closes.

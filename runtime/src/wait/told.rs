@@ -6,14 +6,31 @@ use std::fmt;
 
 /// An operation that was told and may be asleep: it must be woken, after unlocking.
 #[must_use = "it sleeps"]
-pub struct Told(Unparker);
+pub struct Told {
+    unparker: Unparker,
+    /// It was parked in its line, and is this one's.
+    is_taken: bool,
+}
 
 impl Told {
+    /// A G that was taken from its line, or an operation to unpark.
+    ///
+    /// # Safety
+    /// If it is taken, the caller has taken it from its line (`LinePark::take`).
+    #[inline(always)]
+    pub(super) unsafe fn of(unparker: Unparker, is_taken: bool) -> Told {
+        Told { unparker, is_taken }
+    }
+
     /// Wakes it. A panic of its waker ends here.
     #[inline(always)]
     pub fn wake(self) {
-        contain(|| self.0.unpark());
-        discard(self.0);
+        if self.is_taken {
+            // SAFETY: as `of` was promised, and this is used up.
+            return unsafe { self.unparker.ready() };
+        }
+        contain(|| self.unparker.unpark());
+        discard(self.unparker);
     }
 }
 
@@ -21,13 +38,13 @@ impl Told {
 impl From<Unparker> for Told {
     #[inline(always)]
     fn from(unparker: Unparker) -> Told {
-        Told(unparker)
+        Told { unparker, is_taken: false }
     }
 }
 
 impl fmt::Debug for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Told").field(&self.0).finish()
+        f.debug_tuple("Told").field(&self.unparker).finish()
     }
 }
 
