@@ -22,6 +22,8 @@ use crate::config::{ADRIFT_PER_P, SLICE_NS, STRETCH_NS};
 pub(super) struct Slice {
     /// When this pick was first seen.
     pub(super) since_ns: u64,
+    /// It was judged before.
+    was_judged: bool,
     /// The thread was asleep at the last look.
     was_asleep: bool,
     /// The G has been asked to let others run.
@@ -59,6 +61,8 @@ pub(super) enum Verdict {
     TakeFromSleeper,
     /// Take the P, if there is a thread that could use it; else ask the G, again if it was asked before.
     TakeFromOverdue,
+    /// Look again soon: the P hides Gs, but its M has picked since the last look, so their turn may come soon.
+    LookAgain,
     /// Show the Gs that the P hides.
     Show,
 }
@@ -71,6 +75,7 @@ impl Slice {
 
     /// Judges what sysmon sees now.
     pub(super) fn judge(&mut self, now_ns: u64, sight: Sight, scene: &Scene) -> Verdict {
+        let was_judged = std::mem::replace(&mut self.was_judged, true);
         let was_asleep = std::mem::replace(&mut self.was_asleep, sight.is_asleep);
         let held_ns = now_ns - self.since_ns;
         let is_blocked = was_asleep && sight.rested;
@@ -83,8 +88,13 @@ impl Slice {
             return if was_asked || is_late { Verdict::TakeFromOverdue } else { Verdict::Ask };
         }
         self.asked = false;
-        // Where the M has picked since the last look, what it hides has its turn soon.
-        if scene.hides && held_ns > 0 { Verdict::Show } else { Verdict::Leave }
+        // With a clock that stands still no slice grows older.
+        let is_new = !was_judged && held_ns == 0;
+        match scene.hides {
+            false => Verdict::Leave,
+            true if is_new => Verdict::LookAgain,
+            true => Verdict::Show,
+        }
     }
 
     /// Whether something may change soon: the M may turn out to be blocked, or the slice is not over yet.

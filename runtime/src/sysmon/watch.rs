@@ -11,7 +11,8 @@
 
 use super::pace::Looked;
 use super::slice::{Scene, Sight, Slice, Verdict, computes, slice_ns};
-use crate::config::BLOCKER_NS;
+use crate::clock::rest_thread;
+use crate::config::{BLOCKER_NS, SYSMON_MIN_NS};
 use crate::m::{M, count_asking};
 use crate::observe::describe_blocked;
 use crate::os::{thread_cpu_ns, thread_sleeps, thread_stretches};
@@ -139,9 +140,11 @@ impl Watch {
     /// Looks at all Ps, and acts on what it sees.
     pub(super) fn look(&mut self, shared: &Shared, now_ns: u64) -> Looked {
         let mut looked = Looked::default();
+        let mut hides = false;
         for p in &shared.ps {
-            self.look_at(shared, p, now_ns, &mut looked);
+            hides |= self.look_at(shared, p, now_ns, &mut looked) == Verdict::LookAgain;
         }
+        let now_ns = if hides { self.look_again(shared, now_ns, &mut looked) } else { now_ns };
         self.looked_ns = now_ns;
         self.look_adrift(shared, now_ns);
         self.set_asking(self.computing > 0 || self.seen.iter().any(|seen| seen.slice.asked));
@@ -149,12 +152,23 @@ impl Watch {
         looked
     }
 
+    /// Some Ps hide Gs, and their Ms have picked since the last look. Shows what is hidden where the same G still runs.
+    /// Returns the time.
+    fn look_again(&mut self, shared: &Shared, now_ns: u64, looked: &mut Looked) -> u64 {
+        rest_thread(now_ns, now_ns + SYSMON_MIN_NS);
+        let now_ns = shared.refresh_clock();
+        for p in shared.ps.iter().filter(|p| p.has_hidden()) {
+            let _ = self.look_at(shared, p, now_ns, looked);
+        }
+        now_ns
+    }
+
     /// No G is asked any more.
     pub(super) fn stop(&mut self) {
         self.set_asking(false);
     }
 
-    fn look_at(&mut self, shared: &Shared, p: &P, now_ns: u64, looked: &mut Looked) {
+    fn look_at(&mut self, shared: &Shared, p: &P, now_ns: u64, looked: &mut Looked) -> Verdict {
         let seen = &mut self.seen[p.id];
         let (picks, holder) = (p.picks(), p.holder());
         if (picks, holder) != (seen.picks, seen.holder) {
@@ -167,17 +181,17 @@ impl Watch {
             p.note_seen(picks, now_ns);
             // An M that has picked lately is looked at closer only if its P would be of use to others.
             if !self.is_eager && !p.has_hidden() && !shared.has_visible_work() {
-                return;
+                return Verdict::Leave;
             }
         }
         if seen.m.is_none() {
             seen.m = shared.machine(holder);
         }
-        let Some(m) = seen.m.clone() else { return };
+        let Some(m) = seen.m.clone() else { return Verdict::Leave };
         if !std::ptr::eq(m.p_ptr(), p) || m.g().is_none() {
             // It looks for work, or its P is on its way to another.
             seen.slice.asked = false;
-            return;
+            return Verdict::Leave;
         }
         let is_inside = m.section.is_inside();
         let sight = if is_inside { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
@@ -194,7 +208,7 @@ impl Watch {
         looked.is_lively |= seen.slice.is_lively(now_ns);
         looked.helped |= match verdict {
             _ if self.is_eager && !is_inside => self.take(shared, p, &m),
-            Verdict::Leave => false,
+            Verdict::Leave | Verdict::LookAgain => false,
             Verdict::Ask => {
                 m.ask();
                 false
@@ -210,6 +224,7 @@ impl Watch {
             }
             Verdict::Show => shared.free_stuck(&m),
         };
+        verdict
     }
 
     fn take(&mut self, shared: &Shared, p: &P, m: &Arc<M>) -> bool {

@@ -227,25 +227,46 @@ fn is_arena(address: usize) -> bool {
 
 /// For each size of which the cache keeps freed memory, the place in it that points to that.
 fn find_lists(block: ThreadPointer, malloc: Malloc, cache: usize, bytes: usize) -> Vec<List> {
-    let mut lists = Vec::with_capacity(SIZES_MAX);
+    let mut lists: Vec<List> = Vec::with_capacity(SIZES_MAX);
     let mut chain = Chain(0);
     for size in (0..SIZES_MAX).map(|i| SIZE_MIN + i * SIZE_STEP) {
         let found = with_loaded(block, || {
-            let taken = malloc.take_exactly(size, &mut chain)?;
-            // SAFETY: taken above.
-            unsafe { malloc.give(taken) };
-            // SAFETY: the cache is this long.
-            let at = (0..bytes).step_by(size_of::<usize>()).find(|at| unsafe { read(cache + at) } == taken);
-            let list = at.map(|at| List { size, at })?;
-            list.drain(cache, malloc, &mut chain).then_some(list)
+            // When malloc takes a piece from an arena it may fill the list with others, and then this one is not put there.
+            // The second is out of the list.
+            for _ in 0..2 {
+                let Some(taken) = malloc.take_exactly(size, &mut chain) else {
+                    // There are only larger pieces.
+                    return Some(None);
+                };
+                // SAFETY: taken above.
+                unsafe { malloc.give(taken) };
+                // SAFETY: the cache is this long.
+                let at = (0..bytes).step_by(size_of::<usize>()).find(|at| unsafe { read(cache + at) } == taken);
+                if let Some(list) = at.map(|at| List { size, at }) {
+                    return list.drain(cache, malloc, &mut chain).then_some(Some(list));
+                }
+            }
+            None
         });
         match found {
-            Some(list) => lists.push(list),
+            Some(list) => lists.extend(list),
+            // It keeps no memory of that size.
             None => break,
         }
     }
     chain.give_all(malloc);
-    lists
+    fill_gaps(lists)
+}
+
+/// Adds the lists of sizes that were not to be had, if all lists stand side by side. What is wrong is noticed when it is
+/// drained.
+fn fill_gaps(found: Vec<List>) -> Vec<List> {
+    let (Some(first), Some(last)) = (found.first().copied(), found.last().copied()) else { return found };
+    let list = |size: usize| List { size, at: first.at + (size - first.size) / SIZE_STEP * size_of::<usize>() };
+    if first.size != SIZE_MIN || !found.iter().all(|known| known.at == list(known.size).at) {
+        return found;
+    }
+    (first.size..=last.size).step_by(SIZE_STEP).map(list).collect()
 }
 
 /// A copy of so many bytes at an address of malloc's.
