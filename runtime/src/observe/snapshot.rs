@@ -57,7 +57,7 @@ fn look_closer(shared: &Shared, now_ns: u64, mut all: Vec<Arc<M>>, sleeping: &[A
     all.sort_unstable_by_key(|m| std::cmp::Reverse(m.id));
     let mut holders: Vec<Option<u32>> = vec![None; shared.ps.len()];
     let mut ms: Vec<MLine> = all.iter().map(|m| m_line(m, &mut holders, sleeping)).collect();
-    let mut gs: Vec<GLine> = list(shared, now_ns).iter().map(|seen| g_line(seen, &all)).collect();
+    let mut gs: Vec<GLine> = list(shared, now_ns).iter().map(|seen| g_line(seen, &all, &ms)).collect();
     for m in &all {
         reconcile(&mut gs, m);
     }
@@ -109,7 +109,7 @@ fn m_line(m: &Arc<M>, holders: &mut [Option<u32>], sleeping: &[Arc<M>]) -> MLine
     }
 }
 
-fn g_line(seen: &SeenG, all: &[Arc<M>]) -> GLine {
+fn g_line(seen: &SeenG, all: &[Arc<M>], ms: &[MLine]) -> GLine {
     let SeenG { g, public, status, .. } = seen;
     let id = public.id.as_u64();
     let runs = *status == Status::Running;
@@ -120,7 +120,8 @@ fn g_line(seen: &SeenG, all: &[Arc<M>]) -> GLine {
         status: if runs && m.is_none() { Status::Runnable as u8 } else { *status as u8 },
         wait_reason: public.wait_reason.unwrap_or_default(),
         m,
-        lockedm: all.iter().find(|m| m.locked_to.load(Ordering::Relaxed) == id).map(|m| m.id),
+        // As the line of the M says: a second look could see that the G has unlocked itself.
+        lockedm: ms.iter().find(|m| m.lockedg == Some(id)).map(|m| m.id),
         name: public.name.clone(),
         wait_ms: public.waiting_for.map(|time| time.as_millis() as u64),
         birthplace: public.birthplace,
