@@ -1,5 +1,7 @@
 //! The models' substitutes for parking, time and chance.
 
+#![allow(unsafe_code, reason = "as the verbs of `park` that it stands for")]
+
 use crate::g::{LineLock, LinePark};
 use crate::loom::Arc;
 use crate::reason::Reason;
