@@ -3,7 +3,7 @@
 mod crew;
 
 use crew::PATIENCE;
-use crew::common::runtime;
+use crew::common::{runtime, scale};
 use pirn_channels::{Receiver, Sender, bounded};
 use pirn_runtime::{JoinHandle, Runtime, Unparker};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,15 +43,16 @@ fn ring(house: &Runtime, rounds: u64) -> (Receiver<Unparker>, Vec<JoinHandle<u64
 }
 
 fn looked_at_from_outside(procs: usize, look: impl Fn(&Runtime, &[Unparker])) {
-    const ROUNDS: u64 = 20_000;
+    // Long enough for a dump in between.
+    let rounds = scale(20_000, 2_000_000) as u64;
     let house = runtime(procs);
-    let (unparkers, gs) = ring(&house, ROUNDS);
+    let (unparkers, gs) = ring(&house, rounds);
     let unparkers: Vec<Unparker> = (0..GS).map(|_| unparkers.recv_timeout(PATIENCE).expect("it begins")).collect();
     while !gs.iter().any(JoinHandle::is_finished) {
         look(&house, &unparkers);
     }
     let sum: u64 = gs.into_iter().map(|g| g.join().expect("it is not unwound")).sum();
-    assert_eq!(sum, ROUNDS * (ROUNDS + 1) / 2);
+    assert_eq!(sum, rounds * (rounds + 1) / 2);
 }
 
 #[test]
