@@ -1,23 +1,8 @@
 //! A block of thread-locals: made in a slot, loaded for a call.
 
-use crate::os::{Blocks, ThreadPointer, known_blocks, load_block, loaded_block};
+use crate::os::{Blocks, ThreadPointer, known_blocks};
 use crate::stack::{Slot, StackError};
 use std::ptr;
-
-/// Runs `f` with a block loaded instead of the caller's own.
-///
-/// # Safety
-/// The block is loaded nowhere else, and `f` uses no thread-local that the caller has the address of.
-#[inline(always)]
-pub(crate) unsafe fn with_block<R>(block: ThreadPointer, f: impl FnOnce() -> R) -> R {
-    let mine = loaded_block();
-    // SAFETY: as the caller promises.
-    unsafe { load_block(block) };
-    let result = f();
-    // SAFETY: it was loaded before, so it is this thread's own.
-    unsafe { load_block(mine) };
-    result
-}
 
 /// Makes the block of a slot that has none.
 #[cold]

@@ -104,5 +104,5 @@ mod block;
 mod mode;
 mod self_test;
 
-pub(crate) use block::{unmake_block, with_block};
+pub(crate) use block::unmake_block;
 pub(crate) use mode::Locals;

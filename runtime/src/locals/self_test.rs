@@ -1,10 +1,10 @@
 //! A test that runs once in each process: it moves a coroutine with thread-locals of its own from thread to thread, and
 //! the coroutine checks what must not change.
 
-use super::block::{make, with_block};
+use super::block::make;
 use crate::config::UNWINDS;
 use crate::coro::{Arrival, Coro, Home, LeaveFor, Outcome, PackedOutcome, Suspend};
-use crate::os::{Blocks, ThreadPointer};
+use crate::os::{Blocks, ThreadPointer, with_block};
 use crate::stack::{Cache, Class, GStack};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;

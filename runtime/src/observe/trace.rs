@@ -15,9 +15,8 @@
 use super::whose::Whose;
 use crate::coro::Tracer;
 use crate::g::{G, Runnable, Unparked};
-use crate::locals::with_block;
 use crate::m::emit::emit;
-use crate::os::{Frame, frames_of, unwind};
+use crate::os::{Frame, frames_of, unwind, with_block};
 use crate::park::expose;
 use crate::sched::Shared;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};

@@ -7,9 +7,9 @@ use super::direct::continue_on;
 use super::shared::Shared;
 use crate::coro::{Coro, Outcome, PackedOutcome, Suspend};
 use crate::g::Runnable;
-use crate::locals;
 use crate::m::emit::emit;
 use crate::m::{M, Me, current};
+use crate::os::with_block;
 use crate::p::OwnedP;
 use crate::probe::Status;
 use crate::reason::Reason;
@@ -172,7 +172,7 @@ fn resume(me: &mut Me<'_>, runnable: Runnable) -> (Runnable, Outcome) {
         // SAFETY: as above; it does not run.
         None => unsafe { coro.resume(&m.home) },
         // SAFETY: this M owns the G, so the block is loaded nowhere else.
-        Some(block) => unsafe { locals::with_block(block, || resume_as(m, coro)) },
+        Some(block) => unsafe { with_block(block, || resume_as(m, coro)) },
     });
     me.has_heard();
     let left = me.g().expect("a G has run");

@@ -5,7 +5,7 @@
 //! points to the cache, and where in it the list of each size begins, is found by an experiment. So this does nothing
 //! with another allocator, and nothing with a cache that works differently; then the block stays as it is.
 
-use super::thread_pointer::{ThreadPointer, load_block, loaded_block};
+use super::thread_pointer::{ThreadPointer, with_block};
 use std::ffi::c_void;
 use std::hint::black_box;
 use std::ptr;
@@ -208,13 +208,8 @@ impl List {
 
 /// Runs `f` with a block loaded. It uses no thread-local but those of malloc.
 fn with_loaded<R>(block: ThreadPointer, f: impl FnOnce() -> R) -> R {
-    let mine = loaded_block();
     // SAFETY: the block is loaded nowhere else, and `f` uses none of the caller's thread-locals.
-    unsafe { load_block(block) };
-    let result = f();
-    // SAFETY: it was loaded before.
-    unsafe { load_block(mine) };
-    result
+    unsafe { with_block(block, f) }
 }
 
 /// Whether this is the address of an arena of malloc.

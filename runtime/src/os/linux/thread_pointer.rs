@@ -54,3 +54,18 @@ pub(crate) unsafe fn load_block(block: ThreadPointer) {
     // SAFETY: as the caller promises. Memory is clobbered: what thread-locals hold is another block's now.
     unsafe { asm!("wrfsbase {}", in(reg) block.0.get(), options(nostack, preserves_flags)) };
 }
+
+/// Runs `f` with a block loaded instead of the caller's own.
+///
+/// # Safety
+/// The block is loaded nowhere else, and `f` uses no thread-local that the caller has the address of.
+#[inline(always)]
+pub(crate) unsafe fn with_block<R>(block: ThreadPointer, f: impl FnOnce() -> R) -> R {
+    let mine = loaded_block();
+    // SAFETY: as the caller promises.
+    unsafe { load_block(block) };
+    let result = f();
+    // SAFETY: it was loaded before, so it is this thread's own.
+    unsafe { load_block(mine) };
+    result
+}

@@ -19,7 +19,7 @@ use super::glibc::{function, is_under_valgrind, missing, robust_list, rseq_offse
 use super::keys::Keys;
 use super::modules::{Latest, Modules, VECTOR, changes, forget_late_modules, modules};
 use super::room::{COLOUR_BYTES, SPARE_BYTES, below_max, colours, with_spare};
-use super::thread_pointer::{ThreadPointer, load_block, loaded_block};
+use super::thread_pointer::{ThreadPointer, loaded_block, with_block};
 use super::unmake::{AsNew, Parts};
 use std::ffi::c_void;
 use std::io;
@@ -368,13 +368,10 @@ impl Blocks {
     /// # Safety
     /// It is loaded nowhere.
     unsafe fn init_other(&self, block: ThreadPointer) {
-        let mine = loaded_block();
-        // SAFETY: as the caller promises; none of the caller's thread-locals is used until its own block is loaded again.
-        unsafe { load_block(block) };
-        // SAFETY: loaded above.
-        unsafe { self.init() };
-        // SAFETY: it was loaded before.
-        unsafe { load_block(mine) };
+        // SAFETY: it is loaded when this is called.
+        let init = || unsafe { self.init() };
+        // SAFETY: as the caller promises; none of the caller's thread-locals is used meanwhile.
+        unsafe { with_block(block, init) };
     }
 
     /// Runs the destructors of the thread-locals that were used. They may use others; those are run too.

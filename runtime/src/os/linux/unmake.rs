@@ -92,7 +92,7 @@ impl Word {
 
 #[cfg(test)]
 mod tests {
-    use crate::os::{Blocks, ThreadPointer, load_block, loaded_block, thread_local_blocks};
+    use crate::os::{Blocks, ThreadPointer, thread_local_blocks, with_block};
     use std::ffi::c_int;
     use std::hint::black_box;
     use std::ptr;
@@ -109,13 +109,8 @@ mod tests {
 
     /// Runs `f` with a block loaded.
     fn with_loaded<R>(block: ThreadPointer, f: impl FnOnce() -> R) -> R {
-        let mine = loaded_block();
         // SAFETY: it is loaded nowhere else, and what `f` calls uses no thread-local of the test's.
-        unsafe { load_block(block) };
-        let result = f();
-        // SAFETY: it was loaded before.
-        unsafe { load_block(mine) };
-        result
+        unsafe { with_block(block, f) }
     }
 
     /// Takes and frees memory as a G may, and leaves an errno.
