@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Rng, builder, child_case, eventually, runtime, seed, subprocess, wait_until_waiting};
-use pirn_runtime::{Handle, Unparker, blocking, go, lock_os_thread, park, scope, sleep, yield_now};
+use pirn_runtime::{Handle, Unparker, blocking, go, lock_os_thread, park, sleep, yield_now};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -215,25 +215,23 @@ fn metrics_count_what_happens() {
         let sleeper = go(|| sleep(Duration::from_secs(1000)));
         wait_until_waiting(&Handle::current().expect("a G"), sleeper.id());
         assert_eq!(Handle::current().expect("a G").metrics().timers, 1);
-        blocking(|| std::thread::sleep(Duration::from_millis(5)));
         drop(sleeper);
-        let turns = AtomicU64::new(0);
-        scope(|s| {
-            let (me, turns) = (Unparker::current(), &turns);
-            s.go(move || {
-                for _ in 0..100 {
-                    turns.fetch_add(1, Ordering::Relaxed);
-                    me.unpark();
-                    yield_now();
-                }
-            });
-            while turns.load(Ordering::Relaxed) < 100 {
-                park();
-            }
+        // A hand-off, a park and a ready, whatever the host does with the threads meanwhile.
+        blocking(|| {});
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiter = go(move || {
+            tell.send(Unparker::current()).expect("the test waits");
+            park();
         });
+        let unparker = told.recv().expect("the G runs");
+        wait_until_waiting(&Handle::current().expect("a G"), waiter.id());
+        unparker.unpark();
+        waiter.join().expect("no panic");
     });
     let after = rt.metrics();
-    assert!(after.readies > then.readies && after.parks > then.parks && after.hand_offs > then.hand_offs);
+    assert!(after.parks > then.parks, "{after:?}");
+    assert!(after.readies > then.readies, "{after:?}");
+    assert!(after.hand_offs > then.hand_offs, "{after:?}");
     assert!(after.wakes >= then.wakes && after.m_starts >= 1 && after.threads >= 1);
     assert!(after.spawns - after.ends == after.goroutines as u64);
     assert_eq!(after.local_queues.len(), 2);
