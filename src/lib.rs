@@ -16,3 +16,4 @@
 pub use pirn_channels as channel;
 pub use pirn_channels::{select, select_biased};
 pub use pirn_runtime::*;
+pub use pirn_sync as sync;

@@ -45,10 +45,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("SystemTime", &[]),
     ("thread::park_timeout", &["clock/"]),
     // A pause between two looks, as no wake comes. No time is measured by it.
-    (
-        "thread::sleep",
-        &["clock/", "os/", "boot/stop.rs", "sched/machines.rs", "sysmon/output.rs", "channels/src/lock.rs"],
-    ),
+    ("thread::sleep", &["clock/", "os/", "boot/stop.rs", "sched/machines.rs", "sysmon/output.rs", "wait/lock.rs"]),
     ("fn random", &["clock/", "p/", "internal.rs"]),
     ("RandomState", &[]),
     ("getrandom", &[]),

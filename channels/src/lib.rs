@@ -63,7 +63,6 @@ mod clock; // the channels of the clock: `after`, `at`, `tick`
 mod parcel; // a value on its way to or from a select
 mod until; // how long an operation may wait
 mod error; // the errors
-mod lock; // the lock of a channel, which counts its turns
 mod loom; // the atomics and threads of std, or those of loom
 
 pub use channel::{Receiver, Sender, after, at, bounded, never, tick, unbounded};

@@ -15,7 +15,7 @@ pub use crate::g::LineLock;
 pub use crate::g_local::GLocal;
 pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Reason};
-pub use crate::wait::{Claimed, Line, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
+pub use crate::wait::{Claimed, Line, Lock, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
 pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until};
 
 #[cfg(loom)]

@@ -4,6 +4,8 @@
 #[cfg(not(loom))]
 pub use cell::UnsafeCell;
 #[cfg(not(loom))]
+pub(crate) use spin::{Gate, pause, yield_thread};
+#[cfg(not(loom))]
 pub use std::sync::Arc;
 #[cfg(not(loom))]
 pub use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering, fence};
@@ -26,6 +28,12 @@ pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(all(test, loom))]
 pub(crate) use loom::{model, thread};
 
+#[cfg(loom)]
+pub(crate) use gate::{Gate, pause, yield_thread};
+
+#[cfg(loom)]
+#[path = "gate_loom.rs"]
+mod gate;
 #[cfg(loom)]
 #[path = "parking_loom.rs"]
 pub(crate) mod parking;
@@ -53,6 +61,41 @@ mod cell {
         #[inline(always)]
         pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
             f(self.0.get())
+        }
+    }
+}
+
+/// What the lock of a line uses.
+#[cfg(not(loom))]
+mod spin {
+    pub(crate) use std::thread::yield_now as yield_thread;
+
+    #[inline]
+    pub(crate) fn pause(times: u32) {
+        for _ in 0..times {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// What a lock needs under loom.
+    #[derive(Debug)]
+    pub(crate) struct Gate;
+
+    impl Gate {
+        pub(crate) const fn new() -> Gate {
+            Gate
+        }
+
+        #[inline(always)]
+        pub(crate) fn enter(&self) {}
+
+        #[inline(always)]
+        pub(crate) fn leave(&self) {}
+
+        /// In which order all take several of them.
+        #[inline(always)]
+        pub(crate) fn order(&self, address: usize) -> usize {
+            address
         }
     }
 }

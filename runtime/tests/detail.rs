@@ -7,7 +7,7 @@ use common::{Rng, builder, child_case, eventually, runtime, seed, subprocess, wa
 use pirn_runtime::{Handle, Unparker, blocking, go, lock_os_thread, park, sleep, yield_now};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! A channel, and the channel under its lock.
 
 use super::waiting::{Answer, Claimed, Line, Reservation};
-use crate::lock::Lock;
 use crate::loom::{AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell};
+use pirn_runtime::internal::Lock;
 use slab::Slab;
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -46,9 +46,9 @@
 //!    channel. A receiver with a timeout gives the select some more time before it withdraws (`GRACE`), so that it
 //!    receives what a select sends without delay. A receiver without a timeout waits for as long as the select takes.
 //! 6. *A look without the lock is consistent.* The counts and the heads of the lines are atomic, and the lock counts
-//!    its turns: if the count is equal before and after, all that was seen held at one moment (`lock.rs`). A thread
-//!    that has learned of a change in any way sees it, because reading the lock's count synchronises with the last
-//!    turn. A sender that is told that its value was taken finds it in the buffer, or received.
+//!    its turns: if the count is equal before and after, all that was seen held at one moment (`wait/lock.rs` in the
+//!    runtime). A thread that has learned of a change in any way sees it, because reading the lock's count synchronises
+//!    with the last turn. A sender that is told that its value was taken finds it in the buffer, or received.
 //! 7. *No user code runs under a lock, or while something is half done.* User code is: to clone, wake or drop a waker,
 //!    to drop a value, and whatever an unpark calls (it may start a thread and ask for its name, and it tells
 //!    `tracing`). It runs after unlocking, when all changes of the operation are complete, so it may use the same
@@ -57,8 +57,7 @@
 //!    none or they cannot continue any more (`tell_watchers`).
 //!
 //! # Tests
-//! `channels_loom.rs` models all of this on small channels, `lock_loom.rs` the lock, and the runtime has models of the
-//! wait line.
+//! `channels_loom.rs` models all of this on small channels. The runtime has models of the lock and of the wait line.
 
 #![allow(unsafe_code, reason = "what lies under a channel's lock")]
 

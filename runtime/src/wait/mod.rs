@@ -1,6 +1,6 @@
 //! # What lives here
 //! The wait line, with which every operation waits that another one tells: a [`Ticket`] for each operation that
-//! waits, a [`Waiter`] for each line that it waits in, and the [`Line`].
+//! waits, a [`Waiter`] for each line that it waits in, the [`Line`], and a [`Lock`] for owners of lines.
 //!
 //! # Who may come in
 //! Timers, joins and scopes, and by way of `internal` every crate above.
@@ -49,10 +49,12 @@
 #![allow(unsafe_code, reason = "waiters on stacks that wait")]
 
 mod line;
+mod lock;
 mod ticket;
 mod told;
 
 pub use line::{Claimed, Line, Waiter};
+pub use lock::Lock;
 pub use ticket::{OnUnwind, Ticket, on_unwind};
 pub use told::{Told, discard, wake};
 

@@ -1,16 +1,16 @@
-//! The lock of a channel: held for some tens of nanoseconds, also over the switch of a G that waits, which does not need
-//! its park word then. It counts how often it was held, so
-//! a reader without the lock can tell whether all that it saw held at one moment.
+//! The lock of a line's owner: held for some tens of nanoseconds, also over the switch of a G that waits, which does not
+//! need its park word then. It counts how often it was held, so a reader without the lock can tell whether all that it
+//! saw held at one moment.
 
 #![allow(unsafe_code, reason = "a promise of the lock to the runtime")]
 
+use crate::g::LineLock;
 use crate::loom::{AtomicUsize, Gate, Ordering, fence, pause, yield_thread};
-use pirn_runtime::internal::LineLock;
 use std::ptr;
 use std::time::Duration;
 
 /// How long a thread that finds the lock held waits at first, in pause instructions; the wait doubles each time. A long
-/// wait is unfair: the holder does several operations in a row meanwhile. This makes several Ps on one channel fast.
+/// wait is unfair: the holder does several operations in a row meanwhile. This makes several Ps on one line fast.
 const PAUSES_MIN: u32 = 16;
 const PAUSES_MAX: u32 = 256;
 /// After so many rounds of pauses the waiter asks the system to run another thread: the holder may have lost its CPU.
@@ -22,7 +22,7 @@ const NAP: Duration = Duration::from_micros(20);
 /// Unlocking is a plain store. This costs nothing, but wakes no waiter, so a thread that waits long sleeps by the
 /// clock.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     /// Odd while it is held, and one more each time it is taken or given back. It may wrap: only a reader
     /// that looks for 2^63 turns could see the same count again.
     count: AtomicUsize,
@@ -30,28 +30,37 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    pub(crate) fn new() -> Lock {
+    /// A free one.
+    #[cfg(not(loom))]
+    #[inline]
+    pub const fn new() -> Lock {
+        Lock { count: AtomicUsize::new(0), gate: Gate::new() }
+    }
+
+    /// A free one.
+    #[cfg(loom)]
+    pub fn new() -> Lock {
         Lock { count: AtomicUsize::new(0), gate: Gate::new() }
     }
 
     /// Takes the lock. The caller gives it back with `unlock` and does nothing in between that could wait or call the
     /// user's code.
     #[inline]
-    pub(crate) fn lock(&self) {
+    pub fn lock(&self) {
         self.gate.enter();
         self.acquire();
     }
 
     /// Unlocks it. Only for its holder.
     #[inline]
-    pub(crate) fn unlock(&self) {
+    pub fn unlock(&self) {
         self.release();
         self.gate.leave();
     }
 
     /// A caller that takes several locks takes them in this order.
     #[inline]
-    pub(crate) fn order(&self) -> usize {
+    pub fn order(&self) -> usize {
         self.gate.order(ptr::from_ref(self).addr())
     }
 
@@ -105,16 +114,22 @@ impl Lock {
     ///
     /// [`is_still`]: Self::is_still
     #[inline]
-    pub(crate) fn moment(&self) -> usize {
+    pub fn moment(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
     /// Whether the lock was free when `moment` was read, and has not been taken since.
     #[inline]
-    pub(crate) fn is_still(&self, moment: usize) -> bool {
+    pub fn is_still(&self, moment: usize) -> bool {
         // The caller's reads come before the read of the count (partner: the fence in `acquire`).
         fence(Ordering::Acquire);
         moment & 1 == 0 && self.count.load(Ordering::Relaxed) == moment
+    }
+}
+
+impl Default for Lock {
+    fn default() -> Lock {
+        Lock::new()
     }
 }
 

@@ -1,0 +1,10 @@
+//! Locks, wait groups, semaphores, contexts and task groups, for goroutines, OS threads and async tasks alike.
+//!
+//! The modules are floors: each uses only those below it.
+
+// A room or file that has unsafe code allows it at its head, and says what for.
+#![deny(unsafe_code)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
