@@ -13,24 +13,26 @@ pub use crate::event::{Emitter, Event, listen};
 pub use crate::g::LineLock;
 #[cfg(not(loom))]
 pub use crate::g_local::GLocal;
-pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell, fence};
+pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicU32, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Reason};
 pub use crate::wait::{Claimed, Line, Lock, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
 pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until};
 
 #[cfg(loom)]
-pub use parking::{random_below, sleep};
+pub use parking::{give_way, may_spin, random_below, sleep};
 #[cfg(not(loom))]
 pub use {
     crate::clock::{SetClock, set_seed},
     crate::time::sleep,
-    caller::{call_at, has_timers, random_below},
+    caller::{call_at, give_way, has_timers, may_spin, random_below},
 };
 
 /// What depends on the runtime that the caller runs on.
 #[cfg(not(loom))]
 mod caller {
     use crate::clock;
+    use crate::coro::Suspend;
+    use crate::park;
     use crate::sched::Entered;
     use crate::time::{self, AfterFunc};
     use std::time::Instant;
@@ -47,6 +49,20 @@ mod caller {
     /// Whether the caller runs on a runtime whose timers it may use: one that does not close.
     pub fn has_timers() -> bool {
         Entered::new().is_some_and(|entered| !entered.shared().is_closing())
+    }
+
+    /// Whether the caller should try again for some hundred nanoseconds before it parks: others run at the same time,
+    /// and nothing waits for its P. As `sync_runtime_canSpin` of Go. On a thread that runs no G this is true.
+    pub fn may_spin() -> bool {
+        let Some(entered) = Entered::new() else { return true };
+        entered.p().is_some_and(|p| entered.shared().may_spin(p))
+    }
+
+    /// A G goes behind the others of its P; another caller's turn is left as it is. This never unwinds.
+    pub fn give_way() {
+        if let Some(g) = park::current_g() {
+            park::give_way(g, Suspend::Yield);
+        }
     }
 
     /// A random number below `n`, good enough to be fair.

@@ -123,3 +123,11 @@ pub fn random_below(_n: usize) -> usize {
 
 /// Nobody is asked to let others run.
 pub fn checkpoint() {}
+
+/// A thread of a model does not spin.
+pub fn may_spin() -> bool {
+    false
+}
+
+/// The scheduler of loom tries all orders by itself.
+pub fn give_way() {}

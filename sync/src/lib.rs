@@ -5,6 +5,16 @@
 // A room or file that has unsafe code allows it at its head, and says what for.
 #![deny(unsafe_code)]
 
+mod condvar; // `Condvar`
+mod mutex; // `Mutex`
+mod raw_mutex; // the lock under a mutex
+mod holder; // who holds a lock
+mod lot; // the parking lot: who waits, by address
+mod loom; // the atomics of std, or those of loom
+
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -5,10 +5,16 @@
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::m::emit::emit;
-use crate::p::FreeP;
+use crate::p::{FreeP, OwnedP};
 use std::sync::MutexGuard;
 
 impl Shared {
+    /// Whether a G on `p` that waits for a lock should try again before it parks: other Ms run, and nothing waits for
+    /// `p`.
+    pub(crate) fn may_spin(&self, p: OwnedP<'_>) -> bool {
+        p.is_empty() && self.idle.idle_ps() as usize + 1 < self.ps.len()
+    }
+
     /// Wakes one P for the search that the caller has announced ([`Idle::announce`](super::idle::Idle::announce)).
     /// Returns whether there was an idle P, and an M for it.
     #[cold]

@@ -119,6 +119,13 @@ unsafe impl<A: Copy + Send, D: Sync> Send for Line<A, D> {}
 
 impl<A: Copy, D> Line<A, D> {
     /// An empty line.
+    #[cfg(not(loom))]
+    pub const fn new() -> Line<A, D> {
+        Line { first: AtomicPtr::new(ptr::null_mut()), last: Cell::new(ptr::null_mut()) }
+    }
+
+    /// An empty line.
+    #[cfg(loom)]
     pub fn new() -> Line<A, D> {
         Line { first: AtomicPtr::new(ptr::null_mut()), last: Cell::new(ptr::null_mut()) }
     }
@@ -156,6 +163,51 @@ impl<A: Copy, D> Line<A, D> {
             unsafe { &*self.last.get() }.next.set(waiter);
         }
         self.last.set(waiter);
+    }
+
+    /// Puts a waiter before all others.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    pub unsafe fn push_first(&self, waiter: *const Waiter<A, D>) {
+        // SAFETY: as the caller promises.
+        let new = unsafe { &*waiter };
+        debug_assert!(!new.is_queued.get());
+        new.is_queued.set(true);
+        new.prev.set(ptr::null_mut());
+        let next = self.first();
+        new.next.set(next);
+        // SAFETY: a waiter in the line is alive.
+        match unsafe { next.as_ref() } {
+            None => self.last.set(waiter.cast_mut()),
+            Some(next) => next.prev.set(waiter.cast_mut()),
+        }
+        self.first.store(waiter.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Takes over all waiters of `other`, which is empty then. This line is empty.
+    pub fn take_over(&self, other: &Line<A, D>) {
+        debug_assert!(self.is_empty());
+        self.first.store(other.first(), Ordering::Relaxed);
+        self.last.set(other.last.get());
+        other.first.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// What is known of the first waiter. The caller holds the lock for as long as it uses this.
+    #[inline]
+    pub fn first_data(&self) -> Option<&D> {
+        // SAFETY: a waiter in the line is alive.
+        unsafe { self.first().as_ref() }.map(Waiter::data)
+    }
+
+    /// Calls `f` with what is known of each waiter, in their order.
+    pub fn for_each(&self, mut f: impl FnMut(&D)) {
+        let mut next = self.first();
+        // SAFETY: a waiter in the line is alive.
+        while let Some(waiter) = unsafe { next.as_ref() } {
+            f(waiter.data());
+            next = waiter.next.get();
+        }
     }
 
     /// Takes the first waiter out that can still be claimed, and claims it.

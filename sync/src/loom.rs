@@ -1,0 +1,22 @@
+//! The atomics and parking of std and the runtime, or loom's when the models run. The runtime has chosen.
+
+pub(crate) use pirn_runtime::internal::{AtomicU32, Ordering, Unparker, checkpoint, give_way, may_spin, now};
+
+/// Pauses the CPU while another one works.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn pause(times: u32) {
+    for _ in 0..times {
+        std::hint::spin_loop();
+    }
+}
+
+#[cfg(loom)]
+pub(crate) fn pause(_: u32) {
+    loom::thread::yield_now();
+}
+
+/// The moment that is `timeout` from now; none if it is too far away to be one.
+pub(crate) fn deadline(timeout: std::time::Duration) -> Option<std::time::Instant> {
+    now().checked_add(timeout)
+}

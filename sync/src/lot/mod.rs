@@ -1,0 +1,40 @@
+//! # What lives here
+//! The parking lot: who waits for a lock, or for anything else of this crate, stands in a line by its address. So a lock
+//! is one word, is made at compile time, and needs no memory. As parking_lot's (which has the name from WebKit's) and
+//! the table of semaphores of Go's runtime.
+//!
+//! # Who may come in
+//! The primitives, each under its own address (`key`). What the words mean that they keep there is theirs alone.
+//!
+//! # The table
+//! ```text
+//!   bucket (lock) ---> queue of key a ---> queue of key b
+//!                        |                   |
+//!                      spot 1  spot 2      spot 3            a spot lies where its operation waits
+//! ```
+//! A spot is an operation's place: its ticket, its waiter, and room for a queue. The queue of a key lies in the spot of
+//! one of those who stand in it. When that one leaves, the queue moves to the spot of its first. So another key in the
+//! same bucket costs one look, and not one for each of those who wait there.
+//!
+//! # Invariants
+//! 1. *A bucket's lock guards its queues, their lines, and the spots in them*, and whatever the primitive says that it
+//!    guards: a primitive changes its bit "somebody waits" only in a [`Turn`] of its key.
+//! 2. *A queue has one spot at least*, and lies in one of them.
+//! 3. *A spot stays until it is told or withdrawn.* It is told in a turn, after it has left its queue and its queue has
+//!    left it; and it withdraws in a turn (wait I3). So while a spot of key `k` stands in the table, the object at `k`
+//!    is there, because the operation borrows it. An observer may look at the object in a turn in which it has found
+//!    somebody there.
+//! 4. *All who tell a spot hold the bucket's lock*, as a G may park in that line (wait I7).
+//! 5. *Waking comes after unlocking* (wait I5): a turn keeps whom it has told, and wakes them at its end. It tells
+//!    some at most (`is_full`), so that the lock is held shortly; who has more to tell takes another turn.
+//!
+//! # Tests
+//! `lot_loom.rs` beside it, and the models of each primitive.
+
+#![allow(unsafe_code, reason = "spots on stacks that wait")]
+
+mod place;
+mod table;
+
+pub(crate) use place::Place;
+pub(crate) use table::{Turn, Until, Want};

@@ -1,0 +1,83 @@
+//! The place of a future in the lot.
+
+use super::table::{Spot, Turn, Want};
+use crate::loom::Unparker;
+use pirn_runtime::internal::discard;
+use std::marker::PhantomPinned;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Where a future waits. Its owner has it withdrawn when it is dropped, before anything else is.
+pub(crate) struct Place {
+    spot: Option<Spot>,
+    key: usize,
+    _is_pinned: PhantomPinned,
+}
+
+// SAFETY: others reach the spot only in turns.
+unsafe impl Send for Place {}
+// SAFETY: a shared place can do nothing.
+unsafe impl Sync for Place {}
+
+impl Place {
+    /// One that stands nowhere.
+    pub(crate) fn new() -> Place {
+        Place { spot: None, key: 0, _is_pinned: PhantomPinned }
+    }
+
+    /// Whether it stands somewhere, or has been told.
+    pub(crate) fn is_used(&self) -> bool {
+        self.spot.is_some()
+    }
+
+    /// Stands in the line, and ends the turn. `unparker` was made of the task's waker before the turn.
+    pub(crate) fn stand(self: Pin<&mut Self>, turn: Turn, key: usize, want: Want, unparker: Unparker) {
+        // SAFETY: nothing is moved out.
+        let this = unsafe { self.get_unchecked_mut() };
+        debug_assert!(this.spot.is_none());
+        this.key = key;
+        let spot = this.spot.insert(Spot::new(want, unparker));
+        // SAFETY: it is pinned, and withdrawn before it is dropped.
+        unsafe { turn.stand(spot, false) };
+    }
+
+    /// Whether it has been told, and what. If not, `context` is woken then. After the answer it stands nowhere.
+    pub(crate) fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<usize> {
+        // SAFETY: nothing is moved out while it stands somewhere.
+        let this = unsafe { self.get_unchecked_mut() };
+        let spot = this.spot.as_ref().expect("it stands somewhere");
+        if let Some(answer) = spot.told() {
+            this.spot = None;
+            return Poll::Ready(answer);
+        }
+        // The waker's code runs outside of the turn.
+        let unparker = Unparker::from(context.waker().clone());
+        let turn = Turn::of(this.key);
+        let old = match spot.told() {
+            Some(_) => unparker,
+            // SAFETY: this is the operation itself, in a turn, and it has not been told.
+            None => unsafe { spot.ticket().replace_unparker(unparker) },
+        };
+        drop(turn);
+        discard(old);
+        match spot.told() {
+            Some(answer) => {
+                this.spot = None;
+                Poll::Ready(answer)
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    /// The future is dropped: as in [`Turn::wait`].
+    pub(crate) fn withdraw(self: Pin<&mut Self>, left: impl FnOnce(&mut Turn), undo: impl FnOnce(usize)) {
+        // SAFETY: nothing is moved out while it stands somewhere.
+        let this = unsafe { self.get_unchecked_mut() };
+        if let Some(spot) = &this.spot
+            && !Turn::of(this.key).withdraw(spot, left)
+        {
+            undo(spot.told().expect("who has left the line has been told"));
+        }
+        this.spot = None;
+    }
+}

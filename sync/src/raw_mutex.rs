@@ -1,0 +1,335 @@
+//! The lock under a mutex: one word, and who holds it.
+//!
+//! # The protocol
+//! ```text
+//!   HELD      somebody has it
+//!   WAITERS   somebody stands in the lot, under the lock's address; changed only in a turn of that (lot I1)
+//!   WOKEN     somebody who waited is awake and tries again, or somebody spins: unlocking need not wake another
+//! ```
+//! Locking sets HELD, and may be faster than those that wait: a lock that is handed over is idle until the one that
+//! gets it runs, so each hand-over costs a switch. One that has waited for [`STARVES_AFTER`] is handed the lock all
+//! the same: HELD stays, and the one that unlocks gives way, so that it runs next. These are the rules of Go's
+//! `sync.Mutex`.
+//!
+//! # Invariants
+//! 1. *One has it*: HELD is set by the one that gets it, or stays set from the one that hands it over.
+//! 2. *Nobody sleeps for ever.* While WAITERS is set and the lock is free, WOKEN is set, and the one that it stands for
+//!    is awake: it takes the lock, or waits again and takes WOKEN back while the lock is held, whose holder will look
+//!    for it, or gives up and wakes the next ([`pass_on`](RawMutex::pass_on)).
+//! 3. *The holder is a hint.* It is written after the lock has been taken and cleared before it is given back, so who
+//!    reads its own name there has the lock, or has given the guard to somebody else.
+//!
+//! Async tasks are always handed the lock: one that is not polled would otherwise keep the others asleep by WOKEN.
+
+#![cfg_attr(loom, allow(dead_code, reason = "the models use less"))]
+
+use crate::holder::{self, me};
+use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, may_spin, now, pause};
+use crate::lot::{Place, Turn, Until, Want};
+use pirn_runtime::internal::{Kind, Reason, Unparker, discard};
+use std::pin::Pin;
+use std::ptr;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+const HELD: u32 = 1;
+const WAITERS: u32 = 1 << 1;
+const WOKEN: u32 = 1 << 2;
+
+/// Who has waited for longer is handed the lock. Go's figure.
+const STARVES_AFTER: Duration = Duration::from_millis(1);
+
+/// How often one that finds the lock held tries again before it parks, and how long it pauses in between.
+const SPINS: u32 = 4;
+const PAUSES: u32 = 10;
+
+/// Answers.
+const RETRY: usize = 0;
+const HANDED: usize = 1;
+
+/// Kinds of waiters.
+const PARKS: usize = 0;
+const TASK: usize = 1;
+
+/// A G waits for a mutex.
+static LOCK: Reason = Reason::new("sync.Mutex.Lock", Kind::Object("mutex"));
+
+/// The lock. See [`Mutex`](crate::Mutex).
+#[derive(Debug)]
+pub(crate) struct RawMutex {
+    state: AtomicU32,
+    holder: AtomicU32,
+}
+
+impl RawMutex {
+    /// A free one.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) const fn new() -> RawMutex {
+        RawMutex { state: AtomicU32::new(0), holder: AtomicU32::new(0) }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new() -> RawMutex {
+        RawMutex { state: AtomicU32::new(0), holder: AtomicU32::new(0) }
+    }
+
+    fn key(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    /// Waits for the lock.
+    #[inline]
+    pub(crate) fn lock(&self) {
+        checkpoint();
+        self.lock_within(Until::Told);
+    }
+
+    /// The same for a caller that owes it to somebody: this never unwinds.
+    pub(crate) fn lock_for_certain(&self) {
+        self.lock_within(Until::ToldForCertain);
+    }
+
+    /// Waits for the lock until `deadline`. False if that has passed.
+    #[inline]
+    pub(crate) fn lock_until(&self, deadline: Instant) -> bool {
+        checkpoint();
+        self.lock_within(Until::Deadline(deadline))
+    }
+
+    #[inline]
+    fn lock_within(&self, until: Until) -> bool {
+        if self.is_taken_at_once() {
+            self.holder.store(me(), Ordering::Relaxed);
+            return true;
+        }
+        self.wait(until)
+    }
+
+    /// Takes it, if it is free and nobody waits.
+    #[inline]
+    fn is_taken_at_once(&self) -> bool {
+        // Acquire: what was done under the lock before (partner: each Release that takes HELD back).
+        self.state.compare_exchange(0, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes it, if it is free.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> bool {
+        checkpoint();
+        let is_taken = self.try_take(0);
+        if is_taken {
+            self.holder.store(me(), Ordering::Relaxed);
+        }
+        is_taken
+    }
+
+    /// Takes it, if it is free, and takes the bits `less` back with that.
+    #[inline]
+    fn try_take(&self, less: u32) -> bool {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while state & HELD == 0 {
+            let new = (state | HELD) & !less;
+            match self.state.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(other) => state = other,
+            }
+        }
+        false
+    }
+
+    /// Whether somebody has it.
+    #[inline]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & HELD != 0
+    }
+
+    /// Who has it, as far as is known (I3).
+    pub(crate) fn holder(&self) -> u32 {
+        self.holder.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn wait(&self, until: Until) -> bool {
+        let me = me();
+        if !matches!(until, Until::Deadline(_)) && self.holder() == me {
+            holder::report_own(&LOCK, self.key());
+        }
+        // What this caller has of WOKEN.
+        let mut woken = 0;
+        let mut since = None;
+        let mut spins = SPINS;
+        loop {
+            if self.try_take(woken) {
+                self.holder.store(me, Ordering::Relaxed);
+                return true;
+            }
+            if spins > 0 && may_spin() {
+                spins -= 1;
+                woken |= self.announce_spinner(woken);
+                pause(PAUSES);
+                continue;
+            }
+            let turn = Turn::of(self.key());
+            if !self.will_wait(woken) {
+                continue;
+            }
+            let is_first = since.is_some();
+            let want = Want { what: PARKS, who: me, reason: &LOCK, since: *since.get_or_insert_with(now) };
+            match turn.wait(want, is_first, until, |turn| self.left(turn), |answer| self.undo(answer)) {
+                None => return false,
+                Some(HANDED) => return true,
+                Some(_) => woken = WOKEN,
+            }
+            spins = SPINS;
+        }
+    }
+
+    /// One that spins says that it is awake, if others wait and nobody is awake for them. Returns what it has of WOKEN.
+    fn announce_spinner(&self, woken: u32) -> u32 {
+        let state = self.state.load(Ordering::Relaxed);
+        if woken != 0 || state & (HELD | WAITERS | WOKEN) != HELD | WAITERS {
+            return 0;
+        }
+        let new = state | WOKEN;
+        match self.state.compare_exchange(state, new, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => WOKEN,
+            Err(_) => 0,
+        }
+    }
+
+    /// In a turn: the caller is going to wait, and is not awake any more. False if the lock is free.
+    fn will_wait(&self, woken: u32) -> bool {
+        let wait = |state| (state & HELD != 0).then_some((state | WAITERS) & !woken);
+        self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
+    }
+
+    /// In a turn: one that waited has left by itself.
+    fn left(&self, turn: &mut Turn) {
+        if turn.is_empty() {
+            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+        }
+    }
+
+    /// One that waited has been told, but has no use for the answer.
+    fn undo(&self, answer: usize) {
+        if answer == HANDED { self.unlock() } else { self.pass_on() }
+    }
+
+    /// One that was woken gives up.
+    fn pass_on(&self) {
+        let turn = Turn::of(self.key());
+        let state = self.state.fetch_and(!WOKEN, Ordering::Relaxed);
+        // If it is held, its holder sees that nobody is awake.
+        if state & (HELD | WAITERS) == WAITERS && self.try_take(0) {
+            self.release(turn);
+        }
+    }
+
+    /// Gives it back. The caller has it, from whomever.
+    #[inline]
+    pub(crate) fn unlock(&self) {
+        self.holder.store(0, Ordering::Relaxed);
+        if self.state.compare_exchange(HELD, 0, Ordering::Release, Ordering::Relaxed).is_err() {
+            self.unlock_contended();
+        }
+    }
+
+    /// Gives it back: to the first that waits, if there is one.
+    pub(crate) fn unlock_fair(&self) {
+        self.holder.store(0, Ordering::Relaxed);
+        if self.state.compare_exchange(HELD, 0, Ordering::Release, Ordering::Relaxed).is_err() {
+            let turn = Turn::of(self.key());
+            if turn.is_empty() { self.release(turn) } else { self.hand_over(turn) }
+        }
+    }
+
+    #[cold]
+    fn unlock_contended(&self) {
+        if !self.is_free_without_waking() {
+            self.release(Turn::of(self.key()));
+        }
+    }
+
+    /// Gives it back, if nobody waits or one is awake.
+    fn is_free_without_waking(&self) -> bool {
+        let free = |state| (state & WAITERS == 0 || state & WOKEN != 0).then_some(state & !HELD);
+        // Release: what was done under the lock (partner: the next one's Acquire).
+        self.state.fetch_update(Ordering::Release, Ordering::Relaxed, free).is_ok()
+    }
+
+    /// Gives it back, in a turn: to the first, if that has waited for long, or to anybody, and wakes the first.
+    fn release(&self, mut turn: Turn) {
+        let Some(first) = turn.first() else {
+            // They have left since.
+            self.state.fetch_and(!HELD, Ordering::Release);
+            return;
+        };
+        if first.what == TASK || is_starved(first.since) {
+            return self.hand_over(turn);
+        }
+        // One that spins may say so meanwhile.
+        while !self.is_free_without_waking() {
+            let state = self.state.load(Ordering::Relaxed);
+            if state & WOKEN == 0
+                && self
+                    .state
+                    .compare_exchange(state, state & !HELD | WOKEN, Ordering::Release, Ordering::Relaxed)
+                    .is_ok()
+            {
+                turn.tell_first(RETRY);
+                return self.left(&mut turn);
+            }
+        }
+    }
+
+    /// Gives it to the first, which there is, in a turn. The caller then lets others run.
+    fn hand_over(&self, mut turn: Turn) {
+        self.holder.store(turn.first().map_or(0, |first| first.who), Ordering::Relaxed);
+        turn.tell_first(HANDED);
+        self.left(&mut turn);
+        drop(turn);
+        give_way();
+    }
+
+    /// As `lock`, for a task: `place` is its future's.
+    pub(crate) fn poll_lock(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
+        checkpoint();
+        if place.is_used() {
+            return place.poll(context).map(|_| ());
+        }
+        while !self.try_take(0) {
+            let unparker = Unparker::from(context.waker().clone());
+            let turn = Turn::of(self.key());
+            if self.will_wait(0) {
+                let want = Want { what: TASK, who: 0, reason: &LOCK, since: now() };
+                place.stand(turn, self.key(), want, unparker);
+                return Poll::Pending;
+            }
+            drop(turn);
+            discard(unparker);
+        }
+        Poll::Ready(())
+    }
+
+    /// The future of `poll_lock` is dropped.
+    pub(crate) fn forget_place(&self, place: Pin<&mut Place>) {
+        place.withdraw(|turn| self.left(turn), |answer| self.undo(answer));
+    }
+}
+
+/// Who has waited since then is handed the lock.
+#[cfg(not(loom))]
+fn is_starved(since: Instant) -> bool {
+    now().saturating_duration_since(since) > STARVES_AFTER
+}
+
+/// There is no time in a model: it says.
+#[cfg(loom)]
+fn is_starved(_: Instant) -> bool {
+    models::ARE_STARVED.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[cfg(all(test, loom))]
+#[path = "raw_mutex_loom.rs"]
+mod models;
