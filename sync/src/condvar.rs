@@ -64,7 +64,7 @@ impl Condvar {
     }
 
     fn key(&self) -> usize {
-        ptr::from_ref(self).addr()
+        ptr::from_ref(self).expose_provenance()
     }
 
     /// Unlocks the mutex, waits until notified, and locks it again.

@@ -6,7 +6,10 @@
 #![deny(unsafe_code)]
 
 mod condvar; // `Condvar`
+mod rwlock; // `RwLock`
+mod semaphore; // `Semaphore`
 mod mutex; // `Mutex`
+mod raw_rwlock; // the lock under an `RwLock`
 mod raw_mutex; // the lock under a mutex
 mod holder; // who holds a lock
 mod lot; // the parking lot: who waits, by address
@@ -14,6 +17,10 @@ mod loom; // the atomics of std, or those of loom
 
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+pub use rwlock::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture,
+};
+pub use semaphore::{AcquireError, AcquireFuture, Permit, Semaphore, TryAcquireError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

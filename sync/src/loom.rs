@@ -1,6 +1,8 @@
 //! The atomics and parking of std and the runtime, or loom's when the models run. The runtime has chosen.
 
-pub(crate) use pirn_runtime::internal::{AtomicU32, Ordering, Unparker, checkpoint, give_way, may_spin, now};
+pub(crate) use pirn_runtime::internal::{
+    AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, may_spin, now,
+};
 
 /// Pauses the CPU while another one works.
 #[cfg(not(loom))]
@@ -20,3 +22,25 @@ pub(crate) fn pause(_: u32) {
 pub(crate) fn deadline(timeout: std::time::Duration) -> Option<std::time::Instant> {
     now().checked_add(timeout)
 }
+
+#[cfg(loom)]
+loom::thread_local! {
+    /// Whether the others, as this thread sees it, have waited for long.
+    static ARE_STARVED: std::cell::Cell<bool> = std::cell::Cell::new(false);
+}
+
+/// In the models a thread has its own opinion on that.
+#[cfg(loom)]
+pub(crate) fn are_starved() -> bool {
+    ARE_STARVED.with(std::cell::Cell::get)
+}
+
+/// Sets the opinion of this thread.
+#[cfg(all(test, loom))]
+pub(crate) fn set_starved(are_starved: bool) {
+    ARE_STARVED.with(|starved| starved.set(are_starved));
+}
+
+#[cfg(all(test, loom))]
+#[path = "locks_loom.rs"]
+mod models;

@@ -21,12 +21,10 @@
 //!
 //! Async tasks are always handed the lock: one that is not polled would otherwise keep the others asleep by WOKEN.
 
-#![cfg_attr(loom, allow(dead_code, reason = "the models use less"))]
-
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, may_spin, now, pause};
 use crate::lot::{Place, Turn, Until, Want};
-use pirn_runtime::internal::{Kind, Reason, Unparker, discard};
+use pirn_runtime::internal::{Kind, Owner, Reason, Unparker, discard};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -52,7 +50,7 @@ const PARKS: usize = 0;
 const TASK: usize = 1;
 
 /// A G waits for a mutex.
-static LOCK: Reason = Reason::new("sync.Mutex.Lock", Kind::Object("mutex"));
+static LOCK: Reason = Reason::new("sync.Mutex.Lock", Kind::Object("mutex")).with_owner(owner);
 
 /// The lock. See [`Mutex`](crate::Mutex).
 #[derive(Debug)]
@@ -75,7 +73,7 @@ impl RawMutex {
     }
 
     fn key(&self) -> usize {
-        ptr::from_ref(self).addr()
+        ptr::from_ref(self).expose_provenance()
     }
 
     /// Waits for the lock.
@@ -318,18 +316,19 @@ impl RawMutex {
     }
 }
 
+/// Who has the lock at that address.
+fn owner(what: usize) -> Option<Owner> {
+    holder::owner_of(what, |want| want.reason == &LOCK, RawMutex::holder)
+}
+
 /// Who has waited since then is handed the lock.
 #[cfg(not(loom))]
-fn is_starved(since: Instant) -> bool {
+pub(crate) fn is_starved(since: Instant) -> bool {
     now().saturating_duration_since(since) > STARVES_AFTER
 }
 
-/// There is no time in a model: it says.
+/// There is no time in a model, which says it.
 #[cfg(loom)]
-fn is_starved(_: Instant) -> bool {
-    models::ARE_STARVED.load(std::sync::atomic::Ordering::Relaxed)
+pub(crate) fn is_starved(_: Instant) -> bool {
+    crate::loom::are_starved()
 }
-
-#[cfg(all(test, loom))]
-#[path = "raw_mutex_loom.rs"]
-mod models;

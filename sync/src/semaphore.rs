@@ -1,0 +1,427 @@
+//! [`Semaphore`].
+//!
+//! # The protocol
+//! One word: how many permits are free, whether it is closed, and whether somebody waits (WAITERS, changed only in a
+//! turn). Who comes while nobody waits takes permits from the word. While somebody waits, all others wait behind it,
+//! and permits that come back are given out in turns, from the head of the line, as far as they suffice
+//! ([`give_out`](Semaphore::give_out)). So the order is that of the line for all amounts, and a large one is not
+//! overtaken by small ones.
+//!
+//! *Nobody sleeps for ever:* permits are added to the word first, and then WAITERS is read in the same instruction; a
+//! waiter sets WAITERS in a turn by an instruction that finds too few permits. The later of the two sees the other.
+
+#![allow(unsafe_code, reason = "the place of a future")]
+
+use crate::holder::me;
+use crate::loom::{AtomicUsize, Ordering, checkpoint, deadline, now};
+use crate::lot::{Place, Turn, Until, Want};
+use pirn_runtime::internal::{Kind, Reason, Unparker, discard};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::ptr;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+const WAITERS: usize = 1;
+const CLOSED: usize = 1 << 1;
+const PERMIT: usize = 1 << 2;
+
+/// Answers.
+const GIVEN: usize = 0;
+const NOT_GIVEN: usize = 1;
+
+/// A G waits for permits. Who has them is not known.
+static ACQUIRE: Reason = Reason::new("sync.Semaphore.Acquire", Kind::Object("semaphore"));
+
+/// A number of permits, which callers acquire and give back: goroutines, OS threads and async tasks.
+///
+/// A caller may acquire several permits at once. Those that wait are served in their order, whatever they ask for, so a
+/// large amount is not overtaken by small ones (as Go's `x/sync/semaphore`, and tokio's). It is one word, and making it
+/// needs no memory.
+///
+/// While the runtime of a goroutine shuts down, an `acquire` that waits unwinds it
+/// ([`pirn::ShutDown`](pirn_runtime::ShutDown)), and takes no permits.
+///
+/// ```
+/// use pirn::sync::Semaphore;
+///
+/// static AT_ONCE: Semaphore = Semaphore::new(3);
+///
+/// pirn::run(|| {
+///     let gs: Vec<_> = (0..10)
+///         .map(|_| {
+///             pirn::go(|| {
+///                 let _permit = AT_ONCE.acquire(1).unwrap();
+///                 // Three at most are here.
+///             })
+///         })
+///         .collect();
+///     gs.into_iter().for_each(|g| g.join().unwrap());
+///     assert_eq!(AT_ONCE.available(), 3);
+/// });
+/// ```
+pub struct Semaphore {
+    state: AtomicUsize,
+}
+
+/// The semaphore was closed: there will be no permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AcquireError;
+
+/// Why there are no permits now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryAcquireError {
+    /// Too few are free, or others wait already; within a timeout, they did not become free in time.
+    NoPermits,
+    /// The semaphore was closed: there will be none.
+    Closed,
+}
+
+impl Semaphore {
+    /// The largest number of permits.
+    pub const MAX_PERMITS: usize = usize::MAX >> 3;
+
+    /// A semaphore with so many permits, which may be none.
+    ///
+    /// # Panics
+    /// If they are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    #[cfg(not(loom))]
+    pub const fn new(permits: usize) -> Semaphore {
+        assert!(permits <= Semaphore::MAX_PERMITS, "a semaphore has Semaphore::MAX_PERMITS permits at most");
+        Semaphore { state: AtomicUsize::new(permits * PERMIT) }
+    }
+
+    /// A semaphore with so many permits.
+    #[cfg(loom)]
+    pub fn new(permits: usize) -> Semaphore {
+        Semaphore { state: AtomicUsize::new(permits * PERMIT) }
+    }
+
+    fn key(&self) -> usize {
+        ptr::from_ref(self).expose_provenance()
+    }
+
+    /// How many permits are free: a hint, as that may change at once.
+    pub fn available(&self) -> usize {
+        self.state.load(Ordering::Relaxed) / PERMIT
+    }
+
+    /// Waits for `n` permits; none are to be had at once. The permit gives them back when it is dropped.
+    ///
+    /// More than the semaphore ever has are waited for as long as it is not closed, and all others wait behind.
+    ///
+    /// # Errors
+    /// If the semaphore was closed.
+    pub fn acquire(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
+        match self.acquire_within(n, Until::Told) {
+            Ok(()) => Ok(Permit { semaphore: self, n }),
+            Err(_) => Err(AcquireError),
+        }
+    }
+
+    /// Acquires `n` permits, if so many are free and nobody waits.
+    ///
+    /// # Errors
+    /// If they are not to be had now, or never.
+    pub fn try_acquire(&self, n: usize) -> Result<Permit<'_>, TryAcquireError> {
+        checkpoint();
+        self.take(n).map(|()| Permit { semaphore: self, n })
+    }
+
+    /// Waits for `n` permits for `timeout` at most.
+    ///
+    /// # Errors
+    /// If they were not to be had in this time, or the semaphore was closed.
+    pub fn acquire_timeout(&self, n: usize, timeout: Duration) -> Result<Permit<'_>, TryAcquireError> {
+        let until = deadline(timeout).map_or(Until::Told, Until::Deadline);
+        self.acquire_within(n, until).map(|()| Permit { semaphore: self, n })
+    }
+
+    /// Waits for `n` permits until `deadline` at most.
+    ///
+    /// # Errors
+    /// As [`acquire_timeout`](Self::acquire_timeout).
+    pub fn acquire_until(&self, n: usize, deadline: Instant) -> Result<Permit<'_>, TryAcquireError> {
+        self.acquire_within(n, Until::Deadline(deadline)).map(|()| Permit { semaphore: self, n })
+    }
+
+    /// As [`acquire`](Self::acquire), for async tasks. The future may be dropped at any time: then its place in the line
+    /// is given up, and permits that it was given go to others.
+    ///
+    /// ```
+    /// let semaphore = pirn::sync::Semaphore::new(2);
+    /// pirn::block_on(async {
+    ///     let _both = semaphore.acquire_async(2).await.unwrap();
+    ///     assert!(semaphore.try_acquire(1).is_err());
+    /// });
+    /// ```
+    pub fn acquire_async(&self, n: usize) -> AcquireFuture<'_> {
+        AcquireFuture { semaphore: self, n, place: Place::new() }
+    }
+
+    /// Adds `n` permits. Those that wait get them first.
+    ///
+    /// # Panics
+    /// If there would be more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    pub fn add_permits(&self, n: usize) {
+        let add = |state: usize| {
+            let permits = n.checked_add(state / PERMIT).filter(|sum| *sum <= Semaphore::MAX_PERMITS)?;
+            Some(permits * PERMIT | state & (PERMIT - 1))
+        };
+        // Release: what was done with the permits (partner: `take`).
+        match self.state.fetch_update(Ordering::Release, Ordering::Relaxed, add) {
+            Ok(before) if before & WAITERS != 0 => self.give_out(),
+            Ok(_) => {}
+            Err(_) => panic!("a semaphore has {} permits at most; {n} more were added", Semaphore::MAX_PERMITS),
+        }
+    }
+
+    /// Takes up to `n` of the free permits away for good. Returns how many they were.
+    pub fn forget_permits(&self, n: usize) -> usize {
+        let mut forgotten = 0;
+        let forget = |state: usize| {
+            forgotten = n.min(state / PERMIT);
+            Some(state - forgotten * PERMIT)
+        };
+        let _ = self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, forget);
+        forgotten
+    }
+
+    /// Closes it: all that wait, and all that come, get an error. Permits that were given stay valid.
+    pub fn close(&self) {
+        self.state.fetch_or(CLOSED, Ordering::Relaxed);
+        Turn::of(self.key()).tell_all(NOT_GIVEN, |turn| self.note_left(turn));
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & CLOSED != 0
+    }
+
+    /// Takes `n` permits, if so many are free and nobody waits.
+    fn take(&self, n: usize) -> Result<(), TryAcquireError> {
+        let mut state = self.state.load(Ordering::Relaxed);
+        loop {
+            if state & CLOSED != 0 {
+                return Err(TryAcquireError::Closed);
+            }
+            if n == 0 {
+                return Ok(());
+            }
+            if state & WAITERS != 0 || state / PERMIT < n {
+                return Err(TryAcquireError::NoPermits);
+            }
+            let new = state - n * PERMIT;
+            // Acquire: what was done with the permits before (partner: `add_permits`).
+            match self.state.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(other) => state = other,
+            }
+        }
+    }
+
+    fn acquire_within(&self, n: usize, until: Until) -> Result<(), TryAcquireError> {
+        checkpoint();
+        let turn = match self.take_or_stand(n) {
+            Ok(turn) => turn,
+            Err(result) => return result,
+        };
+        let want = Want { what: n, who: me(), reason: &ACQUIRE, since: now() };
+        let undo = |answer| self.undo(n, answer);
+        match turn.wait(want, false, until, |turn| self.left(turn), undo) {
+            None => Err(TryAcquireError::NoPermits),
+            Some(GIVEN) => Ok(()),
+            Some(_) => Err(TryAcquireError::Closed),
+        }
+    }
+
+    /// Takes `n` permits, or returns a turn in which the caller has to stand in the line.
+    fn take_or_stand(&self, n: usize) -> Result<Turn, Result<(), TryAcquireError>> {
+        loop {
+            match self.take(n) {
+                Err(TryAcquireError::NoPermits) => {}
+                result => return Err(result),
+            }
+            let turn = Turn::of(self.key());
+            let must_wait = |state: usize| {
+                let waits = state & CLOSED == 0 && (state & WAITERS != 0 || state / PERMIT < n);
+                waits.then_some(state | WAITERS)
+            };
+            if self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, must_wait).is_ok() {
+                return Ok(turn);
+            }
+        }
+    }
+
+    /// Gives permits to those that wait, from the head of the line, as far as they suffice.
+    #[cold]
+    fn give_out(&self) {
+        loop {
+            let mut turn = Turn::of(self.key());
+            self.give_out_in(&mut turn, |turn| turn.is_full());
+            if !turn.is_full() {
+                return;
+            }
+        }
+    }
+
+    fn give_out_in(&self, turn: &mut Turn, is_enough: fn(&Turn) -> bool) {
+        while !is_enough(turn)
+            && let Some(first) = turn.first()
+        {
+            let n = first.what;
+            let give = |state: usize| (state / PERMIT >= n).then(|| state - n * PERMIT);
+            // Acquire: as in `take`; the one that is told gets it from here.
+            if self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, give).is_err() {
+                break;
+            }
+            turn.tell_first(GIVEN);
+        }
+        self.note_left(turn);
+    }
+
+    fn note_left(&self, turn: &mut Turn) {
+        if turn.is_empty() {
+            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+        }
+    }
+
+    /// In a turn: one that waited has left by itself. What is free may suffice for those behind it.
+    fn left(&self, turn: &mut Turn) {
+        self.give_out_in(turn, |_| false);
+    }
+
+    /// One has been told, but has no use for it.
+    fn undo(&self, n: usize, answer: usize) {
+        if answer == GIVEN {
+            self.add_permits(n);
+        }
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Semaphore");
+        debug.field("available", &self.available()).field("is_closed", &self.is_closed()).finish()
+    }
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the semaphore is closed")
+    }
+}
+
+impl std::error::Error for AcquireError {}
+
+impl fmt::Display for TryAcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TryAcquireError::NoPermits => "too few permits are free",
+            TryAcquireError::Closed => "the semaphore is closed",
+        })
+    }
+}
+
+impl std::error::Error for TryAcquireError {}
+
+/// Permits of a [`Semaphore`], which go back when this is dropped.
+#[must_use = "the permits go back at once if this is not kept"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    n: usize,
+}
+
+impl<'a> Permit<'a> {
+    /// How many permits these are.
+    pub fn count(&self) -> usize {
+        self.n
+    }
+
+    /// The permits do not go back.
+    pub fn forget(mut self) {
+        self.n = 0;
+    }
+
+    /// Splits off `n` of them. None if these are fewer.
+    pub fn split(&mut self, n: usize) -> Option<Permit<'a>> {
+        self.n = self.n.checked_sub(n)?;
+        Some(Permit { semaphore: self.semaphore, n })
+    }
+
+    /// Adds others of the same semaphore to these.
+    ///
+    /// # Panics
+    /// If they are another semaphore's.
+    #[track_caller]
+    pub fn merge(&mut self, mut other: Permit<'a>) {
+        assert!(ptr::eq(self.semaphore, other.semaphore), "permits of two semaphores cannot be merged");
+        self.n += std::mem::take(&mut other.n);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.n > 0 {
+            self.semaphore.add_permits(self.n);
+        }
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("count", &self.n).finish()
+    }
+}
+
+/// What [`Semaphore::acquire_async`] returns.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct AcquireFuture<'a> {
+    semaphore: &'a Semaphore,
+    n: usize,
+    place: Place,
+}
+
+impl<'a> Future for AcquireFuture<'a> {
+    type Output = Result<Permit<'a>, AcquireError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        checkpoint();
+        let (semaphore, n) = (self.semaphore, self.n);
+        let permit = |is_given: bool| if is_given { Ok(Permit { semaphore, n }) } else { Err(AcquireError) };
+        // SAFETY: the place is pinned with the future.
+        let place = unsafe { self.map_unchecked_mut(|this| &mut this.place) };
+        if place.is_used() {
+            return place.poll(context).map(|answer| permit(answer == GIVEN));
+        }
+        let unparker = Unparker::from(context.waker().clone());
+        match semaphore.take_or_stand(n) {
+            Ok(turn) => {
+                let want = Want { what: n, who: 0, reason: &ACQUIRE, since: now() };
+                place.stand(turn, semaphore.key(), want, unparker);
+                Poll::Pending
+            }
+            Err(result) => {
+                discard(unparker);
+                Poll::Ready(permit(result.is_ok()))
+            }
+        }
+    }
+}
+
+impl Drop for AcquireFuture<'_> {
+    fn drop(&mut self) {
+        let (semaphore, n) = (self.semaphore, self.n);
+        // SAFETY: it was pinned if it was ever polled, and is not moved any more.
+        let place = unsafe { Pin::new_unchecked(&mut self.place) };
+        place.withdraw(|turn| semaphore.left(turn), |answer| semaphore.undo(n, answer));
+    }
+}
+
+impl fmt::Debug for AcquireFuture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcquireFuture").field("n", &self.n).finish_non_exhaustive()
+    }
+}
