@@ -67,7 +67,6 @@ pub struct Semaphore {
 
 /// The semaphore was closed: there will be no permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct AcquireError;
 
 /// Why there are no permits now.
