@@ -5,6 +5,12 @@
 // A room or file that has unsafe code allows it at its head, and says what for.
 #![deny(unsafe_code)]
 
+#[cfg(feature = "lock_api_04")]
+mod for_lock_api_04; // the raw locks under the guards of lock_api 0.4
+#[cfg(feature = "lock_api_05")]
+mod for_lock_api_05; // the same of lock_api 0.5
+#[cfg(not(loom))]
+pub mod poison; // the same locks with poisoning: std's signatures
 mod condvar; // `Condvar`
 mod rwlock; // `RwLock`
 mod semaphore; // `Semaphore`
@@ -14,6 +20,9 @@ mod raw_mutex; // the lock under a mutex
 mod holder; // who holds a lock
 mod lot; // the parking lot: who waits, by address
 mod loom; // the atomics of std, or those of loom
+
+#[cfg(any(feature = "lock_api_04", feature = "lock_api_05"))]
+pub use {raw_mutex::RawMutex, raw_rwlock::RawRwLock};
 
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};

@@ -52,9 +52,11 @@ const TASK: usize = 1;
 /// A G waits for a mutex.
 static LOCK: Reason = Reason::new("sync.Mutex.Lock", Kind::Object("mutex")).with_owner(owner);
 
-/// The lock. See [`Mutex`](crate::Mutex).
+/// The lock under a [`Mutex`](crate::Mutex), for the guards of `lock_api`: `lock_api::Mutex<RawMutex, T>`.
+///
+/// A call of lock_api that waits is not unwound while the runtime shuts down, as lock_api is not made for it.
 #[derive(Debug)]
-pub(crate) struct RawMutex {
+pub struct RawMutex {
     state: AtomicU32,
     holder: AtomicU32,
 }

@@ -52,9 +52,11 @@ static READ: Reason = Reason::new("sync.RWMutex.RLock", Kind::Object("rwlock")).
 /// A G waits to write.
 static WRITE: Reason = Reason::new("sync.RWMutex.Lock", Kind::Object("rwlock")).with_owner(owner);
 
-/// The lock. See [`RwLock`](crate::RwLock).
+/// The lock under an [`RwLock`](crate::RwLock), for the guards of `lock_api`: `lock_api::RwLock<RawRwLock, T>`.
+///
+/// A call of lock_api that waits is not unwound while the runtime shuts down, as lock_api is not made for it.
 #[derive(Debug)]
-pub(crate) struct RawRwLock {
+pub struct RawRwLock {
     state: AtomicU32,
     holder: AtomicU32,
 }
@@ -100,6 +102,25 @@ impl RawRwLock {
         checkpoint();
         if !self.try_take_read(may_read_again) {
             self.wait_to_read(may_read_again, Until::Told);
+        }
+    }
+
+    /// Waits to read, for a caller that cannot be unwound; `again` is as `read_recursive`.
+    #[cfg(any(feature = "lock_api_04", feature = "lock_api_05"))]
+    pub(crate) fn read_for_certain(&self, again: bool) {
+        let may_read = if again { may_read_again } else { may_read };
+        if !self.try_take_read(may_read) {
+            self.wait_to_read(may_read, Until::ToldForCertain);
+        }
+    }
+
+    /// Waits to write, for a caller that cannot be unwound.
+    #[cfg(any(feature = "lock_api_04", feature = "lock_api_05"))]
+    pub(crate) fn write_for_certain(&self) {
+        if self.is_taken_at_once() {
+            self.holder.store(me(), Ordering::Relaxed);
+        } else {
+            self.wait_to_write(Until::ToldForCertain);
         }
     }
 

@@ -1,0 +1,154 @@
+//! The raw locks under the guards of lock_api 0.5.
+//!
+//! lock_api locks in destructors (`unlocked`, `bump`), whose unwinding would leave a guard of a lock that is free. So a
+//! wait without a deadline is not unwound here.
+
+#![allow(unsafe_code, reason = "what lock_api asks of a lock")]
+
+use crate::loom::deadline;
+use crate::raw_mutex::RawMutex;
+use crate::raw_rwlock::RawRwLock;
+use lock_api_05 as lock_api;
+use std::time::{Duration, Instant};
+
+// SAFETY: it has one holder at a time (`raw_mutex.rs`, I1), and may be unlocked on another thread.
+unsafe impl lock_api::RawMutex for RawMutex {
+    #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
+    const INIT: RawMutex = RawMutex::new();
+
+    type Guard = ();
+
+    #[inline]
+    fn lock(&self) -> Self::Guard {
+        self.lock_for_certain();
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<Self::Guard> {
+        RawMutex::try_lock(self).then_some(())
+    }
+
+    #[inline]
+    unsafe fn unlock(&self, _: Self::Guard) {
+        RawMutex::unlock(self);
+    }
+
+    fn is_locked(&self) -> bool {
+        RawMutex::is_locked(self)
+    }
+}
+
+// SAFETY: as above.
+unsafe impl lock_api::RawMutexFair for RawMutex {
+    unsafe fn unlock_fair(&self, _: Self::Guard) {
+        RawMutex::unlock_fair(self);
+    }
+}
+
+// SAFETY: as above.
+unsafe impl lock_api::RawMutexTimed for RawMutex {
+    type Duration = Duration;
+    type Instant = Instant;
+
+    fn try_lock_for(&self, timeout: Duration) -> Option<Self::Guard> {
+        match deadline(timeout) {
+            Some(deadline) => self.try_lock_until(deadline),
+            None => {
+                self.lock_for_certain();
+                Some(())
+            }
+        }
+    }
+
+    fn try_lock_until(&self, timeout: Instant) -> Option<Self::Guard> {
+        self.lock_until(timeout).then_some(())
+    }
+}
+
+// SAFETY: one writes, or some read (`raw_rwlock.rs`, I1), and any thread may unlock it.
+unsafe impl lock_api::RawRwLock for RawRwLock {
+    #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
+    const INIT: RawRwLock = RawRwLock::new();
+
+    type SharedGuard = ();
+    type ExclusiveGuard = ();
+
+    #[inline]
+    fn lock_shared(&self) -> Self::SharedGuard {
+        self.read_for_certain(false);
+    }
+
+    #[inline]
+    fn try_lock_shared(&self) -> Option<Self::SharedGuard> {
+        self.try_read().then_some(())
+    }
+
+    #[inline]
+    unsafe fn unlock_shared(&self, _: Self::SharedGuard) {
+        self.unlock_read();
+    }
+
+    #[inline]
+    fn lock_exclusive(&self) -> Self::ExclusiveGuard {
+        self.write_for_certain();
+    }
+
+    #[inline]
+    fn try_lock_exclusive(&self) -> Option<Self::ExclusiveGuard> {
+        self.try_write().then_some(())
+    }
+
+    #[inline]
+    unsafe fn unlock_exclusive(&self, _: Self::ExclusiveGuard) {
+        self.unlock_write();
+    }
+
+    fn is_locked(&self) -> bool {
+        RawRwLock::is_locked(self)
+    }
+
+    fn is_locked_exclusive(&self) -> bool {
+        RawRwLock::is_locked_exclusive(self)
+    }
+}
+
+// SAFETY: nobody writes in between.
+unsafe impl lock_api::RawRwLockDowngrade for RawRwLock {
+    unsafe fn downgrade(&self, _: Self::ExclusiveGuard) -> Self::SharedGuard {
+        RawRwLock::downgrade(self);
+    }
+}
+
+// SAFETY: as of `RawRwLock`.
+unsafe impl lock_api::RawRwLockTimed for RawRwLock {
+    type Duration = Duration;
+    type Instant = Instant;
+
+    fn try_lock_shared_for(&self, timeout: Duration) -> Option<Self::SharedGuard> {
+        match deadline(timeout) {
+            Some(deadline) => self.try_lock_shared_until(deadline),
+            None => {
+                self.read_for_certain(false);
+                Some(())
+            }
+        }
+    }
+
+    fn try_lock_shared_until(&self, timeout: Instant) -> Option<Self::SharedGuard> {
+        self.read_until(timeout).then_some(())
+    }
+
+    fn try_lock_exclusive_for(&self, timeout: Duration) -> Option<Self::ExclusiveGuard> {
+        match deadline(timeout) {
+            Some(deadline) => self.try_lock_exclusive_until(deadline),
+            None => {
+                self.write_for_certain();
+                Some(())
+            }
+        }
+    }
+
+    fn try_lock_exclusive_until(&self, timeout: Instant) -> Option<Self::ExclusiveGuard> {
+        self.write_until(timeout).then_some(())
+    }
+}
