@@ -13,7 +13,7 @@ pub use crate::event::{Emitter, Event, listen};
 pub use crate::g::LineLock;
 #[cfg(not(loom))]
 pub use crate::g_local::GLocal;
-pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicU32, AtomicUsize, Ordering, UnsafeCell, fence};
+pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Owner, Party, Reason};
 pub use crate::wait::{Claimed, Line, Lock, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
 pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until, party_word};

@@ -55,6 +55,7 @@ static WRITE: Reason = Reason::new("sync.RWMutex.Lock", Kind::Object("rwlock")).
 /// The lock under an [`RwLock`](crate::RwLock), for the guards of `lock_api`: `lock_api::RwLock<RawRwLock, T>`.
 ///
 /// A call of lock_api that waits is not unwound while the runtime shuts down, as lock_api is not made for it.
+#[cfg_attr(not(any(feature = "lock_api_04", feature = "lock_api_05")), allow(unreachable_pub, reason = "for lock_api"))]
 #[derive(Debug)]
 pub struct RawRwLock {
     state: AtomicU32,

@@ -1,5 +1,6 @@
 //! The table, and what is done to it in a turn.
 
+use crate::loom::{AtomicPtr, Ordering};
 use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Ticket, Told, Unparker, Waiter, on_unwind};
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -20,7 +21,8 @@ const TELLS_MAX: usize = 16;
 #[repr(align(64))]
 struct Bucket {
     lock: Lock,
-    first: Cell<*const Queue>,
+    /// Written under the lock; an observer looks without it whether there is one.
+    first: AtomicPtr<Queue>,
     /// How many have stood here. It may wrap: numbers are compared as of one moment.
     count: Cell<usize>,
 }
@@ -32,11 +34,28 @@ unsafe impl Send for Bucket {}
 
 #[cfg(not(loom))]
 static TABLE: [Bucket; BUCKETS] =
-    [const { Bucket { lock: Lock::new(), first: Cell::new(ptr::null()), count: Cell::new(0) } }; BUCKETS];
+    [const { Bucket { lock: Lock::new(), first: AtomicPtr::new(ptr::null_mut()), count: Cell::new(0) } }; BUCKETS];
 
 #[cfg(loom)]
 loom::lazy_static! {
-    static ref TABLE: [Bucket; BUCKETS] = [Bucket { lock: Lock::new(), first: Cell::new(ptr::null()), count: Cell::new(0) }];
+    static ref TABLE: [Bucket; BUCKETS] = [Bucket { lock: Lock::new(), first: AtomicPtr::new(ptr::null_mut()), count: Cell::new(0) }];
+}
+
+impl Bucket {
+    fn first(&self) -> *const Queue {
+        self.first.load(Ordering::Relaxed)
+    }
+
+    fn set_first(&self, queue: *const Queue) {
+        self.first.store(queue.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The queues, for the holder of the lock.
+    fn queues(&self) -> impl Iterator<Item = &Queue> {
+        // SAFETY: a queue in the table lies in a spot that is there (I2, I3).
+        let as_ref = |queue: *const Queue| unsafe { queue.as_ref() };
+        std::iter::successors(as_ref(self.first()), move |queue| as_ref(queue.next.get()))
+    }
 }
 
 fn bucket(key: usize) -> &'static Bucket {
@@ -84,6 +103,8 @@ struct Known {
     spot: Cell<*const Spot>,
     /// The bucket's count when it began to stand there.
     number: Cell<usize>,
+    /// Its wait may end without being told: it has a deadline, or is a task's.
+    may_end: Cell<bool>,
 }
 
 /// An operation's place. It lies on the operation's stack, or in its future.
@@ -98,7 +119,12 @@ impl Spot {
     pub(super) fn new(want: Want, unparker: Unparker) -> Spot {
         Spot {
             ticket: Ticket::of(unparker),
-            waiter: Waiter::new(Known { want, spot: Cell::new(ptr::null()), number: Cell::new(0) }),
+            waiter: Waiter::new(Known {
+                want,
+                spot: Cell::new(ptr::null()),
+                number: Cell::new(0),
+                may_end: Cell::new(true),
+            }),
             queue: Queue { key: Cell::new(0), line: Line::new(), next: Cell::new(ptr::null()) },
         }
     }
@@ -130,15 +156,7 @@ impl Turn {
     }
 
     fn queue(&self) -> Option<&Queue> {
-        let mut next = self.bucket.first.get();
-        // SAFETY: a queue in the table lies in a spot that is there (I2, I3).
-        while let Some(queue) = unsafe { next.as_ref() } {
-            if queue.key.get() == self.key {
-                return Some(queue);
-            }
-            next = queue.next.get();
-        }
-        None
+        self.bucket.queues().find(|queue| queue.key.get() == self.key)
     }
 
     /// Whether nobody waits.
@@ -204,12 +222,10 @@ impl Turn {
 
     /// Puts `new` where `old` is.
     fn relink(&self, old: &Queue, new: *const Queue) {
-        let mut place = &self.bucket.first;
-        while !ptr::eq(place.get(), old) {
-            // SAFETY: a queue in the table lies in a spot that is there, and `old` is one of them.
-            place = &unsafe { &*place.get() }.next;
+        match self.bucket.queues().find(|queue| ptr::eq(queue.next.get(), old)) {
+            None => self.bucket.set_first(new),
+            Some(before) => before.next.set(new),
         }
-        place.set(new);
     }
 
     /// Puts a spot into the line: last, or before all others.
@@ -225,8 +241,8 @@ impl Turn {
         self.bucket.count.set(self.bucket.count.get().wrapping_add(1));
         let queue = self.queue().unwrap_or_else(|| {
             spot.queue.key.set(self.key);
-            spot.queue.next.set(self.bucket.first.get());
-            self.bucket.first.set(&raw const spot.queue);
+            spot.queue.next.set(self.bucket.first());
+            self.bucket.set_first(&raw const spot.queue);
             &spot.queue
         });
         // SAFETY: ticket and waiter lie in the spot, which stays.
@@ -279,6 +295,7 @@ impl Turn {
         debug_assert!(self.told.is_empty());
         let (bucket, key, reason) = (self.bucket, self.key, want.reason);
         let spot = Spot::new(want, Unparker::current());
+        spot.waiter.data().may_end.set(matches!(until, Until::Deadline(_)));
         // SAFETY: it stays here until it is told or withdrawn, also if this is unwound.
         unsafe { self.stand(&raw const spot, is_first) };
         let unwound = on_unwind(|| {
@@ -326,19 +343,14 @@ impl Drop for Turn {
     }
 }
 
-/// Calls `f` with the key and the want of everyone who waits, bucket by bucket, under its lock: it must not wait.
+/// Calls `f` with the key and the want of everyone who waits, and whether the wait may end by itself; bucket by bucket,
+/// under its lock.
 #[cfg(not(loom))]
-pub(crate) fn each_wait(mut f: impl FnMut(usize, &Want)) {
-    for bucket in &TABLE {
-        if bucket.first.get().is_null() {
-            continue;
-        }
+pub(crate) fn each_wait(mut f: impl FnMut(usize, &Want, bool)) {
+    for bucket in TABLE.iter().filter(|bucket| !bucket.first().is_null()) {
         bucket.lock.lock();
-        let mut next = bucket.first.get();
-        // SAFETY: a queue in the table lies in a spot that is there.
-        while let Some(queue) = unsafe { next.as_ref() } {
-            queue.line.for_each(|known| f(queue.key.get(), &known.want));
-            next = queue.next.get();
+        for queue in bucket.queues() {
+            queue.line.for_each(|known| f(queue.key.get(), &known.want, known.may_end.get()));
         }
         bucket.lock.unlock();
     }
