@@ -401,6 +401,17 @@ fn nil_merge() {
 }
 
 #[test]
+fn safe_counter() {
+    prints("safe_counter", &["somekey: 250, another: 750, none: 0"]);
+}
+
+#[test]
+fn producer_consumer() {
+    let lines = ["taken: 3000, their sum is right: true", "never more than 5 in the buffer"];
+    prints("producer_consumer", &lines);
+}
+
+#[test]
 fn parallel_map() {
     prints("parallel_map", &["in order: true", "at once: 10", "Err(\"81 is odd\")"]);
 }
