@@ -14,9 +14,9 @@ pub use crate::g::LineLock;
 #[cfg(not(loom))]
 pub use crate::g_local::GLocal;
 pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell, fence};
-pub use crate::reason::{Kind, Reason};
+pub use crate::reason::{Kind, Owner, Party, Reason};
 pub use crate::wait::{Claimed, Line, Lock, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
-pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until};
+pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until, party_word};
 
 #[cfg(loom)]
 pub use parking::{random_below, sleep};

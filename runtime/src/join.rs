@@ -8,7 +8,7 @@ use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::thread_id;
 use crate::park::{checkpoint, current_g};
 use crate::probe::fatal;
-use crate::reason::{Kind, Reason};
+use crate::reason::{Kind, Owner, Party, Reason};
 use crate::sched::{Entered, Shared};
 use crate::shut_down::ShutDown;
 use crate::user_code::contain;
@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread;
 
 /// A `join`. The owner of what it waits for is the G itself.
-static JOIN: Reason = Reason::new("join", Kind::Goroutine).with_owner(|g| Some(g as u64));
+static JOIN: Reason = Reason::new("join", Kind::Goroutine).with_owner(|g| Some(Owner::of(Party::G(g as u64))));
 
 /// How a G ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

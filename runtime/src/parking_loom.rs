@@ -4,9 +4,10 @@
 
 use crate::g::{LineLock, LinePark};
 use crate::loom::Arc;
-use crate::reason::Reason;
+use crate::reason::{Party, Reason};
 use loom::sync::{Condvar, Mutex};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,21 @@ impl Seat {
 
 loom::thread_local! {
     static SEAT: Arc<Seat> = Arc::new(Seat { has_token: Mutex::new(false), unparked: Condvar::new() });
+}
+
+loom::thread_local! {
+    static PARTY: Party = Party::Thread(next_party());
+}
+
+/// A number that no other thread of any run of a model has. It is no part of what is tried, so it is std's.
+fn next_party() -> i32 {
+    static NEXT: AtomicI32 = AtomicI32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The word of the party that calls: the thread.
+pub fn party_word() -> u64 {
+    PARTY.with(|party| party.to_word())
 }
 
 /// Parks the thread.

@@ -1,14 +1,18 @@
-//! The M of this OS thread. The only thread-local of the runtime.
+//! The M of this OS thread, and the kernel's number of a thread that is none. The only thread-locals of the runtime.
 
 #![cfg(not(loom))]
 
 use super::M;
+use crate::os::thread_id;
+use crate::reason::Party;
 use std::arch::asm;
 use std::cell::Cell;
 use std::ptr;
 
 thread_local! {
     static CURRENT: Cell<*const M> = const { Cell::new(ptr::null()) };
+    /// The kernel's number of a thread that is no M, once it has been asked for; 0 before. It is not read on a G.
+    static THREAD_ID: Cell<i32> = const { Cell::new(0) };
 }
 
 /// The M that runs the caller, null on a thread that is none. Valid until the caller suspends.
@@ -29,4 +33,42 @@ pub(crate) fn set_machine(m: *const M) {
     // SAFETY: as in `machine`.
     unsafe { asm!("", options(nostack, preserves_flags)) };
     CURRENT.set(m);
+}
+
+/// The word of the party that calls: the G, or the thread if it runs none. A lock that is free calls it, so it is short.
+///
+/// Never inlined, and opaque, as [`machine`].
+#[inline(never)]
+pub fn party_word() -> u64 {
+    // SAFETY: as in `machine`.
+    unsafe { asm!("", options(nostack, preserves_flags)) };
+    // SAFETY: an M lives as long as its thread runs (I3).
+    let party = match unsafe { CURRENT.get().as_ref() } {
+        Some(m) => m.g().map_or_else(|| Party::Thread(m.tid()), |g| Party::G(g.id())),
+        None => Party::Thread(own_thread_id()),
+    };
+    party.to_word()
+}
+
+/// The kernel's number of this thread, which is no M. The child of a fork has another number than the thread that
+/// forked: `forget_thread_id` sees to it. Where no runtime has been built nobody calls that, and the child goes on with
+/// the number of its parent, which no other thread of the child is likely to get.
+#[inline]
+fn own_thread_id() -> i32 {
+    match THREAD_ID.get() {
+        0 => ask_thread_id(),
+        tid => tid,
+    }
+}
+
+#[cold]
+fn ask_thread_id() -> i32 {
+    let tid = thread_id();
+    THREAD_ID.set(tid);
+    tid
+}
+
+/// This thread is that of a fork, and has another number.
+pub(super) fn forget_thread_id() {
+    THREAD_ID.set(0);
 }

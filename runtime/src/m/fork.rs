@@ -51,6 +51,7 @@ extern "C" fn in_child() {
         rseq.forget(own);
     }
     current::set_machine(ptr::null());
+    current::forget_thread_id();
 }
 
 /// Whether this process was forked after its first runtime was built.

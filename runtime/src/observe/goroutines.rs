@@ -5,7 +5,7 @@
 use crate::g::{G, Gid, for_each};
 use crate::park::{checkpoint, current_g};
 use crate::probe::Status;
-use crate::reason::{Kind, Reason};
+use crate::reason::{Kind, Party, Reason};
 use crate::sched::Shared;
 use std::fmt;
 use std::panic::Location;
@@ -192,7 +192,10 @@ fn waits_on(reason: &Reason, what: usize) -> Option<WaitsOn> {
     match reason.kind() {
         _ if what == 0 => None,
         Kind::Object(noun) => Some(WaitsOn::Object { noun, address: what }),
-        Kind::Goroutine => reason.owner(what).map(|id| WaitsOn::Goroutine(Gid(id))),
+        Kind::Goroutine => match reason.owner(what)?.party {
+            Party::G(id) => Some(WaitsOn::Goroutine(Gid(id))),
+            Party::Thread(_) => None,
+        },
         Kind::Event | Kind::Moment | Kind::Timer => None,
     }
 }
