@@ -1,8 +1,8 @@
 //! # What lives here
-//! Observers: they read everything and change nothing. The list of Gs (`goroutines`), schedtrace (`snapshot` reads
-//! the numbers, `schedtrace` formats them, `printer` prints the text), output to a reader that may be slow
-//! (`outbox`), dumps with stacks (`dump`, `trace`, `whose`), plain numbers (`metrics`), the growth of a stack, as an
-//! event (`growth`), and the calling G (`current`).
+//! Observers: they read everything and change nothing. The list of Gs (`goroutines`), with those that have what they
+//! wait for (`parties`), schedtrace (`snapshot` reads the numbers, `schedtrace` formats them, `printer` prints the
+//! text), output to a reader that may be slow (`outbox`), dumps with stacks (`dump`, `trace`, `whose`), plain numbers
+//! (`metrics`), the growth of a stack, as an event (`growth`), and the calling G (`current`).
 //!
 //! # Who may come in
 //! `sysmon`, which prints; `boot`, whose public types return what is seen; `go`, for the growth of a stack; users,
@@ -26,6 +26,7 @@ mod goroutines;
 mod growth;
 mod metrics;
 mod outbox;
+mod parties;
 mod printer;
 mod schedtrace;
 mod snapshot;
@@ -40,4 +41,5 @@ pub(crate) use growth::Growth;
 pub use metrics::Metrics;
 pub(crate) use metrics::metrics;
 pub(crate) use outbox::{Outbox, plural};
+pub use parties::Holder;
 pub(crate) use printer::{Format, Printer};
