@@ -23,6 +23,7 @@ pub use parking::{random_below, sleep};
 #[cfg(not(loom))]
 pub use {
     crate::clock::{SetClock, set_seed},
+    crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::time::sleep,
     caller::{call_at, has_timers, random_below},
 };

@@ -21,6 +21,7 @@
 #![cfg(not(loom))]
 
 mod current;
+mod cycles;
 mod dump;
 mod goroutines;
 mod growth;
@@ -29,12 +30,15 @@ mod outbox;
 mod parties;
 mod printer;
 mod schedtrace;
+mod self_wait;
 mod snapshot;
 mod trace;
+mod waits;
 mod whose;
 
 pub use current::{Current, current, current_gid};
-pub(crate) use dump::{describe_blocked, dump, dump_and_count};
+pub(crate) use cycles::{Cycle, describe_cycles, find_cycles};
+pub(crate) use dump::{describe_blocked, dump, dump_and_count, dump_some};
 pub use goroutines::{Goroutine, StackUse, State, WaitsOn, stack_use};
 pub(crate) use goroutines::{goroutines, list};
 pub(crate) use growth::Growth;
@@ -43,3 +47,8 @@ pub(crate) use metrics::metrics;
 pub(crate) use outbox::{Outbox, plural};
 pub use parties::Holder;
 pub(crate) use printer::{Format, Printer};
+pub(crate) use waits::{longest_wait, thread_waits, woken_by_clock};
+
+// For `internal`.
+pub use self_wait::report_self_wait;
+pub use waits::{Wait, WaitSource, add_waits};
