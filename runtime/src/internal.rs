@@ -23,6 +23,7 @@ pub use parking::{give_way, may_spin, random_below, sleep};
 #[cfg(not(loom))]
 pub use {
     crate::clock::{SetClock, set_seed},
+    crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::latest_id_like,
     crate::time::sleep,
     caller::{call_at, give_way, has_timers, may_spin, random_below},

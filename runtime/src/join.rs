@@ -208,6 +208,16 @@ impl Drop for Waiting {
     }
 }
 
+/// The OS threads that wait for Gs, of all runtimes.
+pub(crate) fn all_waiting_threads() -> Vec<WaitingThread> {
+    waiting().clone()
+}
+
+/// Why a thread waits that waits for the end of `g`, and on what.
+pub(crate) fn join_of(g: u64) -> (&'static Reason, usize) {
+    (&JOIN, g as usize)
+}
+
 /// The OS threads that wait for Gs of that runtime.
 pub(crate) fn threads_waiting_in(shared: *const Shared) -> Vec<WaitingThread> {
     waiting().iter().filter(|waiting| std::ptr::eq(waiting.record.shared_ptr(), shared)).copied().collect()

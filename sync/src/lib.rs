@@ -17,8 +17,8 @@ mod semaphore; // `Semaphore`
 mod mutex; // `Mutex`
 mod raw_rwlock; // the lock under an `RwLock`
 mod raw_mutex; // the lock under a mutex
-mod holder; // who holds a lock
 mod lot; // the parking lot: who waits, by address
+mod holder; // who holds a lock
 mod loom; // the atomics of std, or those of loom
 
 #[cfg(any(feature = "lock_api_04", feature = "lock_api_05"))]

@@ -23,7 +23,7 @@
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, may_spin, now, pause};
-use crate::lot::{Place, Turn, Until, Want};
+use crate::lot::{Place, Turn, Until, Want, owner_of};
 use pirn_runtime::internal::{Kind, Owner, Reason, Unparker, discard};
 use std::pin::Pin;
 use std::ptr;
@@ -321,7 +321,11 @@ impl RawMutex {
 
 /// Who has the lock at that address.
 fn owner(what: usize) -> Option<Owner> {
-    holder::owner_of(what, |want| want.reason == &LOCK, RawMutex::holder)
+    owner_of(what, is_one, RawMutex::holder)
+}
+
+fn is_one(want: &Want) -> bool {
+    want.reason == &LOCK
 }
 
 /// Who has waited since then is handed the lock.

@@ -23,9 +23,9 @@
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now};
-use crate::lot::{Place, Turn, Until, Want};
+use crate::lot::{Place, Turn, Until, Want, owner_of};
 use crate::raw_mutex::is_starved;
-use pirn_runtime::internal::{Kind, Reason, Unparker, discard};
+use pirn_runtime::internal::{Kind, Owner, Reason, Unparker, discard};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -477,10 +477,10 @@ fn too_many() -> ! {
 }
 
 /// Who has the lock at that address to write.
-fn owner(what: usize) -> Option<pirn_runtime::internal::Owner> {
-    holder::owner_of(
-        what,
-        |want| want.reason == &READ || want.reason == &WRITE,
-        |raw: &RawRwLock| raw.holder.load(Ordering::Relaxed),
-    )
+fn owner(what: usize) -> Option<Owner> {
+    owner_of(what, is_one, |raw: &RawRwLock| raw.holder.load(Ordering::Relaxed))
+}
+
+fn is_one(want: &Want) -> bool {
+    want.reason == &READ || want.reason == &WRITE
 }

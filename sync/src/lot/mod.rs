@@ -35,6 +35,8 @@
 
 mod place;
 mod table;
+mod watch;
 
 pub(crate) use place::Place;
 pub(crate) use table::{Turn, Until, Want};
+pub(crate) use watch::owner_of;

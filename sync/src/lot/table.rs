@@ -1,5 +1,6 @@
 //! The table, and what is done to it in a turn.
 
+use super::watch;
 use crate::loom::{AtomicPtr, Ordering};
 use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Ticket, Told, Unparker, Waiter, on_unwind};
 use smallvec::SmallVec;
@@ -293,6 +294,7 @@ impl Turn {
         undo: impl Fn(usize),
     ) -> Option<usize> {
         debug_assert!(self.told.is_empty());
+        watch::begin();
         let (bucket, key, reason) = (self.bucket, self.key, want.reason);
         let spot = Spot::new(want, Unparker::current());
         spot.waiter.data().may_end.set(matches!(until, Until::Deadline(_)));
@@ -346,7 +348,7 @@ impl Drop for Turn {
 /// Calls `f` with the key and the want of everyone who waits, and whether the wait may end by itself; bucket by bucket,
 /// under its lock.
 #[cfg(not(loom))]
-pub(crate) fn each_wait(mut f: impl FnMut(usize, &Want, bool)) {
+pub(super) fn each_wait(mut f: impl FnMut(usize, &Want, bool)) {
     for bucket in TABLE.iter().filter(|bucket| !bucket.first().is_null()) {
         bucket.lock.lock();
         for queue in bucket.queues() {
