@@ -5,11 +5,8 @@
 // A room or file that has unsafe code allows it at its head, and says what for.
 #![deny(unsafe_code)]
 
-#[cfg(feature = "lock_api_04")]
 mod for_lock_api_04; // the raw locks under the guards of lock_api 0.4
-#[cfg(feature = "lock_api_05")]
 mod for_lock_api_05; // the same of lock_api 0.5
-#[cfg(not(loom))]
 pub mod poison; // the same locks with poisoning: std's signatures
 mod condvar; // `Condvar`
 mod rwlock; // `RwLock`

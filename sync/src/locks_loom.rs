@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code, reason = "cells of a model")]
 
-use super::set_starved;
+use super::modelled::set_starved;
 use crate::{Condvar, Mutex, RwLock, RwLockWriteGuard, Semaphore, TryAcquireError};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;

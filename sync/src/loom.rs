@@ -13,33 +13,16 @@ pub(crate) fn pause(times: u32) {
     }
 }
 
-#[cfg(loom)]
-pub(crate) fn pause(_: u32) {
-    loom::thread::yield_now();
-}
-
 /// The moment that is `timeout` from now; none if it is too far away to be one.
 pub(crate) fn deadline(timeout: std::time::Duration) -> Option<std::time::Instant> {
     now().checked_add(timeout)
 }
 
 #[cfg(loom)]
-loom::thread_local! {
-    /// Whether the others, as this thread sees it, have waited for long.
-    static ARE_STARVED: std::cell::Cell<bool> = std::cell::Cell::new(false);
-}
-
-/// In the models a thread has its own opinion on that.
+#[path = "modelled_loom.rs"]
+mod modelled;
 #[cfg(loom)]
-pub(crate) fn are_starved() -> bool {
-    ARE_STARVED.with(std::cell::Cell::get)
-}
-
-/// Sets the opinion of this thread.
-#[cfg(all(test, loom))]
-pub(crate) fn set_starved(are_starved: bool) {
-    ARE_STARVED.with(|starved| starved.set(are_starved));
-}
+pub(crate) use modelled::{are_starved, pause};
 
 #[cfg(all(test, loom))]
 #[path = "locks_loom.rs"]

@@ -35,8 +35,10 @@
 
 mod place;
 mod table;
+mod wait;
 mod watch;
 
 pub(crate) use place::Place;
-pub(crate) use table::{Turn, Until, Want};
+pub(crate) use table::{Turn, Want};
+pub(crate) use wait::Until;
 pub(crate) use watch::owner_of;

@@ -1,8 +1,7 @@
 //! The table, and what is done to it in a turn.
 
-use super::watch;
 use crate::loom::{AtomicPtr, Ordering};
-use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Ticket, Told, Unparker, Waiter, on_unwind};
+use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Ticket, Told, Unparker, Waiter};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -67,17 +66,6 @@ fn bucket(key: usize) -> &'static Bucket {
     &table[hash as usize % BUCKETS]
 }
 
-/// For how long an operation waits.
-#[derive(Clone, Copy)]
-pub(crate) enum Until {
-    /// It is told, or unwound because its runtime closes.
-    Told,
-    /// The same, or this moment.
-    Deadline(Instant),
-    /// It is told. The caller cannot be unwound: it owes somebody a lock.
-    ToldForCertain,
-}
-
 /// What is known of one that waits.
 pub(crate) struct Want {
     /// What it waits for, in the primitive's words.
@@ -105,7 +93,7 @@ struct Known {
     /// The bucket's count when it began to stand there.
     number: Cell<usize>,
     /// Its wait may end without being told: it has a deadline, or is a task's.
-    may_end: Cell<bool>,
+    may_end: bool,
 }
 
 /// An operation's place. It lies on the operation's stack, or in its future.
@@ -117,15 +105,10 @@ pub(super) struct Spot {
 
 impl Spot {
     /// One that stands nowhere, for what `unparker` wakes.
-    pub(super) fn new(want: Want, unparker: Unparker) -> Spot {
+    pub(super) fn new(want: Want, may_end: bool, unparker: Unparker) -> Spot {
         Spot {
             ticket: Ticket::of(unparker),
-            waiter: Waiter::new(Known {
-                want,
-                spot: Cell::new(ptr::null()),
-                number: Cell::new(0),
-                may_end: Cell::new(true),
-            }),
+            waiter: Waiter::new(Known { want, spot: Cell::new(ptr::null()), number: Cell::new(0), may_end }),
             queue: Queue { key: Cell::new(0), line: Line::new(), next: Cell::new(ptr::null()) },
         }
     }
@@ -154,6 +137,18 @@ impl Turn {
         let bucket = bucket(key);
         bucket.lock.lock();
         Turn { bucket, key, told: SmallVec::new() }
+    }
+
+    /// Its key.
+    pub(super) fn key(&self) -> usize {
+        self.key
+    }
+
+    /// The lock, which the caller has to give back. Only of a turn that has told nobody.
+    pub(super) fn into_lock(self) -> &'static Lock {
+        let turn = ManuallyDrop::new(self);
+        debug_assert!(turn.told.is_empty());
+        &turn.bucket.lock
     }
 
     fn queue(&self) -> Option<&Queue> {
@@ -267,73 +262,6 @@ impl Turn {
         left(&mut self);
         true
     }
-
-    /// Stands in the line, ends the turn, and waits. Returns the answer; none if the deadline has passed.
-    ///
-    /// `left` is called in a turn when the caller has left the line by itself: at its deadline, or unwound. `undo` is
-    /// called if it has been told but does not return, because it is unwound.
-    pub(crate) fn wait(
-        self,
-        want: Want,
-        is_first: bool,
-        until: Until,
-        left: impl Fn(&mut Turn),
-        undo: impl Fn(usize),
-    ) -> Option<usize> {
-        self.wait_after(want, is_first, until, None::<fn()>, left, undo)
-    }
-
-    /// The same; `before` is called when the caller stands in the line, outside of the turn, and before it parks.
-    pub(crate) fn wait_after(
-        self,
-        want: Want,
-        is_first: bool,
-        until: Until,
-        before: Option<impl FnOnce()>,
-        left: impl Fn(&mut Turn),
-        undo: impl Fn(usize),
-    ) -> Option<usize> {
-        debug_assert!(self.told.is_empty());
-        watch::begin();
-        let (bucket, key, reason) = (self.bucket, self.key, want.reason);
-        let spot = Spot::new(want, Unparker::current());
-        spot.waiter.data().may_end.set(matches!(until, Until::Deadline(_)));
-        // SAFETY: it stays here until it is told or withdrawn, also if this is unwound.
-        unsafe { self.stand(&raw const spot, is_first) };
-        let unwound = on_unwind(|| {
-            if !Turn::of(key).withdraw(&spot, &left) {
-                undo(spot.told().expect("who has left the line has been told"));
-            }
-        });
-        match (until, before) {
-            (Until::Told, None) => {
-                // Its lock is given back below, and it has told nobody.
-                let _turn = ManuallyDrop::new(self);
-                // SAFETY: the caller holds the lock, which is a static; all who tell hold it (I4).
-                unsafe { spot.ticket.wait_unlocking(&bucket.lock, reason, key) };
-            }
-            (until, before) => {
-                drop(self);
-                if let Some(before) = before {
-                    before();
-                }
-                let has_come = match until {
-                    Until::Told => !spot.ticket.wait(reason, key, None),
-                    Until::Deadline(deadline) => !spot.ticket.wait(reason, key, Some(deadline)),
-                    Until::ToldForCertain => {
-                        spot.ticket.wait_uninterruptibly(reason, key);
-                        false
-                    }
-                };
-                if has_come && Turn::of(key).withdraw(&spot, &left) {
-                    unwound.disarm();
-                    return None;
-                }
-            }
-        }
-        unwound.disarm();
-        spot.told()
-    }
 }
 
 impl Drop for Turn {
@@ -352,7 +280,7 @@ pub(super) fn each_wait(mut f: impl FnMut(usize, &Want, bool)) {
     for bucket in TABLE.iter().filter(|bucket| !bucket.first().is_null()) {
         bucket.lock.lock();
         for queue in bucket.queues() {
-            queue.line.for_each(|known| f(queue.key.get(), &known.want, known.may_end.get()));
+            queue.line.for_each(|known| f(queue.key.get(), &known.want, known.may_end));
         }
         bucket.lock.unlock();
     }
