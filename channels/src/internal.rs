@@ -1,6 +1,13 @@
-//! What the macros expand to. No part of the public API: it may change at any time.
+//! What the macros expand to, and what `sync` uses. No part of the public API: it may change at any time.
 
 #![doc(hidden)]
+
+#[cfg(not(loom))]
+pub use crate::alarm::Alarm;
+#[cfg(not(loom))]
+pub use crate::joined::on_end;
+#[cfg(loom)]
+pub use crate::loom::Alarm;
 
 use crate::cases::Selectable;
 use crate::channel::{Receiver, Sender};
