@@ -5,6 +5,9 @@
 // A room or file that has unsafe code allows it at its head, and says what for.
 #![deny(unsafe_code)]
 
+pub mod context; // `Context`: cancellation, deadlines and values, from parent to child
+mod loom; // the locks of std, or those of loom
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
