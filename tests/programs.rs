@@ -411,6 +411,11 @@ fn semaphore() {
 }
 
 #[test]
+fn errgroup_fetch() {
+    prints("errgroup_fetch", &["Ok(17)", "Err(\"missing: not found\")"]);
+}
+
+#[test]
 fn context_timeout() {
     let lines = [
         "request 7: query: Err(DeadlineExceeded)",

@@ -5,6 +5,7 @@
 // A room or file that has unsafe code allows it at its head, and says what for.
 #![deny(unsafe_code)]
 
+pub mod group; // Gs that end together: `ErrGroup`, `task_group`, `gather`, `race`
 pub mod context; // `Context`: cancellation, deadlines and values, from parent to child
 mod loom; // the locks of std, or those of loom
 
