@@ -327,7 +327,7 @@ fn release_record(g: &'static G) {
 /// ```
 ///
 /// # Panics
-/// As a future, if it is polled again after it has given the result.
+/// As a future, if it is polled again after it has given the result, or joined then.
 pub struct JoinHandle<T>(
     /// None: a poll has given the result.
     Option<JoinInner<T>>,
@@ -399,10 +399,14 @@ impl<T> JoinHandle<T> {
 
     /// Whether the G has its result, so that [`join`](Self::join) returns at once.
     pub fn is_finished(&self) -> bool {
-        self.inner().is_finished()
+        self.0.as_ref().is_none_or(JoinInner::is_finished)
     }
 
     /// The G's number.
+    ///
+    /// # Panics
+    /// If a poll has given the result: the number may be forgotten then.
+    #[track_caller]
     pub fn id(&self) -> Gid {
         self.inner().id()
     }
@@ -424,6 +428,9 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("JoinHandle").field(&self.0.as_ref().map(JoinInner::id)).finish()
+        match &self.0 {
+            Some(inner) => f.debug_tuple("JoinHandle").field(&inner.id()).finish(),
+            None => f.write_str("JoinHandle(its result was given)"),
+        }
     }
 }

@@ -126,6 +126,8 @@ fn it_may_be_polled_left_and_joined() {
         assert!(matches!(poll(&mut g, &wakers[0]), Poll::Ready(Ok(1))));
         let again = catch_unwind(AssertUnwindSafe(|| poll(&mut g, &wakers[0]).is_pending()));
         assert!(again.is_err(), "polled again");
+        assert!(g.is_finished());
+        assert_eq!(format!("{g:?}"), "JoinHandle(its result was given)");
         drop(g);
         // Polled, then joined, then dropped.
         let (mut g, tell) = waits(2);
@@ -179,6 +181,26 @@ fn a_task_hears_of_a_shutdown() {
     house.close();
     let payload = task.join().expect("it ends").expect_err("it was unwound");
     assert!(payload.is::<ShutDown>());
+}
+
+/// It waits for a G that waits for it to end: both are unwound, and the handle detaches.
+#[test]
+fn a_join_with_a_timeout_is_unwound_by_a_shutdown() {
+    let mut house = runtime(1);
+    let census = Census::default();
+    let counted = census.count();
+    let joins = house.go(move || {
+        let waits = go(move || {
+            let _counted = counted;
+            park();
+        });
+        waits.join_timeout(LATE).is_ok()
+    });
+    eventually("both wait", || house.goroutines().iter().filter(|g| g.waiting_for.is_some()).count() == 2);
+    assert!(house.take().shutdown_timeout(Duration::from_secs(30)));
+    house.check_empty();
+    assert!(joins.join().expect_err("it was unwound").is::<ShutDown>());
+    assert_eq!(census.living(), 0);
 }
 
 #[test]
