@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{Census, eventually, runtime};
+use common::{Census, child_case, eventually, runtime, subprocess};
 use pirn_channels::{Receiver, TryRecvError, select, unbounded};
 use pirn_runtime::block_on;
 use pirn_sync::context::{Context, ContextError, Key};
@@ -266,21 +266,31 @@ fn resident_kib() -> usize {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+/// In a process of its own, as it looks at the memory of the whole process.
 #[test]
 fn a_million_children_that_nobody_cancels_leave_nothing() {
+    const NAME: &str = "a_million_children_that_nobody_cancels_leave_nothing";
+    if child_case(NAME).is_none() {
+        subprocess(NAME, "alone", &[]).expect_success();
+        return;
+    }
     let (root, cancel) = Context::background().with_cancel();
     let children = |n: usize| {
         for _ in 0..n {
-            let (child, _forgotten) = root.with_cancel();
+            let (child, _forgotten) = root.with_timeout(LATE);
             drop(child.with_cancel());
         }
     };
-    children(10_000);
-    let before = resident_kib();
-    children(common::scale(200_000, 1_000_000));
-    let grown = resident_kib().saturating_sub(before);
-    // The other tests of this process run beside it.
-    assert!(grown < 64 << 10, "{grown} KiB more");
+    let house = runtime(1);
+    house.run(|| {
+        children(10_000);
+        let before = resident_kib();
+        children(common::scale(200_000, 1_000_000));
+        let grown = resident_kib().saturating_sub(before);
+        assert!(grown < 4 << 10, "{grown} KiB more");
+        assert_eq!(pirn_runtime::Handle::current().expect("a G").metrics().timers, 0);
+    });
+    house.close();
     cancel.cancel();
 }
 
@@ -337,5 +347,35 @@ fn all_kinds_wait_for_one_context() {
     cancel.cancel();
     eventually("all have heard of it", || ended.load(Ordering::Relaxed) == 40);
     eventually("no G is left", || house.goroutines().is_empty());
+    house.close();
+}
+
+#[test]
+fn dumps_say_what_is_waited_for() {
+    let house = runtime(1);
+    let (context, cancel) = Context::background().with_cancel();
+    let worker = |wait: fn(&Context)| {
+        let context = context.clone();
+        move || wait(&context)
+    };
+    let gs = [
+        house.go(worker(|context| assert_eq!(context.wait(), ContextError::Cancelled))),
+        house.go(worker(|context| assert!(context.sleep(LATE).is_err()))),
+        house.go(worker(|context| {
+            let group = pirn_sync::group::ErrGroup::<()>::new();
+            let context = context.clone();
+            group.go(move || Err(_ = context.wait()));
+            assert_eq!(group.wait(), Err(()));
+        })),
+    ];
+    let reasons = || {
+        let mut reasons: Vec<_> = house.goroutines().iter().filter_map(|g| g.wait_reason).collect();
+        reasons.sort_unstable();
+        reasons
+    };
+    let all = ["context sleep", "context wait", "context wait", "group wait"];
+    eventually("they wait", || reasons() == all);
+    cancel.cancel();
+    gs.into_iter().for_each(|g| g.join().expect("no worker fails"));
     house.close();
 }

@@ -473,3 +473,61 @@ fn trees_of_groups_at_random() {
     eventually("no G is left", || house.goroutines().is_empty());
     house.close();
 }
+
+/// One ErrGroup after the other, by Gs and by tasks of the groups themselves.
+fn err_groups(mut rng: Rng, until: Instant, census: &Census) {
+    while Instant::now() < until {
+        let (group, context) = ErrGroup::with_context(&Context::background());
+        let group = Arc::new(if rng.below(2) == 0 { group } else { group.limit(1 + rng.below(4)) });
+        let (errors, panics_too) = (Arc::new(AtomicUsize::new(0)), rng.below(4) == 0);
+        for _ in 0..rng.below(12) {
+            let (mut dice, context, errors, counted) =
+                (Rng::new(rng.next()), context.clone(), errors.clone(), census.count());
+            let task = move || {
+                let _counted = counted;
+                match dice.below(5) {
+                    0 => context.sleep(Duration::from_micros(dice.below(200) as u64)).map_err(|_| 0)?,
+                    1 => yield_now(),
+                    2 => {
+                        errors.fetch_add(1, Ordering::Relaxed);
+                        return Err(1);
+                    }
+                    3 if panics_too => panics("in an ErrGroup"),
+                    _ => {}
+                }
+                Ok(())
+            };
+            match rng.below(3) {
+                0 => _ = group.try_go(task),
+                _ => group.go(task),
+            }
+        }
+        let waits =
+            AssertUnwindSafe(|| if rng.below(2) == 0 { group.wait_all() } else { group.wait().map_err(|e| vec![e]) });
+        match catch_unwind(waits) {
+            Ok(Ok(())) => assert_eq!(errors.load(Ordering::Relaxed), 0),
+            Ok(Err(some)) => assert!(!some.is_empty()),
+            Err(payload) => assert_eq!(payload.downcast_ref(), Some(&"in an ErrGroup")),
+        }
+        assert_eq!((group.running(), context.err()), (0, Some(ContextError::Cancelled)));
+        assert!(group.try_go(|| Ok(())), "all permits are back");
+        assert_eq!(group.wait_all().map_err(|_| ()), Ok(()));
+    }
+}
+
+#[test]
+fn err_groups_at_random() {
+    let mut rng = Rng::new(seed("err_groups_at_random"));
+    let until = Instant::now() + Duration::from_secs(stress_secs());
+    let (house, census) = (runtime(2), Census::default());
+    let workers: Vec<_> = (0..6)
+        .map(|_| {
+            let (rng, census) = (Rng::new(rng.next()), census.clone());
+            house.go(move || err_groups(rng, until, &census))
+        })
+        .collect();
+    workers.into_iter().for_each(|worker| worker.join().expect("no worker fails"));
+    assert_eq!(census.living(), 0);
+    eventually("no G is left", || house.goroutines().is_empty());
+    house.close();
+}

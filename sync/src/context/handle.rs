@@ -5,13 +5,19 @@ use super::calls::Call;
 use super::cancel::{Cancel, Stop};
 use super::error::{Cause, ContextError, cause_of};
 use super::values::{Key, Value};
-use pirn_channels::{Receiver, RecvTimeoutError, never};
-use pirn_runtime::internal::{now, sleep};
+use pirn_channels::internal::wait_for_end;
+use pirn_channels::{Receiver, never};
+use pirn_runtime::internal::{Kind, Reason, now, sleep};
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+
+/// A [`Context::wait`].
+static CONTEXT_WAIT: Reason = Reason::new("context wait", Kind::Event);
+/// A [`Context::sleep`].
+static CONTEXT_SLEEP: Reason = Reason::new("context sleep", Kind::Event);
 
 /// Says when work is to be given up, and carries values along the way. Clones are the same context.
 ///
@@ -233,10 +239,7 @@ impl Context {
             return Ok(());
         };
         self.check()?;
-        match branch.done().recv_timeout(duration) {
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            _ => self.check(),
-        }
+        if wait_for_end(branch.done(), Some(duration), &CONTEXT_SLEEP) { self.check() } else { Ok(()) }
     }
 
     /// Waits until it has ended, and returns how. A context that never ends is waited for for ever.
@@ -246,7 +249,7 @@ impl Context {
                 return error;
             }
             // It is closed after the mark.
-            _ = self.done().recv();
+            wait_for_end(self.done(), None, &CONTEXT_WAIT);
         }
     }
 

@@ -3,9 +3,9 @@
 #![cfg(not(loom))]
 
 use crate::context::{Cancel, Context};
-use pirn_channels::internal::on_end;
+use pirn_channels::internal::{on_end, wait_for_end};
 use pirn_channels::{Receiver, Sender, bounded};
-use pirn_runtime::internal::Home;
+use pirn_runtime::internal::{Home, Kind, Reason};
 use pirn_runtime::{Gid, GoBuilder, Goroutine, ShutDown};
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -16,6 +16,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
+
+/// A [`ErrGroup::wait`], in any of its forms.
+static GROUP_WAIT: Reason = Reason::new("group wait", Kind::Event);
 
 /// Starts Gs that may fail, and waits for all of them: Go's `errgroup.Group`.
 ///
@@ -291,15 +294,7 @@ impl<E> Inner<E> {
             state.waiters.push(waiter);
             end
         };
-        match timeout {
-            None => _ = end.recv(),
-            Some(timeout) => {
-                if end.recv_timeout(timeout).is_err_and(|error| error.is_timeout()) {
-                    return self.lock().running.is_empty();
-                }
-            }
-        }
-        true
+        wait_for_end(&end, timeout, &GROUP_WAIT) || self.lock().running.is_empty()
     }
 }
 

@@ -61,7 +61,7 @@ where
         let handles: Vec<_> = closures.into_iter().map(|f| tasks.go(f)).collect();
         Ok(handles.into_iter().map(|handle| handle.join()).collect())
     })?;
-    Ok(results.expect("a group with a task that has not returned has failed"))
+    Ok(results.expect("a closure could not run, because the runtime is being shut down"))
 }
 
 /// Runs the closures, each on a G of its own, and returns what the first of them returns; that ends the context that the
