@@ -379,3 +379,31 @@ fn dumps_say_what_is_waited_for() {
     gs.into_iter().for_each(|g| g.join().expect("no worker fails"));
     house.close();
 }
+
+/// Thousands wait in all ways while their runtime ends: all are unwound, and the context lives on without them.
+#[test]
+fn a_shutdown_while_thousands_wait() {
+    let mut house = runtime(2);
+    let (context, cancel) = Context::background().with_cancel();
+    let waits: [fn(&Context); 4] = [
+        |context| _ = context.wait(),
+        |context| _ = context.sleep(LATE),
+        |context| _ = block_on(context.wait_async()),
+        |context| select! { recv(context.done()) -> _ => {} },
+    ];
+    let gs: Vec<_> = (0..2000)
+        .map(|nth| {
+            let (child, wait) = (context.with_timeout(LATE).0, waits[nth % 4]);
+            house.go(move || wait(&child))
+        })
+        .collect();
+    eventually("they wait", || house.goroutines().iter().filter(|g| g.wait_reason.is_some()).count() == 2000);
+    assert!(house.take().shutdown_timeout(Duration::from_secs(30)));
+    house.check_empty();
+    for g in gs {
+        assert!(g.join().expect_err("it was unwound").is::<pirn_runtime::ShutDown>());
+    }
+    assert_eq!(context.err(), None);
+    cancel.cancel();
+    assert_eq!(context.with_timeout(LATE).0.err(), Some(ContextError::Cancelled));
+}
