@@ -422,6 +422,23 @@ fn semaphore() {
 }
 
 #[test]
+fn errgroup_fetch() {
+    prints("errgroup_fetch", &["Ok(17)", "Err(\"missing: not found\")"]);
+}
+
+#[test]
+fn context_timeout() {
+    let lines = [
+        "request 7: query: Err(DeadlineExceeded)",
+        "request 7: rows: Err(DeadlineExceeded)",
+        "cause: the client waits no longer",
+        "child: None",
+        "child: done",
+    ];
+    prints("context_timeout", &lines);
+}
+
+#[test]
 fn signal() {
     prints("signal", &["done: 42", "ready: 0 at the goal", "go: [1, 2, 3] at the goal"]);
 }

@@ -5,6 +5,8 @@
 // A room or file that has unsafe code allows it at its head, and says what for.
 #![deny(unsafe_code)]
 
+pub mod group; // Gs that end together: `ErrGroup`, `task_group`, `gather`, `race`
+pub mod context; // `Context`: cancellation, deadlines and values, from parent to child
 mod for_lock_api_04; // the raw locks under the guards of lock_api 0.4
 mod for_lock_api_05; // the same of lock_api 0.5
 pub mod poison; // the same locks with poisoning: std's signatures

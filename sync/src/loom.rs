@@ -4,6 +4,11 @@ pub(crate) use pirn_runtime::internal::{
     AtomicPtr, AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, may_spin, now,
 };
 
+#[cfg(loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
 /// Pauses the CPU while another one works.
 #[cfg(not(loom))]
 #[inline]
