@@ -7,6 +7,8 @@
 
 mod condvar; // `Condvar`
 mod mutex; // `Mutex`
+mod wait_group; // `WaitGroup`
+mod waiting; // waits for what a word says
 mod raw_mutex; // the lock under a mutex
 mod holder; // who holds a lock
 mod lot; // the parking lot: who waits, by address
@@ -14,6 +16,7 @@ mod loom; // the atomics of std, or those of loom
 
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+pub use wait_group::{Token, WaitGroup};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

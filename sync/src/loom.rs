@@ -1,6 +1,8 @@
 //! The atomics and parking of std and the runtime, or loom's when the models run. The runtime has chosen.
 
-pub(crate) use pirn_runtime::internal::{AtomicU32, Ordering, Unparker, checkpoint, give_way, may_spin, now};
+pub(crate) use pirn_runtime::internal::{
+    Arc, AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, may_spin, now,
+};
 
 /// Pauses the CPU while another one works.
 #[cfg(not(loom))]
