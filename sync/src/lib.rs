@@ -5,6 +5,7 @@
 // A room or file that has unsafe code allows it at its head, and says what for.
 #![deny(unsafe_code)]
 
+mod barrier; // `Barrier`
 mod condvar; // `Condvar`
 mod mutex; // `Mutex`
 mod wait_group; // `WaitGroup`
@@ -14,6 +15,7 @@ mod holder; // who holds a lock
 mod lot; // the parking lot: who waits, by address
 mod loom; // the atomics of std, or those of loom
 
+pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
 pub use wait_group::{Token, WaitGroup};
