@@ -7,7 +7,9 @@
 
 mod barrier; // `Barrier`
 mod condvar; // `Condvar`
+mod event; // `Event`
 mod mutex; // `Mutex`
+mod notify; // `Notify`
 mod wait_group; // `WaitGroup`
 mod waiting; // waits for what a word says
 mod raw_mutex; // the lock under a mutex
@@ -17,7 +19,9 @@ mod loom; // the atomics of std, or those of loom
 
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
+pub use event::Event;
 pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+pub use notify::{Notified, Notify};
 pub use wait_group::{Token, WaitGroup};
 
 #[cfg(doctest)]

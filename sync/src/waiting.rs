@@ -71,15 +71,52 @@ fn wait_in_line(what: &impl Awaited, until: Until) -> bool {
     turn.wait(want, false, until, |turn| what.left(turn), |answer| what.undo(answer)).is_some()
 }
 
+/// What is borrowed can be waited for too.
+impl<A: Awaited> Awaited for &A {
+    fn reason(&self) -> &'static Reason {
+        (**self).reason()
+    }
+
+    fn has_come(&self) -> bool {
+        (**self).has_come()
+    }
+
+    fn will_wait(&self) -> bool {
+        (**self).will_wait()
+    }
+
+    fn left(&self, turn: &mut Turn) {
+        (**self).left(turn);
+    }
+
+    fn undo(&self, answer: usize) {
+        (**self).undo(answer);
+    }
+
+    fn key(&self) -> usize {
+        (**self).key()
+    }
+}
+
 /// The future of a wait. If it is dropped it has not waited.
-pub(crate) struct Wait<'a, A: Awaited> {
-    what: &'a A,
+pub(crate) struct Wait<A: Awaited> {
+    what: A,
     place: Place,
 }
 
-impl<'a, A: Awaited> Wait<'a, A> {
-    pub(crate) fn new(what: &'a A) -> Wait<'a, A> {
+impl<A: Awaited> Wait<A> {
+    pub(crate) fn new(what: A) -> Wait<A> {
         Wait { what, place: Place::new() }
+    }
+
+    /// Whether it stands in the line, or has been told and does not know it yet.
+    pub(crate) fn is_in_line(&self) -> bool {
+        self.place.is_used()
+    }
+
+    /// Whether it has been told, without another waker. If so it is over.
+    pub(crate) fn is_told(self: Pin<&mut Self>) -> bool {
+        self.place().take_answer().is_some()
     }
 
     fn place(self: Pin<&mut Self>) -> Pin<&mut Place> {
@@ -88,7 +125,7 @@ impl<'a, A: Awaited> Wait<'a, A> {
     }
 }
 
-impl<A: Awaited> Future for Wait<'_, A> {
+impl<A: Awaited> Future for Wait<A> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -96,16 +133,16 @@ impl<A: Awaited> Future for Wait<'_, A> {
         if self.place.is_used() {
             return self.place().poll(context).map(|_| ());
         }
-        let what = self.what;
-        if what.has_come() {
+        if self.what.has_come() {
             return Poll::Ready(());
         }
         // The waker's code runs outside of the turn.
         let unparker = Unparker::from(context.waker().clone());
-        let turn = Turn::of(what.key());
-        if what.will_wait() {
-            let want = Want { what: 0, who: 0, reason: what.reason(), since: now() };
-            self.place().stand(turn, what.key(), want, unparker);
+        let key = self.what.key();
+        let turn = Turn::of(key);
+        if self.what.will_wait() {
+            let want = Want { what: 0, who: 0, reason: self.what.reason(), since: now() };
+            self.place().stand(turn, key, want, unparker);
             return Poll::Pending;
         }
         drop(turn);
@@ -114,9 +151,9 @@ impl<A: Awaited> Future for Wait<'_, A> {
     }
 }
 
-impl<A: Awaited> Drop for Wait<'_, A> {
+impl<A: Awaited> Drop for Wait<A> {
     fn drop(&mut self) {
-        let what = self.what;
+        let what = &self.what;
         // SAFETY: it was pinned if it was ever polled, and is not moved any more.
         let place = unsafe { Pin::new_unchecked(&mut self.place) };
         place.withdraw(|turn| what.left(turn), |answer| what.undo(answer));
