@@ -1,7 +1,7 @@
 //! The atomics and parking of std and the runtime, or loom's when the models run. The runtime has chosen.
 
 pub(crate) use pirn_runtime::internal::{
-    AtomicPtr, AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, may_spin, now,
+    Arc, AtomicPtr, AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, may_spin, now,
 };
 
 #[cfg(loom)]

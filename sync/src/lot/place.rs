@@ -69,6 +69,15 @@ impl Place {
         }
     }
 
+    /// What it has been told, if it has. Then it stands nowhere.
+    pub(crate) fn take_answer(self: Pin<&mut Self>) -> Option<usize> {
+        // SAFETY: nothing is moved out while it stands somewhere.
+        let this = unsafe { self.get_unchecked_mut() };
+        let answer = this.spot.as_ref()?.told()?;
+        this.spot = None;
+        Some(answer)
+    }
+
     /// The future is dropped: as in [`Turn::wait`].
     pub(crate) fn withdraw(self: Pin<&mut Self>, left: impl FnOnce(&mut Turn), undo: impl FnOnce(usize)) {
         // SAFETY: nothing is moved out while it stands somewhere.
