@@ -286,6 +286,22 @@ fn deadlock() {
 }
 
 #[test]
+fn lock_cycle() {
+    let output = program("lock_cycle").stdin(Stdio::null()).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let (head, gs) = said.split_once("\n\ngoroutine 1 [join, \"main\"").unwrap_or_else(|| panic!("{said}"));
+    let (what, cycle) = head.split_once("\n\n").unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(what, "fatal error: all goroutines are asleep - deadlock!");
+    for part in
+        ["cycle: goroutine ", "\"debit\" waits for mutex 0x", "\"check\" (sync.Mutex.Lock), which waits for mutex 0x"]
+    {
+        assert!(cycle.contains(part), "{said}");
+    }
+    assert!(gs.contains("[sync.Mutex.Lock, \"notify\", on mutex 0x") && gs.contains("\"debit\", for "), "{said}");
+}
+
+#[test]
 fn a_stack_gets_memory_as_it_is_used() {
     let (out, trace) = run(&mut program("stack_growth"));
     assert_eq!(trace, "");
