@@ -32,10 +32,9 @@ const LEGEND: &[&str] = &[
     "The ratios are pirn to the best of the others in the same line; below 1 pirn is better. pirn gives each G \
      thread-locals of its own, pirn-shared uses those of its threads. A figure for another size is not compared where \
      the size matters. A variant without the bound of the workload is compared only if the peer has no other.",
-    "The targets were set with figures of another day. A time is judged by its ratio to Go: a target of 60 ns, set \
-     when Go needed 950, is reached if pirn needs at most 60/950 of what Go needs in this run. Without Go, tokio or \
-     threads take its place. Bytes, and times that are mostly sleep, are judged as they are. The second number is the \
-     limit. A question mark says that there is a target, but nothing to judge it by.",
+    "A target is a share of what the peer that it names needs in this run. Bytes, and times that are mostly sleep, are \
+     judged as they are. The second number is the limit. A question mark says that there is a target, but nothing to \
+     judge it by.",
 ];
 
 /// A number to three digits or so: `0.047`, `45.1`, `1,234`, `12.3M`.
