@@ -74,6 +74,14 @@ fn g_and_thread(rt: &Runtime) -> Vec<JoinHandle<()>> {
     vec![named(rt, "a", || lock_both(0xa0, 0xb0))]
 }
 
+/// The other one belongs to another runtime, which is never closed.
+fn two_runtimes(rt: &Runtime) -> Vec<JoinHandle<()>> {
+    let other = build(builder().name("other").partial_deadlock_report(false));
+    let gs = vec![named(rt, "a", || lock_both(0xa0, 0xb0)), named(&other, "b", || lock_both(0xb0, 0xa0))];
+    std::mem::forget(other);
+    gs
+}
+
 /// It has not said so itself.
 fn one_lock(rt: &Runtime) -> Vec<JoinHandle<()>> {
     vec![named(rt, "a", || {
@@ -126,8 +134,22 @@ const CASES: &[(&str, Acts, &[&str])] = &[
             " (lock of a test)\n\ngoroutine ",
             "created by go from a thread\n",
             "\n\nthread ",
-            " \"other\" [lock of a test, on mutex 0xa0 held by goroutine ",
+            " \"other\" [lock of a test, on mutex 0xa0, held by goroutine ",
             " \"a\"]:\n(no stack: it runs no goroutine)\n",
+        ],
+    ),
+    (
+        "two runtimes",
+        two_runtimes,
+        &[
+            "pirn: partial deadlock: goroutine ",
+            " \"a\" waits for mutex 0xb0 held by goroutine ",
+            " \"b\" (lock of a test), which waits for mutex 0xa0 held by goroutine ",
+            " (lock of a test)\n\ngoroutine ",
+            "lock_both",
+            "created by go from a thread\n",
+            " \"b\" [lock of a test, on mutex 0xa0, held by goroutine ",
+            " \"a\"]:\n(no stack: it is on another runtime)\n\n",
         ],
     ),
     (

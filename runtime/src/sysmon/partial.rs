@@ -85,6 +85,6 @@ impl Partial {
 
 fn report(shared: &Shared, cycle: &Cycle) -> Warning {
     let event = format!("partial deadlock: {}", cycle.describe());
-    let members = dump_some(shared, &cycle.gs()) + &cycle.describe_threads();
+    let members = dump_some(shared, &cycle.gs()) + &cycle.describe_others();
     Warning { text: format!("pirn: {event}\n\n{members}"), event }
 }
