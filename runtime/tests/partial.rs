@@ -265,6 +265,38 @@ fn what_ends_by_itself_or_is_off_is_not_reported() {
     });
 }
 
+/// It names cycles too, and what it has said is not said again.
+#[test]
+fn the_stall_report_names_cycles() {
+    const TEST: &str = "the_stall_report_names_cycles";
+    if case_of(TEST).is_some() {
+        let rt = build(builder().stall_report(MOMENT * 10));
+        let gs = g_and_thread(&rt);
+        wait_for_parent();
+        thread::sleep(LOOKS);
+        drop((gs, rt));
+        return;
+    }
+    let mut child = Running::start(&mut child_command(TEST, "", &[]));
+    let (mut stderr, mut said) = (child.stderr(), String::new());
+    read_until(&mut stderr, &mut said, " stalls: ", 1, "created by go from a thread\n");
+    child.go_on();
+    child.expect_success();
+    stderr.read_to_string(&mut said).expect("UTF-8");
+    let parts = [
+        "threads of others: ",
+        "\"other\" (",
+        ", waits in lock of a test)",
+        "\n\ncycle: goroutine ",
+        " \"a\" waits for mutex 0xb0 held by thread ",
+        " \"other\" (lock of a test), which waits for mutex 0xa0 held by goroutine ",
+        " (lock of a test)\n\ngoroutine ",
+    ];
+    let rest = parts.iter().try_fold(&*said, |rest, part| Some(rest.split_once(part)?.1));
+    assert!(rest.is_some(), "{said}");
+    assert!(!said.contains("partial deadlock"), "{said}");
+}
+
 #[inline(never)]
 fn lock_again() {
     lock(0xa0);
