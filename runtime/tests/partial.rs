@@ -360,6 +360,38 @@ fn sysmon_sleeps_while_nobody_waits() {
     assert!(sleeps, "it looks all the time");
 }
 
+/// While a runtime closes there is no look, and sysmon looked again at once.
+#[test]
+fn sysmon_rests_while_the_runtime_closes() {
+    const TEST: &str = "sysmon_rests_while_the_runtime_closes";
+    if case_of(TEST).is_none() {
+        subprocess(TEST, "", &[]).expect_success();
+        return;
+    }
+    let rt = build(builder().name("closes"));
+    lock(0xa0);
+    let waits = thread::spawn(|| lock(0xa0));
+    let blocks = rt.go(|| pirn_runtime::blocking(|| thread::sleep(LOOKS * 2)));
+    thread::sleep(Duration::from_millis(1_500));
+    let sysmon = threads_of("closes-sysmon")[0];
+    let computed = || {
+        let text = std::fs::read_to_string(format!("/proc/self/task/{sysmon}/schedstat")).expect("Linux");
+        let ns = text.split_whitespace().next().and_then(|ns| ns.parse().ok()).expect("a number");
+        Duration::from_nanos(ns)
+    };
+    thread::scope(|s| {
+        s.spawn(|| rt.shutdown_timeout(LOOKS * 3));
+        thread::sleep(MOMENT * 4);
+        let before = computed();
+        thread::sleep(LOOKS);
+        let computed = computed() - before;
+        assert!(computed < LOOKS / 20, "{computed:?}");
+    });
+    blocks.join().expect("no panic");
+    unlock(0xa0);
+    waits.join().expect("no panic");
+}
+
 #[test]
 fn a_subscriber_hears_of_it() {
     const TEST: &str = "a_subscriber_hears_of_it";

@@ -59,7 +59,12 @@ impl Partial {
 
     /// Looks, if it is time.
     pub(super) fn look(&mut self, shared: &Shared, output: &mut Output, looked_ns: u64) {
-        if looked_ns < self.due_ns || shared.is_closing() {
+        if looked_ns < self.due_ns {
+            return;
+        }
+        if shared.is_closing() {
+            // Its Gs are unwound.
+            (self.is_on, self.due_ns) = (false, NEVER);
             return;
         }
         let before = std::mem::replace(&mut self.longest, longest_wait());
