@@ -74,6 +74,14 @@ fn g_and_thread(rt: &Runtime) -> Vec<JoinHandle<()>> {
     vec![named(rt, "a", || lock_both(0xa0, 0xb0))]
 }
 
+/// The other one belongs to another runtime, which is never closed.
+fn two_runtimes(rt: &Runtime) -> Vec<JoinHandle<()>> {
+    let other = build(builder().name("other").partial_deadlock_report(false));
+    let gs = vec![named(rt, "a", || lock_both(0xa0, 0xb0)), named(&other, "b", || lock_both(0xb0, 0xa0))];
+    std::mem::forget(other);
+    gs
+}
+
 /// It has not said so itself.
 fn one_lock(rt: &Runtime) -> Vec<JoinHandle<()>> {
     vec![named(rt, "a", || {
@@ -126,8 +134,22 @@ const CASES: &[(&str, Acts, &[&str])] = &[
             " (lock of a test)\n\ngoroutine ",
             "created by go from a thread\n",
             "\n\nthread ",
-            " \"other\" [lock of a test, on mutex 0xa0 held by goroutine ",
+            " \"other\" [lock of a test, on mutex 0xa0, held by goroutine ",
             " \"a\"]:\n(no stack: it runs no goroutine)\n",
+        ],
+    ),
+    (
+        "two runtimes",
+        two_runtimes,
+        &[
+            "pirn: partial deadlock: goroutine ",
+            " \"a\" waits for mutex 0xb0 held by goroutine ",
+            " \"b\" (lock of a test), which waits for mutex 0xa0 held by goroutine ",
+            " (lock of a test)\n\ngoroutine ",
+            "lock_both",
+            "created by go from a thread\n",
+            " \"b\" [lock of a test, on mutex 0xa0, held by goroutine ",
+            " \"a\"]:\n(no stack: it is on another runtime)\n\n",
         ],
     ),
     (
@@ -243,6 +265,38 @@ fn what_ends_by_itself_or_is_off_is_not_reported() {
     });
 }
 
+/// It names cycles too, and what it has said is not said again.
+#[test]
+fn the_stall_report_names_cycles() {
+    const TEST: &str = "the_stall_report_names_cycles";
+    if case_of(TEST).is_some() {
+        let rt = build(builder().stall_report(MOMENT * 10));
+        let gs = g_and_thread(&rt);
+        wait_for_parent();
+        thread::sleep(LOOKS);
+        drop((gs, rt));
+        return;
+    }
+    let mut child = Running::start(&mut child_command(TEST, "", &[]));
+    let (mut stderr, mut said) = (child.stderr(), String::new());
+    read_until(&mut stderr, &mut said, " stalls: ", 1, "created by go from a thread\n");
+    child.go_on();
+    child.expect_success();
+    stderr.read_to_string(&mut said).expect("UTF-8");
+    let parts = [
+        "threads of others: ",
+        "\"other\" (",
+        ", waits in lock of a test)",
+        "\n\ncycle: goroutine ",
+        " \"a\" waits for mutex 0xb0 held by thread ",
+        " \"other\" (lock of a test), which waits for mutex 0xa0 held by goroutine ",
+        " (lock of a test)\n\ngoroutine ",
+    ];
+    let rest = parts.iter().try_fold(&*said, |rest, part| Some(rest.split_once(part)?.1));
+    assert!(rest.is_some(), "{said}");
+    assert!(!said.contains("partial deadlock"), "{said}");
+}
+
 #[inline(never)]
 fn lock_again() {
     lock(0xa0);
@@ -304,6 +358,38 @@ fn sysmon_sleeps_while_nobody_waits() {
         before.is_some() && sysmon() == before
     });
     assert!(sleeps, "it looks all the time");
+}
+
+/// While a runtime closes there is no look, and sysmon looked again at once.
+#[test]
+fn sysmon_rests_while_the_runtime_closes() {
+    const TEST: &str = "sysmon_rests_while_the_runtime_closes";
+    if case_of(TEST).is_none() {
+        subprocess(TEST, "", &[]).expect_success();
+        return;
+    }
+    let rt = build(builder().name("closes"));
+    lock(0xa0);
+    let waits = thread::spawn(|| lock(0xa0));
+    let blocks = rt.go(|| pirn_runtime::blocking(|| thread::sleep(LOOKS * 2)));
+    thread::sleep(Duration::from_millis(1_500));
+    let sysmon = threads_of("closes-sysmon")[0];
+    let computed = || {
+        let text = std::fs::read_to_string(format!("/proc/self/task/{sysmon}/schedstat")).expect("Linux");
+        let ns = text.split_whitespace().next().and_then(|ns| ns.parse().ok()).expect("a number");
+        Duration::from_nanos(ns)
+    };
+    thread::scope(|s| {
+        s.spawn(|| rt.shutdown_timeout(LOOKS * 3));
+        thread::sleep(MOMENT * 4);
+        let before = computed();
+        thread::sleep(LOOKS);
+        let computed = computed() - before;
+        assert!(computed < LOOKS / 20, "{computed:?}");
+    });
+    blocks.join().expect("no panic");
+    unlock(0xa0);
+    waits.join().expect("no panic");
 }
 
 #[test]

@@ -165,7 +165,7 @@ impl Builder {
     ///
     /// Such a cycle has at least one lock of `pirn::sync` in it, and may have joins. It is looked for when a wait for a
     /// lock has lasted for a second, and reported once, when it has been seen twice. A wait that has a timeout, or can
-    /// be cancelled, ends by itself, so a cycle with one is not reported; nor is one through several runtimes.
+    /// be cancelled, ends by itself, so a cycle with one is not reported.
     ///
     /// A lock counts as held by the one that has locked it. So there is a false report if that one has given the guard
     /// to another goroutine, and then waits in a cycle for longer than a second.

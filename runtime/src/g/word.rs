@@ -54,6 +54,7 @@ impl ParkWord {
 
     /// The G that the record belongs to, 0 if it is free.
     #[cfg_attr(loom, allow(dead_code, reason = "the models do not ask"))]
+    #[inline]
     pub(crate) fn id(&self) -> u64 {
         // Acquire: for observers (partner: `assign`).
         self.0.load(Ordering::Acquire) >> STATE_BITS

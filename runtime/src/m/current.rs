@@ -37,7 +37,7 @@ pub(crate) fn set_machine(m: *const M) {
 
 /// The word of the party that calls: the G, or the thread if it runs none. A lock is taken with it, so it is short.
 ///
-/// Never inlined, and opaque, as [`machine`].
+/// Never inlined, and opaque, as `machine`.
 #[inline(never)]
 pub fn party_word() -> u64 {
     // SAFETY: as in `machine`.

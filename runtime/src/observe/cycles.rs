@@ -67,9 +67,10 @@ impl Cycle {
         reported.len() < REPORTS_MAX && reported.insert(key)
     }
 
-    /// Whether it cannot end by itself, as far as this runtime can know: it knows no timers of others.
+    /// Whether it is known that it cannot end by itself. A runtime knows no timers of others.
     pub(crate) fn is_closed(&self) -> bool {
-        !self.0.iter().any(|link| link.may_end || link.is_foreign)
+        let may_end = |link: &Link| link.may_end || link.is_foreign && matches!(link.began, Began::Ms(_));
+        !self.0.iter().any(may_end)
     }
 
     /// Whether all of its waits have lasted long enough to be known again; it is `now_ms` on the coarse clock.
@@ -85,15 +86,23 @@ impl Cycle {
         describe(self, &Parties::find(self.0.iter().map(|link| link.who)))
     }
 
-    /// The heads of its threads, in the form of a dump.
-    pub(crate) fn describe_threads(&self) -> String {
-        let parties = Parties::find(self.0.iter().flat_map(|link| [link.who, link.owner]));
+    /// Its threads and the Gs of other runtimes, in the form of a dump.
+    pub(crate) fn describe_others(&self) -> String {
+        let parties = Parties::find(self.0.iter().map(|link| link.who));
         let mut text = String::new();
-        for link in self.0.iter().filter(|link| matches!(link.who, Party::Thread(_))) {
-            let (who, reason) = (called(&parties, link.who), link.reason.name());
+        for link in &self.0 {
+            let why = match link.who {
+                Party::G(_) if link.is_foreign => "it is on another runtime",
+                Party::G(_) => continue,
+                Party::Thread(_) => "it runs no goroutine",
+            };
+            let (who, owner, reason) = (called(&parties, link.who), called(&parties, link.owner), link.reason);
+            let on = match reason.kind() {
+                Kind::Goroutine => owner,
+                _ => format!("{}, held by {owner}", unowned_thing(link)),
+            };
             // Writing to a string cannot fail.
-            let _ =
-                writeln!(text, "{who} [{reason}, on {}]:\n(no stack: it runs no goroutine)\n", thing(link, &parties));
+            let _ = write!(text, "{who} [{}, on {on}]:\n(no stack: {why})\n\n", reason.name());
         }
         text
     }
@@ -171,7 +180,7 @@ fn describe(Cycle(links): &Cycle, parties: &Parties) -> String {
             Link { who, owner, .. } if who == owner => format!("{}, which it holds itself", unowned_thing(link)),
             // Its name was said at the beginning.
             _ if nth + 1 == links.len() => thing_of(link, &link.owner.to_string()),
-            _ => thing(link, parties),
+            _ => thing_of(link, &called(parties, link.owner)),
         };
         let timeout = if link.may_end { ", for a limited time" } else { "" };
         // Writing to a string cannot fail.
@@ -181,10 +190,6 @@ fn describe(Cycle(links): &Cycle, parties: &Parties) -> String {
 }
 
 /// What is waited for, and who has it.
-fn thing(link: &Link, parties: &Parties) -> String {
-    thing_of(link, &called(parties, link.owner))
-}
-
 fn thing_of(link: &Link, owner: &str) -> String {
     match link.reason.kind() {
         Kind::Goroutine => format!("the end of {owner}"),

@@ -1,7 +1,7 @@
 //! Who has what others wait for, and what they are called.
 
 use crate::g::{Gid, for_each};
-use crate::os::thread_name;
+use crate::os::{thread_cpu_ns, thread_name};
 use crate::reason::Party;
 use std::collections::HashMap;
 use std::fmt;
@@ -25,8 +25,10 @@ pub enum Holder {
     Thread {
         /// The kernel's number of the thread.
         id: i32,
-        /// What the kernel calls it. None if it has ended.
+        /// What the kernel calls it. None if it does not say.
         name: Option<String>,
+        /// Whether it has ended, and has not given back what it held.
+        has_ended: bool,
     },
 }
 
@@ -35,7 +37,7 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (party, name, has_ended) = match self {
             Holder::Goroutine { id, name, has_ended } => (Party::G(id.as_u64()), name, *has_ended),
-            Holder::Thread { id, name } => (Party::Thread(*id), name, name.is_none()),
+            Holder::Thread { id, name, has_ended } => (Party::Thread(*id), name, *has_ended),
         };
         write!(f, "{party}")?;
         match name {
@@ -54,7 +56,7 @@ impl Parties {
     pub(super) fn find(wanted: impl Iterator<Item = Party>) -> Parties {
         let unnamed = |party| match party {
             Party::G(id) => Holder::Goroutine { id: Gid(id), name: None, has_ended: true },
-            Party::Thread(id) => Holder::Thread { id, name: None },
+            Party::Thread(id) => Holder::Thread { id, name: None, has_ended: false },
         };
         let mut all: HashMap<Party, Holder> = wanted.map(|party| (party, unnamed(party))).collect();
         if all.keys().any(|party| matches!(party, Party::G(_))) {
@@ -68,8 +70,8 @@ impl Parties {
             });
         }
         for holder in all.values_mut() {
-            if let Holder::Thread { id, name } = holder {
-                *name = thread_name(*id);
+            if let Holder::Thread { id, name, has_ended } = holder {
+                (*name, *has_ended) = (thread_name(*id), thread_cpu_ns(*id).is_none());
             }
         }
         Parties(all)

@@ -33,8 +33,8 @@ pub struct WaitSource {
     /// sysmon asks often, so it is cheap; it may be a little wrong.
     pub longest: fn() -> Option<Instant>,
     /// Calls the function with each wait of a thread that runs no G, also for what nobody has, unless the thread has
-    /// been told already: the deadlock report relies on it. Waits of Gs may be among them: of these only `may_end`
-    /// counts, as their records say the rest.
+    /// been told already: the deadlock report relies on it. Waits of Gs should be among them, for `since` and `may_end`:
+    /// what their records say is less exact, and a runtime knows no timeouts of another's Gs.
     pub each: fn(&mut dyn FnMut(Wait)),
 }
 
@@ -75,8 +75,9 @@ pub(crate) fn thread_waits() -> Vec<(i32, Wait)> {
 /// When a wait began. It says only whether it is still the same wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Began {
-    /// By the coarse clock of the G's runtime, in milliseconds.
+    /// By the coarse clock of the G's runtime, in milliseconds: its record says so.
     Ms(u32),
+    /// A crate above says so.
     At(Instant),
     /// It is the only one of its kind.
     Once,
@@ -125,7 +126,7 @@ pub(super) fn links(shared: &Shared) -> HashMap<Party, Link> {
     for Wait { party: who, reason, what, since, may_end } in listed {
         if let Party::G(_) = who {
             if let Some(link) = links.get_mut(&who).filter(|link| (link.reason, link.what) == (reason, what)) {
-                link.may_end |= may_end;
+                (link.began, link.may_end) = (Began::At(since), may_end);
             }
         } else if let Some(owner) = reason.owner(what) {
             let (owner, began) = (owner.party, Began::At(since));

@@ -59,7 +59,12 @@ impl Partial {
 
     /// Looks, if it is time.
     pub(super) fn look(&mut self, shared: &Shared, output: &mut Output, looked_ns: u64) {
-        if looked_ns < self.due_ns || shared.is_closing() {
+        if looked_ns < self.due_ns {
+            return;
+        }
+        if shared.is_closing() {
+            // Its Gs are unwound.
+            (self.is_on, self.due_ns) = (false, NEVER);
             return;
         }
         let before = std::mem::replace(&mut self.longest, longest_wait());
@@ -85,6 +90,6 @@ impl Partial {
 
 fn report(shared: &Shared, cycle: &Cycle) -> Warning {
     let event = format!("partial deadlock: {}", cycle.describe());
-    let members = dump_some(shared, &cycle.gs()) + &cycle.describe_threads();
+    let members = dump_some(shared, &cycle.gs()) + &cycle.describe_others();
     Warning { text: format!("pirn: {event}\n\n{members}"), event }
 }
