@@ -26,7 +26,7 @@ pub(super) use sources::begin;
 mod sources {
     use super::party;
     use crate::lot::table::each_wait;
-    use pirn_runtime::internal::{Party, Wait, WaitSource, add_waits};
+    use pirn_runtime::internal::{Wait, WaitSource, add_waits};
     use std::sync::Once;
     use std::time::Instant;
 
@@ -50,10 +50,8 @@ mod sources {
         // Collected first: what `f` does with them is not known, and the lock of a bucket is short.
         let mut waits = Vec::new();
         each_wait(|what, want, may_end| {
-            // The runtime knows of Gs all but that. A task is seen where it is polled.
-            if let Some(party) = party(want.who)
-                && (may_end || matches!(party, Party::Thread(_)))
-            {
+            // A task has no number: it is seen where it is polled.
+            if let Some(party) = party(want.who) {
                 waits.push(Wait { party, reason: want.reason, what, since: want.since, may_end });
             }
         });
