@@ -167,15 +167,26 @@ impl<T> Drop for JoinInner<T> {
     /// Detaches the G, or drops its result if it has ended.
     #[inline]
     fn drop(&mut self) {
-        loop {
-            match self.g.join.drop_handle() {
-                Dropped::Detached => return,
-                Dropped::HasResult => {
-                    drop_result(self.take());
-                    return release_record(self.g);
-                }
-                Dropped::HasTask => self.withdraw_task(),
+        match self.g.join.drop_handle() {
+            Dropped::Detached => {}
+            Dropped::HasResult => {
+                drop_result(self.take());
+                release_record(self.g);
             }
+            Dropped::HasTask => self.drop_with_task(),
+        }
+    }
+}
+
+impl<T> JoinInner<T> {
+    /// As the drop, with a task that was to be woken.
+    #[cold]
+    fn drop_with_task(&self) {
+        self.withdraw_task();
+        // Without a task there are two ends only.
+        if self.g.join.drop_handle() != Dropped::Detached {
+            drop_result(self.take());
+            release_record(self.g);
         }
     }
 }

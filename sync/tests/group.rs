@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{Census, House, Rng, eventually, runtime, seed, stress_secs};
+use common::{Census, House, Rng, child_case, eventually, runtime, seed, stress_secs, subprocess};
 use pirn_channels::bounded;
 use pirn_runtime::{GoBuilder, ShutDown, current_gid, go, num_goroutines, park, sleep, yield_now};
 use pirn_sync::context::{Context, ContextError};
@@ -74,6 +74,31 @@ fn a_panic_cancels_at_once_and_is_resumed_by_the_wait() {
         assert_eq!(payload_of(|| group.wait()), "of a task");
         assert_eq!(group.wait(), Ok(()));
     });
+}
+
+/// By the panic hook, where it happens, with the G; and not again where it is resumed.
+#[test]
+fn a_panic_of_a_task_is_printed_once() {
+    const NAME: &str = "a_panic_of_a_task_is_printed_once";
+    if child_case(NAME).is_some() {
+        let house = runtime(1);
+        house.run(|| {
+            let group = ErrGroup::<()>::new();
+            group.go(|| panic!("of an ErrGroup"));
+            assert_eq!(payload_of(|| group.wait()), "of an ErrGroup");
+            let tasks =
+                || task_group(|tasks| (drop(tasks.go(|_| -> Result<(), ()> { panic!("of a task_group") })), Ok(())).1);
+            assert_eq!(payload_of(tasks), "of a task_group");
+        });
+        house.close();
+        return;
+    }
+    let ended = subprocess(NAME, "prints", &[]);
+    ended.expect_success();
+    for what in ["of an ErrGroup", "of a task_group"] {
+        assert_eq!(ended.stderr.matches(what).count(), 1, "{ended:#?}");
+    }
+    assert_eq!(ended.stderr.matches("(goroutine ").count(), 2, "{ended:#?}");
 }
 
 /// Thread-locals of a task have been destroyed when it counts no longer.

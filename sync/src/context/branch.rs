@@ -8,6 +8,7 @@ use pirn_channels::internal::Alarm;
 use pirn_channels::{Receiver, Sender, bounded};
 use pirn_runtime::internal::has_come;
 use std::convert::Infallible;
+use std::mem;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Wake, Waker};
 use std::time::Instant;
@@ -125,7 +126,7 @@ impl Branch {
                 None => Some(parent.node.load(Ordering::Relaxed)),
             },
         };
-        let node = tree.add(Node { branch: Arc::downgrade(self), calls: Calls::new(), has_done: false }, parent);
+        let node = tree.add(Node { branch: Arc::downgrade(self), calls: Calls::default(), has_done: false }, parent);
         self.node.store(node, Ordering::Relaxed);
     }
 
@@ -161,7 +162,8 @@ impl Branch {
             }
         }
         drop(tree);
-        marked.into_iter().for_each(Marked::tell);
+        // All are told before one of them is dropped: what they own may panic when it is dropped.
+        marked.iter_mut().for_each(Marked::tell);
         true
     }
 
@@ -225,7 +227,7 @@ impl Branch {
         if self.error().is_some() && alarm.is_some() {
             return alarm;
         }
-        std::mem::replace(&mut *place, alarm)
+        mem::replace(&mut *place, alarm)
     }
 }
 
@@ -244,13 +246,12 @@ impl Wake for Bell {
 
 impl Marked {
     /// Tells all that wait for its end. No lock is held.
-    fn tell(self) {
-        let Marked { branch, calls, has_done } = self;
-        if let Some(done) = branch.done.get().filter(|_| has_done) {
+    fn tell(&mut self) {
+        if let Some(done) = self.branch.done.get().filter(|_| self.has_done) {
             done.sender.close();
         }
-        drop(branch.put_alarm(None));
-        calls.start();
+        drop(self.branch.put_alarm(None));
+        mem::take(&mut self.calls).start();
     }
 }
 

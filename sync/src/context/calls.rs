@@ -1,6 +1,8 @@
 //! The calls that are to come when a branch ends.
 
 use std::collections::BTreeMap;
+use std::mem::forget;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[cfg(not(loom))]
 use pirn_runtime::internal::Home;
@@ -53,16 +55,13 @@ impl Call {
 }
 
 /// The calls of one branch, in the order in which they came.
+#[derive(Default)]
 pub(super) struct Calls {
     calls: BTreeMap<u64, Call>,
     next: u64,
 }
 
 impl Calls {
-    pub(super) fn new() -> Calls {
-        Calls { calls: BTreeMap::new(), next: 0 }
-    }
-
     /// Adds a call. Returns its number.
     pub(super) fn add(&mut self, call: Call) -> u64 {
         self.next += 1;
@@ -74,8 +73,13 @@ impl Calls {
         self.calls.remove(&number)
     }
 
-    /// Starts all of them.
+    /// Starts all of them. A panic ends here: of a call that is made here, or of a destructor of one that is not made.
     pub(super) fn start(self) {
-        self.calls.into_values().for_each(Call::start);
+        for call in self.calls.into_values() {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| call.start())) {
+                // It has been printed. To drop it might panic again.
+                forget(payload);
+            }
+        }
     }
 }
