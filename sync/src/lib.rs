@@ -10,6 +10,9 @@ mod condvar; // `Condvar`
 mod event; // `Event`
 mod mutex; // `Mutex`
 mod notify; // `Notify`
+mod lazy_lock; // `LazyLock`
+mod once_lock; // `OnceLock`
+mod once; // `Once`
 mod wait_group; // `WaitGroup`
 mod waiting; // waits for what a word says
 mod raw_mutex; // the lock under a mutex
@@ -20,8 +23,11 @@ mod loom; // the atomics of std, or those of loom
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
+pub use lazy_lock::LazyLock;
 pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
+pub use once::{Once, OnceState};
+pub use once_lock::OnceLock;
 pub use wait_group::{Token, WaitGroup};
 
 #[cfg(doctest)]
