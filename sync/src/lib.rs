@@ -10,6 +10,7 @@ mod condvar; // `Condvar`
 mod event; // `Event`
 mod mutex; // `Mutex`
 mod notify; // `Notify`
+mod pool; // `Pool`
 mod lazy_lock; // `LazyLock`
 mod once_lock; // `OnceLock`
 mod once; // `Once`
@@ -28,6 +29,8 @@ pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
+#[cfg(not(loom))]
+pub use pool::{Pool, Pooled};
 pub use wait_group::{Token, WaitGroup};
 
 #[cfg(doctest)]
