@@ -247,7 +247,7 @@ impl<T> Bins<T> {
 
     /// All bins, the caller's own first.
     #[inline]
-    fn from_own(&self) -> impl Iterator<Item = &Bin<T>> {
+    fn own_first(&self) -> impl Iterator<Item = &Bin<T>> {
         let own = p_number().unwrap_or_else(|| me() as usize >> 1) & (self.bins.len() - 1);
         let (before, from_own) = self.bins.split_at(own);
         from_own.iter().chain(before)
@@ -255,7 +255,7 @@ impl<T> Bins<T> {
 
     #[inline]
     fn pop(&self) -> Option<T> {
-        let has_some = self.from_own().filter(|bin| bin.len.load(Ordering::Relaxed) > 0);
+        let has_some = self.own_first().filter(|bin| bin.len.load(Ordering::Relaxed) > 0);
         let value = { has_some }.find_map(|bin| bin.with(|bin| bin.young.pop().or_else(|| bin.old.pop()))?)?;
         self.release(1);
         Some(value)
@@ -268,7 +268,7 @@ impl<T> Bins<T> {
             return Some(value);
         }
         let mut value = Some(value);
-        for bin in self.from_own() {
+        for bin in self.own_first() {
             if bin.with(|bin| bin.young.extend(value.take())).is_some() {
                 return None;
             }
