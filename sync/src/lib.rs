@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod barrier; // `Barrier`
+mod map; // `Map`
 mod condvar; // `Condvar`
 mod event; // `Event`
 mod mutex; // `Mutex`
@@ -25,6 +26,8 @@ pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
 pub use lazy_lock::LazyLock;
+#[cfg(not(loom))]
+pub use map::Map;
 pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
 pub use once::{Once, OnceState};
