@@ -347,3 +347,50 @@ impl OnceState {
 #[cfg(all(test, loom))]
 #[path = "once_loom.rs"]
 mod models;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Once, owner};
+    use pirn_runtime::internal::{Owner, Party, party_word};
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    #[test]
+    fn who_runs_the_initialiser_is_its_owner_while_somebody_waits() {
+        let once = Once::new();
+        let (ran_by, runner) = channel();
+        let (end, ended) = channel();
+        thread::scope(|scope| {
+            let once = &once;
+            scope.spawn(move || {
+                once.call_once(|| {
+                    ran_by.send(Party::from_word(party_word())).expect("it listens");
+                    ended.recv().expect("it is told");
+                });
+            });
+            let runner = runner.recv().expect("it runs").expect("a party");
+            assert_eq!(owner(once.key()), None, "nobody waits");
+            scope.spawn(|| once.wait());
+            while owner(once.key()).is_none() {
+                thread::yield_now();
+            }
+            assert_eq!(owner(once.key()), Some(Owner::of(runner)));
+            assert_eq!(owner(once.key() + 1), None, "another address");
+            end.send(()).expect("it waits for that");
+        });
+        assert_eq!(owner(once.key()), None);
+    }
+
+    #[test]
+    fn one_that_nobody_runs_has_no_owner() {
+        let once = Once::new();
+        thread::scope(|scope| {
+            scope.spawn(|| once.wait());
+            while once.state.load(super::Ordering::Relaxed) & super::WAITERS == 0 {
+                thread::yield_now();
+            }
+            assert_eq!(owner(once.key()), None);
+            once.call_once(|| ());
+        });
+    }
+}
