@@ -10,6 +10,7 @@ use crate::holder::me;
 use crate::loom::{AtomicUsize, Ordering, Unparker, checkpoint, deadline, now};
 use crate::lot::{Place, Turn, Until, Want};
 use pirn_runtime::internal::{Kind, Reason, discard};
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -98,9 +99,12 @@ impl Barrier {
         let want = Want { what: 0, who: me(), reason: &WAIT, since: now() };
         let turn = Turn::of(self.key());
         let Some(round) = self.arrive() else { return Some(self.complete(turn)) };
+        // Said in the turn in which it leaves: afterwards the round may be another one though it has not arrived.
+        let has_retreated = Cell::new(false);
+        let left = |_: &mut Turn| has_retreated.set(self.retreat(round));
         // One that has been told and is unwound has passed: there is nothing to undo.
-        let answer = turn.wait(want, false, until, |_| self.retreat(round), |_| ());
-        (answer.is_some() || self.round.load(Ordering::Relaxed) != round).then_some(BarrierWaitResult(false))
+        turn.wait(want, false, until, left, |_| ());
+        (!has_retreated.get()).then_some(BarrierWaitResult(false))
     }
 
     /// In a turn: the caller arrives. Returns the round in which it has to wait; none if it is the last.
@@ -121,11 +125,14 @@ impl Barrier {
         BarrierWaitResult(true)
     }
 
-    /// In a turn: one of that round has left the line. It has not arrived, unless the round is complete.
-    fn retreat(&self, round: usize) {
-        if self.round.load(Ordering::Relaxed) == round {
+    /// In a turn: one of that round has left the line. It has not arrived, unless the round is complete: then this is
+    /// false.
+    fn retreat(&self, round: usize) -> bool {
+        let is_this_round = self.round.load(Ordering::Relaxed) == round;
+        if is_this_round {
             self.arrived.store(self.arrived.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         }
+        is_this_round
     }
 }
 
@@ -197,7 +204,7 @@ impl Drop for Arrival<'_> {
         let (barrier, round) = (self.barrier, self.round);
         // SAFETY: it was pinned if it was ever polled, and is not moved any more.
         let place = unsafe { Pin::new_unchecked(&mut self.place) };
-        place.withdraw(|_| barrier.retreat(round), |_| ());
+        place.withdraw(|_| _ = barrier.retreat(round), |_| ());
     }
 }
 

@@ -36,3 +36,17 @@ fn one_whose_time_is_over_has_not_arrived() {
         assert_ne!(worker.join().unwrap(), is_leader);
     });
 }
+
+#[test]
+fn those_that_pass_are_a_whole_round() {
+    model(|| {
+        let barrier = Arc::new(Barrier::new(2));
+        let workers = [(); 2].map(|()| {
+            let barrier = barrier.clone();
+            thread::spawn(move || usize::from(barrier.wait_timeout(Duration::ZERO).is_some()))
+        });
+        let mine = usize::from(barrier.wait_timeout(Duration::ZERO).is_some());
+        let passed = mine + workers.into_iter().map(|worker| worker.join().unwrap()).sum::<usize>();
+        assert!([0, 2].contains(&passed), "{passed}");
+    });
+}

@@ -10,16 +10,21 @@ pub mod context; // `Context`: cancellation, deadlines and values, from parent t
 mod for_lock_api_04; // the raw locks under the guards of lock_api 0.4
 mod for_lock_api_05; // the same of lock_api 0.5
 pub mod poison; // the same locks with poisoning: std's signatures
+mod map; // `Map`
+mod pool; // `Pool`
+mod lazy_lock; // `LazyLock`
+mod once_lock; // `OnceLock`
+mod once; // `Once`
+mod wait_group; // `WaitGroup`
 mod barrier; // `Barrier`
+mod event; // `Event`
+mod notify; // `Notify`
+mod waiting; // waits for what a word says
+mod semaphore; // `Semaphore`
 mod condvar; // `Condvar`
 mod rwlock; // `RwLock`
-mod semaphore; // `Semaphore`
-mod event; // `Event`
-mod mutex; // `Mutex`
 mod raw_rwlock; // the lock under an `RwLock`
-mod notify; // `Notify`
-mod wait_group; // `WaitGroup`
-mod waiting; // waits for what a word says
+mod mutex; // `Mutex`
 mod raw_mutex; // the lock under a mutex
 mod lot; // the parking lot: who waits, by address
 mod holder; // who holds a lock
@@ -31,8 +36,15 @@ pub use {raw_mutex::RawMutex, raw_rwlock::RawRwLock};
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
+pub use lazy_lock::LazyLock;
+#[cfg(not(loom))]
+pub use map::Map;
 pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
+pub use once::{Once, OnceState};
+pub use once_lock::OnceLock;
+#[cfg(not(loom))]
+pub use pool::{Pool, Pooled};
 pub use rwlock::{
     MappedRwLockReadGuard, MappedRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture,
 };

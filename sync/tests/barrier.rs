@@ -118,6 +118,35 @@ fn one_whose_time_is_over_has_not_arrived() {
     });
 }
 
+/// Rounds are complete while the time of some is over, and more wait than one turn tells: whoever passes is one of a
+/// complete round.
+#[test]
+fn those_that_pass_are_whole_rounds() {
+    on_gs(|| {
+        const N: usize = 20;
+        let shared = Arc::new((Barrier::new(N), AtomicUsize::new(0), AtomicUsize::new(0)));
+        let workers: Vec<_> = (0..N as u64 + 5)
+            .map(|nth| {
+                let shared = shared.clone();
+                Kind::G.go(move || {
+                    let (barrier, passed, leaders) = &*shared;
+                    for n in 0..300 {
+                        let timeout = Duration::from_micros((nth * 7 + n * 13) % 60);
+                        if let Some(result) = barrier.wait_timeout(timeout) {
+                            passed.fetch_add(1, Ordering::Relaxed);
+                            leaders.fetch_add(usize::from(result.is_leader()), Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().for_each(|worker| worker.join());
+        assert_eq!(shared.1.load(Ordering::Relaxed), shared.2.load(Ordering::Relaxed) * N);
+        // Nobody is counted as waiting any more.
+        assert!((0..N).all(|_| shared.0.wait_timeout(Duration::ZERO).is_none()));
+    });
+}
+
 #[test]
 fn a_future_that_is_dropped_has_not_arrived() {
     let barrier = Barrier::new(2);
