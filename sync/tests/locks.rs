@@ -8,7 +8,8 @@ use crew::common::{builder, eventually, house, runtime, wait_until_waiting};
 use crew::{KINDS, Kind, PATIENCE, SHORT, everywhere, on_gs, poll_once};
 use pirn_runtime::{Handle, ShutDown, block_on, go, sleep, yield_now};
 use pirn_sync::{
-    AcquireError, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, TryAcquireError,
+    AcquireError, Condvar, MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Semaphore, TryAcquireError,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -36,6 +37,8 @@ fn guards_may_be_sent() {
     is_send::<RwLockReadGuard<'_, u32>>();
     is_send::<RwLockWriteGuard<'_, u32>>();
     is_sync::<Mutex<std::cell::Cell<u32>>>();
+    is_send::<MappedRwLockReadGuard<'_, u32>>();
+    is_sync::<MappedRwLockReadGuard<'_, u32>>();
     on_gs(|| {
         let mutex = Arc::new(Mutex::new(1));
         let (s, r) = pirn_channels::bounded::<MutexGuard<'static, u32>>(1);
