@@ -171,7 +171,7 @@ impl RawMutex {
                 continue;
             }
             let turn = Turn::of(self.key());
-            if !self.will_wait(woken) {
+            if !self.will_wait(&turn, woken) {
                 continue;
             }
             let is_first = since.is_some();
@@ -199,7 +199,10 @@ impl RawMutex {
     }
 
     /// In a turn: the caller is going to wait, and is not awake any more. False if the lock is free.
-    fn will_wait(&self, woken: u32) -> bool {
+    fn will_wait(&self, turn: &Turn, woken: u32) -> bool {
+        if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
+            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+        }
         let wait = |state| (state & HELD != 0).then_some((state | WAITERS) & !woken);
         self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
     }
@@ -261,8 +264,8 @@ impl RawMutex {
     /// Gives it back, in a turn: to the first, if that has waited for long, or to anybody, and wakes the first.
     fn release(&self, mut turn: Turn) {
         let Some(first) = turn.first() else {
-            // They have left since.
-            self.state.fetch_and(!HELD, Ordering::Release);
+            // They have left since; or it has moved away from a future that was forgotten (lot I6).
+            self.state.fetch_and(!(HELD | WAITERS), Ordering::Release);
             return;
         };
         if first.what == TASK || is_starved(first.since) {
@@ -301,7 +304,7 @@ impl RawMutex {
         while !self.try_take(0) {
             let unparker = Unparker::from(context.waker().clone());
             let turn = Turn::of(self.key());
-            if self.will_wait(0) {
+            if self.will_wait(&turn, 0) {
                 let want = Want { what: TASK, who: 0, reason: &LOCK, since: now() };
                 place.stand(turn, self.key(), want, unparker);
                 return Poll::Pending;
@@ -333,4 +336,22 @@ pub(crate) fn is_starved(since: Instant) -> bool {
 #[cfg(loom)]
 pub(crate) fn is_starved(_: Instant) -> bool {
     crate::loom::are_starved()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Place, RawMutex, owner};
+    use std::task::{Context, Waker};
+
+    /// The future borrows the lock no more, so the lock may be gone.
+    #[test]
+    fn an_observer_does_not_look_at_the_lock_of_a_forgotten_future() {
+        let raw = RawMutex::new();
+        raw.lock();
+        let mut place = Box::pin(Place::new());
+        assert!(raw.poll_lock(place.as_mut(), &mut Context::from_waker(Waker::noop())).is_pending());
+        std::mem::forget(place);
+        assert_ne!(raw.holder(), 0);
+        assert_eq!(owner(raw.key()), None);
+    }
 }

@@ -214,7 +214,7 @@ impl RawRwLock {
         self.look_for_own(&READ, until);
         let turn = loop {
             let turn = Turn::of(self.key());
-            if self.will_wait(0, may_read) {
+            if self.will_wait(&turn, 0, may_read) {
                 break turn;
             }
             drop(turn);
@@ -239,7 +239,7 @@ impl RawRwLock {
                 return true;
             }
             let turn = Turn::of(self.key());
-            if !self.will_wait(woken, is_free) {
+            if !self.will_wait(&turn, woken, is_free) {
                 continue;
             }
             let is_first = since.is_some();
@@ -260,7 +260,10 @@ impl RawRwLock {
     }
 
     /// In a turn: the caller is going to wait, and is not awake any more. False if it need not.
-    fn will_wait(&self, woken: u32, may_go: fn(u32) -> bool) -> bool {
+    fn will_wait(&self, turn: &Turn, woken: u32, may_go: fn(u32) -> bool) -> bool {
+        if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
+            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+        }
         let wait = |state| (!may_go(state)).then_some((state | WAITERS) & !woken);
         self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
     }
@@ -342,8 +345,8 @@ impl RawRwLock {
     /// writer there, if that has waited for long; or to anybody, and the writer is woken.
     fn release(&self, mut turn: Turn) {
         let Some(first) = turn.first() else {
-            // They have left since.
-            self.state.fetch_and(!WRITER, Ordering::Release);
+            // They have left since; or it has moved away from a future that was forgotten (lot I6).
+            self.state.fetch_and(!(WRITER | WAITERS), Ordering::Release);
             return;
         };
         let (what, who, since) = (first.what, first.who, first.since);
@@ -403,7 +406,7 @@ impl RawRwLock {
         while !self.try_take_read(may_read) {
             let unparker = Unparker::from(context.waker().clone());
             let turn = Turn::of(self.key());
-            if self.will_wait(0, may_read) {
+            if self.will_wait(&turn, 0, may_read) {
                 let want = Want { what: READS, who: 0, reason: &READ, since: now() };
                 place.stand(turn, self.key(), want, unparker);
                 return Poll::Pending;
@@ -423,7 +426,7 @@ impl RawRwLock {
         while !self.try_take_write(0) {
             let unparker = Unparker::from(context.waker().clone());
             let turn = Turn::of(self.key());
-            if self.will_wait(0, is_free) {
+            if self.will_wait(&turn, 0, is_free) {
                 let want = Want { what: TASK_WRITES, who: 0, reason: &WRITE, since: now() };
                 place.stand(turn, self.key(), want, unparker);
                 return Poll::Pending;

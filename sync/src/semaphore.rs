@@ -244,6 +244,9 @@ impl Semaphore {
                 result => return Err(result),
             }
             let turn = Turn::of(self.key());
+            if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
+                self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+            }
             let must_wait = |state: usize| {
                 let waits = state & CLOSED == 0 && (state & WAITERS != 0 || state / PERMIT < n);
                 waits.then_some(state | WAITERS)

@@ -254,6 +254,62 @@ fn futures_give_up_what_they_were_handed() {
     });
 }
 
+/// Polls a future once, which waits then, and forgets it.
+fn forget<F: Future>(future: F) {
+    let mut future = Box::pin(future);
+    assert!(poll_once(&mut future).is_pending());
+    std::mem::forget(future);
+}
+
+/// A future that is forgotten waits for good in the line of its lock's address. Another lock may lie there later.
+#[test]
+fn a_forgotten_future_does_not_stop_the_next_lock() {
+    everywhere(|_| {
+        let mut mutex = Box::new(Mutex::new(0));
+        let mut lock = Box::new(RwLock::new(0));
+        let mut permits = Box::new(Semaphore::new(0));
+        std::mem::forget((mutex.lock(), lock.write()));
+        forget(mutex.lock_async());
+        forget(lock.write_async());
+        forget(lock.read_async());
+        forget(permits.acquire_async(3));
+        *mutex = Mutex::new(0);
+        *lock = RwLock::new(0);
+        *permits = Semaphore::new(0);
+        let (held, written) = (mutex.lock(), lock.write());
+        std::thread::scope(|scope| {
+            let waiters = [
+                scope.spawn(|| mutex.try_lock_for(PATIENCE).is_some()),
+                scope.spawn(|| lock.try_write_for(PATIENCE).is_some()),
+                scope.spawn(|| permits.acquire_timeout(1, PATIENCE).is_ok()),
+            ];
+            std::thread::sleep(SHORT);
+            drop((held, written));
+            permits.add_permits(1);
+            assert_eq!(waiters.map(|waiter| waiter.join().expect("no panic")), [true; 3]);
+        });
+    });
+}
+
+/// The lock that a forgotten future waited for may move. Nobody waits at its new place.
+#[test]
+fn a_lock_that_moves_away_from_a_forgotten_future() {
+    everywhere(|_| {
+        let (mutex, lock, permits) = (Mutex::new(0), RwLock::new(0), Semaphore::new(1));
+        let held = mutex.lock();
+        forget(mutex.lock_async());
+        std::mem::forget(held);
+        let read = lock.read();
+        forget(lock.write_async());
+        std::mem::forget(read);
+        forget(permits.acquire_async(2));
+        let (mutex, lock, permits) = (Box::new(mutex), Box::new(lock), Box::new(permits));
+        assert!(mutex.try_lock_for(SHORT).is_none(), "its guard was forgotten");
+        assert!(lock.try_read_for(PATIENCE).is_some(), "one reads, and nobody waits");
+        assert!(permits.acquire_timeout(1, PATIENCE).is_ok(), "nobody waits");
+    });
+}
+
 #[test]
 fn a_condvar_wakes_in_order() {
     everywhere(|kind| {
