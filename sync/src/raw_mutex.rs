@@ -4,12 +4,14 @@
 //! ```text
 //!   HELD      somebody has it
 //!   WAITERS   somebody stands in the lot, under the lock's address; changed only in a turn of that (lot I1)
-//!   WOKEN     somebody who waited is awake and tries again, or somebody spins: unlocking need not wake another
+//!   WOKEN     somebody who waited is awake and tries again, or somebody spins: unlocking need not wake another;
+//!             set only in a turn
 //! ```
 //! Locking sets HELD, and may be faster than those that wait: a lock that is handed over is idle until the one that
 //! gets it runs, so each hand-over costs a switch. One that has waited for [`STARVES_AFTER`] is handed the lock all
 //! the same: HELD stays, and the one that unlocks gives way, so that it runs next. These are the rules of Go's
-//! `sync.Mutex`.
+//! `sync.Mutex`. One that spins does not set WOKEN while the first in the line is due to be handed the lock: a few that
+//! spin in turn would keep it out.
 //!
 //! # Invariants
 //! 1. *One has it*: HELD is set by the one that gets it, or stays set from the one that hands it over.
@@ -187,12 +189,16 @@ impl RawMutex {
 
     /// One that spins says that it is awake, if others wait and nobody is awake for them. Returns what it has of WOKEN.
     fn announce_spinner(&self, woken: u32) -> u32 {
-        let state = self.state.load(Ordering::Relaxed);
-        if woken != 0 || state & (HELD | WAITERS | WOKEN) != HELD | WAITERS {
+        let may_announce = |state| state & (HELD | WAITERS | WOKEN) == HELD | WAITERS;
+        if woken != 0 || !may_announce(self.state.load(Ordering::Relaxed)) {
             return 0;
         }
-        let new = state | WOKEN;
-        match self.state.compare_exchange(state, new, Ordering::Relaxed, Ordering::Relaxed) {
+        let turn = Turn::of(self.key());
+        if turn.first().is_none_or(is_handed) {
+            return 0;
+        }
+        let announce = |state| may_announce(state).then_some(state | WOKEN);
+        match self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, announce) {
             Ok(_) => WOKEN,
             Err(_) => 0,
         }
@@ -268,21 +274,15 @@ impl RawMutex {
             self.state.fetch_and(!(HELD | WAITERS), Ordering::Release);
             return;
         };
-        if first.what == TASK || is_starved(first.since) {
+        if is_handed(first) {
             return self.hand_over(turn);
         }
-        // One that spins may say so meanwhile.
-        while !self.is_free_without_waking() {
-            let state = self.state.load(Ordering::Relaxed);
-            if state & WOKEN == 0
-                && self
-                    .state
-                    .compare_exchange(state, state & !HELD | WOKEN, Ordering::Release, Ordering::Relaxed)
-                    .is_ok()
-            {
-                turn.tell_first(RETRY);
-                return self.left(&mut turn);
-            }
+        // One that spins may have said so since.
+        if !self.is_free_without_waking() {
+            // Nobody is awake, and only in a turn that changes.
+            self.state.fetch_xor(HELD | WOKEN, Ordering::Release);
+            turn.tell_first(RETRY);
+            self.left(&mut turn);
         }
     }
 
@@ -321,6 +321,11 @@ impl RawMutex {
     }
 }
 
+/// Whether the first in the line is handed the lock.
+fn is_handed(first: &Want) -> bool {
+    first.what == TASK || is_starved(first.since)
+}
+
 /// Who has the lock at that address.
 fn owner(what: usize) -> Option<Owner> {
     holder::owner_of(what, |want| want.reason == &LOCK, RawMutex::holder)
@@ -340,8 +345,27 @@ pub(crate) fn is_starved(_: Instant) -> bool {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{Place, RawMutex, owner};
+    use super::{Ordering, Place, RawMutex, STARVES_AFTER, WAITERS, owner};
     use std::task::{Context, Waker};
+    use std::thread::{scope, sleep, yield_now};
+
+    #[test]
+    fn one_that_spins_does_not_keep_out_one_that_starves() {
+        let raw = RawMutex::new();
+        raw.lock();
+        scope(|scope| {
+            scope.spawn(|| {
+                raw.lock();
+                raw.unlock();
+            });
+            while raw.state.load(Ordering::Relaxed) & WAITERS == 0 {
+                yield_now();
+            }
+            sleep(STARVES_AFTER * 2);
+            assert_eq!(raw.announce_spinner(0), 0);
+            raw.unlock();
+        });
+    }
 
     /// The future borrows the lock no more, so the lock may be gone.
     #[test]
