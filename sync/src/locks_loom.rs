@@ -3,7 +3,9 @@
 
 #![allow(unsafe_code, reason = "cells of a model")]
 
-use super::set_starved;
+use super::{set_spins, set_starved};
+use crate::raw_mutex::RawMutex;
+use crate::raw_rwlock::RawRwLock;
 use crate::{Condvar, Mutex, RwLock, RwLockWriteGuard, Semaphore, TryAcquireError};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -128,6 +130,50 @@ fn a_future_gives_up_on_the_mutex() {
     });
 }
 
+fn spin_and_add(mutex: &Guarded) {
+    set_spins();
+    mutex.lock().add();
+}
+
+#[test]
+fn one_spins_for_the_mutex() {
+    model(2, || {
+        let mutex = together(Mutex::new(Number::new()), &[add, spin_and_add, add]);
+        assert_eq!(mutex.lock().get(), 3);
+    });
+    model(2, || {
+        let mutex = together(Mutex::new(Number::new()), &[add_and_hand_over, spin_and_add, spin_and_add]);
+        assert_eq!(mutex.lock().get(), 3);
+    });
+}
+
+#[test]
+fn one_is_unwound_that_waits_for_the_mutex() {
+    fn be_unwound(mutex: &RawMutex) {
+        if mutex.lock_or_be_unwound() {
+            mutex.unlock();
+        }
+    }
+    fn lock(mutex: &RawMutex) {
+        mutex.lock();
+        mutex.unlock();
+    }
+    fn lock_and_hand_over(mutex: &RawMutex) {
+        set_starved(true);
+        lock(mutex);
+    }
+    model(2, || {
+        let mutex = together(RawMutex::new(), &[lock, be_unwound, lock]);
+        assert!(mutex.try_lock());
+        mutex.unlock();
+        lock(&mutex);
+    });
+    model(2, || {
+        let mutex = together(RawMutex::new(), &[be_unwound, lock_and_hand_over, lock]);
+        assert!(mutex.try_lock());
+    });
+}
+
 type Shared = RwLock<Number>;
 
 fn write(lock: &Shared) {
@@ -204,6 +250,26 @@ fn futures_of_the_lock_give_up() {
         let lock = together(RwLock::new(Number::new()), &[write, poll_both, read]);
         assert!(lock.write().get() >= 1);
     });
+}
+
+#[test]
+fn one_is_unwound_that_waits_to_write() {
+    fn be_unwound(lock: &RawRwLock) {
+        if lock.write_or_be_unwound() {
+            lock.unlock_write();
+        }
+    }
+    fn read(lock: &RawRwLock) {
+        lock.read();
+        lock.unlock_read();
+    }
+    fn write(lock: &RawRwLock) {
+        lock.write();
+        lock.unlock_write();
+    }
+    model(2, || assert!(together(RawRwLock::new(), &[read, be_unwound, read]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, read]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, write]).try_write()));
 }
 
 struct Flag {

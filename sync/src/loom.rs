@@ -1,8 +1,8 @@
 //! The atomics and parking of std and the runtime, or loom's when the models run. The runtime has chosen.
 
-pub(crate) use pirn_runtime::internal::{
-    AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, may_spin, now,
-};
+#[cfg(not(loom))]
+pub(crate) use pirn_runtime::internal::may_spin;
+pub(crate) use pirn_runtime::internal::{AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, now};
 
 /// Pauses the CPU while another one works.
 #[cfg(not(loom))]
@@ -39,6 +39,23 @@ pub(crate) fn are_starved() -> bool {
 #[cfg(all(test, loom))]
 pub(crate) fn set_starved(are_starved: bool) {
     ARE_STARVED.with(|starved| starved.set(are_starved));
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    static SPINS: std::cell::Cell<bool> = std::cell::Cell::new(false);
+}
+
+/// In the models some threads spin.
+#[cfg(loom)]
+pub(crate) fn may_spin() -> bool {
+    SPINS.with(std::cell::Cell::get)
+}
+
+/// This thread spins.
+#[cfg(all(test, loom))]
+pub(crate) fn set_spins() {
+    SPINS.with(|spins| spins.set(true));
 }
 
 #[cfg(all(test, loom))]

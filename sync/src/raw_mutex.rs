@@ -40,7 +40,10 @@ const WOKEN: u32 = 1 << 2;
 const STARVES_AFTER: Duration = Duration::from_millis(1);
 
 /// How often one that finds the lock held tries again before it parks, and how long it pauses in between.
+#[cfg(not(loom))]
 const SPINS: u32 = 4;
+#[cfg(loom)]
+const SPINS: u32 = 1;
 const PAUSES: u32 = 10;
 
 /// Answers.
@@ -90,6 +93,12 @@ impl RawMutex {
     /// The same for a caller that owes it to somebody: this never unwinds.
     pub(crate) fn lock_for_certain(&self) {
         self.lock_within(Until::ToldForCertain);
+    }
+
+    /// The same for a caller that is unwound where it waits. False if it was.
+    #[cfg(all(test, loom))]
+    pub(crate) fn lock_or_be_unwound(&self) -> bool {
+        self.lock_within(Until::Unwound)
     }
 
     /// Waits for the lock until `deadline`. False if that has passed.

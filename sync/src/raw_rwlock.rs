@@ -154,6 +154,12 @@ impl RawRwLock {
         }
     }
 
+    /// Waits to write, for a caller that is unwound where it waits. False if it was.
+    #[cfg(all(test, loom))]
+    pub(crate) fn write_or_be_unwound(&self) -> bool {
+        self.wait_to_write(Until::Unwound)
+    }
+
     /// Waits to write until `deadline`. False if that has passed.
     pub(crate) fn write_until(&self, deadline: Instant) -> bool {
         checkpoint();

@@ -56,6 +56,9 @@ pub(crate) enum Until {
     Deadline(Instant),
     /// It is told. The caller cannot be unwound: it owes somebody a lock.
     ToldForCertain,
+    /// In models, which cannot unwind: it has been told or not, and does what it does when it is unwound.
+    #[cfg(all(test, loom))]
+    Unwound,
 }
 
 /// What is known of one that waits.
@@ -331,6 +334,11 @@ impl Turn {
                     Until::ToldForCertain => {
                         spot.ticket.wait_uninterruptibly(reason, key);
                         false
+                    }
+                    #[cfg(all(test, loom))]
+                    Until::Unwound => {
+                        loom::thread::yield_now();
+                        return None;
                     }
                 };
                 if has_come && Turn::of(key).withdraw(&spot, &left) {
