@@ -354,7 +354,8 @@ pub(crate) fn is_starved(_: Instant) -> bool {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{Ordering, Place, RawMutex, STARVES_AFTER, WAITERS, owner};
+    use super::{LOCK, Ordering, Place, RawMutex, STARVES_AFTER, WAITERS, owner};
+    use crate::lot::each_wait;
     use std::task::{Context, Waker};
     use std::thread::{scope, sleep, yield_now};
 
@@ -370,6 +371,9 @@ mod tests {
             while raw.state.load(Ordering::Relaxed) & WAITERS == 0 {
                 yield_now();
             }
+            let mut count = 0;
+            each_wait(|key, want| count += usize::from(key == raw.key() && want.reason == &LOCK));
+            assert_eq!(count, 1);
             sleep(STARVES_AFTER * 2);
             assert_eq!(raw.announce_spinner(0), 0);
             raw.unlock();

@@ -40,4 +40,6 @@ mod place;
 mod table;
 
 pub(crate) use place::Place;
+#[cfg(all(test, not(loom)))]
+pub(crate) use table::each_wait;
 pub(crate) use table::{Turn, Until, Want};

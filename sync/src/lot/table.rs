@@ -365,7 +365,8 @@ impl Drop for Turn {
 #[cfg(not(loom))]
 pub(crate) fn each_wait(mut f: impl FnMut(usize, &Want)) {
     for bucket in &TABLE {
-        if bucket.first.get().is_null() {
+        // Nobody has ever stood here. Only the lock may be read without it.
+        if bucket.lock.moment() == 0 {
             continue;
         }
         bucket.lock.lock();
