@@ -357,7 +357,7 @@ impl RawRwLock {
         };
         let (what, who, since) = (first.what, first.who, first.since);
         if what == READS {
-            return self.let_readers_in(turn);
+            return self.give_to_readers(turn);
         }
         if what == TASK_WRITES || is_starved(since) {
             self.holder.store(who, Ordering::Relaxed);
@@ -372,25 +372,26 @@ impl RawRwLock {
         self.left(&mut turn);
     }
 
-    /// Lets all readers at the head of the line in. The caller, which has WRITER, reads meanwhile.
-    fn let_readers_in(&self, turn: Turn) {
-        let key = self.key();
+    /// Gives it to all readers at the head of the line. The caller, which has WRITER, reads meanwhile.
+    fn give_to_readers(&self, turn: Turn) {
         // Release: what was written (partner: the readers are told after it).
         self.state.fetch_add(READER - WRITER, Ordering::Release);
-        let mut turn = turn;
+        self.let_readers_in(turn);
+        self.unlock_read();
+    }
+
+    /// Lets all readers at the head of the line in. The caller reads.
+    fn let_readers_in(&self, mut turn: Turn) {
         loop {
             while !turn.is_full() && turn.first().is_some_and(|first| first.what == READS) && self.joins_readers() {
                 turn.tell_first(HANDED);
             }
             if !turn.is_full() {
-                self.left(&mut turn);
-                break;
+                return self.left(&mut turn);
             }
             drop(turn);
-            turn = Turn::of(key);
+            turn = Turn::of(self.key());
         }
-        drop(turn);
-        self.unlock_read();
     }
 
     /// One that has it to write has it to read from now on.
@@ -399,7 +400,7 @@ impl RawRwLock {
         // Release: what was written. WRITER is set.
         let before = self.state.fetch_add(READER - WRITER, Ordering::Release);
         if before & WAITERS != 0 {
-            self.left(&mut Turn::of(self.key()));
+            self.let_readers_in(Turn::of(self.key()));
         }
     }
 
