@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "cells of a model")]
 
 use super::{set_spins, set_starved};
+use crate::lot::Until;
 use crate::raw_mutex::RawMutex;
 use crate::raw_rwlock::RawRwLock;
 use crate::{Condvar, Mutex, RwLock, RwLockWriteGuard, Semaphore, TryAcquireError};
@@ -255,7 +256,7 @@ fn futures_of_the_lock_give_up() {
 #[test]
 fn one_is_unwound_that_waits_to_write() {
     fn be_unwound(lock: &RawRwLock) {
-        if lock.write_or_be_unwound() {
+        if lock.wait_to_write(Until::Unwound) {
             lock.unlock_write();
         }
     }
@@ -269,6 +270,20 @@ fn one_is_unwound_that_waits_to_write() {
     }
     model(2, || assert!(together(RawRwLock::new(), &[read, be_unwound, read]).try_write()));
     model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, read]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, write]).try_write()));
+}
+
+#[test]
+fn one_is_unwound_that_waits_to_read() {
+    fn be_unwound(lock: &RawRwLock) {
+        if lock.read_or_be_unwound() {
+            lock.unlock_read();
+        }
+    }
+    fn write(lock: &RawRwLock) {
+        lock.write();
+        lock.unlock_write();
+    }
     model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, write]).try_write()));
 }
 
@@ -319,6 +334,21 @@ fn a_notification_is_not_lost_with_one_that_gives_up() {
     model(2, || drop(together(Flag::new(), &[Flag::wait, Flag::set_for_one, wait_for_a_while])));
 }
 
+#[test]
+fn a_notification_is_not_lost_with_one_that_is_unwound() {
+    fn be_unwound(flag: &Flag) {
+        let number = flag.is_set.lock();
+        if number.get() == 0 {
+            flag.changed.wait_within(number.raw(), Until::Unwound);
+            // It has the mutex again.
+            number.get();
+        } else {
+            flag.changed.notify_one();
+        }
+    }
+    model(2, || drop(together(Flag::new(), &[Flag::wait, Flag::set_for_one, be_unwound])));
+}
+
 struct Room {
     places: Semaphore,
     inside: AtomicUsize,
@@ -354,6 +384,19 @@ fn one_leaves_the_line_of_a_semaphore() {
     }
     model(2, || {
         let room = together(Room::new(2), &[|room| room.enter(1), try_to_enter, |room| room.enter(2)]);
+        assert_eq!(room.places.available(), 2);
+    });
+}
+
+#[test]
+fn permits_are_not_lost_with_one_that_is_unwound() {
+    fn be_unwound(room: &Room) {
+        if room.places.acquire_within(2, Until::Unwound).is_ok() {
+            room.places.add_permits(2);
+        }
+    }
+    model(2, || {
+        let room = together(Room::new(2), &[|room| room.enter(1), be_unwound, |room| room.enter(2)]);
         assert_eq!(room.places.available(), 2);
     });
 }

@@ -154,10 +154,10 @@ impl RawRwLock {
         }
     }
 
-    /// Waits to write, for a caller that is unwound where it waits. False if it was.
+    /// Waits to read, for a caller that is unwound where it waits. False if it was.
     #[cfg(all(test, loom))]
-    pub(crate) fn write_or_be_unwound(&self) -> bool {
-        self.wait_to_write(Until::Unwound)
+    pub(crate) fn read_or_be_unwound(&self) -> bool {
+        self.try_take_read(may_read) || self.wait_to_read(may_read, Until::Unwound)
     }
 
     /// Waits to write until `deadline`. False if that has passed.
@@ -234,7 +234,7 @@ impl RawRwLock {
     }
 
     #[cold]
-    fn wait_to_write(&self, until: Until) -> bool {
+    pub(crate) fn wait_to_write(&self, until: Until) -> bool {
         self.look_for_own(&WRITE, until);
         // What this caller has of WOKEN.
         let mut woken = 0;

@@ -221,7 +221,7 @@ impl Semaphore {
         }
     }
 
-    fn acquire_within(&self, n: usize, until: Until) -> Result<(), TryAcquireError> {
+    pub(crate) fn acquire_within(&self, n: usize, until: Until) -> Result<(), TryAcquireError> {
         checkpoint();
         let turn = match self.take_or_stand(n) {
             Ok(turn) => turn,
