@@ -17,3 +17,4 @@ pub use pirn_channels as channel;
 pub use pirn_channels::{select, select_biased};
 pub use pirn_runtime::*;
 pub use pirn_sync as sync;
+pub use pirn_sync::{context, group};

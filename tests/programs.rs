@@ -286,6 +286,22 @@ fn deadlock() {
 }
 
 #[test]
+fn lock_cycle() {
+    let output = program("lock_cycle").stdin(Stdio::null()).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let (head, gs) = said.split_once("\n\ngoroutine 1 [join, \"main\"").unwrap_or_else(|| panic!("{said}"));
+    let (what, cycle) = head.split_once("\n\n").unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(what, "fatal error: all goroutines are asleep - deadlock!");
+    for part in
+        ["cycle: goroutine ", "\"debit\" waits for mutex 0x", "\"check\" (sync.Mutex.Lock), which waits for mutex 0x"]
+    {
+        assert!(cycle.contains(part), "{said}");
+    }
+    assert!(gs.contains("[sync.Mutex.Lock, \"notify\", on mutex 0x") && gs.contains("\"debit\", for "), "{said}");
+}
+
+#[test]
 fn a_stack_gets_memory_as_it_is_used() {
     let (out, trace) = run(&mut program("stack_growth"));
     assert_eq!(trace, "");
@@ -401,6 +417,17 @@ fn nil_merge() {
 }
 
 #[test]
+fn safe_counter() {
+    prints("safe_counter", &["somekey: 250, another: 750, none: 0"]);
+}
+
+#[test]
+fn producer_consumer() {
+    let lines = ["taken: 3000, their sum is right: true", "never more than 5 in the buffer"];
+    prints("producer_consumer", &lines);
+}
+
+#[test]
 fn parallel_map() {
     prints("parallel_map", &["in order: true", "at once: 10", "Err(\"81 is odd\")"]);
 }
@@ -408,6 +435,23 @@ fn parallel_map() {
 #[test]
 fn semaphore() {
     prints("semaphore", &["100 jobs, at most 2 at a time"]);
+}
+
+#[test]
+fn errgroup_fetch() {
+    prints("errgroup_fetch", &["Ok(17)", "Err(\"missing: not found\")"]);
+}
+
+#[test]
+fn context_timeout() {
+    let lines = [
+        "request 7: query: Err(DeadlineExceeded)",
+        "request 7: rows: Err(DeadlineExceeded)",
+        "cause: the client waits no longer",
+        "child: None",
+        "child: done",
+    ];
+    prints("context_timeout", &lines);
 }
 
 #[test]

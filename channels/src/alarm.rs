@@ -18,7 +18,7 @@ use std::time::Instant;
 
 /// It goes off once, and may be set again.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm(Option<Set>);
+pub struct Alarm(Option<Set>);
 
 #[derive(Debug)]
 enum Set {
@@ -49,7 +49,7 @@ impl Drop for Wakes {
 
 impl Alarm {
     /// Has the task polled when `due` has come, or earlier for no reason; perhaps at once.
-    pub(crate) fn set(&mut self, due: Instant, context: &mut Context<'_>) {
+    pub fn set(&mut self, due: Instant, context: &mut Context<'_>) {
         // It is set already, for a moment that is not later, so only the waker changes. None: the timer has gone off,
         // and wakes no task any more.
         if let Some(Set::Runtime(sleeper, _)) = &self.0

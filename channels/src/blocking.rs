@@ -8,6 +8,7 @@ use crate::loom::{checkpoint, has_come, now};
 use crate::operation::Operation;
 use crate::until::{Until, end_of_grace};
 use pirn_runtime::internal::{Kind, Reason, on_unwind, wake};
+use std::convert::Infallible;
 use std::mem::{self, MaybeUninit};
 use std::time::Instant;
 
@@ -150,7 +151,7 @@ impl<T> Channel<T> {
                 }
                 Taken::Closed => return Err(RecvTimeoutError::Disconnected),
                 Taken::Empty => {
-                    if let Some(result) = self.recv_waiting(channel, &mut until) {
+                    if let Some(result) = self.recv_waiting(channel, &mut until, &CHAN_RECEIVE) {
                         return result;
                     }
                 }
@@ -167,7 +168,12 @@ impl<T> Channel<T> {
 
     /// The channel is empty: waits for a value. None: the caller tries again.
     #[inline(always)]
-    fn recv_waiting(&self, channel: Locked<'_, T>, until: &mut Until) -> Option<Result<T, RecvTimeoutError>> {
+    fn recv_waiting(
+        &self,
+        channel: Locked<'_, T>,
+        until: &mut Until,
+        reason: &'static Reason,
+    ) -> Option<Result<T, RecvTimeoutError>> {
         let deadline = until.fix();
         if deadline.is_some_and(has_come) {
             return Some(Err(RecvTimeoutError::Timeout));
@@ -176,13 +182,25 @@ impl<T> Channel<T> {
         let waiter = waits.prepare();
         // SAFETY: `Waits` takes it out of the line before it goes.
         unsafe { channel.receivers.push(waiter) };
-        Some(match waits.wait_unlocking(channel, &CHAN_RECEIVE, deadline) {
+        Some(match waits.wait_unlocking(channel, reason, deadline) {
             // SAFETY: it was put there.
             Some(Answer::Done) => Ok(unsafe { waits.operation.value() }),
             Some(Answer::Closed) => Err(RecvTimeoutError::Disconnected),
             None => Err(RecvTimeoutError::Timeout),
             Some(_) => return None,
         })
+    }
+}
+
+impl Channel<Infallible> {
+    /// Waits for the end of a channel on which nothing is sent, for a reason of the caller's. False: the time is over.
+    pub(crate) fn wait_for_end(&self, mut until: Until, reason: &'static Reason) -> bool {
+        checkpoint();
+        let channel = self.lock();
+        if let Taken::Closed = channel.take() {
+            return true;
+        }
+        !matches!(self.recv_waiting(channel, &mut until, reason), Some(Err(RecvTimeoutError::Timeout)))
     }
 }
 

@@ -375,7 +375,7 @@ impl<T> Receiver<T> {
         self.recv_until(Until::At(deadline))
     }
 
-    fn recv_until(&self, until: Until) -> Result<T, RecvTimeoutError> {
+    pub(crate) fn recv_until(&self, until: Until) -> Result<T, RecvTimeoutError> {
         match &self.flavor {
             Flavor::Channel(channel) => channel.recv(until),
             Flavor::Clock(clock, value) => recv_moment(&**clock, until.deadline()).map(value),

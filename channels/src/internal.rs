@@ -1,14 +1,24 @@
-//! What the macros expand to. No part of the public API: it may change at any time.
+//! What the macros expand to, and what `sync` uses. No part of the public API: it may change at any time.
 
 #![doc(hidden)]
 
+#[cfg(not(loom))]
+pub use crate::alarm::Alarm;
+#[cfg(not(loom))]
+pub use crate::joined::on_end;
+#[cfg(loom)]
+pub use crate::loom::Alarm;
+
 use crate::cases::Selectable;
-use crate::channel::{Receiver, Sender};
+use crate::channel::{Flavor, Receiver, Sender};
 use crate::choose::SELECT_NO_CASES;
 use crate::core::{Head, Side};
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::loom::park_on;
 use crate::select::{Select, SelectedOperation};
+use crate::until::Until;
+use pirn_runtime::internal::Reason;
+use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
@@ -28,6 +38,16 @@ pub fn biased<'a>() -> Select<'a> {
 pub fn wait_for_ever() -> ! {
     loop {
         park_on(&SELECT_NO_CASES, 0);
+    }
+}
+
+/// Waits for the end of a channel on which nothing is sent, for a reason of the caller's. False: the time is over.
+pub fn wait_for_end(receiver: &Receiver<Infallible>, timeout: Option<Duration>, reason: &'static Reason) -> bool {
+    let until = timeout.map_or(Until::Ever, Until::For);
+    match &receiver.flavor {
+        Flavor::Channel(channel) => channel.wait_for_end(until, reason),
+        // It never ends.
+        _ => receiver.recv_until(until) != Err(RecvTimeoutError::Timeout),
     }
 }
 

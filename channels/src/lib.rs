@@ -38,7 +38,8 @@
 //! A waker may use a channel in any way while it is cloned, woken or dropped. If it panics when an operation wakes or
 //! drops it, the operation continues as if it had not, and only the panic hook is called.
 //!
-//! Beyond crossbeam's API: [`Sender::close`], [`Sender::send_async`], [`Receiver::recv_async`], [`Receiver::stream`].
+//! Beyond crossbeam's API: [`Sender::close`], [`Sender::send_async`], [`Receiver::recv_async`], [`Receiver::stream`],
+//! [`timer`], [`joined`].
 //! What differs from Go: a send to a closed channel returns its value instead of panicking, a receive returns a
 //! `Result`, and the nil channel is [`never()`]. How it works, and why it may, stands in `core/mod.rs`.
 //!
@@ -48,11 +49,13 @@
 #![deny(unsafe_code)]
 
 mod select_macro; // `select!` and `select_biased!`
-pub mod internal; // what the macros expand to
+pub mod internal; // what the macros expand to, and what `sync` uses
 mod select; // `Select`: a list of operations, and the one that was selected
 mod choose; // how a select looks at its cases, chooses one, or waits at all of them
 mod cases; // one case of a select
 mod futures; // the operations for async tasks
+mod timer; // `Timer`: a channel of the clock that may be set again
+mod joined; // the end of a G as a channel
 mod alarm; // has a task polled again at a given time
 mod iter; // iterators over received values
 mod channel; // the handles: `Sender`, `Receiver`
@@ -72,7 +75,11 @@ pub use error::{
 };
 pub use futures::{RecvFuture, RecvStream, SendFuture};
 pub use iter::{IntoIter, Iter, TryIter};
+#[cfg(not(loom))]
+pub use joined::joined;
 pub use select::{Select, SelectedOperation};
+#[cfg(not(loom))]
+pub use timer::{Timer, timer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -2,7 +2,7 @@
 //! runtime has chosen for most of it.
 
 #[cfg(loom)]
-pub(crate) use modelled::*;
+pub use modelled::*;
 pub(crate) use pirn_runtime::internal::{
     Arc, AtomicBool, AtomicIsize, AtomicUsize, Ordering, Unparker, UnsafeCell, checkpoint, has_come, now, park_on,
     park_until, random_below, sleep,

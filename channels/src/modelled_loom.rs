@@ -5,10 +5,11 @@ use std::time::Instant;
 
 /// There is no time in a model: it goes off at once.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm;
+pub struct Alarm;
 
 impl Alarm {
-    pub(crate) fn set(&mut self, _: Instant, context: &mut Context<'_>) {
+    /// Has the task polled at once.
+    pub fn set(&mut self, _: Instant, context: &mut Context<'_>) {
         context.waker().wake_by_ref();
     }
 }

@@ -2,6 +2,7 @@
 //! time. Models have it too, except what asks for the caller's runtime.
 
 #![doc(hidden)]
+#![allow(unsafe_code, reason = "a closure that borrows nothing")]
 
 #[cfg(loom)]
 use crate::loom::parking;
@@ -13,7 +14,7 @@ pub use crate::event::{Emitter, Event, listen};
 pub use crate::g::LineLock;
 #[cfg(not(loom))]
 pub use crate::g_local::GLocal;
-pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicU32, AtomicUsize, Ordering, UnsafeCell, fence};
+pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Owner, Party, Reason};
 pub use crate::wait::{Claimed, Line, Lock, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
 pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until, party_word};
@@ -23,9 +24,10 @@ pub use parking::{give_way, may_spin, random_below, sleep};
 #[cfg(not(loom))]
 pub use {
     crate::clock::{SetClock, set_seed},
+    crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::latest_id_like,
     crate::time::sleep,
-    caller::{call_at, give_way, has_timers, may_spin, random_below},
+    caller::{Home, call_at, give_way, has_timers, may_spin, random_below},
 };
 
 /// What depends on the runtime that the caller runs on.
@@ -33,10 +35,50 @@ pub use {
 mod caller {
     use crate::clock;
     use crate::coro::Suspend;
+    use crate::go::{StartOptions, Unscoped, start};
+    use crate::observe::{Goroutine, goroutines};
     use crate::park;
-    use crate::sched::Entered;
+    use crate::sched::{Entered, Shared};
     use crate::time::{self, AfterFunc};
+    use std::fmt;
+    use std::panic::Location;
+    use std::sync::Arc;
     use std::time::Instant;
+
+    /// The caller's runtime, for a call that may come later. Unlike a [`Handle`](crate::Handle) it does not say that Gs
+    /// may come from outside, so the deadlock check goes on.
+    pub struct Home(Arc<Shared>, &'static Location<'static>);
+
+    impl Home {
+        /// The runtime that the caller runs on. What is started on it later was born where this is called.
+        #[track_caller]
+        pub fn current() -> Option<Home> {
+            Some(Home(Entered::new()?.shared().arc(), Location::caller()))
+        }
+
+        /// Starts `f` as a G, from anywhere. If that is not possible any more, `f` is dropped.
+        pub fn go<F>(&self, f: F)
+        where
+            F: FnOnce() + Send + 'static,
+        {
+            // SAFETY: everything is 'static.
+            drop(unsafe { start(StartOptions::new(Some(&self.0), self.1), f, Unscoped) });
+        }
+    }
+
+    impl Home {
+        /// Its Gs: see [`Handle::goroutines`](crate::Handle::goroutines).
+        pub fn goroutines(&self) -> Vec<Goroutine> {
+            park::checkpoint();
+            goroutines(&self.0)
+        }
+    }
+
+    impl fmt::Debug for Home {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Home").field("name", &self.0.setup.name).finish()
+        }
+    }
 
     /// Starts `f` as a G at a moment: see [`after_func`](crate::time::after_func).
     #[track_caller]

@@ -6,17 +6,21 @@
 use crate::g::{Dropped, G, Gid};
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::thread_id;
-use crate::park::{checkpoint, current_g};
+use crate::park::{Unparker, checkpoint, current_g, now};
 use crate::probe::fatal;
 use crate::reason::{Kind, Owner, Party, Reason};
 use crate::sched::{Entered, Shared};
 use crate::shut_down::ShutDown;
 use crate::user_code::contain;
-use crate::wait::{Ticket, on_unwind};
+use crate::wait::{Ticket, Told, discard, on_unwind};
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard};
+use std::task::{Context, Poll};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// A `join`. The owner of what it waits for is the G itself.
 static JOIN: Reason = Reason::new("join", Kind::Goroutine).with_owner(|g| Some(Owner::of(Party::G(g as u64))));
@@ -68,38 +72,79 @@ impl<T> JoinInner<T> {
     /// Waits for the result and takes it.
     #[track_caller]
     pub(crate) fn join(self) -> thread::Result<T> {
+        self.wait(None);
+        self.finish()
+    }
+
+    /// Waits for the result. False: the deadline has passed.
+    #[inline(always)]
+    #[track_caller]
+    fn wait(&self, deadline: Option<Instant>) -> bool {
         if current_g().is_some_and(|me| std::ptr::eq(me, self.g)) {
             panic!("join: a goroutine can not wait for its own end");
         }
         let word = &self.g.join;
-        if !word.has_result() {
-            let ticket = Ticket::for_caller();
-            let address = address_of(&ticket);
-            if word.wait(address) {
-                let _known = Waiting::note(self.g);
-                let g = self.g.id() as usize;
-                // If the ticket cannot be taken back, the G is about to tell it.
-                let unwound = on_unwind(|| {
-                    if !word.withdraw(address) {
-                        ticket.wait_uninterruptibly(&JOIN, g);
-                    }
-                });
-                ticket.wait(&JOIN, g, None);
-                unwound.disarm();
-            }
+        if word.has_result() {
+            return true;
         }
-        self.finish()
+        self.withdraw_task();
+        let joiner = Joiner(Ticket::for_caller());
+        let (ticket, address) = (&joiner.0, joiner.address());
+        if !word.wait(address) {
+            return true;
+        }
+        // With a deadline it continues by itself.
+        let _known = if deadline.is_none() { Waiting::note(self.g) } else { None };
+        let g = self.g.id() as usize;
+        // If the ticket cannot be taken back, the G is about to tell it.
+        let withdraw = || {
+            let is_withdrawn = word.withdraw(address);
+            if !is_withdrawn {
+                ticket.wait_uninterruptibly(&JOIN, g);
+            }
+            is_withdrawn
+        };
+        let unwound = on_unwind(|| _ = withdraw());
+        let ended = ticket.wait(&JOIN, g, deadline);
+        unwound.disarm();
+        ended || !withdraw()
     }
 
     /// Waits for the result and takes it, also when the runtime of the caller closes: the G borrows from the caller.
     pub(crate) fn join_uninterruptibly(self) -> thread::Result<T> {
         let word = &self.g.join;
-        let ticket = Ticket::for_caller();
-        if word.wait(address_of(&ticket)) {
+        let joiner = Joiner(Ticket::for_caller());
+        if word.wait(joiner.address()) {
             let _known = Waiting::note(self.g);
-            ticket.wait_uninterruptibly(&JOIN, self.g.id() as usize);
+            joiner.0.wait_uninterruptibly(&JOIN, self.g.id() as usize);
         }
         self.finish()
+    }
+
+    /// Has a task woken when the result is there. Ready: it is.
+    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_finished() {
+            return Poll::Ready(());
+        }
+        // To clone a waker is the user's code, so it comes first.
+        let task = Box::new(JoiningTask(Unparker::from(context.waker().clone())));
+        self.withdraw_task();
+        let task = Box::into_raw(task);
+        if self.g.join.wait_as_task(task.expose_provenance()) {
+            return Poll::Pending;
+        }
+        // SAFETY: the word has not taken it.
+        discard(unsafe { Box::from_raw(task) }.0);
+        Poll::Ready(())
+    }
+
+    /// Takes the task back that was to be woken, if there is one.
+    #[inline]
+    fn withdraw_task(&self) {
+        if let Some(address) = self.g.join.withdraw_task() {
+            // SAFETY: the word has given it back.
+            discard(unsafe { JoiningTask::at(address) }.0);
+        }
     }
 
     /// Takes the result, which is there, and releases the record.
@@ -122,11 +167,14 @@ impl<T> Drop for JoinInner<T> {
     /// Detaches the G, or drops its result if it has ended.
     #[inline]
     fn drop(&mut self) {
-        match self.g.join.drop_handle() {
-            Dropped::Detached => {}
-            Dropped::HasResult => {
-                drop_result(self.take());
-                release_record(self.g);
+        loop {
+            match self.g.join.drop_handle() {
+                Dropped::Detached => return,
+                Dropped::HasResult => {
+                    drop_result(self.take());
+                    return release_record(self.g);
+                }
+                Dropped::HasTask => self.withdraw_task(),
             }
         }
     }
@@ -140,9 +188,41 @@ pub(crate) fn drop_result<T>(result: thread::Result<T>) {
     }
 }
 
-/// The form in which the join word holds the ticket of the joiner.
-fn address_of(ticket: &Ticket) -> usize {
-    std::ptr::from_ref(ticket).expose_provenance()
+/// A joiner that parks, on its stack. Its address leaves room for the flags of the join word.
+#[repr(align(16))]
+struct Joiner(Ticket);
+
+impl Joiner {
+    /// The form in which the join word holds it.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(&self.0).expose_provenance()
+    }
+}
+
+/// A joiner that is a task, in a box: the join word owns it. Its address leaves room for the flags.
+#[repr(align(16))]
+struct JoiningTask(Unparker);
+
+impl JoiningTask {
+    /// The one that the join word has had.
+    ///
+    /// # Safety
+    /// The word has given it up, to the caller.
+    unsafe fn at(address: usize) -> Box<JoiningTask> {
+        // SAFETY: it came from `Box::into_raw`, and is the caller's.
+        unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut(address)) }
+    }
+}
+
+/// Wakes the task that waits for a G.
+///
+/// # Safety
+/// The address is out of the G's join word, which has been settled just now.
+#[cold]
+pub(crate) unsafe fn wake_task(address: usize) {
+    // SAFETY: as the caller promises.
+    let task = unsafe { JoiningTask::at(address) };
+    Told::from(task.0).wake();
 }
 
 /// Tells and wakes the joiner of a G.
@@ -208,6 +288,16 @@ impl Drop for Waiting {
     }
 }
 
+/// The OS threads that wait for Gs, of all runtimes.
+pub(crate) fn all_waiting_threads() -> Vec<WaitingThread> {
+    waiting().clone()
+}
+
+/// Why a thread waits that waits for the end of `g`, and on what.
+pub(crate) fn join_of(g: u64) -> (&'static Reason, usize) {
+    (&JOIN, g as usize)
+}
+
 /// The OS threads that wait for Gs of that runtime.
 pub(crate) fn threads_waiting_in(shared: *const Shared) -> Vec<WaitingThread> {
     waiting().iter().filter(|waiting| std::ptr::eq(waiting.record.shared_ptr(), shared)).copied().collect()
@@ -233,17 +323,43 @@ fn release_record(g: &'static G) {
 /// assert_eq!(failed.downcast_ref::<&str>(), Some(&"no"));
 /// # });
 /// ```
-pub struct JoinHandle<T>(JoinInner<T>);
+///
+/// It is a future too, for async tasks on any runtime. Its output is what [`join`](Self::join) returns. A `&mut` of it may
+/// be polled as well, and be left: the next poll, or `join`, gets the result. Dropping it detaches the G here too.
+///
+/// ```
+/// # pirn::run(|| {
+/// let six = pirn::go(|| 6);
+/// let seven = pirn::go(|| 7);
+/// let product = pirn::block_on(async { six.await.unwrap() * seven.await.unwrap() });
+/// assert_eq!(product, 42);
+/// # });
+/// ```
+///
+/// # Panics
+/// As a future, if it is polled again after it has given the result, or joined then.
+pub struct JoinHandle<T>(
+    /// None: a poll has given the result.
+    Option<JoinInner<T>>,
+);
 
 // SAFETY: the handle owns the result, which is Send; the record behind it is made to be shared.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
 // SAFETY: a shared handle shows only whether the G has ended.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
+// The result lies in the record of the G.
+impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     #[inline]
     pub(crate) fn new(handle: JoinInner<T>) -> JoinHandle<T> {
-        JoinHandle(handle)
+        JoinHandle(Some(handle))
+    }
+
+    #[inline]
+    #[track_caller]
+    fn inner(&self) -> &JoinInner<T> {
+        self.0.as_ref().expect(RESULT_GIVEN)
     }
 
     /// Waits for the G to end and returns its result. A G parks; an OS thread sleeps.
@@ -254,24 +370,77 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     /// If a G joins itself.
+    #[inline]
     #[track_caller]
     pub fn join(self) -> thread::Result<T> {
-        self.0.join()
+        self.0.expect(RESULT_GIVEN).join()
+    }
+
+    /// As [`join`](Self::join), but waits for `timeout` at most.
+    ///
+    /// It takes the handle, as `join` does, so that a result cannot be asked for twice; and gives it back if the time is
+    /// over.
+    ///
+    /// # Errors
+    /// The handle, if the G has not ended in time.
+    ///
+    /// # Panics
+    /// If a G joins itself.
+    ///
+    /// ```
+    /// # pirn::run(|| {
+    /// use std::time::Duration;
+    ///
+    /// let (s, r) = pirn::channel::bounded(0);
+    /// let g = pirn::go(move || r.recv().unwrap());
+    /// let g = g.join_timeout(Duration::from_millis(1)).unwrap_err();
+    /// s.send(5).unwrap();
+    /// assert_eq!(g.join_timeout(Duration::from_secs(60)).unwrap().unwrap(), 5);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, JoinHandle<T>> {
+        // A deadline that an `Instant` cannot hold never comes.
+        if !self.inner().wait(now().checked_add(timeout)) {
+            return Err(self);
+        }
+        Ok(self.0.expect(RESULT_GIVEN).finish())
     }
 
     /// Whether the G has its result, so that [`join`](Self::join) returns at once.
     pub fn is_finished(&self) -> bool {
-        self.0.is_finished()
+        self.0.as_ref().is_none_or(JoinInner::is_finished)
     }
 
     /// The G's number.
+    ///
+    /// # Panics
+    /// If a poll has given the result: the number may be forgotten then.
+    #[track_caller]
     pub fn id(&self) -> Gid {
-        self.0.id()
+        self.inner().id()
+    }
+}
+
+/// What is wrong when a handle is used after its end.
+const RESULT_GIVEN: &str = "this JoinHandle has given the result already, to who has polled it";
+
+impl<T> Future for JoinHandle<T> {
+    type Output = thread::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<thread::Result<T>> {
+        if self.inner().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.0.take().expect(RESULT_GIVEN).finish())
     }
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("JoinHandle").field(&self.id()).finish()
+        match &self.0 {
+            Some(inner) => f.debug_tuple("JoinHandle").field(&inner.id()).finish(),
+            None => f.write_str("JoinHandle(its result was given)"),
+        }
     }
 }

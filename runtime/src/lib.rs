@@ -43,7 +43,7 @@ pub use {
     g::Gid,
     go::{GoBuilder, go, try_go, yield_now},
     join::JoinHandle,
-    observe::{Current, Goroutine, Metrics, StackUse, State, WaitsOn, current, current_gid, stack_use},
+    observe::{Current, Goroutine, Holder, Metrics, StackUse, State, WaitsOn, current, current_gid, stack_use},
     os_thread::{OsThreadLock, blocking, lock_os_thread},
     park::{Unparker, park, park_timeout},
     probe::DeadlockReport,

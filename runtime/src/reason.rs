@@ -55,6 +55,11 @@ impl Reason {
         self.kind
     }
 
+    /// Whether one party has what is waited for.
+    pub fn has_owner(&self) -> bool {
+        self.owner.is_some()
+    }
+
     /// Who has what is waited for, if it is known.
     pub fn owner(&self, what: usize) -> Option<Owner> {
         self.owner.and_then(|owner| owner(what))

@@ -1,6 +1,10 @@
 //! Deadlocks, in programs that have no thread but their own: what a test runner's process is not. So this is a program
 //! that runs itself, once for each case.
 
+#[path = "common/fake_lock.rs"]
+mod fake_lock;
+
+use fake_lock::{lock, lock_until};
 use pirn_runtime::time::after_func;
 use pirn_runtime::{
     Builder, DeadlockReport, GoBuilder, Handle, Unparker, go, lock_os_thread, park, park_timeout, sleep,
@@ -24,6 +28,12 @@ const CASES: &[(&str, fn(), bool)] = &[
     ("after_a_handle_has_gone", after_a_handle_has_gone, true),
     ("after_a_blocked_g", after_a_blocked_g, true),
     ("full_pipe", full_pipe, true),
+    ("cycle_of_locks", cycle_of_locks, true),
+    ("cycle_of_joins", cycle_of_joins, true),
+    ("cycle_with_a_thread", cycle_with_a_thread, true),
+    ("cycle_of_one", cycle_of_one, true),
+    ("thread_in_a_lock", thread_in_a_lock, true),
+    ("thread_in_a_lock_for_a_time", thread_in_a_lock_for_a_time, false),
     ("timer", timer, false),
     ("handle", handle, false),
     ("thread", thread, false),
@@ -134,6 +144,67 @@ fn full_pipe() {
     });
 }
 
+fn named(name: &str, f: impl FnOnce() + Send + 'static) -> pirn_runtime::JoinHandle<()> {
+    GoBuilder::new().name(name).go(f)
+}
+
+/// Each has locked one, and wants the next one's.
+fn cycle_of_locks() {
+    run(|| {
+        let gs: Vec<_> = [("a", 0xa0, 0xb0), ("b", 0xb0, 0xc0), ("c", 0xc0, 0xa0)]
+            .into_iter()
+            .map(|(name, mine, wanted)| {
+                named(name, move || {
+                    lock(mine);
+                    sleep(MOMENT);
+                    lock(wanted);
+                })
+            })
+            .collect();
+        gs.into_iter().for_each(|g| g.join().expect("never"));
+    });
+}
+
+fn cycle_of_joins() {
+    static HANDLE: Mutex<Option<pirn_runtime::JoinHandle<()>>> = Mutex::new(None);
+    run(|| {
+        let a = named("a", || {
+            sleep(MOMENT);
+            let b = HANDLE.lock().expect("no panic").take().expect("it is there");
+            b.join().expect("never");
+        });
+        *HANDLE.lock().expect("no panic") = Some(named("b", || a.join().expect("never")));
+        wait_for_ever();
+    });
+}
+
+fn cycle_with_a_thread() {
+    lock(0xa0);
+    run(|| lock(0xa0));
+}
+
+fn cycle_of_one() {
+    run(|| {
+        lock(0xa0);
+        lock(0xa0);
+    });
+}
+
+/// The main thread is stuck too, in a lock.
+fn thread_in_a_lock() {
+    let rt = builder().build().expect("a runtime");
+    rt.run(|| lock(0xa0));
+    let _culprit = rt.go(wait_for_ever);
+    lock(0xa0);
+}
+
+fn thread_in_a_lock_for_a_time() {
+    let rt = builder().build().expect("a runtime");
+    rt.run(|| lock(0xa0));
+    let _waits = rt.go(wait_for_ever);
+    assert!(!lock_until(0xa0, Some(Instant::now() + LONG)));
+}
+
 fn timer() {
     run(|| {
         let began = Instant::now();
@@ -235,11 +306,53 @@ fn child(case: &str) -> Output {
     command.output().expect("a child")
 }
 
+/// What the report of a case says of its cycle, with `*` for what is not known before.
+fn cycle_of(case: &str) -> Option<&'static [&'static str]> {
+    Some(match case {
+        "cycle_of_locks" => &[
+            "cycle: goroutine ",
+            " \"a\" waits for mutex 0xb0 held by goroutine ",
+            " \"b\" (lock of a test), which waits for mutex 0xc0 held by goroutine ",
+            " \"c\" (lock of a test), which waits for mutex 0xa0 held by goroutine ",
+            " (lock of a test)\n\n",
+            "[lock of a test, \"a\", on mutex 0xb0, held by goroutine ",
+            " \"b\" since ",
+        ],
+        "cycle_of_joins" => &[
+            "cycle: goroutine ",
+            " \"a\" waits for the end of goroutine ",
+            " \"b\" (join), which waits for the end of goroutine ",
+            " (join)\n\ngoroutine ",
+        ],
+        "cycle_with_a_thread" => &[
+            "cycle: goroutine ",
+            " \"main\" waits for mutex 0xa0 held by thread ",
+            " \"deadlocks",
+            "\" (lock of a test), which waits for the end of goroutine ",
+            " (join)\n\ngoroutine ",
+        ],
+        "cycle_of_one" => {
+            &["cycle: goroutine ", " \"main\" waits for mutex 0xa0, which it holds itself (lock of a test)\n\n"]
+        }
+        "thread_in_a_lock" => &["deadlock!\n\ngoroutine ", " [park, for "],
+        _ => return None,
+    })
+}
+
+/// Whether these parts are said in that order, and no other cycle.
+fn says_cycle(said: &str, parts: &[&str]) -> bool {
+    let rest = parts.iter().try_fold(said, |rest, part| Some(rest.split_once(part)?.1));
+    rest.is_some() && said.matches("cycle: ").count() == usize::from(parts[0].starts_with("cycle"))
+}
+
 /// What is wrong with how a case ended.
 fn wrong(case: &str, is_deadlock: bool, ended: &Output) -> Option<&'static str> {
     let said = String::from_utf8_lossy(&ended.stderr);
     let reports = said.matches("all goroutines are asleep - deadlock!").count();
     let whole = || {
+        if let Some(cycle) = cycle_of(case) {
+            return says_cycle(&said, cycle);
+        }
         let culprit = said.split("\n\n").find(|part| part.contains("\"culprit\"")).unwrap_or(&said);
         culprit.contains("[park") && culprit.contains("wait_for_ever") && culprit.contains(file!())
     };

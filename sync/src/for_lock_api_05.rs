@@ -3,6 +3,7 @@
 //! lock_api locks in destructors (`unlocked`, `bump`), whose unwinding would leave a guard of a lock that is free. So a
 //! wait without a deadline is not unwound here.
 
+#![cfg(feature = "lock_api_05")]
 #![allow(unsafe_code, reason = "what lock_api asks of a lock")]
 
 use crate::loom::deadline;

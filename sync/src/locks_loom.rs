@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code, reason = "cells of a model")]
 
-use super::{set_spins, set_starved};
+use super::modelled::{set_spins, set_starved};
 use crate::lot::Until;
 use crate::raw_mutex::RawMutex;
 use crate::raw_rwlock::RawRwLock;

@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 /// **Errors of use.** A goroutine that locks a mutex that it holds waits for ever; the report of deadlocks says so, and
 /// a warning comes at once. A guard that is forgotten ([`std::mem::forget`]) leaves the mutex locked.
 ///
-/// While the runtime of a goroutine shuts down, a `lock` that waits unwinds it
-/// ([`pirn::ShutDown`](pirn_runtime::ShutDown)); the mutex is as before.
+/// While the runtime of a goroutine shuts down, a `lock` that waits unwinds it with `pirn::ShutDown`; the mutex is as
+/// before.
 ///
 /// ```
 /// use pirn::sync::Mutex;

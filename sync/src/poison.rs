@@ -1,8 +1,8 @@
 //! The locks with poisoning: a panic of the one that writes is told to those that come after it. Signatures and errors
 //! are those of [`std::sync`], so `use pirn::sync::poison as sync;` takes its place.
 //!
-//! A goroutine that is unwound by a shutdown of its runtime ([`ShutDown`](pirn_runtime::ShutDown)) poisons what it
-//! holds, as any unwinding does.
+//! A goroutine that is unwound by a shutdown of its runtime (`pirn::ShutDown`) poisons what it holds, as any unwinding
+//! does.
 //!
 //! ```
 //! use pirn::sync::poison::{Condvar, Mutex};
@@ -20,7 +20,10 @@
 //! });
 //! ```
 
-use crate::WaitTimeoutResult;
+#![cfg(not(loom))]
+
+use crate::condvar::{self, WaitTimeoutResult};
+use crate::{mutex, rwlock};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,13 +84,13 @@ impl Drop for Watch<'_> {
 #[derive(Default)]
 pub struct Mutex<T: ?Sized> {
     poison: Flag,
-    inner: crate::Mutex<T>,
+    inner: mutex::Mutex<T>,
 }
 
 impl<T> Mutex<T> {
     /// A mutex around that value.
     pub const fn new(value: T) -> Mutex<T> {
-        Mutex { poison: Flag::new(), inner: crate::Mutex::new(value) }
+        Mutex { poison: Flag::new(), inner: mutex::Mutex::new(value) }
     }
 
     /// The value.
@@ -161,12 +164,12 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 #[must_use = "the mutex is unlocked at once if the guard is not kept"]
 pub struct MutexGuard<'a, T: ?Sized> {
     watch: Watch<'a>,
-    inner: crate::MutexGuard<'a, T>,
+    inner: mutex::MutexGuard<'a, T>,
 }
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     #[inline]
-    fn new(poison: &'a Flag, inner: crate::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    fn new(poison: &'a Flag, inner: mutex::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         MutexGuard { watch: Watch::new(poison), inner }
     }
 }
@@ -191,13 +194,13 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 #[derive(Default)]
 pub struct RwLock<T: ?Sized> {
     poison: Flag,
-    inner: crate::RwLock<T>,
+    inner: rwlock::RwLock<T>,
 }
 
 impl<T> RwLock<T> {
     /// A lock around that value.
     pub const fn new(value: T) -> RwLock<T> {
-        RwLock { poison: Flag::new(), inner: crate::RwLock::new(value) }
+        RwLock { poison: Flag::new(), inner: rwlock::RwLock::new(value) }
     }
 
     /// The value.
@@ -286,7 +289,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
 /// As [`std::sync::RwLockReadGuard`], but it may be sent.
 #[must_use = "the lock is unlocked at once if the guard is not kept"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
-    inner: crate::RwLockReadGuard<'a, T>,
+    inner: rwlock::RwLockReadGuard<'a, T>,
 }
 
 impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
@@ -303,19 +306,19 @@ impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     #[expect(dead_code, reason = "it does its work when it is dropped")]
     watch: Watch<'a>,
-    inner: crate::RwLockWriteGuard<'a, T>,
+    inner: rwlock::RwLockWriteGuard<'a, T>,
 }
 
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     #[inline]
-    fn new(poison: &'a Flag, inner: crate::RwLockWriteGuard<'a, T>) -> RwLockWriteGuard<'a, T> {
+    fn new(poison: &'a Flag, inner: rwlock::RwLockWriteGuard<'a, T>) -> RwLockWriteGuard<'a, T> {
         RwLockWriteGuard { watch: Watch::new(poison), inner }
     }
 
     /// Reads from now on; nobody writes in between.
     pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
         let RwLockWriteGuard { watch: _, inner } = this;
-        RwLockReadGuard { inner: crate::RwLockWriteGuard::downgrade(inner) }
+        RwLockReadGuard { inner: rwlock::RwLockWriteGuard::downgrade(inner) }
     }
 }
 
@@ -356,13 +359,13 @@ show!(MutexGuard, RwLockReadGuard, RwLockWriteGuard);
 /// As [`std::sync::Condvar`], for the [`Mutex`] of this module; see [`crate::Condvar`] for how it waits.
 #[derive(Debug, Default)]
 pub struct Condvar {
-    inner: crate::Condvar,
+    inner: condvar::Condvar,
 }
 
 impl Condvar {
     /// One that nobody waits for.
     pub const fn new() -> Condvar {
-        Condvar { inner: crate::Condvar::new() }
+        Condvar { inner: condvar::Condvar::new() }
     }
 
     /// Unlocks the mutex, waits until notified, and locks it again.

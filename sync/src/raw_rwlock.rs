@@ -13,19 +13,19 @@
 //! Readers at the head of the line are always let in, all at once: that costs no turn of anybody.
 //!
 //! # Invariants
-//! 1. *One writes, or some read.* The one that ends as the last gives the lock on by itself: it takes WRITER in the
-//!    place of the last reader, if somebody waits, and [`release`](RawRwLock::release) decides with WRITER in its hand.
-//! 2. *Nobody sleeps for ever.* While the lock is free and WAITERS is set, WOKEN is set, and the writer that it stands
-//!    for is awake: it takes the lock, or waits again and takes WOKEN back while others hold the lock, or gives up and
+//! 1. *One writes, or some read.* The last reader gives the lock on by itself, if somebody waits: it takes WRITER, if
+//!    nobody was faster, and [`release`](RawRwLock::release) decides with WRITER in its hand.
+//! 2. *Nobody sleeps for ever.* While the lock is free and WAITERS is set, the last reader is about to take it, or WOKEN
+//!    is set, and the writer that it stands for is awake: it takes the lock, or waits again and takes WOKEN back while others hold the lock, or gives up and
 //!    wakes the next ([`pass_on`](RawRwLock::pass_on)). While others read, the first in the line is a writer: a reader
 //!    that becomes the first is let in ([`left`](RawRwLock::left)).
 //! 3. *The holder is a hint*, as a mutex's, and is that of a writer: who reads is not known.
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now};
-use crate::lot::{Place, Turn, Until, Want};
+use crate::lot::{Place, Turn, Until, Want, owner_of};
 use crate::raw_mutex::is_starved;
-use pirn_runtime::internal::{Kind, Reason, Unparker, discard};
+use pirn_runtime::internal::{Kind, Owner, Reason, Unparker, discard};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -55,6 +55,7 @@ static WRITE: Reason = Reason::new("sync.RWMutex.Lock", Kind::Object("rwlock")).
 /// The lock under an [`RwLock`](crate::RwLock), for the guards of `lock_api`: `lock_api::RwLock<RawRwLock, T>`.
 ///
 /// A call of lock_api that waits is not unwound while the runtime shuts down, as lock_api is not made for it.
+#[cfg_attr(not(any(feature = "lock_api_04", feature = "lock_api_05")), allow(unreachable_pub, reason = "for lock_api"))]
 #[derive(Debug)]
 pub struct RawRwLock {
     state: AtomicU32,
@@ -333,17 +334,19 @@ impl RawRwLock {
     /// Gives it back. The caller has it to read.
     #[inline]
     pub(crate) fn unlock_read(&self) {
-        let mut state = self.state.load(Ordering::Relaxed);
-        loop {
-            // The last one gives it on, if somebody waits and nobody is awake (I1).
-            let gives = state & !WRITER == READER | WAITERS;
-            let new = if gives { state - READER | WRITER } else { state - READER };
-            // Release: a writer comes after what was read (partner: its Acquire). Acquire, if it has WRITER now.
-            match self.state.compare_exchange_weak(state, new, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) if gives => return self.unlock_contended(),
-                Ok(_) => return,
-                Err(other) => state = other,
-            }
+        // Release: a writer comes after what was read (partner: its Acquire).
+        let before = self.state.fetch_sub(READER, Ordering::Release);
+        if before == READER | WAITERS {
+            self.give_on();
+        }
+    }
+
+    /// The last reader has gone, somebody waits, and nobody is awake: if nobody has taken it since, whose turn it would
+    /// be then, the caller takes it to give it on (I1).
+    #[cold]
+    fn give_on(&self) {
+        if self.state.compare_exchange(WAITERS, WAITERS | WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            self.unlock_contended();
         }
     }
 
@@ -486,10 +489,10 @@ fn too_many() -> ! {
 }
 
 /// Who has the lock at that address to write.
-fn owner(what: usize) -> Option<pirn_runtime::internal::Owner> {
-    holder::owner_of(
-        what,
-        |want| want.reason == &READ || want.reason == &WRITE,
-        |raw: &RawRwLock| raw.holder.load(Ordering::Relaxed),
-    )
+fn owner(what: usize) -> Option<Owner> {
+    owner_of(what, is_one, |raw: &RawRwLock| raw.holder.load(Ordering::Relaxed))
+}
+
+fn is_one(want: &Want) -> bool {
+    want.reason == &READ || want.reason == &WRITE
 }

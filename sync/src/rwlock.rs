@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 /// A read costs what a locked instruction costs, on a word that all readers write. It pays for long reads; for short
 /// ones a [`Mutex`](crate::Mutex) is as fast, and for values that hardly change there are crates like `arc-swap`.
 ///
-/// While the runtime of a goroutine shuts down, a call that waits unwinds it
-/// ([`pirn::ShutDown`](pirn_runtime::ShutDown)); the lock is as before.
+/// While the runtime of a goroutine shuts down, a call that waits unwinds it with `pirn::ShutDown`; the lock is as
+/// before.
 ///
 /// ```
 /// use pirn::sync::RwLock;

@@ -40,8 +40,8 @@ static ACQUIRE: Reason = Reason::new("sync.Semaphore.Acquire", Kind::Object("sem
 /// large amount is not overtaken by small ones (as Go's `x/sync/semaphore`, and tokio's). It is one word, and making it
 /// needs no memory.
 ///
-/// While the runtime of a goroutine shuts down, an `acquire` that waits unwinds it
-/// ([`pirn::ShutDown`](pirn_runtime::ShutDown)), and takes no permits.
+/// While the runtime of a goroutine shuts down, an `acquire` that waits unwinds it with `pirn::ShutDown`, and takes no
+/// permits.
 ///
 /// ```
 /// use pirn::sync::Semaphore;
@@ -167,7 +167,7 @@ impl Semaphore {
     pub fn add_permits(&self, n: usize) {
         let add = |state: usize| {
             let permits = n.checked_add(state / PERMIT).filter(|sum| *sum <= Semaphore::MAX_PERMITS)?;
-            Some(permits * PERMIT | state & (PERMIT - 1))
+            Some((permits * PERMIT) | (state & (PERMIT - 1)))
         };
         // Release: what was done with the permits (partner: `take`).
         match self.state.fetch_update(Ordering::Release, Ordering::Relaxed, add) {

@@ -46,6 +46,7 @@ pub struct Builder {
     debug: Option<String>,
     deadlock: DeadlockReport,
     stall: Option<Duration>,
+    partial_deadlocks: Option<bool>,
     shared_thread_locals: bool,
     leaves_room: bool,
     retakes_eagerly: bool,
@@ -121,7 +122,7 @@ impl Builder {
     /// - a G blocks its thread, if only in a lock of std that another G has;
     /// - the process has any other thread: of a test runner, a logger, another runtime (of pirn or not), whatever it
     ///   does. Threads that wait for one of these Gs in [`Runtime::run`](crate::Runtime::run) or
-    ///   [`JoinHandle::join`](crate::JoinHandle::join) do not count.
+    ///   [`JoinHandle::join`](crate::JoinHandle::join), or for a lock of `pirn::sync` without a timeout, do not count.
     ///
     /// So there is no report in a `#[test]` or beside another runtime; use [`stall_report`](Self::stall_report) there.
     ///
@@ -155,6 +156,29 @@ impl Builder {
     /// ```
     pub fn stall_report(mut self, after: Duration) -> Builder {
         self.stall = Some(after);
+        self
+    }
+
+    /// Whether it is reported, on standard error and as a `tracing` warning, that some Gs or threads wait for each other
+    /// for ever while others run: which, for what, and with stacks. By default `PIRN_DEBUG=partialdeadlock=0|1`, or
+    /// otherwise yes. The program goes on.
+    ///
+    /// Such a cycle has at least one lock of `pirn::sync` in it, and may have joins. It is looked for when a wait for a
+    /// lock has lasted for a second, and reported once, when it has been seen twice. A wait that has a timeout, or can
+    /// be cancelled, ends by itself, so a cycle with one is not reported; nor is one through several runtimes.
+    ///
+    /// A lock counts as held by the one that has locked it. So there is a false report if that one has given the guard
+    /// to another goroutine, and then waits in a cycle for longer than a second.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let rt = pirn::Builder::new().partial_deadlock_report(false).build()?;
+    /// # drop(rt);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn partial_deadlock_report(mut self, is_on: bool) -> Builder {
+        self.partial_deadlocks = Some(is_on);
         self
     }
 
@@ -296,6 +320,7 @@ impl Builder {
             dumps_on_exit: settings.dumps_on_exit,
             dumps_on_signal: settings.dumps_on_signal,
             names_blockers: settings.names_blockers,
+            reports_partial_deadlocks: self.partial_deadlocks.or(settings.partial_deadlocks).unwrap_or(true),
             retakes_eagerly: self.retakes_eagerly,
             name: self.name.unwrap_or_else(|| "pirn".to_owned()),
             thread_name: self.thread_name,

@@ -42,7 +42,7 @@ const VARIABLES: [Setting; 2] = [
 ];
 
 /// The keys of `PIRN_DEBUG`, each of which has a value.
-const KEYS: [Setting; 9] = [
+const KEYS: [Setting; 10] = [
     Setting {
         name: "schedtrace",
         accepted: "MILLISECONDS",
@@ -93,6 +93,16 @@ const KEYS: [Setting; 9] = [
         set: |settings, value| set_within(&mut settings.stall_secs, number(value), 0, STALL_SECS_MAX),
     },
     Setting { name: "blockers", accepted: "0|1", set: |settings, value| set_flag(&mut settings.names_blockers, value) },
+    Setting {
+        name: "partialdeadlock",
+        accepted: "0|1",
+        set: |settings, value| {
+            let mut is_on = true;
+            let understood = set_flag(&mut is_on, value);
+            settings.partial_deadlocks = Some(is_on).filter(|_| understood).or(settings.partial_deadlocks);
+            understood
+        },
+    },
     Setting { name: "libraryroom", accepted: "0|1", set: |settings, value| set_flag(&mut settings.leaves_room, value) },
 ];
 
@@ -137,6 +147,8 @@ pub(crate) struct Settings {
     pub(crate) stall_secs: Option<u64>,
     /// `PIRN_DEBUG=blockers=1`: Gs that block their threads for long are reported.
     pub(crate) names_blockers: bool,
+    /// `PIRN_DEBUG=partialdeadlock=X`: whether cycles of waits are reported while others run.
+    pub(crate) partial_deadlocks: Option<bool>,
     /// `PIRN_DEBUG=libraryroom=1`: Gs have room for libraries that are loaded later.
     pub(crate) leaves_room: bool,
 }
@@ -269,6 +281,7 @@ mod tests {
             dumps_on_signal: false,
             stall_secs: None,
             names_blockers: false,
+            partial_deadlocks: None,
             leaves_room: false,
         };
         assert_eq!(good(&[]), nothing);
@@ -276,7 +289,7 @@ mod tests {
 
     #[test]
     fn all_variables_at_once() {
-        let debug = "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1,libraryroom=1,stall=30";
+        let debug = "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1,partialdeadlock=0,libraryroom=1,stall=30";
         let settings = good(&[("PIRN_MAXPROCS", "3"), ("PIRN_STACK", "2M"), ("PIRN_DEBUG", debug)]);
         let expected = Settings {
             procs: Some(3),
@@ -289,6 +302,7 @@ mod tests {
             dumps_on_signal: true,
             stall_secs: Some(30),
             names_blockers: true,
+            partial_deadlocks: Some(false),
             leaves_room: true,
         };
         assert_eq!(settings, expected);
@@ -340,7 +354,7 @@ mod tests {
 
     #[test]
     fn flags_are_yes_or_no() {
-        for key in ["scheddetail", "dumponexit", "dumponsignal", "blockers", "libraryroom"] {
+        for key in ["scheddetail", "dumponexit", "dumponsignal", "blockers", "partialdeadlock", "libraryroom"] {
             for text in ["2", "yes", "true", "-1", "01"] {
                 let item = format!("{key}={text}");
                 assert!(bad("PIRN_DEBUG", &item).contains(&format!("bad value {item:?}")), "{item}");

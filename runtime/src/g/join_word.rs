@@ -1,16 +1,22 @@
 //! The join word: who drops the result of a G, who is told of it, and who recycles the record.
 //!
 //! ```text
-//! +-------------------------------------+---------+--------+--------+
-//! | address of the joiner's ticket or 0 | RETIRED | RESULT | HANDLE |
-//! +-------------------------------------+---------+--------+--------+
+//! +-----------------------------+------+---------+--------+--------+
+//! | address of the joiner, or 0 | TASK | RETIRED | RESULT | HANDLE |
+//! +-----------------------------+------+---------+--------+--------+
 //!   HANDLE   a JoinHandle exists           set by go, cleared by the handle when it needs the record no more
 //!   RESULT   the result is in the record   set by the G itself, at its end, if there was a handle
 //!   RETIRED  the G has left its stack      set by its M, if there was a handle
+//!   TASK     the joiner is an async task   set and cleared by the handle, with the address
 //! ```
 //! The result belongs to the G until RESULT is set, and to the handle from then on. A handle that is dropped before
 //! the G has ended clears HANDLE by a compare-exchange, which fails if RESULT has been set meanwhile. So exactly one
 //! of the two drops the result.
+//!
+//! A joiner that parks is a ticket on its stack, and waits until it is told or has withdrawn. A joiner that is a task is
+//! a box with its waker: the word owns it. The handle takes it back by a compare-exchange before it changes it, waits
+//! otherwise, or goes; if that fails, RESULT has been set, and the G owns the box: it wakes the task and frees the box.
+//! Once RESULT is set nobody reads the address again.
 //!
 //! The record belongs to both, until the second of `retire` and `release_record` sees the other's bit. Each is one
 //! read-modify-write, so exactly one is the second. HANDLE is never set again, so whoever sees it clear has the
@@ -22,7 +28,8 @@ use crate::loom::{AtomicUsize, Ordering};
 const HANDLE: usize = 1;
 const RESULT: usize = 2;
 const RETIRED: usize = 4;
-const FLAGS: usize = 7;
+const TASK: usize = 8;
+const FLAGS: usize = 15;
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -38,6 +45,8 @@ pub(crate) enum Settled {
     Kept,
     /// A joiner waits for it: tell the ticket at this address.
     Awaited(usize),
+    /// A task waits for it: the box at this address is the caller's. Wake the task.
+    AwaitedByTask(usize),
 }
 
 /// What a handle that is dropped has to do.
@@ -48,6 +57,8 @@ pub(crate) enum Dropped {
     Detached,
     /// The result is there: drop it, then release the record.
     HasResult,
+    /// A task is registered: take it back, and drop the handle again.
+    HasTask,
 }
 
 impl JoinWord {
@@ -88,6 +99,8 @@ impl JoinWord {
         let was = self.0.fetch_or(RESULT, Ordering::AcqRel);
         if was & HANDLE == 0 {
             Settled::Detached
+        } else if was & TASK != 0 {
+            Settled::AwaitedByTask(was & !FLAGS)
         } else if was & !FLAGS != 0 {
             Settled::Awaited(was & !FLAGS)
         } else {
@@ -107,6 +120,29 @@ impl JoinWord {
         self.0.compare_exchange(HANDLE | address, HANDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// The handle waits as a task, whose box is at `address`: from here on it is the word's. False if the result is
+    /// there already: then it is still the caller's. No joiner is registered.
+    pub(crate) fn wait_as_task(&self, address: usize) -> bool {
+        debug_assert_eq!(address & FLAGS, 0);
+        // Release: the box (partner: `settle`). Acquire on failure: the result.
+        self.0.compare_exchange(HANDLE, HANDLE | TASK | address, Ordering::Release, Ordering::Acquire).is_ok()
+    }
+
+    /// Takes the box of the task back. None: there is none, or it is the G's, which has set the result.
+    #[inline]
+    pub(crate) fn withdraw_task(&self) -> Option<usize> {
+        // Relaxed: the handle itself has set it.
+        let now = self.0.load(Ordering::Relaxed);
+        if now & TASK == 0 {
+            return None;
+        }
+        // Nothing but RESULT, or what comes after it, makes it fail. Relaxed: the handle made the box.
+        self.0
+            .compare_exchange(HANDLE | TASK | (now & !FLAGS), HANDLE, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+            .then_some(now & !FLAGS)
+    }
+
     /// The handle is dropped.
     #[inline]
     pub(crate) fn drop_handle(&self) -> Dropped {
@@ -114,6 +150,7 @@ impl JoinWord {
         // not be recycled before.
         match self.0.compare_exchange(HANDLE, 0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Dropped::Detached,
+            Err(now) if now & RESULT == 0 => Dropped::HasTask,
             Err(_) => Dropped::HasResult,
         }
     }

@@ -4,7 +4,7 @@
 
 use crate::g::{G, Settled};
 use crate::g_local::{destroy_locals, destroy_values, renew_locals};
-use crate::join::{Ended, drop_result, tell_waiter};
+use crate::join::{Ended, drop_result, tell_waiter, wake_task};
 use crate::locals::Locals;
 use crate::observe::Growth;
 use crate::shut_down::ShutDown;
@@ -102,6 +102,13 @@ fn settle<T>(g: &'static G, result: thread::Result<T>, locals: Locals) {
         Settled::Awaited(address) => {
             // SAFETY: the word has just been settled, and this is what it says.
             unsafe { tell_waiter(address) };
+        }
+        Settled::AwaitedByTask(address) => {
+            // A waker is the user's code, as a destructor of a result is.
+            renew_locals(g, locals);
+            // SAFETY: as above.
+            unsafe { wake_task(address) };
+            destroy_values(g);
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn set_machine(m: *const M) {
     CURRENT.set(m);
 }
 
-/// The word of the party that calls: the G, or the thread if it runs none. A lock that is free calls it, so it is short.
+/// The word of the party that calls: the G, or the thread if it runs none. A lock is taken with it, so it is short.
 ///
 /// Never inlined, and opaque, as [`machine`].
 #[inline(never)]

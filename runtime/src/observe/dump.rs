@@ -20,6 +20,15 @@ pub(crate) fn dump(shared: &Shared) -> String {
 
 /// The same, with the number of Gs that it shows.
 pub(crate) fn dump_and_count(shared: &Shared) -> (String, usize) {
+    dump_those(shared, |_| true)
+}
+
+/// The same, of the Gs with these numbers.
+pub(crate) fn dump_some(shared: &Shared, gs: &[u64]) -> String {
+    dump_those(shared, |id| gs.contains(&id)).0
+}
+
+fn dump_those(shared: &Shared, is_shown: impl Fn(u64) -> bool) -> (String, usize) {
     let now_ns = shared.refresh_clock();
     let mut dump = Dump {
         shared,
@@ -30,7 +39,8 @@ pub(crate) fn dump_and_count(shared: &Shared) -> (String, usize) {
         text: String::new(),
     };
     let mut count = 0;
-    for seen in list(shared, now_ns).iter().filter(|seen| !seen.g.join.has_result()) {
+    let is_shown = |seen: &&SeenG| is_shown(seen.public.id.as_u64()) && !seen.g.join.has_result();
+    for seen in list(shared, now_ns).iter().filter(is_shown) {
         dump.describe(seen);
         count += 1;
     }

@@ -2,10 +2,12 @@
 
 #![allow(unsafe_code, reason = "which G calls")]
 
+use super::parties::{Holder, Parties};
+use crate::clock::now;
 use crate::g::{G, Gid, for_each};
 use crate::park::{checkpoint, current_g};
 use crate::probe::Status;
-use crate::reason::{Kind, Party, Reason};
+use crate::reason::{Kind, Owner, Party, Reason};
 use crate::sched::Shared;
 use std::fmt;
 use std::panic::Location;
@@ -40,6 +42,10 @@ pub struct Goroutine {
     pub waiting_for: Option<Duration>,
     /// What it waits on, if the reason does not say all.
     pub waits_on: Option<WaitsOn>,
+    /// Who has what it waits on: the G or thread that has locked a lock, if it is known.
+    pub held_by: Option<Holder>,
+    /// For how long at least that one has had it, if it is known.
+    pub held_for: Option<Duration>,
     /// Whether it keeps its thread to itself ([`lock_os_thread`](crate::lock_os_thread)).
     pub is_locked: bool,
     /// Where the call is that started it.
@@ -98,6 +104,10 @@ impl Goroutine {
         if let Some(what) = self.waits_on {
             item(format_args!("on {what}"));
         }
+        if let Some(holder) = &self.held_by {
+            let since = self.held_for.map_or_else(String::new, |time| format!(" since {}", lasting(time)));
+            item(format_args!("held by {holder}{since}"));
+        }
         if self.waiting_for.is_some() {
             item(format_args!("for {}", lasting(waits)));
         }
@@ -155,6 +165,7 @@ pub(crate) fn list(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
     let now_ms = (now_ns.saturating_sub(shared.began_ns()) / 1_000_000) as u32;
     let locked: Vec<u64> = shared.machines().iter().map(|m| m.locked_to.load(Ordering::Relaxed)).collect();
     let mut all = Vec::new();
+    let mut owned = Vec::new();
     for_each(|g| {
         let id = g.id();
         if id == 0 || !std::ptr::eq(g.shared_ptr(), shared) {
@@ -168,24 +179,50 @@ pub(crate) fn list(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
             Status::Dead => return,
         };
         let reason = waits.and_then(|(reason, _)| reason);
+        let what = g.waiting_on();
         let public = Goroutine {
             id: Gid(id),
             name: g.name(),
             state,
             wait_reason: waits.map(|(reason, _)| reason.map_or("", Reason::name)),
             waiting_for: waits.map(|(_, since_ms)| waited(now_ms, since_ms)),
-            waits_on: reason.and_then(|reason| waits_on(reason, g.waiting_on())),
+            waits_on: reason.and_then(|reason| waits_on(reason, what)),
+            held_by: None,
+            held_for: None,
             is_locked: locked.contains(&id),
             birthplace: g.birthplace(),
             parent: g.parent().map(Gid),
         };
         // The record may have changed hands while it was read.
         if g.id() == id {
+            owned.extend(reason.and_then(|reason| held(reason, what)).map(|owner| (id, owner)));
             all.push(SeenG { g, public, reason, status });
         }
     });
     all.sort_unstable_by_key(|seen| seen.public.id);
+    name_holders(&mut all, &owned);
     all
+}
+
+/// Who has what is waited on. Of a G that waits for the end of another, `waits_on` says it.
+fn held(reason: &Reason, what: usize) -> Option<Owner> {
+    if reason.kind() == Kind::Goroutine { None } else { reason.owner(what) }
+}
+
+/// Says of the Gs of which it is known who has what they wait on, and since when.
+fn name_holders(all: &mut [SeenG], owned: &[(u64, Owner)]) {
+    if owned.is_empty() {
+        return;
+    }
+    let now = now();
+    let parties = Parties::find(owned.iter().map(|(_, owner)| owner.party));
+    for (id, Owner { party, since }) in owned {
+        if let Ok(at) = all.binary_search_by_key(id, |seen| seen.public.id.as_u64()) {
+            let seen = &mut all[at].public;
+            seen.held_by = parties.holder(*party).cloned();
+            seen.held_for = since.map(|since| now.saturating_duration_since(since));
+        }
+    }
 }
 
 fn waits_on(reason: &Reason, what: usize) -> Option<WaitsOn> {

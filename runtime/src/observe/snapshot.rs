@@ -6,6 +6,7 @@
 //! that has left is corrected.
 
 use super::goroutines::{SeenG, list};
+use super::parties::Holder;
 use super::schedtrace::{Detail, GLine, MLine, PLine, TraceLine};
 use crate::event::Count;
 use crate::m::M;
@@ -115,6 +116,11 @@ fn g_line(seen: &SeenG, all: &[Arc<M>], ms: &[MLine]) -> GLine {
     let runs = *status == Status::Running;
     // A G that was read after the Ms may be on an M that is not listed.
     let m = all.iter().find(|m| runs && m.id == g.last_m.load(Ordering::Relaxed)).map(|m| m.id);
+    let (heldby, heldbytid) = match &public.held_by {
+        Some(Holder::Goroutine { id, .. }) => (Some(id.as_u64()), None),
+        Some(Holder::Thread { id, .. }) => (None, Some(*id)),
+        None => (None, None),
+    };
     GLine {
         id,
         status: if runs && m.is_none() { Status::Runnable as u8 } else { *status as u8 },
@@ -124,6 +130,8 @@ fn g_line(seen: &SeenG, all: &[Arc<M>], ms: &[MLine]) -> GLine {
         lockedm: ms.iter().find(|m| m.lockedg == Some(id)).map(|m| m.id),
         name: public.name.clone(),
         wait_ms: public.waiting_for.map(|time| time.as_millis() as u64),
+        heldby,
+        heldbytid,
         birthplace: public.birthplace,
     }
 }

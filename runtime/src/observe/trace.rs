@@ -93,13 +93,19 @@ impl Traces {
 
     /// The trace of the G that calls.
     pub(super) fn of_caller(g: &'static G) -> Option<Vec<Frame>> {
+        let frames = Traces::of_calling_thread();
+        // SAFETY: it is the caller's own, which runs.
+        unsafe { &*g.slot.get() }.as_ref().map(|slot| within(slot.range(), &frames))
+    }
+
+    /// The trace of the thread that calls, which runs no G.
+    pub(super) fn of_calling_thread() -> Vec<Frame> {
         let mut frames = Vec::with_capacity(FRAMES_MAX);
         unwind(|frame| {
             frames.push(frame);
             frames.len() < FRAMES_MAX
         });
-        // SAFETY: it is the caller's own, which runs.
-        unsafe { &*g.slot.get() }.as_ref().map(|slot| within(slot.range(), &frames))
+        frames
     }
 
     /// The trace of `g`, which blocks the thread `tid`; none if the thread is somewhere else by now.

@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) dumps_on_signal: bool,
     /// Gs that block their threads for long are reported.
     pub(crate) names_blockers: bool,
+    /// Gs and threads that wait for each other for ever are reported while others run.
+    pub(crate) reports_partial_deadlocks: bool,
     /// Every P is taken from its M all the time: for tests.
     pub(crate) retakes_eagerly: bool,
     pub(crate) name: String,

@@ -23,6 +23,7 @@ fn without_threads(procs: usize) -> Arc<Shared> {
         dumps_on_exit: false,
         dumps_on_signal: false,
         names_blockers: false,
+        reports_partial_deadlocks: false,
         retakes_eagerly: false,
         name: "test".to_owned(),
         thread_name: None,

@@ -4,6 +4,7 @@
 
 use super::shared::Shared;
 use crate::stack::StackError;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -16,8 +17,10 @@ pub(crate) struct Warning {
     pub(crate) event: String,
 }
 
+/// What makes a warning, on sysmon's thread: it may need more stack than who has found the cause.
+type Later = Box<dyn FnOnce() -> Warning + Send>;
+
 /// Warnings that wait for sysmon.
-#[derive(Debug)]
 pub(super) struct Warnings {
     /// Warnings that are given once and have been given.
     no_thread_said: AtomicBool,
@@ -25,7 +28,7 @@ pub(super) struct Warnings {
     no_alt_stack_said: AtomicBool,
     /// They are left to sysmon: the thread that finds the cause must not wait for a reader, and a subscriber is the
     /// user's code, which must not run inside a section.
-    waiting: Mutex<Vec<Warning>>,
+    waiting: Mutex<Vec<Later>>,
 }
 
 impl Warnings {
@@ -39,7 +42,7 @@ impl Warnings {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Warning>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Later>> {
         self.waiting.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
@@ -85,12 +88,24 @@ impl Shared {
 
     /// Leaves a warning to sysmon.
     pub(crate) fn report(&self, warning: Warning) {
-        self.warnings.lock().push(warning);
+        self.report_later(|| warning);
+    }
+
+    /// Leaves it to sysmon to make a warning.
+    pub(crate) fn report_later(&self, make: impl FnOnce() -> Warning + Send + 'static) {
+        self.warnings.lock().push(Box::new(make));
         self.sysmon.unpark();
     }
 
     /// Takes the warnings that wait.
     pub(crate) fn take_warnings(&self) -> Vec<Warning> {
-        std::mem::take(&mut *self.warnings.lock())
+        let waiting = std::mem::take(&mut *self.warnings.lock());
+        waiting.into_iter().map(|make| make()).collect()
+    }
+}
+
+impl fmt::Debug for Warnings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Warnings").finish_non_exhaustive()
     }
 }

@@ -3,7 +3,8 @@
 //! prints schedtrace, dumps and warnings (`output`), keeps the coarse clock and gives idle stacks back. It helps
 //! where the Ms alone would be late: it takes Ps back from Ms that block or compute (`watch`), frees a G that is
 //! stuck in runnext behind a long slice, and looks after timers that no M checks and work that no idle P has heard
-//! of. It reports that all Gs wait for ever (`deadlock`), or that nothing has run for long (`stall`).
+//! of. It reports that all Gs wait for ever (`deadlock`), that some of them do (`partial`), or that nothing has run for
+//! long (`stall`).
 //!
 //! # Who may come in
 //! `boot`, which starts and stops it. Ms and other threads wake it through `sched/sysmon_link.rs`.
@@ -33,7 +34,7 @@
 //!    sysmon tries to find one; and Gs without a stack, for which it tries again.
 //! 2. sysmon sleeps without a limit only while every P is idle. It says so under the scheduler's lock, and whoever
 //!    takes a P after that wakes it (`sched/rest.rs`, `took_p`). It wakes by itself for what has a deadline: a line
-//!    of schedtrace, a SIGQUIT to answer, a stall to look for.
+//!    of schedtrace, a SIGQUIT to answer, a stall to look for, a long wait for a lock to look at.
 //! 3. sysmon never waits for a reader of what it prints, except for its last words.
 //!
 //! # Tests
@@ -47,6 +48,7 @@ mod no_stack;
 mod no_thread;
 mod output;
 mod pace;
+mod partial;
 mod slice;
 mod stall;
 mod watch;

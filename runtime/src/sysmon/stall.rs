@@ -17,13 +17,12 @@
 use super::output::Output;
 use crate::join::threads_waiting_in;
 use crate::m::M;
-use crate::observe::{State, dump, list, plural};
+use crate::observe::{State, describe_cycles, dump, list, plural, thread_waits, woken_by_clock};
 use crate::os::{is_in_lock, thread_cpu_ns, thread_name, thread_sleeps, threads};
 use crate::p::P;
 use crate::reason::Kind;
 use crate::sched::{Shared, Warning};
-use crate::timers::{Action, NEVER};
-use std::collections::HashSet;
+use crate::timers::NEVER;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,14 +104,7 @@ fn computed_ns(ms: &[Arc<M>]) -> u64 {
 
 /// Which Gs wait for something other than the clock, in words. None if there are none.
 fn judge(shared: &Shared, ms: &[Arc<M>]) -> Option<String> {
-    let mut by_clock = HashSet::new();
-    for p in &shared.ps {
-        p.timers.for_each(|action| {
-            if let Action::Wake(_, id) = action {
-                by_clock.insert(*id);
-            }
-        });
-    }
+    let by_clock = woken_by_clock(shared);
     let is_pending = shared.earliest_ns() != NEVER;
     let waits = list(shared, shared.refresh_clock()).into_iter().filter(|g| {
         let of_clock = g.reason.is_some_and(|reason| match reason.kind() {
@@ -142,7 +134,8 @@ fn report(shared: &Shared, ms: &[Arc<M>], what: &str, quiet_ns: u64, now_ns: u64
         NEVER => "no timer is pending".to_owned(),
         due_ns => format!("the next timer is due in {:?}", whole_ms(due_ns.saturating_sub(now_ns))),
     };
-    let text = format!("pirn: {event}\npirn: {timer}; {}\n\n{}", others(shared, ms), dump(shared));
+    let (others, cycles, gs) = (others(shared, ms), describe_cycles(shared), dump(shared));
+    let text = format!("pirn: {event}\npirn: {timer}; {others}\n\n{cycles}{gs}");
     Warning { text, event }
 }
 
@@ -151,13 +144,16 @@ fn others(shared: &Shared, ms: &[Arc<M>]) -> String {
     let Some(mut tids) = threads() else { return "the system does not say which other threads there are".to_owned() };
     let own = [shared.sysmon_tid(), shared.template_tid()];
     tids.retain(|tid| !own.contains(tid) && ms.iter().all(|m| m.tid() != *tid));
-    let waiting = threads_waiting_in(shared);
+    let (waiting, in_locks) = (threads_waiting_in(shared), thread_waits());
     let named = tids.iter().take(NAMED_MAX).map(|tid| {
         let name = thread_name(*tid).unwrap_or_default();
-        let does = match waiting.iter().find(|waiting| waiting.tid == *tid) {
-            Some(waiting) => format!("waits for goroutine {}", waiting.g),
-            None if thread_sleeps(*tid) == Some(true) => "asleep".to_owned(),
-            None => "runs".to_owned(),
+        let joins = waiting.iter().find(|waiting| waiting.tid == *tid).map(|waiting| waiting.g);
+        let locks = in_locks.binary_search_by_key(tid, |(tid, _)| *tid).ok().map(|at| in_locks[at].1.reason.name());
+        let does = match (joins, locks) {
+            (Some(g), _) => format!("waits for goroutine {g}"),
+            (None, Some(reason)) => format!("waits in {reason}"),
+            (None, None) if thread_sleeps(*tid) == Some(true) => "asleep".to_owned(),
+            (None, None) => "runs".to_owned(),
         };
         format!("{name:?} ({tid}, {does})")
     });

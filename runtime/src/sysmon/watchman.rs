@@ -5,6 +5,7 @@ use super::no_stack::NoStack;
 use super::no_thread::NoThread;
 use super::output::{Output, Trace};
 use super::pace::{Looked, Pace, Scene, is_long};
+use super::partial::Partial;
 use super::stall::Stall;
 use super::watch::Watch;
 use crate::clock::rest_thread;
@@ -42,6 +43,7 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>) -> io::Result<Sy
         output: Output::new(shared, trace),
         deadlock: Deadlock::new(),
         stall: Stall::new(shared.setup.stall_ns, shared.began_ns()),
+        partial: Partial::new(shared.setup.reports_partial_deadlocks, shared.began_ns()),
         scavenge_due_ns: NEVER,
         scavenge_more: More::Never,
         pace: Pace::fresh(),
@@ -79,6 +81,7 @@ struct Watchman {
     no_thread: NoThread,
     deadlock: Deadlock,
     stall: Stall,
+    partial: Partial,
 }
 
 impl Watchman {
@@ -93,6 +96,7 @@ impl Watchman {
             let now = self.shared.refresh_clock();
             self.output.look(&self.shared, now);
             self.stall.look(&self.shared, &mut self.output, now);
+            self.partial.look(&self.shared, &mut self.output, now);
             self.give_back(now);
             if let Some(warning) = self.shared.setup.locals.look_for_libraries() {
                 self.shared.warn(warning);
@@ -154,8 +158,13 @@ impl Watchman {
     /// What sysmon has to watch, apart from the result of the look.
     fn scene(&self, now_ns: u64, busy: bool) -> Scene {
         let shared = &*self.shared;
-        let dues =
-            [self.output.due_ns(shared, now_ns), self.scavenge_due_ns, self.watch.due_ns(now_ns), self.stall.due_ns()];
+        let dues = [
+            self.output.due_ns(shared, now_ns),
+            self.scavenge_due_ns,
+            self.watch.due_ns(now_ns),
+            self.stall.due_ns(),
+            self.partial.due_ns(),
+        ];
         Scene {
             now_ns,
             is_busy: busy || self.watch.has_computing(),
@@ -188,6 +197,7 @@ impl Watchman {
                 // I2.
                 self.shared.sleep_as_sysmon(|timers_ns| {
                     if !self.stop.load(Ordering::Acquire) {
+                        let until_ns = until_ns.min(self.partial.due_before_sleep_ns(now_ns));
                         rest_thread(now_ns, until_ns.min(timers_ns));
                     }
                 });

@@ -38,8 +38,10 @@
 
 mod place;
 mod table;
+mod wait;
+mod watch;
 
 pub(crate) use place::Place;
-#[cfg(all(test, not(loom)))]
-pub(crate) use table::each_wait;
-pub(crate) use table::{Turn, Until, Want};
+pub(crate) use table::{Turn, Want};
+pub(crate) use wait::Until;
+pub(crate) use watch::owner_of;

@@ -36,7 +36,7 @@ impl Place {
         let this = unsafe { self.get_unchecked_mut() };
         debug_assert!(this.spot.is_none());
         this.key = key;
-        let spot = this.spot.insert(Spot::new(want, false, unparker));
+        let spot = this.spot.insert(Spot::new(want, true, false, unparker));
         // SAFETY: it is pinned, and withdrawn before it is dropped.
         unsafe { turn.stand(spot, false) };
     }
@@ -67,6 +67,15 @@ impl Place {
             }
             None => Poll::Pending,
         }
+    }
+
+    /// What it has been told, if it has. Then it stands nowhere.
+    pub(crate) fn take_answer(self: Pin<&mut Self>) -> Option<usize> {
+        // SAFETY: nothing is moved out while it stands somewhere.
+        let this = unsafe { self.get_unchecked_mut() };
+        let answer = this.spot.as_ref()?.told()?;
+        this.spot = None;
+        Some(answer)
     }
 
     /// The future is dropped: as in [`Turn::wait`].

@@ -1,6 +1,7 @@
 //! The table, and what is done to it in a turn.
 
-use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Ticket, Told, Unparker, Waiter, on_unwind};
+use crate::loom::{AtomicPtr, Ordering};
+use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Ticket, Told, Unparker, Waiter};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -20,7 +21,8 @@ const TELLS_MAX: usize = 16;
 #[repr(align(64))]
 struct Bucket {
     lock: Lock,
-    first: Cell<*const Queue>,
+    /// Written under the lock; an observer looks without it whether there is one.
+    first: AtomicPtr<Queue>,
     /// How many have stood here. It may wrap: numbers are compared as of one moment.
     count: Cell<usize>,
 }
@@ -32,11 +34,28 @@ unsafe impl Send for Bucket {}
 
 #[cfg(not(loom))]
 static TABLE: [Bucket; BUCKETS] =
-    [const { Bucket { lock: Lock::new(), first: Cell::new(ptr::null()), count: Cell::new(0) } }; BUCKETS];
+    [const { Bucket { lock: Lock::new(), first: AtomicPtr::new(ptr::null_mut()), count: Cell::new(0) } }; BUCKETS];
 
 #[cfg(loom)]
 loom::lazy_static! {
-    static ref TABLE: [Bucket; BUCKETS] = [Bucket { lock: Lock::new(), first: Cell::new(ptr::null()), count: Cell::new(0) }];
+    static ref TABLE: [Bucket; BUCKETS] = [Bucket { lock: Lock::new(), first: AtomicPtr::new(ptr::null_mut()), count: Cell::new(0) }];
+}
+
+impl Bucket {
+    fn first(&self) -> *const Queue {
+        self.first.load(Ordering::Relaxed)
+    }
+
+    fn set_first(&self, queue: *const Queue) {
+        self.first.store(queue.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The queues, for the holder of the lock.
+    fn queues(&self) -> impl Iterator<Item = &Queue> {
+        // SAFETY: a queue in the table lies in a spot that is there (I2, I3).
+        let as_ref = |queue: *const Queue| unsafe { queue.as_ref() };
+        std::iter::successors(as_ref(self.first()), move |queue| as_ref(queue.next.get()))
+    }
 }
 
 fn bucket(key: usize) -> &'static Bucket {
@@ -45,20 +64,6 @@ fn bucket(key: usize) -> &'static Bucket {
     let hash = (key as u64).wrapping_mul(SPREAD) >> 32;
     let table: &'static [Bucket; BUCKETS] = &TABLE;
     &table[hash as usize % BUCKETS]
-}
-
-/// For how long an operation waits.
-#[derive(Clone, Copy)]
-pub(crate) enum Until {
-    /// It is told, or unwound because its runtime closes.
-    Told,
-    /// The same, or this moment.
-    Deadline(Instant),
-    /// It is told. The caller cannot be unwound: it owes somebody a lock.
-    ToldForCertain,
-    /// In models, which cannot unwind: it has been told or not, and does what it does when it is unwound.
-    #[cfg(all(test, loom))]
-    Unwound,
 }
 
 /// What is known of one that waits.
@@ -89,6 +94,8 @@ struct Known {
     spot: Cell<*const Spot>,
     /// The bucket's count when it began to stand there.
     number: Cell<usize>,
+    /// Its wait may end without being told: it has a deadline, or is a task's.
+    may_end: bool,
 }
 
 /// An operation's place. It lies on the operation's stack, or in its future.
@@ -100,8 +107,8 @@ pub(super) struct Spot {
 
 impl Spot {
     /// One that stands nowhere, for what `unparker` wakes.
-    pub(super) fn new(want: Want, is_on_stack: bool, unparker: Unparker) -> Spot {
-        let known = Known { want, is_on_stack, spot: Cell::new(ptr::null()), number: Cell::new(0) };
+    pub(super) fn new(want: Want, may_end: bool, is_on_stack: bool, unparker: Unparker) -> Spot {
+        let known = Known { want, spot: Cell::new(ptr::null()), number: Cell::new(0), may_end, is_on_stack };
         Spot {
             ticket: Ticket::of(unparker),
             waiter: Waiter::new(known),
@@ -135,16 +142,20 @@ impl Turn {
         Turn { bucket, key, told: SmallVec::new() }
     }
 
+    /// Its key.
+    pub(super) fn key(&self) -> usize {
+        self.key
+    }
+
+    /// The lock, which the caller has to give back. Only of a turn that has told nobody.
+    pub(super) fn into_lock(self) -> &'static Lock {
+        let turn = ManuallyDrop::new(self);
+        debug_assert!(turn.told.is_empty());
+        &turn.bucket.lock
+    }
+
     fn queue(&self) -> Option<&Queue> {
-        let mut next = self.bucket.first.get();
-        // SAFETY: a queue in the table lies in a spot that is there (I2, I3).
-        while let Some(queue) = unsafe { next.as_ref() } {
-            if queue.key.get() == self.key {
-                return Some(queue);
-            }
-            next = queue.next.get();
-        }
-        None
+        self.bucket.queues().find(|queue| queue.key.get() == self.key)
     }
 
     /// Whether nobody waits.
@@ -234,12 +245,10 @@ impl Turn {
 
     /// Puts `new` where `old` is.
     fn relink(&self, old: &Queue, new: *const Queue) {
-        let mut place = &self.bucket.first;
-        while !ptr::eq(place.get(), old) {
-            // SAFETY: a queue in the table lies in a spot that is there, and `old` is one of them.
-            place = &unsafe { &*place.get() }.next;
+        match self.bucket.queues().find(|queue| ptr::eq(queue.next.get(), old)) {
+            None => self.bucket.set_first(new),
+            Some(before) => before.next.set(new),
         }
-        place.set(new);
     }
 
     /// Puts a spot into the line: last, or before all others.
@@ -255,8 +264,8 @@ impl Turn {
         self.bucket.count.set(self.bucket.count.get().wrapping_add(1));
         let queue = self.queue().unwrap_or_else(|| {
             spot.queue.key.set(self.key);
-            spot.queue.next.set(self.bucket.first.get());
-            self.bucket.first.set(&raw const spot.queue);
+            spot.queue.next.set(self.bucket.first());
+            self.bucket.set_first(&raw const spot.queue);
             &spot.queue
         });
         // SAFETY: ticket and waiter lie in the spot, which stays.
@@ -280,76 +289,6 @@ impl Turn {
         left(&mut self);
         true
     }
-
-    /// Stands in the line, ends the turn, and waits. Returns the answer; none if the deadline has passed.
-    ///
-    /// `left` is called in a turn when the caller has left the line by itself: at its deadline, or unwound. `undo` is
-    /// called if it has been told but does not return, because it is unwound.
-    pub(crate) fn wait(
-        self,
-        want: Want,
-        is_first: bool,
-        until: Until,
-        left: impl Fn(&mut Turn),
-        undo: impl Fn(usize),
-    ) -> Option<usize> {
-        self.wait_after(want, is_first, until, None::<fn()>, left, undo)
-    }
-
-    /// The same; `before` is called when the caller stands in the line, outside of the turn, and before it parks.
-    pub(crate) fn wait_after(
-        self,
-        want: Want,
-        is_first: bool,
-        until: Until,
-        before: Option<impl FnOnce()>,
-        left: impl Fn(&mut Turn),
-        undo: impl Fn(usize),
-    ) -> Option<usize> {
-        debug_assert!(self.told.is_empty());
-        let (bucket, key, reason) = (self.bucket, self.key, want.reason);
-        let spot = Spot::new(want, true, Unparker::current());
-        // SAFETY: it stays here until it is told or withdrawn, also if this is unwound.
-        unsafe { self.stand(&raw const spot, is_first) };
-        let unwound = on_unwind(|| {
-            if !Turn::of(key).withdraw(&spot, &left) {
-                undo(spot.told().expect("who has left the line has been told"));
-            }
-        });
-        match (until, before) {
-            (Until::Told, None) => {
-                // Its lock is given back below, and it has told nobody.
-                let _turn = ManuallyDrop::new(self);
-                // SAFETY: the caller holds the lock, which is a static; all who tell hold it (I4).
-                unsafe { spot.ticket.wait_unlocking(&bucket.lock, reason, key) };
-            }
-            (until, before) => {
-                drop(self);
-                if let Some(before) = before {
-                    before();
-                }
-                let has_come = match until {
-                    Until::Told => !spot.ticket.wait(reason, key, None),
-                    Until::Deadline(deadline) => !spot.ticket.wait(reason, key, Some(deadline)),
-                    Until::ToldForCertain => {
-                        spot.ticket.wait_uninterruptibly(reason, key);
-                        false
-                    }
-                    #[cfg(all(test, loom))]
-                    Until::Unwound => {
-                        loom::thread::yield_now();
-                        return None;
-                    }
-                };
-                if has_come && Turn::of(key).withdraw(&spot, &left) {
-                    unwound.disarm();
-                    return None;
-                }
-            }
-        }
-        unwound.disarm();
-        spot.told()
-    }
 }
 
 impl Drop for Turn {
@@ -361,20 +300,14 @@ impl Drop for Turn {
     }
 }
 
-/// Calls `f` with the key and the want of everyone who waits, bucket by bucket, under its lock: it must not wait.
+/// Calls `f` with the key and the want of everyone who waits, and whether the wait may end by itself; bucket by bucket,
+/// under its lock.
 #[cfg(not(loom))]
-pub(crate) fn each_wait(mut f: impl FnMut(usize, &Want)) {
-    for bucket in &TABLE {
-        // Nobody has ever stood here. Only the lock may be read without it.
-        if bucket.lock.moment() == 0 {
-            continue;
-        }
+pub(super) fn each_wait(mut f: impl FnMut(usize, &Want, bool)) {
+    for bucket in TABLE.iter().filter(|bucket| !bucket.first().is_null()) {
         bucket.lock.lock();
-        let mut next = bucket.first.get();
-        // SAFETY: a queue in the table lies in a spot that is there.
-        while let Some(queue) = unsafe { next.as_ref() } {
-            queue.line.for_each(|known| f(queue.key.get(), &known.want));
-            next = queue.next.get();
+        for queue in bucket.queues() {
+            queue.line.for_each(|known| f(queue.key.get(), &known.want, known.may_end));
         }
         bucket.lock.unlock();
     }

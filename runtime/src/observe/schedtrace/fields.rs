@@ -20,6 +20,8 @@ pub(super) enum Value<'a> {
     Lengths(&'a [u64]),
     /// A number for each P.
     Numbers(&'a [u64]),
+    /// A number. Left out of the text if there is none.
+    Optional(Option<u64>),
     /// A name that the user gave. Left out of the text if there is none.
     Name(Option<&'a str>),
     /// Milliseconds: `5ms`, or a number whose name ends with `_ms` in JSON. Left out of the text if there are none.
@@ -28,7 +30,7 @@ pub(super) enum Value<'a> {
     Place(Option<&'static Location<'static>>),
 }
 
-use Value::{Aside, Flag, Id, Lengths, Millis, Name, Number, Numbers, Place, Word};
+use Value::{Aside, Flag, Id, Lengths, Millis, Name, Number, Numbers, Optional, Place, Word};
 
 /// Where a field stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +137,8 @@ pub(super) const G: Table<GLine> = Table {
         field("lockedm", Always, |g| Id(g.lockedm.map(u64::from))),
         field("name", AfterGo, |g| Name(g.name.as_deref())),
         field("wait", AfterGo, |g| Millis(g.wait_ms)),
+        field("heldby", AfterGo, |g| Optional(g.heldby)),
+        field("heldbytid", AfterGo, |g| Optional(g.heldbytid.map(|tid| tid.unsigned_abs().into()))),
         field("created", AfterGo, |g| Place(g.birthplace)),
     ],
 };

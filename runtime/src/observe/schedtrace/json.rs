@@ -47,7 +47,7 @@ fn named(text: &mut String, name: &str, value: &Value<'_>) {
     match value {
         Value::Number(number) => push(text, format_args!(r#""{name}":{number}"#)),
         Value::Flag(is) => push(text, format_args!(r#""{name}":{is}"#)),
-        Value::Id(id) => push(text, format_args!(r#""{name}":{}"#, or_null(*id))),
+        Value::Id(id) | Value::Optional(id) => push(text, format_args!(r#""{name}":{}"#, or_null(*id))),
         Value::Word(word) | Value::Aside(word) => push(text, format_args!(r#""{name}":{}"#, string(word))),
         Value::Lengths(numbers) | Value::Numbers(numbers) => list(text, name, numbers),
         Value::Name(given) => push(text, format_args!(r#""{name}":{}"#, or_null(given.map(string)))),

@@ -105,6 +105,10 @@ pub(crate) struct GLine {
     pub(crate) name: Option<String>,
     /// For how many milliseconds it has waited, if it waits. Not in Go.
     pub(crate) wait_ms: Option<u64>,
+    /// The G that has what it waits on. Not in Go.
+    pub(crate) heldby: Option<u64>,
+    /// The thread that has it, as the system calls it. Not in Go.
+    pub(crate) heldbytid: Option<i32>,
     /// Where the call stands that started it. Not in Go.
     pub(crate) birthplace: Option<&'static Location<'static>>,
 }

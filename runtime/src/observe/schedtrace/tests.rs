@@ -134,7 +134,7 @@ fn parse_g(text: &'static str) -> GLine {
     let (m, text) = id_between(text, "m=", " ");
     let (lockedm, text) = id_between(text, "lockedm=", "\n");
     assert_eq!(text, "");
-    GLine { id, status, wait_reason, m, lockedm, name: None, wait_ms: None, birthplace: None }
+    GLine { id, status, wait_reason, m, lockedm, ..nobody() }
 }
 
 /// A header and the lines that follow it: as text, in which `locks` are 0, and what it says.
@@ -217,6 +217,8 @@ fn g() -> GLine {
         lockedm: Some(33),
         name: Some("worker".to_owned()),
         wait_ms: Some(34),
+        heldby: Some(35),
+        heldbytid: Some(36),
         birthplace: Some(Location::caller()),
     }
 }
@@ -233,7 +235,8 @@ fn detail() -> Detail {
 /// A G of which nothing is known.
 fn nobody() -> GLine {
     let (m, lockedm, name, wait_ms, birthplace) = (None, None, None, None, None);
-    GLine { id: 1, status: 6, wait_reason: "", m, lockedm, name, wait_ms, birthplace }
+    let (heldby, heldbytid) = (None, None);
+    GLine { id: 1, status: 6, wait_reason: "", m, lockedm, name, wait_ms, heldby, heldbytid, birthplace }
 }
 
 /// Where `g` says that it was started.
@@ -377,7 +380,8 @@ fn every_field_is_in_its_place_with_detail() {
         "  M0: p=nil curg=nil mallocing=0 throwing=0 preemptoff= locks=0 dying=0 spinning=false blocked=true \
          lockedg=nil tid=26",
         &format!(
-            "  G31: status=4(chan receive (never)) m=32 lockedm=33 name=\"worker\" wait=34ms created={}",
+            "  G31: status=4(chan receive (never)) m=32 lockedm=33 name=\"worker\" wait=34ms heldby=35 heldbytid=36 \
+             created={}",
             place(&detail.gs[0])
         ),
         "  G1: status=6() m=nil lockedm=nil",
@@ -399,8 +403,9 @@ fn json_has_the_fields_in_the_same_order() {
         r#""locks":0,"dying":0,"spinning":true,"blocked":false,"lockedg":24,"tid":25},{"id":0,"p":null,"curg":null,"#,
         r#""mallocing":0,"throwing":0,"preemptoff":"","locks":0,"dying":0,"spinning":false,"blocked":true,"#,
         r#""lockedg":null,"tid":26}],"g":[{"id":31,"status":4,"waitreason":"chan receive (never)","m":32,"lockedm":33,"#,
-        r#""name":"worker","wait_ms":34,"created":"PLACE"},{"id":1,"status":6,"waitreason":"","m":null,"lockedm":null,"#,
-        r#""name":null,"wait_ms":null,"created":null}]}"#,
+        r#""name":"worker","wait_ms":34,"heldby":35,"heldbytid":36,"created":"PLACE"},{"id":1,"status":6,"#,
+        r#""waitreason":"","m":null,"lockedm":null,"name":null,"wait_ms":null,"heldby":null,"heldbytid":null,"#,
+        r#""created":null}]}"#,
     ];
     let objects = objects.concat().replace("PLACE", &place(&detail.gs[0]));
     assert_eq!(json(&line(), Some(&detail)), format!("{head},{objects}\n"));

@@ -85,6 +85,7 @@ fn named(text: &mut String, name: &str, value: &Value<'_>) {
         Value::Aside(word) => push(text, format_args!("({word})")),
         Value::Lengths(numbers) => list(text, "", numbers),
         Value::Numbers(numbers) => list(text, &format!("{name}="), numbers),
+        Value::Optional(number) => number.iter().for_each(|number| push(text, format_args!(" {name}={number}"))),
         Value::Name(given) => given.iter().for_each(|given| push(text, format_args!(" {name}={given:?}"))),
         Value::Millis(ms) => ms.iter().for_each(|ms| push(text, format_args!(" {name}={ms}ms"))),
         Value::Place(place) => place.iter().for_each(|place| push(text, format_args!(" {name}={place}"))),

@@ -1,0 +1,264 @@
+//! Cycles of waits: each waits for what the next one has, so none of them continues.
+//!
+//! # What is certain
+//! A wait for what a party has ends only when that party acts, unless it has a timeout or is cancelled. A party that
+//! waits does not act, so it gives nothing back. So if at one moment each member of a cycle waits for what the next one
+//! has at that moment, and no wait ends by itself, they wait for ever.
+//!
+//! A look reads one wait after the other, so one look may put together what was never true at the same time. Two looks
+//! that find the same waits, by who, on what, for whom and since when, are enough:
+//! - Each wait has lasted from its reading in the first look to its reading in the second, and so from the end of the
+//!   first look to the beginning of the second: there are moments at which all members wait.
+//! - That a member has something is read at one of two times: after the member's own wait was read, in the first look,
+//!   or before that, in the second: every look reads in the same order (`waits`). So it was read during that wait, and
+//!   the member had the thing all the time that it waited.
+//!
+//! "Since when" is in milliseconds for a G, by a clock that may be some milliseconds old. So a wait does not count as
+//! the same one before it has lasted for longer than that.
+//!
+//! One case remains: a lock knows who has locked it. If that one has given its guard to another, the other may unlock
+//! it.
+
+use super::parties::Parties;
+use super::waits::{Began, Link, links, woken_by_clock};
+use crate::reason::{Kind, Party};
+use crate::sched::Shared;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write;
+use std::sync::Mutex;
+
+/// So many are described; of more, only the number is said.
+const SHOWN_MAX: usize = 20;
+
+/// So many are reported one by one in a process.
+const REPORTS_MAX: usize = 1_000;
+
+/// Those that have been reported: who waits on what.
+static REPORTED: Mutex<BTreeSet<Vec<(Party, usize)>>> = Mutex::new(BTreeSet::new());
+
+/// By how much the coarse clock may be late, and much more.
+const SETTLED_MS: i32 = 100;
+
+/// Some waits: each but the last is for what the next party has, the last one for what the first has. The first
+/// has the lowest number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cycle(Vec<Link>);
+
+impl Cycle {
+    /// That of a party that waits for what it has itself.
+    pub(super) fn of_one(link: Link) -> Cycle {
+        Cycle(vec![link])
+    }
+
+    /// The numbers of its Gs.
+    pub(crate) fn gs(&self) -> Vec<u64> {
+        let number = |link: &Link| match link.who {
+            Party::G(id) => Some(id),
+            Party::Thread(_) => None,
+        };
+        self.0.iter().filter_map(number).collect()
+    }
+
+    /// Whether it has not been reported before in this process. The caller reports it then.
+    pub(crate) fn is_new(&self) -> bool {
+        // Nothing panics under it but an allocation that fails.
+        let mut reported = REPORTED.lock().unwrap_or_else(|e| e.into_inner());
+        let key = self.0.iter().map(|link| (link.who, link.what)).collect();
+        reported.len() < REPORTS_MAX && reported.insert(key)
+    }
+
+    /// Whether it cannot end by itself, as far as this runtime can know: it knows no timers of others.
+    pub(crate) fn is_closed(&self) -> bool {
+        !self.0.iter().any(|link| link.may_end || link.is_foreign)
+    }
+
+    /// Whether all of its waits have lasted long enough to be known again; it is `now_ms` on the coarse clock.
+    pub(crate) fn is_settled(&self, now_ms: u32) -> bool {
+        self.0.iter().all(|link| match link.began {
+            Began::Ms(since_ms) => now_ms.wrapping_sub(since_ms).cast_signed() >= SETTLED_MS,
+            Began::At(_) | Began::Once => true,
+        })
+    }
+
+    /// It in words, in one line.
+    pub(crate) fn describe(&self) -> String {
+        describe(self, &Parties::find(self.0.iter().map(|link| link.who)))
+    }
+
+    /// The heads of its threads, in the form of a dump.
+    pub(crate) fn describe_threads(&self) -> String {
+        let parties = Parties::find(self.0.iter().flat_map(|link| [link.who, link.owner]));
+        let mut text = String::new();
+        for link in self.0.iter().filter(|link| matches!(link.who, Party::Thread(_))) {
+            let (who, reason) = (called(&parties, link.who), link.reason.name());
+            // Writing to a string cannot fail.
+            let _ =
+                writeln!(text, "{who} [{reason}, on {}]:\n(no stack: it runs no goroutine)\n", thing(link, &parties));
+        }
+        text
+    }
+}
+
+/// All cycles, in the order of their first members. It looks at every G of the process.
+pub(crate) fn find_cycles(shared: &Shared) -> Vec<Cycle> {
+    let mut cycles = cycles_of(&links(shared));
+    if !cycles.is_empty() {
+        let timed = woken_by_clock(shared);
+        for link in cycles.iter_mut().flat_map(|cycle| &mut cycle.0) {
+            link.may_end |= matches!(link.who, Party::G(id) if timed.contains(&id));
+        }
+    }
+    cycles
+}
+
+/// All cycles in words, a line each, with an empty line after them. Empty if there are none.
+pub(crate) fn describe_cycles(shared: &Shared) -> String {
+    let cycles = find_cycles(shared);
+    let shown = &cycles[..cycles.len().min(SHOWN_MAX)];
+    let parties = Parties::find(shown.iter().flat_map(|cycle| &cycle.0).map(|link| link.who));
+    for cycle in shown.iter().filter(|cycle| cycle.is_closed()) {
+        // So it is not reported once more, by itself.
+        cycle.is_new();
+    }
+    let mut text: String = shown.iter().map(|cycle| format!("cycle: {}\n", describe(cycle, &parties))).collect();
+    match cycles.len() - shown.len() {
+        0 if text.is_empty() => {}
+        0 => text.push('\n'),
+        more => text.push_str(&format!("and {more} more\n\n")),
+    }
+    text
+}
+
+/// Each party waits for one other at most. So every walk along the links ends, or comes to a cycle.
+fn cycles_of(links: &HashMap<Party, Link>) -> Vec<Cycle> {
+    let mut walked: HashMap<Party, usize> = HashMap::with_capacity(links.len());
+    let mut cycles = Vec::new();
+    for (walk, start) in links.keys().enumerate() {
+        let mut at = *start;
+        while let Some(link) = links.get(&at) {
+            if let Some(earlier) = walked.get(&at) {
+                if *earlier == walk {
+                    cycles.push(cycle_at(links, at));
+                }
+                break;
+            }
+            walked.insert(at, walk);
+            at = link.owner;
+        }
+    }
+    cycles.sort_unstable_by_key(|cycle| cycle.0[0].who);
+    cycles
+}
+
+/// The cycle that `member` is in.
+fn cycle_at(links: &HashMap<Party, Link>, member: Party) -> Cycle {
+    let mut cycle = vec![links[&member]];
+    while let Some(last) = cycle.last()
+        && last.owner != member
+    {
+        cycle.push(links[&last.owner]);
+    }
+    let first = (0..cycle.len()).min_by_key(|at| cycle[*at].who).unwrap_or(0);
+    cycle.rotate_left(first);
+    Cycle(cycle)
+}
+
+fn describe(Cycle(links): &Cycle, parties: &Parties) -> String {
+    let mut text = String::new();
+    for (nth, link) in links.iter().enumerate() {
+        let who = if nth == 0 { called(parties, link.who) } else { ", which".to_owned() };
+        let thing = match link {
+            Link { who, owner, .. } if who == owner => format!("{}, which it holds itself", unowned_thing(link)),
+            // Its name was said at the beginning.
+            _ if nth + 1 == links.len() => thing_of(link, &link.owner.to_string()),
+            _ => thing(link, parties),
+        };
+        let timeout = if link.may_end { ", for a limited time" } else { "" };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{who} waits for {thing} ({}{timeout})", link.reason.name());
+    }
+    text
+}
+
+/// What is waited for, and who has it.
+fn thing(link: &Link, parties: &Parties) -> String {
+    thing_of(link, &called(parties, link.owner))
+}
+
+fn thing_of(link: &Link, owner: &str) -> String {
+    match link.reason.kind() {
+        Kind::Goroutine => format!("the end of {owner}"),
+        _ => format!("{} held by {owner}", unowned_thing(link)),
+    }
+}
+
+fn unowned_thing(link: &Link) -> String {
+    match link.reason.kind() {
+        Kind::Object(noun) => format!("{noun} {:#x}", link.what),
+        Kind::Event | Kind::Moment | Kind::Timer | Kind::Goroutine => "something".to_owned(),
+    }
+}
+
+/// A party with its name.
+fn called(parties: &Parties, party: Party) -> String {
+    parties.holder(party).map_or_else(|| party.to_string(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Reason;
+
+    static JOIN: Reason = Reason::new("join of a test", Kind::Goroutine);
+    static LOCK: Reason = Reason::new("lock of a test", Kind::Object("mutex"));
+
+    fn link(who: Party, reason: &'static Reason, what: usize, owner: Party) -> (Party, Link) {
+        (who, Link { who, owner, reason, what, began: Began::Once, may_end: false, is_foreign: false })
+    }
+
+    fn described(links: &[(Party, Link)]) -> Vec<String> {
+        let cycles = cycles_of(&links.iter().copied().collect());
+        cycles.iter().map(|cycle| describe(cycle, &Parties::find(std::iter::empty()))).collect()
+    }
+
+    #[test]
+    fn each_cycle_is_found_once_and_in_order() {
+        use Party::{G, Thread};
+        let links = [
+            // Waits for a member, and is none.
+            link(G(1), &LOCK, 0xb0, G(7)),
+            link(G(9), &LOCK, 0xa0, G(7)),
+            link(G(7), &JOIN, 9, G(9)),
+            link(G(5), &LOCK, 0xc0, Thread(3)),
+            link(Thread(3), &JOIN, 6, G(6)),
+            link(G(6), &LOCK, 0xd0, G(5)),
+            link(G(4), &LOCK, 0xe0, G(4)),
+            // The end of a chain.
+            link(G(10), &LOCK, 0xf0, G(11)),
+            link(G(11), &LOCK, 0xf8, G(12)),
+        ];
+        let expected = [
+            "goroutine 4 waits for mutex 0xe0, which it holds itself (lock of a test)",
+            "goroutine 5 waits for mutex 0xc0 held by thread 3 (lock of a test), which waits for the end of goroutine 6 \
+             (join of a test), which waits for mutex 0xd0 held by goroutine 5 (lock of a test)",
+            "goroutine 7 waits for the end of goroutine 9 (join of a test), which waits for mutex 0xa0 held by \
+             goroutine 7 (lock of a test)",
+        ];
+        assert_eq!(described(&links), expected);
+        let mut turned = links;
+        turned.reverse();
+        assert_eq!(described(&turned), expected);
+        assert_eq!(described(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_wait_that_may_end_says_so() {
+        let (a, b) = (Party::G(1), Party::G(2));
+        let mut links = [link(a, &LOCK, 0xa0, b), link(b, &LOCK, 0xb0, a)];
+        links[1].1.may_end = true;
+        let cycles = cycles_of(&links.into_iter().collect());
+        assert!(!cycles[0].is_closed());
+        let text = describe(&cycles[0], &Parties::find(std::iter::empty()));
+        assert!(text.ends_with("which waits for mutex 0xb0 held by goroutine 1 (lock of a test, for a limited time)"));
+    }
+}

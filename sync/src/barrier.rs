@@ -1,0 +1,206 @@
+//! [`Barrier`]: how many have arrived, and which round it is. Both are used only in turns of the barrier's address.
+//!
+//! The last of a round begins the next round and tells those who stand in the line, all in one turn if they are few.
+//! Otherwise some of the last round still stand there, before all of the next, while the next round arrives. So one that
+//! leaves the line by itself looks at the round: if it is another one, its own is complete, and it has passed.
+
+#![allow(unsafe_code, reason = "places in futures that wait")]
+
+use crate::holder::me;
+use crate::loom::{AtomicUsize, Ordering, Unparker, checkpoint, deadline, now};
+use crate::lot::{Place, Turn, Until, Want};
+use pirn_runtime::internal::{Kind, Reason, discard};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::ptr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// What those that wait are told.
+const PASSED: usize = 0;
+
+/// A G waits until the others have arrived.
+static WAIT: Reason = Reason::new("sync.Barrier.Wait", Kind::Object("barrier"));
+
+/// Lets some callers wait for each other: [`std::sync::Barrier`], for goroutines, OS threads and async tasks.
+///
+/// Each round ends when as many as the barrier was made for have arrived; then all of them continue, and one is the
+/// leader: the last. It may be used for any number of rounds, at once.
+///
+/// Who stops waiting has not arrived: one whose time is over ([`wait_timeout`](Self::wait_timeout)), one whose future is
+/// dropped, a goroutine that is unwound while its runtime shuts down (`pirn::ShutDown`). The others wait for another in
+/// its place. Once a round is complete, all of it have passed.
+///
+/// ```
+/// use pirn::sync::Barrier;
+///
+/// static BARRIER: Barrier = Barrier::new(10);
+///
+/// pirn::run(|| {
+///     let gs: Vec<_> = (0..10).map(|_| pirn::go(|| BARRIER.wait().is_leader())).collect();
+///     let leaders = gs.into_iter().map(|g| g.join().unwrap()).filter(|is_leader| *is_leader);
+///     assert_eq!(leaders.count(), 1);
+/// });
+/// ```
+pub struct Barrier {
+    n: usize,
+    /// Of this round.
+    arrived: AtomicUsize,
+    /// It may wrap: who compares has been here for less.
+    round: AtomicUsize,
+}
+
+impl Barrier {
+    /// A barrier for `n`. With 0 it is as with 1: nobody waits, and each is the leader.
+    #[cfg(not(loom))]
+    pub const fn new(n: usize) -> Barrier {
+        Barrier { n, arrived: AtomicUsize::new(0), round: AtomicUsize::new(0) }
+    }
+
+    /// A barrier for `n`.
+    #[cfg(loom)]
+    pub fn new(n: usize) -> Barrier {
+        Barrier { n, arrived: AtomicUsize::new(0), round: AtomicUsize::new(0) }
+    }
+
+    /// Arrives, and waits until all have.
+    pub fn wait(&self) -> BarrierWaitResult {
+        self.wait_within(Until::Told).expect("there is no deadline")
+    }
+
+    /// Arrives, and waits until all have, or until `timeout` has passed: then the caller has not arrived, and this is
+    /// none.
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<BarrierWaitResult> {
+        self.wait_within(deadline(timeout).map_or(Until::Told, Until::Deadline))
+    }
+
+    /// As [`wait`](Self::wait), for async tasks. The task arrives when the future is polled first; if the future is
+    /// dropped while others are missing, it has not arrived.
+    ///
+    /// ```
+    /// let barrier = pirn::sync::Barrier::new(2);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| barrier.wait());
+    ///     pirn::block_on(barrier.wait_async());
+    /// });
+    /// ```
+    pub fn wait_async(&self) -> impl Future<Output = BarrierWaitResult> + Send + Sync + '_ {
+        Arrival { barrier: self, round: 0, place: Place::new() }
+    }
+
+    fn key(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    fn wait_within(&self, until: Until) -> Option<BarrierWaitResult> {
+        checkpoint();
+        let want = Want { what: 0, who: me(), reason: &WAIT, since: now() };
+        let turn = Turn::of(self.key());
+        let Some(round) = self.arrive() else { return Some(self.complete(turn)) };
+        // One that has been told and is unwound has passed: there is nothing to undo.
+        let answer = turn.wait(want, false, until, |_| self.retreat(round), |_| ());
+        (answer.is_some() || self.round.load(Ordering::Relaxed) != round).then_some(BarrierWaitResult(false))
+    }
+
+    /// In a turn: the caller arrives. Returns the round in which it has to wait; none if it is the last.
+    fn arrive(&self) -> Option<usize> {
+        let arrived = self.arrived.load(Ordering::Relaxed) + 1;
+        if arrived >= self.n {
+            return None;
+        }
+        self.arrived.store(arrived, Ordering::Relaxed);
+        Some(self.round.load(Ordering::Relaxed))
+    }
+
+    /// The last of a round has arrived, in this turn.
+    fn complete(&self, turn: Turn) -> BarrierWaitResult {
+        self.arrived.store(0, Ordering::Relaxed);
+        self.round.store(self.round.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        turn.tell_all(PASSED, |_| ());
+        BarrierWaitResult(true)
+    }
+
+    /// In a turn: one of that round has left the line. It has not arrived, unless the round is complete.
+    fn retreat(&self, round: usize) {
+        if self.round.load(Ordering::Relaxed) == round {
+            self.arrived.store(self.arrived.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Barrier").field("n", &self.n).finish_non_exhaustive()
+    }
+}
+
+/// What a wait at a [`Barrier`] returns.
+pub struct BarrierWaitResult(bool);
+
+impl BarrierWaitResult {
+    /// Whether the caller is the leader of this round: one is.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.0
+    }
+}
+
+impl fmt::Debug for BarrierWaitResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BarrierWaitResult").field("is_leader", &self.0).finish()
+    }
+}
+
+/// What [`Barrier::wait_async`] returns.
+struct Arrival<'a> {
+    barrier: &'a Barrier,
+    /// The round in which it waits.
+    round: usize,
+    place: Place,
+}
+
+impl Arrival<'_> {
+    fn place(self: Pin<&mut Self>) -> Pin<&mut Place> {
+        // SAFETY: the place is pinned with the future.
+        unsafe { self.map_unchecked_mut(|this| &mut this.place) }
+    }
+}
+
+impl Future for Arrival<'_> {
+    type Output = BarrierWaitResult;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<BarrierWaitResult> {
+        checkpoint();
+        if self.place.is_used() {
+            return self.place().poll(context).map(|_| BarrierWaitResult(false));
+        }
+        let barrier = self.barrier;
+        // The waker's code runs outside of the turn.
+        let unparker = Unparker::from(context.waker().clone());
+        let turn = Turn::of(barrier.key());
+        let Some(round) = barrier.arrive() else {
+            let leader = barrier.complete(turn);
+            discard(unparker);
+            return Poll::Ready(leader);
+        };
+        // SAFETY: nothing is moved.
+        unsafe { self.as_mut().get_unchecked_mut() }.round = round;
+        let want = Want { what: 0, who: 0, reason: &WAIT, since: now() };
+        self.place().stand(turn, barrier.key(), want, unparker);
+        Poll::Pending
+    }
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        let (barrier, round) = (self.barrier, self.round);
+        // SAFETY: it was pinned if it was ever polled, and is not moved any more.
+        let place = unsafe { Pin::new_unchecked(&mut self.place) };
+        place.withdraw(|_| barrier.retreat(round), |_| ());
+    }
+}
+
+#[cfg(all(test, loom))]
+#[path = "barrier_loom.rs"]
+mod models;

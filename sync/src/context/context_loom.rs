@@ -1,0 +1,111 @@
+//! Models of a tree of contexts: whatever the order, what is below an end is marked, parents first, and calls are made
+//! once or taken back.
+
+use super::{Context, ContextError};
+use loom::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Tries all orders with up to three preemptions.
+fn model(f: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(f);
+}
+
+const ENDED: Option<ContextError> = Some(ContextError::Cancelled);
+
+#[test]
+fn a_child_that_comes_while_its_parent_is_cancelled() {
+    model(|| {
+        let (parent, cancel) = Context::background().with_cancel();
+        let makes = {
+            let parent = parent.clone();
+            thread::spawn(move || {
+                let (child, _) = parent.with_cancel();
+                let (grandchild, _) = child.with_cancel();
+                // Parents are marked first.
+                if grandchild.err().is_some() {
+                    assert_eq!((child.err(), parent.err()), (ENDED, ENDED));
+                }
+                (child, grandchild)
+            })
+        };
+        cancel.cancel();
+        assert_eq!(parent.err(), ENDED);
+        let (child, grandchild) = makes.join().unwrap();
+        assert_eq!((child.err(), grandchild.err()), (ENDED, ENDED));
+    });
+}
+
+#[test]
+fn two_cancel_at_once() {
+    model(|| {
+        let (root, cancel_root) = Context::background().with_cancel();
+        let (child, cancel_child) = root.with_cancel();
+        let (below, _) = child.with_cancel();
+        let other = {
+            let below = below.clone();
+            thread::spawn(move || {
+                cancel_child.cancel_with("the child's");
+                assert_eq!(below.err(), ENDED);
+                below.cause().unwrap().to_string()
+            })
+        };
+        cancel_root.cancel_with("the root's");
+        assert_eq!((root.err(), child.err(), below.err()), (ENDED, ENDED, ENDED));
+        let cause = other.join().unwrap();
+        // Nobody has seen another cause.
+        assert_eq!(below.cause().unwrap().to_string(), cause);
+        assert_eq!(child.cause().unwrap().to_string(), cause);
+        assert_eq!(root.cause().unwrap().to_string(), "the root's");
+    });
+}
+
+#[test]
+fn a_child_that_goes_while_its_parent_is_cancelled() {
+    model(|| {
+        let (parent, cancel) = Context::background().with_cancel();
+        let (child, _) = parent.with_cancel();
+        let (stays, _) = parent.with_cancel();
+        let drops = thread::spawn(move || drop(child));
+        cancel.cancel();
+        assert_eq!(stays.err(), ENDED);
+        drops.join().unwrap();
+        assert_eq!(parent.err(), ENDED);
+    });
+}
+
+#[test]
+fn a_call_is_made_once_or_taken_back() {
+    model(|| {
+        let (context, cancel) = Context::background().with_cancel();
+        let made = Arc::new(AtomicUsize::new(0));
+        let stops = {
+            let (context, made) = (context.clone(), made.clone());
+            thread::spawn(move || {
+                let stop = context.after_func(move || _ = made.fetch_add(1, Ordering::Relaxed));
+                stop.stop()
+            })
+        };
+        cancel.cancel();
+        let was_stopped = stops.join().unwrap();
+        assert_eq!(made.load(Ordering::Relaxed), usize::from(!was_stopped));
+    });
+}
+
+#[test]
+fn who_waits_is_told() {
+    model(|| {
+        let (parent, cancel) = Context::background().with_cancel();
+        let (child, _) = parent.with_cancel();
+        let waits = {
+            let child = child.clone();
+            thread::spawn(move || child.wait())
+        };
+        cancel.cancel();
+        assert_eq!(waits.join().unwrap(), ContextError::Cancelled);
+        // It goes last: loom does not see that the handles of an `Arc` synchronise.
+        drop(child);
+    });
+}

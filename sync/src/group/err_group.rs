@@ -1,0 +1,318 @@
+//! [`ErrGroup`]: tasks that may fail, and the first error of them.
+
+#![cfg(not(loom))]
+
+use crate::context::{Cancel, Context};
+use pirn_channels::internal::{on_end, wait_for_end};
+use pirn_channels::{Receiver, Sender, bounded};
+use pirn_runtime::internal::{Home, Kind, Reason};
+use pirn_runtime::{Gid, GoBuilder, Goroutine, ShutDown};
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::fmt;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+/// A [`ErrGroup::wait`], in any of its forms.
+static GROUP_WAIT: Reason = Reason::new("group wait", Kind::Event);
+
+/// Starts Gs that may fail, and waits for all of them: Go's `errgroup.Group`.
+///
+/// With a context the first error, or panic, cancels it, so that the other tasks can give up. Dropping the group waits
+/// for nothing, and cancels nothing.
+///
+/// ```
+/// use pirn::context::Context;
+/// use pirn::group::ErrGroup;
+/// use std::time::Duration;
+///
+/// pirn::run(|| {
+///     let (group, context) = ErrGroup::with_context(&Context::background());
+///     group.go(|| Err("broken"));
+///     group.go(move || {
+///         context.sleep(Duration::from_secs(3600)).unwrap_err();
+///         Err("cancelled")
+///     });
+///     assert_eq!(group.wait(), Err("broken"));
+/// });
+/// ```
+#[must_use = "the errors are lost unless somebody waits"]
+pub struct ErrGroup<E> {
+    inner: Arc<Inner<E>>,
+    /// With a limit: a value in the channel is a task that runs.
+    slots: Option<(Sender<()>, Receiver<()>)>,
+}
+
+struct Inner<E> {
+    state: Mutex<State<E>>,
+    cancel: Option<Cancel>,
+    home: OnceLock<Option<Home>>,
+}
+
+struct State<E> {
+    running: BTreeSet<Gid>,
+    /// Dropped when nothing runs any more: then those that wait see the end of their channels.
+    waiters: Vec<Sender<Infallible>>,
+    errors: Vec<E>,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+/// A task's slot of the limit. Its drop gives it back.
+struct Permit(Option<Receiver<()>>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(slots) = &self.0 {
+            _ = slots.try_recv();
+        }
+    }
+}
+
+impl<E: Send + 'static> ErrGroup<E> {
+    /// A group without a context and a limit.
+    pub fn new() -> ErrGroup<E> {
+        ErrGroup::with(None)
+    }
+
+    /// A group, and a context for its tasks that is made from `parent`. It ends with the first task that fails, and at
+    /// the end of a [`wait`](Self::wait).
+    pub fn with_context(parent: &Context) -> (ErrGroup<E>, Context) {
+        let (context, cancel) = parent.with_cancel();
+        (ErrGroup::with(Some(cancel)), context)
+    }
+
+    fn with(cancel: Option<Cancel>) -> ErrGroup<E> {
+        let state = State { running: BTreeSet::new(), waiters: Vec::new(), errors: Vec::new(), panic: None };
+        ErrGroup { inner: Arc::new(Inner { state: Mutex::new(state), cancel, home: OnceLock::new() }), slots: None }
+    }
+
+    /// The same group, in which at most `tasks` run at a time: [`go`](Self::go) waits for room.
+    ///
+    /// # Panics
+    /// If `tasks` is zero, as no task could ever run; or while tasks run.
+    ///
+    /// ```
+    /// use pirn::group::ErrGroup;
+    ///
+    /// pirn::run(|| {
+    ///     let group = ErrGroup::<()>::new().limit(2);
+    ///     (0..10).for_each(|_| group.go(|| Ok(())));
+    ///     group.wait().unwrap();
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn limit(mut self, tasks: usize) -> ErrGroup<E> {
+        assert!(tasks > 0, "a limit of 0 tasks: no task could run");
+        assert!(self.running() == 0, "the limit of a group was changed while tasks run");
+        self.slots = Some(bounded(tasks));
+        self
+    }
+
+    /// Starts a task on a G of its own. With a limit, it waits until there is room.
+    ///
+    /// # Panics
+    /// As [`GoBuilder::go`].
+    #[track_caller]
+    pub fn go(&self, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
+        self.go_with(GoBuilder::new(), f);
+    }
+
+    /// As [`go`](Self::go), with a name or a stack limit.
+    #[track_caller]
+    pub fn go_with(&self, builder: GoBuilder, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
+        let permit = self.slots.as_ref().map(|(take, slots)| {
+            take.send(()).expect("the group has a receiver");
+            slots.clone()
+        });
+        self.start(builder, Permit(permit), f);
+    }
+
+    /// Starts a task if there is room. Returns whether it has.
+    #[track_caller]
+    pub fn try_go(&self, f: impl FnOnce() -> Result<(), E> + Send + 'static) -> bool {
+        let permit = match &self.slots {
+            None => None,
+            Some((take, slots)) => match take.try_send(()) {
+                Ok(()) => Some(slots.clone()),
+                Err(_) => return false,
+            },
+        };
+        self.start(GoBuilder::new(), Permit(permit), f);
+        true
+    }
+
+    #[track_caller]
+    fn start(&self, builder: GoBuilder, permit: Permit, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
+        self.inner.home.get_or_init(Home::current);
+        let g = builder.go(f);
+        let (id, inner) = (g.id(), self.inner.clone());
+        self.inner.lock().running.insert(id);
+        on_end(g, move |result| {
+            inner.heard(result);
+            drop(permit);
+            inner.left(id);
+        });
+    }
+
+    /// Waits until no task runs, and returns the first error since the last wait. Then it cancels the context. A group
+    /// without a context may be used again.
+    ///
+    /// # Errors
+    /// The first error of a task.
+    ///
+    /// # Panics
+    /// With the payload of the first task that has panicked.
+    pub fn wait(&self) -> Result<(), E> {
+        self.wait_all().map_err(|errors| errors.into_iter().next().expect("it has errors"))
+    }
+
+    /// As [`wait`](Self::wait), but returns all errors, in the order in which they came.
+    ///
+    /// # Errors
+    /// The errors of all tasks that failed.
+    ///
+    /// # Panics
+    /// With the payload of the first task that has panicked.
+    ///
+    /// ```
+    /// use pirn::group::ErrGroup;
+    ///
+    /// pirn::run(|| {
+    ///     let group = ErrGroup::new();
+    ///     (0..6).for_each(|n| group.go(move || if n % 2 == 0 { Ok(()) } else { Err(n) }));
+    ///     let mut errors = group.wait_all().unwrap_err();
+    ///     errors.sort();
+    ///     assert_eq!(errors, [1, 3, 5]);
+    /// });
+    /// ```
+    pub fn wait_all(&self) -> Result<(), Vec<E>> {
+        self.inner.wait(None);
+        self.finish()
+    }
+
+    /// As [`wait`](Self::wait), for `timeout` at most. None: tasks still run; [`stragglers`](Self::stragglers) says
+    /// which. Then nothing is cancelled.
+    ///
+    /// ```
+    /// use pirn::group::ErrGroup;
+    /// use std::time::Duration;
+    ///
+    /// pirn::run(|| {
+    ///     let (s, r) = pirn::channel::bounded(0);
+    ///     let group = ErrGroup::<()>::new();
+    ///     group.go_with(pirn::GoBuilder::new().name("slow"), move || Ok(r.recv().unwrap()));
+    ///     assert!(group.wait_timeout(Duration::from_millis(5)).is_none());
+    ///     assert_eq!(group.stragglers()[0].name.as_deref(), Some("slow"));
+    ///     s.send(()).unwrap();
+    ///     group.wait().unwrap();
+    /// });
+    /// ```
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<(), E>> {
+        self.inner.wait(Some(timeout)).then(|| self.wait())
+    }
+
+    fn finish(&self) -> Result<(), Vec<E>> {
+        if let Some(cancel) = &self.inner.cancel {
+            cancel.cancel();
+        }
+        let (errors, panic) = {
+            let mut state = self.inner.lock();
+            (mem::take(&mut state.errors), state.panic.take())
+        };
+        match panic {
+            // In a destructor of a G that unwinds because its runtime ends.
+            Some(payload) if payload.is::<ShutDown>() && thread::panicking() => {}
+            Some(payload) => resume_unwind(payload),
+            None => {}
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// How many tasks run.
+    pub fn running(&self) -> usize {
+        self.inner.lock().running.len()
+    }
+
+    /// The tasks that still run: their numbers, names, birthplaces, and what they wait for.
+    pub fn stragglers(&self) -> Vec<Goroutine> {
+        let Some(Some(home)) = self.inner.home.get() else { return Vec::new() };
+        let running = self.inner.lock().running.clone();
+        home.goroutines().into_iter().filter(|g| running.contains(&g.id)).collect()
+    }
+}
+
+impl<E> Inner<E> {
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
+        // Nothing panics under it but an allocation that fails.
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// A task has ended so.
+    fn heard(&self, result: thread::Result<Result<(), E>>) {
+        let why = match result {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                self.lock().errors.push(error);
+                "a task of the group has failed"
+            }
+            Err(payload) => {
+                let unneeded = {
+                    let place = &mut self.lock().panic;
+                    if place.is_none() { place.replace(payload) } else { Some(payload) }
+                };
+                unneeded.into_iter().for_each(discard);
+                "a task of the group has panicked"
+            }
+        };
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel_with(why);
+        }
+    }
+
+    /// A task counts no longer.
+    fn left(&self, id: Gid) {
+        let told = {
+            let mut state = self.lock();
+            state.running.remove(&id);
+            if state.running.is_empty() { mem::take(&mut state.waiters) } else { Vec::new() }
+        };
+        drop(told);
+    }
+
+    /// Waits until nothing runs. False: the time is over.
+    fn wait(&self, timeout: Option<Duration>) -> bool {
+        let end = {
+            let mut state = self.lock();
+            if state.running.is_empty() {
+                return true;
+            }
+            let (waiter, end) = bounded::<Infallible>(0);
+            state.waiters.push(waiter);
+            end
+        };
+        wait_for_end(&end, timeout, &GROUP_WAIT) || self.lock().running.is_empty()
+    }
+}
+
+/// Drops the payload of a panic, which may panic again.
+pub(super) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(another);
+    }
+}
+
+impl<E: Send + 'static> Default for ErrGroup<E> {
+    fn default() -> ErrGroup<E> {
+        ErrGroup::new()
+    }
+}
+
+impl<E> fmt::Debug for ErrGroup<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrGroup").field("running", &self.inner.lock().running.len()).finish_non_exhaustive()
+    }
+}

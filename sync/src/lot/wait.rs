@@ -1,0 +1,92 @@
+//! How a G or a thread waits in the lot.
+
+use super::table::{Spot, Turn, Want};
+use super::watch;
+use crate::loom::Unparker;
+use pirn_runtime::internal::on_unwind;
+use std::time::Instant;
+
+/// For how long an operation waits.
+#[derive(Clone, Copy)]
+pub(crate) enum Until {
+    /// It is told, or unwound because its runtime closes.
+    Told,
+    /// The same, or this moment.
+    Deadline(Instant),
+    /// It is told. The caller cannot be unwound: it owes somebody a lock.
+    ToldForCertain,
+    /// In models, which cannot unwind: it has been told or not, and does what it does when it is unwound.
+    #[cfg(all(test, loom))]
+    Unwound,
+}
+
+impl Turn {
+    /// Stands in the line, ends the turn, and waits. Returns the answer; none if the deadline has passed.
+    ///
+    /// `left` is called in a turn when the caller has left the line by itself: at its deadline, or unwound. `undo` is
+    /// called if it has been told but does not return, because it is unwound.
+    pub(crate) fn wait(
+        self,
+        want: Want,
+        is_first: bool,
+        until: Until,
+        left: impl Fn(&mut Turn),
+        undo: impl Fn(usize),
+    ) -> Option<usize> {
+        self.wait_after(want, is_first, until, None::<fn()>, left, undo)
+    }
+
+    /// The same; `before` is called when the caller stands in the line, outside of the turn, and before it parks.
+    pub(crate) fn wait_after(
+        self,
+        want: Want,
+        is_first: bool,
+        until: Until,
+        before: Option<impl FnOnce()>,
+        left: impl Fn(&mut Turn),
+        undo: impl Fn(usize),
+    ) -> Option<usize> {
+        watch::begin();
+        let (key, reason) = (self.key(), want.reason);
+        let spot = Spot::new(want, matches!(until, Until::Deadline(_)), true, Unparker::current());
+        let ticket = spot.ticket();
+        // SAFETY: it stays here until it is told or withdrawn, also if this is unwound.
+        unsafe { self.stand(&raw const spot, is_first) };
+        let unwound = on_unwind(|| {
+            if !Turn::of(key).withdraw(&spot, &left) {
+                undo(spot.told().expect("who has left the line has been told"));
+            }
+        });
+        match (until, before) {
+            (Until::Told, None) => {
+                // SAFETY: the caller holds the lock, which is a static; all who tell hold it (I4).
+                unsafe { ticket.wait_unlocking(self.into_lock(), reason, key) };
+            }
+            (until, before) => {
+                drop(self);
+                if let Some(before) = before {
+                    before();
+                }
+                let has_come = match until {
+                    Until::Told => !ticket.wait(reason, key, None),
+                    Until::Deadline(deadline) => !ticket.wait(reason, key, Some(deadline)),
+                    Until::ToldForCertain => {
+                        ticket.wait_uninterruptibly(reason, key);
+                        false
+                    }
+                    #[cfg(all(test, loom))]
+                    Until::Unwound => {
+                        loom::thread::yield_now();
+                        return None;
+                    }
+                };
+                if has_come && Turn::of(key).withdraw(&spot, &left) {
+                    unwound.disarm();
+                    return None;
+                }
+            }
+        }
+        unwound.disarm();
+        spot.told()
+    }
+}

@@ -1,0 +1,104 @@
+//! Models of the wait group: a wait returns, it sees what was done, and one of the next round is not told by the last.
+
+#![allow(unsafe_code, reason = "cells of a model")]
+
+use super::WaitGroup;
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use std::time::Duration;
+
+/// A value that loom watches.
+struct Slot(UnsafeCell<usize>);
+
+// SAFETY: what the models check.
+unsafe impl Sync for Slot {}
+// SAFETY: as above.
+unsafe impl Send for Slot {}
+
+/// Tries all orders with up to two preemptions: with more it takes minutes.
+fn model(f: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(f);
+}
+
+#[test]
+fn a_wait_sees_what_was_done() {
+    model(|| {
+        let group = WaitGroup::new();
+        let slots = Arc::new([Slot(UnsafeCell::new(0)), Slot(UnsafeCell::new(0))]);
+        let workers = [0, 1].map(|n| {
+            let (slots, token) = (slots.clone(), group.token());
+            thread::spawn(move || {
+                // SAFETY: nobody else writes it.
+                slots[n].0.with_mut(|slot| unsafe { *slot = 1 });
+                drop(token);
+            })
+        });
+        group.wait();
+        for slot in &*slots {
+            // SAFETY: it has been written.
+            assert_eq!(slot.0.with(|slot| unsafe { *slot }), 1);
+        }
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+    });
+}
+
+#[test]
+fn two_wait_and_both_return() {
+    model(|| {
+        let group = WaitGroup::new();
+        group.add(1);
+        let other = group.clone();
+        let waiter = thread::spawn(move || other.wait());
+        let other = group.clone();
+        let worker = thread::spawn(move || other.done());
+        group.wait();
+        waiter.join().unwrap();
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn one_of_the_next_round_is_not_told_by_the_last() {
+    model(|| {
+        let group = WaitGroup::new();
+        group.add(1);
+        let other = group.clone();
+        let waiter = thread::spawn(move || other.wait());
+        let other = group.clone();
+        let second = Arc::new(Slot(UnsafeCell::new(0)));
+        let written = second.clone();
+        let worker = thread::spawn(move || {
+            other.done();
+            other.add(1);
+            let next = other.clone();
+            let waiter = thread::spawn(move || {
+                next.wait();
+                // SAFETY: it has been written before the second round was done.
+                assert_eq!(written.0.with(|slot| unsafe { *slot }), 1);
+            });
+            // SAFETY: nobody reads it before the second round is done.
+            second.0.with_mut(|slot| unsafe { *slot = 1 });
+            other.done();
+            waiter.join().unwrap();
+        });
+        waiter.join().unwrap();
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn one_whose_time_is_over_leaves_nothing() {
+    model(|| {
+        let group = WaitGroup::new();
+        group.add(1);
+        let other = group.clone();
+        let worker = thread::spawn(move || other.done());
+        _ = group.wait_timeout(Duration::ZERO);
+        group.wait();
+        worker.join().unwrap();
+        assert!(group.wait_timeout(Duration::ZERO));
+    });
+}

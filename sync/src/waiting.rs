@@ -1,0 +1,161 @@
+//! Waits for what a word says: what wait groups, events, notifications and onces have in common.
+//!
+//! # The protocol
+//! Each is a word with a bit "somebody waits", which is changed only in a turn of the lot (lot I1). A wait looks at the
+//! word. If it has to wait, it takes a turn, looks again and sets the bit in one step, and stands in the line. Who
+//! changes the word so that those who wait may continue does so in one step that fails if the bit is set; then it does
+//! it in a turn, and tells them in the same turn.
+//!
+//! # Invariants
+//! 1. *Nobody waits for ever.* Who stands in the line has set the bit, so the change is made in a turn that finds him.
+//! 2. *Who came after the change is not told by it.* He stands behind those who were there in the turn of the change,
+//!    and [`Turn::tell_all`] tells no more than those. So a wait that has been told need not look at the word again,
+//!    which may be in use for the next round.
+
+#![allow(unsafe_code, reason = "places in futures that wait")]
+
+use crate::holder::me;
+use crate::loom::{Unparker, checkpoint, deadline, now};
+use crate::lot::{Place, Turn, Until, Want};
+use pirn_runtime::internal::{Reason, discard};
+use std::future::Future;
+use std::pin::Pin;
+use std::ptr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// What can be waited for.
+pub(crate) trait Awaited {
+    /// Why one waits.
+    fn reason(&self) -> &'static Reason;
+
+    /// Whether there is nothing to wait for. If there is something to take, this has taken it.
+    fn has_come(&self) -> bool;
+
+    /// In a turn: the same the other way round, and it sets the bit "somebody waits" if the caller has to wait.
+    fn will_wait(&self) -> bool;
+
+    /// In a turn: some have left the line.
+    fn left(&self, turn: &mut Turn);
+
+    /// One has been told, but has no use for the answer: it was unwound, or its future was dropped.
+    fn undo(&self, _answer: usize) {}
+
+    /// Its address.
+    fn key(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+}
+
+/// Waits. False if the deadline has passed.
+#[inline]
+pub(crate) fn wait(what: &impl Awaited, until: Until) -> bool {
+    checkpoint();
+    what.has_come() || wait_in_line(what, until)
+}
+
+/// Waits for `timeout` at most. False if that has passed.
+#[inline]
+pub(crate) fn wait_timeout(what: &impl Awaited, timeout: Duration) -> bool {
+    checkpoint();
+    what.has_come() || wait_in_line(what, deadline(timeout).map_or(Until::Told, Until::Deadline))
+}
+
+#[cold]
+fn wait_in_line(what: &impl Awaited, until: Until) -> bool {
+    let want = Want { what: 0, who: me(), reason: what.reason(), since: now() };
+    let turn = Turn::of(what.key());
+    if !what.will_wait() {
+        return true;
+    }
+    turn.wait(want, false, until, |turn| what.left(turn), |answer| what.undo(answer)).is_some()
+}
+
+/// What is borrowed can be waited for too.
+impl<A: Awaited> Awaited for &A {
+    fn reason(&self) -> &'static Reason {
+        (**self).reason()
+    }
+
+    fn has_come(&self) -> bool {
+        (**self).has_come()
+    }
+
+    fn will_wait(&self) -> bool {
+        (**self).will_wait()
+    }
+
+    fn left(&self, turn: &mut Turn) {
+        (**self).left(turn);
+    }
+
+    fn undo(&self, answer: usize) {
+        (**self).undo(answer);
+    }
+
+    fn key(&self) -> usize {
+        (**self).key()
+    }
+}
+
+/// The future of a wait. If it is dropped it has not waited.
+pub(crate) struct Wait<A: Awaited> {
+    what: A,
+    place: Place,
+}
+
+impl<A: Awaited> Wait<A> {
+    pub(crate) fn new(what: A) -> Wait<A> {
+        Wait { what, place: Place::new() }
+    }
+
+    /// Whether it stands in the line, or has been told and does not know it yet.
+    pub(crate) fn is_in_line(&self) -> bool {
+        self.place.is_used()
+    }
+
+    /// Whether it has been told, without another waker. If so it is over.
+    pub(crate) fn is_told(self: Pin<&mut Self>) -> bool {
+        self.place().take_answer().is_some()
+    }
+
+    fn place(self: Pin<&mut Self>) -> Pin<&mut Place> {
+        // SAFETY: the place is pinned with the future.
+        unsafe { self.map_unchecked_mut(|this| &mut this.place) }
+    }
+}
+
+impl<A: Awaited> Future for Wait<A> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        checkpoint();
+        if self.place.is_used() {
+            return self.place().poll(context).map(|_| ());
+        }
+        if self.what.has_come() {
+            return Poll::Ready(());
+        }
+        // The waker's code runs outside of the turn.
+        let unparker = Unparker::from(context.waker().clone());
+        let key = self.what.key();
+        let turn = Turn::of(key);
+        if self.what.will_wait() {
+            let want = Want { what: 0, who: 0, reason: self.what.reason(), since: now() };
+            self.place().stand(turn, key, want, unparker);
+            return Poll::Pending;
+        }
+        drop(turn);
+        discard(unparker);
+        Poll::Ready(())
+    }
+}
+
+impl<A: Awaited> Drop for Wait<A> {
+    fn drop(&mut self) {
+        let what = &self.what;
+        // SAFETY: it was pinned if it was ever polled, and is not moved any more.
+        let place = unsafe { Pin::new_unchecked(&mut self.place) };
+        place.withdraw(|turn| what.left(turn), |answer| what.undo(answer));
+    }
+}
