@@ -126,6 +126,8 @@ impl Condvar {
         checkpoint();
         let want = Want { what: 0, who: me(), reason: &WAIT, since: now() };
         let turn = Turn::of(self.key());
+        // No future waits here, so the bit is right.
+        _ = turn.settle(self.state.load(Ordering::Relaxed) != 0);
         // Who notifies has had the mutex since, if it is to be heard, so it sees this.
         self.state.store(WAITERS, Ordering::Relaxed);
         let relock = Relock(mutex);

@@ -3,7 +3,10 @@
 
 #![allow(unsafe_code, reason = "cells of a model")]
 
-use super::modelled::set_starved;
+use super::modelled::{set_spins, set_starved};
+use crate::lot::Until;
+use crate::raw_mutex::RawMutex;
+use crate::raw_rwlock::RawRwLock;
 use crate::{Condvar, Mutex, RwLock, RwLockWriteGuard, Semaphore, TryAcquireError};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -128,6 +131,50 @@ fn a_future_gives_up_on_the_mutex() {
     });
 }
 
+fn spin_and_add(mutex: &Guarded) {
+    set_spins();
+    mutex.lock().add();
+}
+
+#[test]
+fn one_spins_for_the_mutex() {
+    model(2, || {
+        let mutex = together(Mutex::new(Number::new()), &[add, spin_and_add, add]);
+        assert_eq!(mutex.lock().get(), 3);
+    });
+    model(2, || {
+        let mutex = together(Mutex::new(Number::new()), &[add_and_hand_over, spin_and_add, spin_and_add]);
+        assert_eq!(mutex.lock().get(), 3);
+    });
+}
+
+#[test]
+fn one_is_unwound_that_waits_for_the_mutex() {
+    fn be_unwound(mutex: &RawMutex) {
+        if mutex.lock_or_be_unwound() {
+            mutex.unlock();
+        }
+    }
+    fn lock(mutex: &RawMutex) {
+        mutex.lock();
+        mutex.unlock();
+    }
+    fn lock_and_hand_over(mutex: &RawMutex) {
+        set_starved(true);
+        lock(mutex);
+    }
+    model(2, || {
+        let mutex = together(RawMutex::new(), &[lock, be_unwound, lock]);
+        assert!(mutex.try_lock());
+        mutex.unlock();
+        lock(&mutex);
+    });
+    model(2, || {
+        let mutex = together(RawMutex::new(), &[be_unwound, lock_and_hand_over, lock]);
+        assert!(mutex.try_lock());
+    });
+}
+
 type Shared = RwLock<Number>;
 
 fn write(lock: &Shared) {
@@ -206,6 +253,40 @@ fn futures_of_the_lock_give_up() {
     });
 }
 
+#[test]
+fn one_is_unwound_that_waits_to_write() {
+    fn be_unwound(lock: &RawRwLock) {
+        if lock.wait_to_write(Until::Unwound) {
+            lock.unlock_write();
+        }
+    }
+    fn read(lock: &RawRwLock) {
+        lock.read();
+        lock.unlock_read();
+    }
+    fn write(lock: &RawRwLock) {
+        lock.write();
+        lock.unlock_write();
+    }
+    model(2, || assert!(together(RawRwLock::new(), &[read, be_unwound, read]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, read]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, write]).try_write()));
+}
+
+#[test]
+fn one_is_unwound_that_waits_to_read() {
+    fn be_unwound(lock: &RawRwLock) {
+        if lock.read_or_be_unwound() {
+            lock.unlock_read();
+        }
+    }
+    fn write(lock: &RawRwLock) {
+        lock.write();
+        lock.unlock_write();
+    }
+    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, write]).try_write()));
+}
+
 struct Flag {
     is_set: Mutex<Number>,
     changed: Condvar,
@@ -253,6 +334,21 @@ fn a_notification_is_not_lost_with_one_that_gives_up() {
     model(2, || drop(together(Flag::new(), &[Flag::wait, Flag::set_for_one, wait_for_a_while])));
 }
 
+#[test]
+fn a_notification_is_not_lost_with_one_that_is_unwound() {
+    fn be_unwound(flag: &Flag) {
+        let number = flag.is_set.lock();
+        if number.get() == 0 {
+            flag.changed.wait_within(number.raw(), Until::Unwound);
+            // It has the mutex again.
+            number.get();
+        } else {
+            flag.changed.notify_one();
+        }
+    }
+    model(2, || drop(together(Flag::new(), &[Flag::wait, Flag::set_for_one, be_unwound])));
+}
+
 struct Room {
     places: Semaphore,
     inside: AtomicUsize,
@@ -288,6 +384,19 @@ fn one_leaves_the_line_of_a_semaphore() {
     }
     model(2, || {
         let room = together(Room::new(2), &[|room| room.enter(1), try_to_enter, |room| room.enter(2)]);
+        assert_eq!(room.places.available(), 2);
+    });
+}
+
+#[test]
+fn permits_are_not_lost_with_one_that_is_unwound() {
+    fn be_unwound(room: &Room) {
+        if room.places.acquire_within(2, Until::Unwound).is_ok() {
+            room.places.add_permits(2);
+        }
+    }
+    model(2, || {
+        let room = together(Room::new(2), &[|room| room.enter(1), be_unwound, |room| room.enter(2)]);
         assert_eq!(room.places.available(), 2);
     });
 }

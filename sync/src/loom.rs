@@ -1,7 +1,9 @@
 //! The atomics and parking of std and the runtime, or loom's when the models run. The runtime has chosen.
 
+#[cfg(not(loom))]
+pub(crate) use pirn_runtime::internal::may_spin;
 pub(crate) use pirn_runtime::internal::{
-    Arc, AtomicPtr, AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, may_spin, now,
+    Arc, AtomicPtr, AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, now,
 };
 
 #[cfg(loom)]
@@ -27,7 +29,7 @@ pub(crate) fn deadline(timeout: std::time::Duration) -> Option<std::time::Instan
 #[path = "modelled_loom.rs"]
 mod modelled;
 #[cfg(loom)]
-pub(crate) use modelled::{are_starved, pause};
+pub(crate) use modelled::{are_starved, may_spin, pause};
 
 #[cfg(all(test, loom))]
 #[path = "locks_loom.rs"]

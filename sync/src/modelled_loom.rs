@@ -22,3 +22,18 @@ pub(crate) fn are_starved() -> bool {
 pub(crate) fn set_starved(are_starved: bool) {
     ARE_STARVED.with(|starved| starved.set(are_starved));
 }
+
+loom::thread_local! {
+    static SPINS: std::cell::Cell<bool> = std::cell::Cell::new(false);
+}
+
+/// In the models some threads spin.
+pub(crate) fn may_spin() -> bool {
+    SPINS.with(std::cell::Cell::get)
+}
+
+/// This thread spins.
+#[cfg(test)]
+pub(crate) fn set_spins() {
+    SPINS.with(|spins| spins.set(true));
+}

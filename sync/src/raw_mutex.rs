@@ -4,12 +4,14 @@
 //! ```text
 //!   HELD      somebody has it
 //!   WAITERS   somebody stands in the lot, under the lock's address; changed only in a turn of that (lot I1)
-//!   WOKEN     somebody who waited is awake and tries again, or somebody spins: unlocking need not wake another
+//!   WOKEN     somebody who waited is awake and tries again, or somebody spins: unlocking need not wake another;
+//!             set only in a turn
 //! ```
 //! Locking sets HELD, and may be faster than those that wait: a lock that is handed over is idle until the one that
 //! gets it runs, so each hand-over costs a switch. One that has waited for [`STARVES_AFTER`] is handed the lock all
 //! the same: HELD stays, and the one that unlocks gives way, so that it runs next. These are the rules of Go's
-//! `sync.Mutex`.
+//! `sync.Mutex`. One that spins does not set WOKEN while the first in the line is due to be handed the lock: a few that
+//! spin in turn would keep it out.
 //!
 //! # Invariants
 //! 1. *One has it*: HELD is set by the one that gets it, or stays set from the one that hands it over.
@@ -38,7 +40,10 @@ const WOKEN: u32 = 1 << 2;
 const STARVES_AFTER: Duration = Duration::from_millis(1);
 
 /// How often one that finds the lock held tries again before it parks, and how long it pauses in between.
+#[cfg(not(loom))]
 const SPINS: u32 = 4;
+#[cfg(loom)]
+const SPINS: u32 = 1;
 const PAUSES: u32 = 10;
 
 /// Answers.
@@ -89,6 +94,12 @@ impl RawMutex {
     /// The same for a caller that owes it to somebody: this never unwinds.
     pub(crate) fn lock_for_certain(&self) {
         self.lock_within(Until::ToldForCertain);
+    }
+
+    /// The same for a caller that is unwound where it waits. False if it was.
+    #[cfg(all(test, loom))]
+    pub(crate) fn lock_or_be_unwound(&self) -> bool {
+        self.lock_within(Until::Unwound)
     }
 
     /// Waits for the lock until `deadline`. False if that has passed.
@@ -172,7 +183,7 @@ impl RawMutex {
                 continue;
             }
             let turn = Turn::of(self.key());
-            if !self.will_wait(woken) {
+            if !self.will_wait(&turn, woken) {
                 continue;
             }
             let is_first = since.is_some();
@@ -188,19 +199,26 @@ impl RawMutex {
 
     /// One that spins says that it is awake, if others wait and nobody is awake for them. Returns what it has of WOKEN.
     fn announce_spinner(&self, woken: u32) -> u32 {
-        let state = self.state.load(Ordering::Relaxed);
-        if woken != 0 || state & (HELD | WAITERS | WOKEN) != HELD | WAITERS {
+        let may_announce = |state| state & (HELD | WAITERS | WOKEN) == HELD | WAITERS;
+        if woken != 0 || !may_announce(self.state.load(Ordering::Relaxed)) {
             return 0;
         }
-        let new = state | WOKEN;
-        match self.state.compare_exchange(state, new, Ordering::Relaxed, Ordering::Relaxed) {
+        let turn = Turn::of(self.key());
+        if turn.first().is_none_or(is_handed) {
+            return 0;
+        }
+        let announce = |state| may_announce(state).then_some(state | WOKEN);
+        match self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, announce) {
             Ok(_) => WOKEN,
             Err(_) => 0,
         }
     }
 
     /// In a turn: the caller is going to wait, and is not awake any more. False if the lock is free.
-    fn will_wait(&self, woken: u32) -> bool {
+    fn will_wait(&self, turn: &Turn, woken: u32) -> bool {
+        if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
+            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+        }
         let wait = |state| (state & HELD != 0).then_some((state | WAITERS) & !woken);
         self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
     }
@@ -262,25 +280,19 @@ impl RawMutex {
     /// Gives it back, in a turn: to the first, if that has waited for long, or to anybody, and wakes the first.
     fn release(&self, mut turn: Turn) {
         let Some(first) = turn.first() else {
-            // They have left since.
-            self.state.fetch_and(!HELD, Ordering::Release);
+            // They have left since; or it has moved away from a future that was forgotten (lot I6).
+            self.state.fetch_and(!(HELD | WAITERS), Ordering::Release);
             return;
         };
-        if first.what == TASK || is_starved(first.since) {
+        if is_handed(first) {
             return self.hand_over(turn);
         }
-        // One that spins may say so meanwhile.
-        while !self.is_free_without_waking() {
-            let state = self.state.load(Ordering::Relaxed);
-            if state & WOKEN == 0
-                && self
-                    .state
-                    .compare_exchange(state, state & !HELD | WOKEN, Ordering::Release, Ordering::Relaxed)
-                    .is_ok()
-            {
-                turn.tell_first(RETRY);
-                return self.left(&mut turn);
-            }
+        // One that spins may have said so since.
+        if !self.is_free_without_waking() {
+            // Nobody is awake, and only in a turn that changes.
+            self.state.fetch_xor(HELD | WOKEN, Ordering::Release);
+            turn.tell_first(RETRY);
+            self.left(&mut turn);
         }
     }
 
@@ -302,7 +314,7 @@ impl RawMutex {
         while !self.try_take(0) {
             let unparker = Unparker::from(context.waker().clone());
             let turn = Turn::of(self.key());
-            if self.will_wait(0) {
+            if self.will_wait(&turn, 0) {
                 let want = Want { what: TASK, who: 0, reason: &LOCK, since: now() };
                 place.stand(turn, self.key(), want, unparker);
                 return Poll::Pending;
@@ -317,6 +329,11 @@ impl RawMutex {
     pub(crate) fn forget_place(&self, place: Pin<&mut Place>) {
         place.withdraw(|turn| self.left(turn), |answer| self.undo(answer));
     }
+}
+
+/// Whether the first in the line is handed the lock.
+fn is_handed(first: &Want) -> bool {
+    first.what == TASK || is_starved(first.since)
 }
 
 /// Who has the lock at that address.
@@ -338,4 +355,41 @@ pub(crate) fn is_starved(since: Instant) -> bool {
 #[cfg(loom)]
 pub(crate) fn is_starved(_: Instant) -> bool {
     crate::loom::are_starved()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Ordering, Place, RawMutex, STARVES_AFTER, WAITERS, owner};
+    use std::task::{Context, Waker};
+    use std::thread::{scope, sleep, yield_now};
+
+    #[test]
+    fn one_that_spins_does_not_keep_out_one_that_starves() {
+        let raw = RawMutex::new();
+        raw.lock();
+        scope(|scope| {
+            scope.spawn(|| {
+                raw.lock();
+                raw.unlock();
+            });
+            while raw.state.load(Ordering::Relaxed) & WAITERS == 0 {
+                yield_now();
+            }
+            sleep(STARVES_AFTER * 2);
+            assert_eq!(raw.announce_spinner(0), 0);
+            raw.unlock();
+        });
+    }
+
+    /// The future borrows the lock no more, so the lock may be gone.
+    #[test]
+    fn an_observer_does_not_look_at_the_lock_of_a_forgotten_future() {
+        let raw = RawMutex::new();
+        raw.lock();
+        let mut place = Box::pin(Place::new());
+        assert!(raw.poll_lock(place.as_mut(), &mut Context::from_waker(Waker::noop())).is_pending());
+        std::mem::forget(place);
+        assert_ne!(raw.holder(), 0);
+        assert_eq!(owner(raw.key()), None);
+    }
 }

@@ -155,6 +155,12 @@ impl RawRwLock {
         }
     }
 
+    /// Waits to read, for a caller that is unwound where it waits. False if it was.
+    #[cfg(all(test, loom))]
+    pub(crate) fn read_or_be_unwound(&self) -> bool {
+        self.try_take_read(may_read) || self.wait_to_read(may_read, Until::Unwound)
+    }
+
     /// Waits to write until `deadline`. False if that has passed.
     pub(crate) fn write_until(&self, deadline: Instant) -> bool {
         checkpoint();
@@ -215,7 +221,7 @@ impl RawRwLock {
         self.look_for_own(&READ, until);
         let turn = loop {
             let turn = Turn::of(self.key());
-            if self.will_wait(0, may_read) {
+            if self.will_wait(&turn, 0, may_read) {
                 break turn;
             }
             drop(turn);
@@ -229,7 +235,7 @@ impl RawRwLock {
     }
 
     #[cold]
-    fn wait_to_write(&self, until: Until) -> bool {
+    pub(crate) fn wait_to_write(&self, until: Until) -> bool {
         self.look_for_own(&WRITE, until);
         // What this caller has of WOKEN.
         let mut woken = 0;
@@ -240,7 +246,7 @@ impl RawRwLock {
                 return true;
             }
             let turn = Turn::of(self.key());
-            if !self.will_wait(woken, is_free) {
+            if !self.will_wait(&turn, woken, is_free) {
                 continue;
             }
             let is_first = since.is_some();
@@ -261,7 +267,10 @@ impl RawRwLock {
     }
 
     /// In a turn: the caller is going to wait, and is not awake any more. False if it need not.
-    fn will_wait(&self, woken: u32, may_go: fn(u32) -> bool) -> bool {
+    fn will_wait(&self, turn: &Turn, woken: u32, may_go: fn(u32) -> bool) -> bool {
+        if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
+            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+        }
         let wait = |state| (!may_go(state)).then_some((state | WAITERS) & !woken);
         self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
     }
@@ -345,13 +354,13 @@ impl RawRwLock {
     /// writer there, if that has waited for long; or to anybody, and the writer is woken.
     fn release(&self, mut turn: Turn) {
         let Some(first) = turn.first() else {
-            // They have left since.
-            self.state.fetch_and(!WRITER, Ordering::Release);
+            // They have left since; or it has moved away from a future that was forgotten (lot I6).
+            self.state.fetch_and(!(WRITER | WAITERS), Ordering::Release);
             return;
         };
         let (what, who, since) = (first.what, first.who, first.since);
         if what == READS {
-            return self.let_readers_in(turn);
+            return self.give_to_readers(turn);
         }
         if what == TASK_WRITES || is_starved(since) {
             self.holder.store(who, Ordering::Relaxed);
@@ -366,25 +375,26 @@ impl RawRwLock {
         self.left(&mut turn);
     }
 
-    /// Lets all readers at the head of the line in. The caller, which has WRITER, reads meanwhile.
-    fn let_readers_in(&self, turn: Turn) {
-        let key = self.key();
+    /// Gives it to all readers at the head of the line. The caller, which has WRITER, reads meanwhile.
+    fn give_to_readers(&self, turn: Turn) {
         // Release: what was written (partner: the readers are told after it).
         self.state.fetch_add(READER - WRITER, Ordering::Release);
-        let mut turn = turn;
+        self.let_readers_in(turn);
+        self.unlock_read();
+    }
+
+    /// Lets all readers at the head of the line in. The caller reads.
+    fn let_readers_in(&self, mut turn: Turn) {
         loop {
             while !turn.is_full() && turn.first().is_some_and(|first| first.what == READS) && self.joins_readers() {
                 turn.tell_first(HANDED);
             }
             if !turn.is_full() {
-                self.left(&mut turn);
-                break;
+                return self.left(&mut turn);
             }
             drop(turn);
-            turn = Turn::of(key);
+            turn = Turn::of(self.key());
         }
-        drop(turn);
-        self.unlock_read();
     }
 
     /// One that has it to write has it to read from now on.
@@ -393,7 +403,7 @@ impl RawRwLock {
         // Release: what was written. WRITER is set.
         let before = self.state.fetch_add(READER - WRITER, Ordering::Release);
         if before & WAITERS != 0 {
-            self.left(&mut Turn::of(self.key()));
+            self.let_readers_in(Turn::of(self.key()));
         }
     }
 
@@ -406,7 +416,7 @@ impl RawRwLock {
         while !self.try_take_read(may_read) {
             let unparker = Unparker::from(context.waker().clone());
             let turn = Turn::of(self.key());
-            if self.will_wait(0, may_read) {
+            if self.will_wait(&turn, 0, may_read) {
                 let want = Want { what: READS, who: 0, reason: &READ, since: now() };
                 place.stand(turn, self.key(), want, unparker);
                 return Poll::Pending;
@@ -426,7 +436,7 @@ impl RawRwLock {
         while !self.try_take_write(0) {
             let unparker = Unparker::from(context.waker().clone());
             let turn = Turn::of(self.key());
-            if self.will_wait(0, is_free) {
+            if self.will_wait(&turn, 0, is_free) {
                 let want = Want { what: TASK_WRITES, who: 0, reason: &WRITE, since: now() };
                 place.stand(turn, self.key(), want, unparker);
                 return Poll::Pending;

@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -209,8 +210,8 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
     /// A guard for a part of the value.
     pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&T) -> &U) -> MappedRwLockReadGuard<'a, U> {
         // SAFETY: the lock is held to read for as long as the new guard lives.
-        let part = part(unsafe { &*this.lock.value.get() });
-        MappedRwLockReadGuard { raw: &ManuallyDrop::new(this).lock.raw, value: part }
+        let value = NonNull::from(part(unsafe { &*this.lock.value.get() }));
+        MappedRwLockReadGuard { raw: &ManuallyDrop::new(this).lock.raw, value }
     }
 }
 
@@ -297,14 +298,21 @@ impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
 #[must_use = "the lock is unlocked at once if the guard is not kept"]
 pub struct MappedRwLockReadGuard<'a, T: ?Sized> {
     raw: &'a RawRwLock,
-    value: &'a T,
+    /// No reference: a function that takes the guard and drops it would promise that nobody writes until it returns.
+    value: NonNull<T>,
 }
+
+// SAFETY: it stands for a `&T`, and the lock belongs to no thread.
+unsafe impl<T: ?Sized + Sync> Send for MappedRwLockReadGuard<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Sync> Sync for MappedRwLockReadGuard<'_, T> {}
 
 impl<T: ?Sized> Deref for MappedRwLockReadGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.value
+        // SAFETY: the lock is held to read.
+        unsafe { self.value.as_ref() }
     }
 }
 

@@ -221,7 +221,7 @@ impl Semaphore {
         }
     }
 
-    fn acquire_within(&self, n: usize, until: Until) -> Result<(), TryAcquireError> {
+    pub(crate) fn acquire_within(&self, n: usize, until: Until) -> Result<(), TryAcquireError> {
         checkpoint();
         let turn = match self.take_or_stand(n) {
             Ok(turn) => turn,
@@ -244,6 +244,9 @@ impl Semaphore {
                 result => return Err(result),
             }
             let turn = Turn::of(self.key());
+            if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
+                self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+            }
             let must_wait = |state: usize| {
                 let waits = state & CLOSED == 0 && (state & WAITERS != 0 || state / PERMIT < n);
                 waits.then_some(state | WAITERS)

@@ -8,7 +8,8 @@ use crew::common::{builder, eventually, house, runtime, wait_until_waiting};
 use crew::{KINDS, Kind, PATIENCE, SHORT, everywhere, on_gs, poll_once};
 use pirn_runtime::{Handle, ShutDown, block_on, go, sleep, yield_now};
 use pirn_sync::{
-    AcquireError, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, TryAcquireError,
+    AcquireError, Condvar, MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Semaphore, TryAcquireError,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -36,6 +37,8 @@ fn guards_may_be_sent() {
     is_send::<RwLockReadGuard<'_, u32>>();
     is_send::<RwLockWriteGuard<'_, u32>>();
     is_sync::<Mutex<std::cell::Cell<u32>>>();
+    is_send::<MappedRwLockReadGuard<'_, u32>>();
+    is_sync::<MappedRwLockReadGuard<'_, u32>>();
     on_gs(|| {
         let mutex = Arc::new(Mutex::new(1));
         let (s, r) = pirn_channels::bounded::<MutexGuard<'static, u32>>(1);
@@ -248,6 +251,62 @@ fn futures_give_up_what_they_were_handed() {
         drop(writer);
         let Poll::Ready(second) = poll_once(&mut reader) else { panic!("the writer has gone") };
         assert_eq!(*second + *read, 2);
+    });
+}
+
+/// Polls a future once, which waits then, and forgets it.
+fn forget<F: Future>(future: F) {
+    let mut future = Box::pin(future);
+    assert!(poll_once(&mut future).is_pending());
+    std::mem::forget(future);
+}
+
+/// A future that is forgotten waits for good in the line of its lock's address. Another lock may lie there later.
+#[test]
+fn a_forgotten_future_does_not_stop_the_next_lock() {
+    everywhere(|_| {
+        let mut mutex = Box::new(Mutex::new(0));
+        let mut lock = Box::new(RwLock::new(0));
+        let mut permits = Box::new(Semaphore::new(0));
+        std::mem::forget((mutex.lock(), lock.write()));
+        forget(mutex.lock_async());
+        forget(lock.write_async());
+        forget(lock.read_async());
+        forget(permits.acquire_async(3));
+        *mutex = Mutex::new(0);
+        *lock = RwLock::new(0);
+        *permits = Semaphore::new(0);
+        let (held, written) = (mutex.lock(), lock.write());
+        std::thread::scope(|scope| {
+            let waiters = [
+                scope.spawn(|| mutex.try_lock_for(PATIENCE).is_some()),
+                scope.spawn(|| lock.try_write_for(PATIENCE).is_some()),
+                scope.spawn(|| permits.acquire_timeout(1, PATIENCE).is_ok()),
+            ];
+            std::thread::sleep(SHORT);
+            drop((held, written));
+            permits.add_permits(1);
+            assert_eq!(waiters.map(|waiter| waiter.join().expect("no panic")), [true; 3]);
+        });
+    });
+}
+
+/// The lock that a forgotten future waited for may move. Nobody waits at its new place.
+#[test]
+fn a_lock_that_moves_away_from_a_forgotten_future() {
+    everywhere(|_| {
+        let (mutex, lock, permits) = (Mutex::new(0), RwLock::new(0), Semaphore::new(1));
+        let held = mutex.lock();
+        forget(mutex.lock_async());
+        std::mem::forget(held);
+        let read = lock.read();
+        forget(lock.write_async());
+        std::mem::forget(read);
+        forget(permits.acquire_async(2));
+        let (mutex, lock, permits) = (Box::new(mutex), Box::new(lock), Box::new(permits));
+        assert!(mutex.try_lock_for(SHORT).is_none(), "its guard was forgotten");
+        assert!(lock.try_read_for(PATIENCE).is_some(), "one reads, and nobody waits");
+        assert!(permits.acquire_timeout(1, PATIENCE).is_ok(), "nobody waits");
     });
 }
 

@@ -21,12 +21,15 @@
 //!    guards: a primitive changes its bit "somebody waits" only in a [`Turn`] of its key.
 //! 2. *A queue has one spot at least*, and lies in one of them.
 //! 3. *A spot stays until it is told or withdrawn.* It is told in a turn, after it has left its queue and its queue has
-//!    left it; and it withdraws in a turn (wait I3). So while a spot of key `k` stands in the table, the object at `k`
-//!    is there, because the operation borrows it. An observer may look at the object in a turn in which it has found
-//!    somebody there.
+//!    left it; and it withdraws in a turn (wait I3). So while a spot of key `k` that lies on a stack stands in the
+//!    table, the object at `k` is there, because the operation borrows it. An observer may look at the object in a turn
+//!    in which it has found such a spot there ([`Turn::is_borrowed`]).
 //! 4. *All who tell a spot hold the bucket's lock*, as a G may park in that line (wait I7).
 //! 5. *Waking comes after unlocking* (wait I5): a turn keeps whom it has told, and wakes them at its end. It tells
 //!    some at most (`is_full`), so that the lock is held shortly; who has more to tell takes another turn.
+//! 6. *A future may be forgotten* (`std::mem::forget`). Its spot stands in the table for good, and its object may be
+//!    gone, moved, or another one by now. So who is going to stand in a line looks first whether the line and the
+//!    object's bit agree, and believes the bit ([`Turn::settle`]).
 //!
 //! # Tests
 //! `lot_loom.rs` beside it, and the models of each primitive.

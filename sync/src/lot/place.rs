@@ -36,7 +36,7 @@ impl Place {
         let this = unsafe { self.get_unchecked_mut() };
         debug_assert!(this.spot.is_none());
         this.key = key;
-        let spot = this.spot.insert(Spot::new(want, true, unparker));
+        let spot = this.spot.insert(Spot::new(want, true, false, unparker));
         // SAFETY: it is pinned, and withdrawn before it is dropped.
         unsafe { turn.stand(spot, false) };
     }

@@ -88,6 +88,8 @@ struct Queue {
 /// What the table knows of a waiter.
 struct Known {
     want: Want,
+    /// It lies on a stack, so it cannot be forgotten (I6).
+    is_on_stack: bool,
     /// Where it stands. Set before it stands there.
     spot: Cell<*const Spot>,
     /// The bucket's count when it began to stand there.
@@ -105,10 +107,11 @@ pub(super) struct Spot {
 
 impl Spot {
     /// One that stands nowhere, for what `unparker` wakes.
-    pub(super) fn new(want: Want, may_end: bool, unparker: Unparker) -> Spot {
+    pub(super) fn new(want: Want, may_end: bool, is_on_stack: bool, unparker: Unparker) -> Spot {
+        let known = Known { want, spot: Cell::new(ptr::null()), number: Cell::new(0), may_end, is_on_stack };
         Spot {
             ticket: Ticket::of(unparker),
-            waiter: Waiter::new(Known { want, spot: Cell::new(ptr::null()), number: Cell::new(0), may_end }),
+            waiter: Waiter::new(known),
             queue: Queue { key: Cell::new(0), line: Line::new(), next: Cell::new(ptr::null()) },
         }
     }
@@ -158,6 +161,30 @@ impl Turn {
     /// Whether nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue().is_none()
+    }
+
+    /// Whether an operation waits on a stack for which `is_one` holds. If so, the object is there until the end of the
+    /// turn (I3).
+    pub(crate) fn is_borrowed(&self, is_one: impl Fn(&Want) -> bool) -> bool {
+        let mut is_borrowed = false;
+        if let Some(queue) = self.queue() {
+            queue.line.for_each(|known| is_borrowed |= known.is_on_stack && is_one(&known.want));
+        }
+        is_borrowed
+    }
+
+    /// For who is going to stand in the line, and says whether the object's bit "somebody waits" is set. If it is not,
+    /// those that stand here are forgotten futures, and leave (I6). Returns whether the bit has to be taken back, as
+    /// nobody stands here.
+    pub(crate) fn settle(&self, is_bit_set: bool) -> bool {
+        match self.queue() {
+            None => is_bit_set,
+            Some(queue) if !is_bit_set => {
+                self.relink(queue, queue.next.get());
+                false
+            }
+            Some(_) => false,
+        }
     }
 
     /// The one that is to be told next.

@@ -15,6 +15,9 @@ pub(crate) enum Until {
     Deadline(Instant),
     /// It is told. The caller cannot be unwound: it owes somebody a lock.
     ToldForCertain,
+    /// In models, which cannot unwind: it has been told or not, and does what it does when it is unwound.
+    #[cfg(all(test, loom))]
+    Unwound,
 }
 
 impl Turn {
@@ -45,7 +48,7 @@ impl Turn {
     ) -> Option<usize> {
         watch::begin();
         let (key, reason) = (self.key(), want.reason);
-        let spot = Spot::new(want, matches!(until, Until::Deadline(_)), Unparker::current());
+        let spot = Spot::new(want, matches!(until, Until::Deadline(_)), true, Unparker::current());
         let ticket = spot.ticket();
         // SAFETY: it stays here until it is told or withdrawn, also if this is unwound.
         unsafe { self.stand(&raw const spot, is_first) };
@@ -70,6 +73,11 @@ impl Turn {
                     Until::ToldForCertain => {
                         ticket.wait_uninterruptibly(reason, key);
                         false
+                    }
+                    #[cfg(all(test, loom))]
+                    Until::Unwound => {
+                        loom::thread::yield_now();
+                        return None;
                     }
                 };
                 if has_come && Turn::of(key).withdraw(&spot, &left) {

@@ -7,10 +7,10 @@ use pirn_runtime::internal::Owner;
 use std::ptr;
 
 /// Who holds the lock of type `L` at the address `key`, for an observer, which may have any number for an address. It is
-/// one if somebody stands there for whom `is_one` holds: who waits for a lock borrows it (lot I3).
+/// one if somebody waits there on a stack for whom `is_one` holds: who waits for a lock borrows it (lot I3).
 pub(crate) fn owner_of<L>(key: usize, is_one: fn(&Want) -> bool, holder: fn(&L) -> u32) -> Option<Owner> {
     let turn = Turn::of(key);
-    if !turn.first().is_some_and(is_one) {
+    if !turn.is_borrowed(is_one) {
         return None;
     }
     // SAFETY: as above, until the end of the turn.
