@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -210,7 +211,7 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
     pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&T) -> &U) -> MappedRwLockReadGuard<'a, U> {
         // SAFETY: the lock is held to read for as long as the new guard lives.
         let part = part(unsafe { &*this.lock.value.get() });
-        MappedRwLockReadGuard { raw: &ManuallyDrop::new(this).lock.raw, value: part }
+        MappedRwLockReadGuard { raw: &ManuallyDrop::new(this).lock.raw, value: NonNull::from(part) }
     }
 }
 
@@ -297,18 +298,27 @@ impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
 #[must_use = "the lock is unlocked at once if the guard is not kept"]
 pub struct MappedRwLockReadGuard<'a, T: ?Sized> {
     raw: &'a RawRwLock,
-    value: &'a T,
+    /// No reference: nobody may write as long as a function runs that was given one, and `drop` unlocks before it ends.
+    value: NonNull<T>,
 }
+
+// SAFETY: it stands for a `&T`, and the lock belongs to no thread.
+unsafe impl<T: ?Sized + Sync> Send for MappedRwLockReadGuard<'_, T> {}
+// SAFETY: a shared one shares the value.
+unsafe impl<T: ?Sized + Sync> Sync for MappedRwLockReadGuard<'_, T> {}
 
 impl<T: ?Sized> Deref for MappedRwLockReadGuard<'_, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
-        self.value
+        // SAFETY: the lock is held to read.
+        unsafe { self.value.as_ref() }
     }
 }
 
 impl<T: ?Sized> Drop for MappedRwLockReadGuard<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         self.raw.unlock_read();
     }
