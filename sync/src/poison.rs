@@ -220,7 +220,7 @@ impl<T: ?Sized> RwLock<T> {
     /// The guard, if the lock is poisoned.
     #[inline]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        self.poison.result(RwLockReadGuard { inner: self.inner.read() })
+        self.poison.result(RwLockReadGuard::new(self.inner.read()))
     }
 
     /// Waits until nobody has it.
@@ -237,7 +237,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// If it does, or the lock is poisoned.
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        self.poison.try_result(self.inner.try_read().map(|inner| RwLockReadGuard { inner }))
+        self.poison.try_result(self.inner.try_read().map(RwLockReadGuard::new))
     }
 
     /// Locks it to write, if nobody has it.
@@ -289,7 +289,15 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
 /// As [`std::sync::RwLockReadGuard`], but it may be sent.
 #[must_use = "the lock is unlocked at once if the guard is not kept"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
-    inner: rwlock::RwLockReadGuard<'a, T>,
+    /// The whole value. A guard that knows its lock is invariant in `T`, and that of std is not.
+    inner: rwlock::MappedRwLockReadGuard<'a, T>,
+}
+
+impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
+    #[inline]
+    fn new(inner: rwlock::RwLockReadGuard<'a, T>) -> RwLockReadGuard<'a, T> {
+        RwLockReadGuard { inner: rwlock::RwLockReadGuard::map(inner, |value| value) }
+    }
 }
 
 impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
@@ -318,7 +326,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// Reads from now on; nobody writes in between.
     pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
         let RwLockWriteGuard { watch: _, inner } = this;
-        RwLockReadGuard { inner: rwlock::RwLockWriteGuard::downgrade(inner) }
+        RwLockReadGuard::new(rwlock::RwLockWriteGuard::downgrade(inner))
     }
 }
 

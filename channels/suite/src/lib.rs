@@ -1,5 +1,6 @@
 //! What tests that were written for threads need to run on Gs: names of `std::thread` and of `crossbeam_utils::thread`
-//! with Gs behind them, and a runtime for each test. `ci/crossbeam-suite` puts it under crossbeam-channel's own tests.
+//! with Gs behind them, and a runtime for each test. `ci/crossbeam-suite` puts it under crossbeam-channel's own tests,
+//! and `ci/sync-suites` under tests of locks.
 
 use pirn_runtime::Builder;
 use std::time::{Duration, Instant};
