@@ -97,7 +97,7 @@ impl Barrier {
     fn wait_within(&self, until: Until) -> Option<BarrierWaitResult> {
         checkpoint();
         let want = Want { what: 0, who: me(), reason: &WAIT, since: now() };
-        let turn = Turn::of(self.key());
+        let turn = self.turn();
         let Some(round) = self.arrive() else { return Some(self.complete(turn)) };
         // Said in the turn in which it leaves: afterwards the round may be another one though it has not arrived.
         let has_retreated = Cell::new(false);
@@ -105,6 +105,13 @@ impl Barrier {
         // One that has been told and is unwound has passed: there is nothing to undo.
         turn.wait(want, false, until, left, |_| ());
         (!has_retreated.get()).then_some(BarrierWaitResult(false))
+    }
+
+    /// A turn for one that arrives: those that have forgotten their futures are out of the line (lot I6).
+    fn turn(&self) -> Turn {
+        let turn = Turn::of(self.key());
+        _ = turn.settle(self.arrived.load(Ordering::Relaxed) != 0);
+        turn
     }
 
     /// In a turn: the caller arrives. Returns the round in which it has to wait; none if it is the last.
@@ -185,7 +192,7 @@ impl Future for Arrival<'_> {
         let barrier = self.barrier;
         // The waker's code runs outside of the turn.
         let unparker = Unparker::from(context.waker().clone());
-        let turn = Turn::of(barrier.key());
+        let turn = barrier.turn();
         let Some(round) = barrier.arrive() else {
             let leader = barrier.complete(turn);
             discard(unparker);

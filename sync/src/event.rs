@@ -123,6 +123,10 @@ impl Awaited for Event {
         self.state.load(Ordering::Acquire) & SET != 0
     }
 
+    fn has_waiters(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & WAITERS != 0
+    }
+
     fn will_wait(&self) -> bool {
         let wait = |state| (state & SET == 0).then_some(state | WAITERS);
         // Acquire: as in `has_come`.

@@ -198,6 +198,10 @@ impl Awaited for FromNow<'_> {
         self.take_or(|_| None)
     }
 
+    fn has_waiters(&self) -> bool {
+        self.notify.state.load(Ordering::Relaxed) & WAITERS != 0
+    }
+
     fn will_wait(&self) -> bool {
         !self.take_or(|state| Some(state | WAITERS))
     }

@@ -276,6 +276,10 @@ impl Awaited for OtherState<'_> {
         self.waits_in.0 >> state & 1 == 0
     }
 
+    fn has_waiters(&self) -> bool {
+        self.once.state.load(Ordering::Relaxed) & WAITERS != 0
+    }
+
     fn will_wait(&self) -> bool {
         let wait = |state: u32| (self.waits_in.0 >> (state & STATE) & 1 != 0).then_some(state | WAITERS);
         self.once.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
@@ -293,10 +297,10 @@ impl Awaited for OtherState<'_> {
 /// Who runs the initialiser of the `Once` at `key`, if somebody waits there for that.
 fn owner(key: usize) -> Option<Owner> {
     let turn = Turn::of(key);
-    if turn.first()?.reason != &WAIT {
+    if !turn.is_borrowed(|want| want.reason == &WAIT) {
         return None;
     }
-    // SAFETY: somebody waits for it in this turn, so it is there (lot I3).
+    // SAFETY: somebody borrows it and waits in this turn, so it is there (lot I3).
     let once = unsafe { &*ptr::with_exposed_provenance::<Once>(key) };
     Party::from_word(once.runner.load(Ordering::Relaxed) as u64).map(Owner::of)
 }

@@ -196,6 +196,10 @@ impl Awaited for Count {
         self.state.load(Ordering::Acquire) < ONE
     }
 
+    fn has_waiters(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & WAITERS != 0
+    }
+
     fn will_wait(&self) -> bool {
         let wait = |state| (state >= ONE).then_some(state | WAITERS);
         // Acquire: as in `has_come`.

@@ -32,7 +32,10 @@ pub(crate) trait Awaited {
     /// Whether there is nothing to wait for. If there is something to take, this has taken it.
     fn has_come(&self) -> bool;
 
-    /// In a turn: the same the other way round, and it sets the bit "somebody waits" if the caller has to wait.
+    /// Whether the bit "somebody waits" is set.
+    fn has_waiters(&self) -> bool;
+
+    /// In a turn: the same as `has_come` the other way round, and it sets the bit "somebody waits" if the caller has to wait.
     fn will_wait(&self) -> bool;
 
     /// In a turn: some have left the line.
@@ -64,11 +67,19 @@ pub(crate) fn wait_timeout(what: &impl Awaited, timeout: Duration) -> bool {
 #[cold]
 fn wait_in_line(what: &impl Awaited, until: Until) -> bool {
     let want = Want { what: 0, who: me(), reason: what.reason(), since: now() };
-    let turn = Turn::of(what.key());
+    let turn = turn_of(what);
     if !what.will_wait() {
         return true;
     }
     turn.wait(want, false, until, |turn| what.left(turn), |answer| what.undo(answer)).is_some()
+}
+
+/// A turn for one that may have to stand in the line: those that have forgotten their futures are out of it (lot I6).
+fn turn_of(what: &impl Awaited) -> Turn {
+    let turn = Turn::of(what.key());
+    // If nobody stands there the bit is taken back by the next that leaves.
+    _ = turn.settle(what.has_waiters());
+    turn
 }
 
 /// What is borrowed can be waited for too.
@@ -79,6 +90,10 @@ impl<A: Awaited> Awaited for &A {
 
     fn has_come(&self) -> bool {
         (**self).has_come()
+    }
+
+    fn has_waiters(&self) -> bool {
+        (**self).has_waiters()
     }
 
     fn will_wait(&self) -> bool {
@@ -139,7 +154,7 @@ impl<A: Awaited> Future for Wait<A> {
         // The waker's code runs outside of the turn.
         let unparker = Unparker::from(context.waker().clone());
         let key = self.what.key();
-        let turn = Turn::of(key);
+        let turn = turn_of(&self.what);
         if self.what.will_wait() {
             let want = Want { what: 0, who: 0, reason: self.what.reason(), since: now() };
             self.place().stand(turn, key, want, unparker);

@@ -8,8 +8,8 @@ use crew::common::{builder, eventually, house, runtime, wait_until_waiting};
 use crew::{KINDS, Kind, PATIENCE, SHORT, everywhere, on_gs, poll_once};
 use pirn_runtime::{Handle, ShutDown, block_on, go, sleep, yield_now};
 use pirn_sync::{
-    AcquireError, Condvar, MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    Semaphore, TryAcquireError,
+    AcquireError, Barrier, Condvar, Event, MappedRwLockReadGuard, Mutex, MutexGuard, Notify, RwLock, RwLockReadGuard,
+    RwLockWriteGuard, Semaphore, TryAcquireError, WaitGroup,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -262,6 +262,38 @@ fn forget<F: Future>(future: F) {
 }
 
 /// A future that is forgotten waits for good in the line of its lock's address. Another lock may lie there later.
+#[test]
+fn a_forgotten_future_does_not_stop_the_next_event() {
+    everywhere(|_| {
+        let (mut event, mut notify) = (Box::new(Event::new()), Box::new(Notify::new()));
+        let (mut group, mut barrier) = (Box::new(WaitGroup::new()), Box::new(Barrier::new(2)));
+        group.add(1);
+        forget(event.wait_async());
+        forget(notify.notified());
+        forget(group.wait_async());
+        forget(barrier.wait_async());
+        *event = Event::new();
+        *notify = Notify::new();
+        *group = WaitGroup::new();
+        *barrier = Barrier::new(2);
+        group.add(1);
+        std::thread::scope(|scope| {
+            let waiters = [
+                scope.spawn(|| event.wait_timeout(PATIENCE)),
+                scope.spawn(|| notify.wait_timeout(PATIENCE)),
+                scope.spawn(|| group.wait_timeout(PATIENCE)),
+                scope.spawn(|| barrier.wait_timeout(PATIENCE).is_some()),
+            ];
+            std::thread::sleep(SHORT);
+            event.set();
+            notify.notify_one();
+            group.done();
+            barrier.wait();
+            waiters.into_iter().for_each(|waiter| assert!(waiter.join().expect("no panic")));
+        });
+    });
+}
+
 #[test]
 fn a_forgotten_future_does_not_stop_the_next_lock() {
     everywhere(|_| {
