@@ -5,16 +5,16 @@ use loom::sync::Arc;
 use loom::thread;
 use std::time::Duration;
 
-/// Tries all orders with up to two preemptions.
-fn model(f: impl Fn() + Sync + Send + 'static) {
+/// Tries all orders with up to so many preemptions.
+fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
+    model.preemption_bound = Some(preemptions);
     model.check(f);
 }
 
 #[test]
 fn each_round_has_one_leader() {
-    model(|| {
+    model(2, || {
         let barrier = Arc::new(Barrier::new(2));
         let other = barrier.clone();
         let worker = thread::spawn(move || [(); 2].map(|()| other.wait().is_leader()));
@@ -26,7 +26,7 @@ fn each_round_has_one_leader() {
 
 #[test]
 fn one_whose_time_is_over_has_not_arrived() {
-    model(|| {
+    model(2, || {
         let barrier = Arc::new(Barrier::new(2));
         let other = barrier.clone();
         let worker = thread::spawn(move || {
@@ -39,7 +39,7 @@ fn one_whose_time_is_over_has_not_arrived() {
 
 #[test]
 fn those_that_pass_are_a_whole_round() {
-    model(|| {
+    model(3, || {
         let barrier = Arc::new(Barrier::new(2));
         let workers = [(); 2].map(|()| {
             let barrier = barrier.clone();

@@ -8,10 +8,10 @@ use loom::sync::Arc;
 use loom::thread;
 use std::time::Duration;
 
-/// Tries all orders with up to two preemptions.
+/// Tries all orders with up to three preemptions.
 fn model(f: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
+    model.preemption_bound = Some(3);
     model.check(f);
 }
 

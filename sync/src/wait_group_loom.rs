@@ -16,10 +16,10 @@ unsafe impl Sync for Slot {}
 // SAFETY: as above.
 unsafe impl Send for Slot {}
 
-/// Tries all orders with up to two preemptions: with more it takes minutes.
+/// Tries all orders with up to three preemptions: with more it takes minutes.
 fn model(f: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
+    model.preemption_bound = Some(3);
     model.check(f);
 }
 
