@@ -422,6 +422,39 @@ fn safe_counter() {
 }
 
 #[test]
+fn barrier() {
+    prints("barrier", &["all 5 have arrived", "what they see: [55, 55, 55, 55, 55]"]);
+}
+
+#[test]
+fn reusable_barrier() {
+    let lines = [
+        "step 1: [1, 3, 5, 7, 9, 11, 13, 15]",
+        "step 2: [1, 3, 6, 10, 14, 18, 22, 26]",
+        "step 4: [1, 3, 6, 10, 15, 21, 28, 36]",
+    ];
+    prints("reusable_barrier", &lines);
+}
+
+/// How long its calls take is not tested.
+#[test]
+fn simple_cache() {
+    for procs in ["1", "2", "4"] {
+        let (out, complaints) = run(program("simple_cache").env("PIRN_MAXPROCS", procs));
+        let words: Vec<Vec<_>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+        let [head, rows @ .., last] = &*words else { panic!("{out}") };
+        assert_eq!(head[0], "reads", "{out}");
+        let reads: Vec<_> = rows.iter().map(|row| row[0]).collect();
+        assert_eq!(reads, ["0", "50", "90", "99"], "{out}");
+        // A row has a time for each cache.
+        let times = |row: &Vec<&str>| row[2..].chunks(2).all(|time| time[0].parse::<u64>().is_ok() && time[1] == "ns");
+        assert!(rows.iter().all(|row| row.len() == 2 * head.len() && times(row)), "{out}");
+        assert_eq!(last.join(" "), "read something: true, something wrong: 0", "{out}");
+        assert_eq!(complaints, "", "on {procs} Ps");
+    }
+}
+
+#[test]
 fn producer_consumer() {
     let lines = ["taken: 3000, their sum is right: true", "never more than 5 in the buffer"];
     prints("producer_consumer", &lines);
