@@ -22,16 +22,16 @@
 
 #![cfg(not(loom))]
 
-use crate::condvar;
-use crate::{mutex, rwlock};
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
 pub use crate::barrier::{Barrier, BarrierWaitResult};
+use crate::condvar;
 pub use crate::condvar::WaitTimeoutResult;
 pub use crate::lazy_lock::LazyLock;
 pub use crate::once::{Once, OnceState};
 pub use crate::once_lock::OnceLock;
+use crate::{mutex, rwlock};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
 use std::thread::panicking;
 use std::time::Duration;
