@@ -1,4 +1,5 @@
-//! [`Barrier`]: how many have arrived, and which round it is. Both are used only in turns of the barrier's address.
+//! [`Barrier`]: how many have arrived, which round it is, and whether somebody stands in the line. All are used only in
+//! turns of the barrier's address.
 //!
 //! The last of a round begins the next round and tells those who stand in the line, all in one turn if they are few.
 //! Otherwise some of the last round still stand there, before all of the next, while the next round arrives. So one that
@@ -7,7 +8,7 @@
 #![allow(unsafe_code, reason = "places in futures that wait")]
 
 use crate::holder::me;
-use crate::loom::{AtomicUsize, Ordering, Unparker, checkpoint, deadline, now};
+use crate::loom::{AtomicBool, AtomicUsize, Ordering, Unparker, checkpoint, deadline, now};
 use crate::lot::{Place, Turn, Until, Want};
 use pirn_runtime::internal::{Kind, Reason, discard};
 use std::cell::Cell;
@@ -50,19 +51,21 @@ pub struct Barrier {
     arrived: AtomicUsize,
     /// It may wrap: who compares has been here for less.
     round: AtomicUsize,
+    /// Somebody stands in the line: of this round, or still of the last one.
+    has_waiters: AtomicBool,
 }
 
 impl Barrier {
     /// A barrier for `n`. With 0 it is as with 1: nobody waits, and each is the leader.
     #[cfg(not(loom))]
     pub const fn new(n: usize) -> Barrier {
-        Barrier { n, arrived: AtomicUsize::new(0), round: AtomicUsize::new(0) }
+        Barrier { n, arrived: AtomicUsize::new(0), round: AtomicUsize::new(0), has_waiters: AtomicBool::new(false) }
     }
 
     /// A barrier for `n`.
     #[cfg(loom)]
     pub fn new(n: usize) -> Barrier {
-        Barrier { n, arrived: AtomicUsize::new(0), round: AtomicUsize::new(0) }
+        Barrier { n, arrived: AtomicUsize::new(0), round: AtomicUsize::new(0), has_waiters: AtomicBool::new(false) }
     }
 
     /// Arrives, and waits until all have.
@@ -101,7 +104,10 @@ impl Barrier {
         let Some(round) = self.arrive() else { return Some(self.complete(turn)) };
         // Said in the turn in which it leaves: afterwards the round may be another one though it has not arrived.
         let has_retreated = Cell::new(false);
-        let left = |_: &mut Turn| has_retreated.set(self.retreat(round));
+        let left = |turn: &mut Turn| {
+            has_retreated.set(self.retreat(round));
+            self.left(turn);
+        };
         // One that has been told and is unwound has passed: there is nothing to undo.
         turn.wait(want, false, until, left, |_| ());
         (!has_retreated.get()).then_some(BarrierWaitResult(false))
@@ -110,7 +116,7 @@ impl Barrier {
     /// A turn for one that arrives: those that have forgotten their futures are out of the line (lot I6).
     fn turn(&self) -> Turn {
         let turn = Turn::of(self.key());
-        _ = turn.settle(self.arrived.load(Ordering::Relaxed) != 0);
+        _ = turn.settle(self.has_waiters.load(Ordering::Relaxed));
         turn
     }
 
@@ -121,6 +127,7 @@ impl Barrier {
             return None;
         }
         self.arrived.store(arrived, Ordering::Relaxed);
+        self.has_waiters.store(true, Ordering::Relaxed);
         Some(self.round.load(Ordering::Relaxed))
     }
 
@@ -128,8 +135,15 @@ impl Barrier {
     fn complete(&self, turn: Turn) -> BarrierWaitResult {
         self.arrived.store(0, Ordering::Relaxed);
         self.round.store(self.round.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        turn.tell_all(PASSED, |_| ());
+        turn.tell_all(PASSED, |turn| self.left(turn));
         BarrierWaitResult(true)
+    }
+
+    /// In a turn: some have left the line.
+    fn left(&self, turn: &mut Turn) {
+        if turn.is_empty() {
+            self.has_waiters.store(false, Ordering::Relaxed);
+        }
     }
 
     /// In a turn: one of that round has left the line. It has not arrived, unless the round is complete: then this is
@@ -211,7 +225,11 @@ impl Drop for Arrival<'_> {
         let (barrier, round) = (self.barrier, self.round);
         // SAFETY: it was pinned if it was ever polled, and is not moved any more.
         let place = unsafe { Pin::new_unchecked(&mut self.place) };
-        place.withdraw(|_| _ = barrier.retreat(round), |_| ());
+        let left = |turn: &mut Turn| {
+            barrier.retreat(round);
+            barrier.left(turn);
+        };
+        place.withdraw(left, |_| ());
     }
 }
 
