@@ -8,14 +8,14 @@ const UNUSED_BITS: u32 = 2;
 #[cfg(not(loom))]
 const NUMBER_BITS: u32 = 31;
 
-/// The caller; never 0.
+/// The caller. For one G in 2^31 it is 0, which is nobody.
 #[inline]
 pub(crate) fn me() -> u32 {
     (party_word() >> UNUSED_BITS) as u32
 }
 
-/// Who that is, as reports name it. The number of a G is completed to the latest that fits: it is wrong for one that has held its lock
-/// while 2^31 others were started. 0 is nobody.
+/// Who that is, as reports name it. The number of a G is completed to the latest that fits: it is wrong for one that has
+/// held its lock while 2^31 others were started. 0 is nobody.
 pub(crate) fn party(short: u32) -> Option<Party> {
     let party = Party::from_word(u64::from(short) << UNUSED_BITS)?;
     #[cfg(not(loom))]

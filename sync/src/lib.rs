@@ -25,6 +25,7 @@ mod condvar; // `Condvar`
 mod rwlock; // `RwLock`
 mod raw_rwlock; // the lock under an `RwLock`
 mod mutex; // `Mutex`
+mod guard; // what all guards show
 mod raw_mutex; // the lock under a mutex
 mod lot; // the parking lot: who waits, by address
 mod holder; // who holds a lock

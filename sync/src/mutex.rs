@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "the value under the lock")]
 
+use crate::guard::show;
 use crate::loom::deadline;
 use crate::lot::Place;
 use crate::raw_mutex::RawMutex;
@@ -225,18 +226,6 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     }
 }
 
-impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
 /// A part of the value of a locked [`Mutex`]: see [`MutexGuard::map`].
 #[must_use = "the mutex is unlocked at once if the guard is not kept"]
 pub struct MappedMutexGuard<'a, T: ?Sized> {
@@ -272,11 +261,7 @@ impl<T: ?Sized> Drop for MappedMutexGuard<'_, T> {
     }
 }
 
-impl<T: ?Sized + fmt::Debug> fmt::Debug for MappedMutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
+show!(MutexGuard, MappedMutexGuard);
 
 /// What [`Mutex::lock_async`] returns.
 #[must_use = "futures do nothing unless they are polled"]

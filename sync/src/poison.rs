@@ -25,6 +25,7 @@
 pub use crate::barrier::{Barrier, BarrierWaitResult};
 use crate::condvar;
 pub use crate::condvar::WaitTimeoutResult;
+use crate::guard::show;
 pub use crate::lazy_lock::LazyLock;
 pub use crate::once::{Once, OnceState};
 pub use crate::once_lock::OnceLock;
@@ -349,22 +350,6 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.inner
     }
-}
-
-macro_rules! show {
-    ($($guard:ident),*) => {$(
-        impl<T: ?Sized + fmt::Debug> fmt::Debug for $guard<'_, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (**self).fmt(f)
-            }
-        }
-
-        impl<T: ?Sized + fmt::Display> fmt::Display for $guard<'_, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (**self).fmt(f)
-            }
-        }
-    )*};
 }
 
 show!(MutexGuard, RwLockReadGuard, RwLockWriteGuard);

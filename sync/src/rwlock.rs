@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "the value under the lock")]
 
+use crate::guard::show;
 use crate::loom::deadline;
 use crate::lot::Place;
 use crate::raw_rwlock::RawRwLock;
@@ -355,22 +356,6 @@ impl<T: ?Sized> Drop for MappedRwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
         self.raw.unlock_write();
     }
-}
-
-macro_rules! show {
-    ($($guard:ident),*) => {$(
-        impl<T: ?Sized + fmt::Debug> fmt::Debug for $guard<'_, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (**self).fmt(f)
-            }
-        }
-
-        impl<T: ?Sized + fmt::Display> fmt::Display for $guard<'_, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                (**self).fmt(f)
-            }
-        }
-    )*};
 }
 
 show!(RwLockReadGuard, RwLockWriteGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard);

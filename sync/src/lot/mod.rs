@@ -32,7 +32,7 @@
 //!    object's bit agree, and believes the bit ([`Turn::settle`]).
 //!
 //! # Tests
-//! `lot_loom.rs` beside it, and the models of each primitive.
+//! `locks_loom.rs` and the models of the other primitives use it.
 
 #![allow(unsafe_code, reason = "spots on stacks that wait")]
 
