@@ -73,6 +73,26 @@ fn dumps_do_not_disturb_those_that_wait() {
     }
 }
 
+/// An unpark that was for an earlier wait, or for none, leaves a token.
+#[test]
+fn a_dump_traces_one_that_waits_with_a_token() {
+    let house = runtime(1);
+    let (sender, receiver) = bounded::<()>(0);
+    let g = house.go(move || {
+        Unparker::current().unpark();
+        receiver.recv()
+    });
+    let began = Instant::now();
+    while house.goroutines()[0].wait_reason != Some("chan receive") {
+        assert!(began.elapsed() < PATIENCE, "it does not wait");
+        std::thread::yield_now();
+    }
+    let dump = house.dump();
+    assert!(dump.lines().nth(1).is_some_and(|line| line.contains("recv(...)")), "{dump}");
+    drop(sender);
+    g.join().expect("it is not unwound").expect_err("there is no sender");
+}
+
 #[test]
 fn unparks_do_not_disturb_those_that_wait() {
     for procs in [1, 2] {

@@ -2,8 +2,9 @@
 //! functions.
 //!
 //! # How a parked G is traced
-//! A line park is exposed first. Then it is claimed by its park word, as by an unpark, so no M resumes it. It is resumed with a tracer, on the thread of
-//! the asker; it walks up its own frames on the tracer's stack, and suspends again (`coro.rs`). Then the park word is
+//! A line park is exposed first. Then the G is claimed by its park word, as by an unpark, so no M resumes it; if it had a
+//! token while it waited in the line, who exposes it has it already. It is resumed with a tracer, on the thread of the
+//! asker; it walks up its own frames on the tracer's stack, and suspends again (`coro.rs`). Then the park word is
 //! committed again, as an M does it. If an unpark has come meanwhile, it has left a token, and the G is made ready. The
 //! G does not notice.
 //!
@@ -19,6 +20,7 @@ use crate::m::emit::emit;
 use crate::os::{Frame, frames_of, unwind, with_block};
 use crate::park::expose;
 use crate::sched::Shared;
+use crate::sched::ready::ready;
 use crate::stack::{Cache, Class, GStack, Slot, slot_of};
 use std::collections::HashMap;
 
@@ -63,12 +65,19 @@ impl Traces {
     /// The trace of the G `id`, if it is parked.
     pub(super) fn of_parked(&mut self, shared: &Shared, g: &'static G, id: u64) -> Option<Vec<Frame>> {
         let (tracer, _) = self.tracer.as_mut()?;
-        expose(g);
-        if !g.word.is_parked(id) || g.word.unpark(id) != Unparked::Claimed {
-            return None;
-        }
-        // SAFETY: it has just been claimed (g I2).
-        let runnable = unsafe { Runnable::own(g) };
+        let runnable = match expose(g) {
+            Some(runnable) if g.id() == id => runnable,
+            // The record has changed hands.
+            Some(runnable) => {
+                ready(runnable);
+                return None;
+            }
+            None if g.word.is_parked(id) && g.word.unpark(id) == Unparked::Claimed => {
+                // SAFETY: it has just been claimed (g I2).
+                unsafe { Runnable::own(g) }
+            }
+            None => return None,
+        };
         // SAFETY: the Runnable says that this is the owner of the G, and a G that is parked has run.
         let coro = unsafe { g.coro() };
         match g.block.get() {

@@ -59,25 +59,30 @@ fn park<L: LineLock + 'static>(g: &'static G, line: &LinePark, lock: &L, reason:
     unwind_if_closing(g);
 }
 
-/// From here on the G waits by its park word, if it waited in a line; unless the kernel refuses the fence.
-pub(crate) fn expose(g: &'static G) {
-    if !g.line.get().is_null() {
-        expose_all(|expose| expose(g));
+/// From here on the G waits by its park word, if it waited in a line; unless the kernel refuses the fence. If the park
+/// word has a token, the G is not parked but the caller's, and the token is gone (I2 of the room: a wait may take it).
+#[must_use = "it is nobody's else"]
+pub(crate) fn expose(g: &'static G) -> Option<Runnable> {
+    if g.line.get().is_null() {
+        return None;
     }
+    EXPOSERS.begin(heavy_fence).and_then(|exposer| expose_one(&exposer, g))
 }
 
-/// The same for many Gs: `each` is given the function that does it.
+/// The same for many Gs: `each` is given the function that does it. What has a token is made ready.
 pub(crate) fn expose_all(each: impl FnOnce(&dyn Fn(&'static G))) {
     if let Some(exposer) = EXPOSERS.begin(heavy_fence) {
-        each(&|g| expose_one(&exposer, g));
+        each(&|g| {
+            if let Some(g) = expose_one(&exposer, g) {
+                ready(g);
+            }
+        });
     }
 }
 
-fn expose_one(exposer: &Exposer<'_>, g: &'static G) {
+fn expose_one(exposer: &Exposer<'_>, g: &'static G) -> Option<Runnable> {
     // Whoever takes the G from its line owns it, so this is its number.
-    if !exposer.expose(&g.line, || g.word.commit_park(g.id())) {
-        // It had a token.
-        // SAFETY: it was taken from its line, and the park word was not committed.
-        ready(unsafe { Runnable::own(g) });
-    }
+    let is_parked_or_others = exposer.expose(&g.line, || g.word.commit_park(g.id()));
+    // SAFETY: it was taken from its line, and the park word was not committed.
+    (!is_parked_or_others).then(|| unsafe { Runnable::own(g) })
 }
