@@ -3,7 +3,6 @@
 use super::{Countdown, Gs, joined};
 use crate::peers::locks::{self, locks};
 use crate::{Bench, Cost, measure};
-use pirn::JoinHandle;
 use pirn::context::{Cancel, Context};
 use pirn::go;
 use pirn::group::ErrGroup;
@@ -94,21 +93,20 @@ fn children(n: usize) -> (Cost, Cost) {
 /// Has so many Gs wait for the end of one context, and ends it.
 fn waiters(n: usize) -> Cost {
     let (context, cancel) = Context::background().with_cancel();
-    let ready = Arc::new(Countdown::new(n));
-    let gs: Vec<JoinHandle<()>> = (0..n)
-        .map(|_| {
-            let (context, ready) = (context.clone(), ready.clone());
-            go(move || {
-                ready.done();
-                context.wait();
-            })
-        })
-        .collect();
+    let (ready, left) = (Arc::new(Countdown::new(n)), Arc::new(Countdown::new(n)));
+    for _ in 0..n {
+        let (context, ready, left) = (context.clone(), ready.clone(), left.clone());
+        go(move || {
+            ready.done();
+            context.wait();
+            left.done();
+        });
+    }
     ready.wait();
     pirn::sleep(Duration::from_millis(10));
     let ((), wake) = measure(|| {
         cancel.cancel();
-        gs.into_iter().for_each(joined);
+        left.wait();
     });
     wake
 }

@@ -288,21 +288,20 @@ fn children(n: usize) -> (Cost, Cost) {
 /// Has so many tasks wait for the end of one token, and ends it.
 async fn waiters(n: usize) -> Cost {
     let token = CancellationToken::new();
-    let ready = Countdown::new(n);
-    let tasks: Vec<JoinHandle<()>> = (0..n)
-        .map(|_| {
-            let (token, ready) = (token.clone(), ready.clone());
-            tokio::spawn(async move {
-                ready.done();
-                token.cancelled().await;
-            })
-        })
-        .collect();
+    let (ready, left) = (Countdown::new(n), Countdown::new(n));
+    for _ in 0..n {
+        let (token, ready, left) = (token.clone(), ready.clone(), left.clone());
+        tokio::spawn(async move {
+            ready.done();
+            token.cancelled().await;
+            left.done();
+        });
+    }
     ready.wait().await;
     tokio::time::sleep(Duration::from_millis(10)).await;
     let end = async {
         token.cancel();
-        all_joined(tasks).await;
+        left.wait().await;
     };
     measure(end).await.1
 }
