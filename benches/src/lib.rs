@@ -283,7 +283,13 @@ impl Call {
     /// Whether it writes, as one in ten does.
     #[inline(always)]
     pub fn writes(self) -> bool {
-        self.0 < u64::MAX / 10
+        self.writes_beside(90)
+    }
+
+    /// Whether it writes, where so many of a hundred only read.
+    #[inline(always)]
+    pub fn writes_beside(self, reads: u64) -> bool {
+        self.0 > u64::MAX / 100 * reads
     }
 
     /// Which key it is about, of [`KEYS`].
