@@ -6,7 +6,6 @@ mod api;
 pub(crate) use api::{Locks, Tasks, locks};
 
 use crate::{Bench, KEYS, calls, measure, tagged};
-use std::hint::black_box;
 use std::sync::Arc;
 
 /// How many tasks use one lock.
@@ -26,9 +25,9 @@ fn all<T: Tasks, R: Send + 'static>(tasks: usize, work: impl FnOnce(usize) -> R 
 pub(super) fn mutex1<L: Locks>(bench: &Bench, tag: &str) {
     let n = bench.size(10_000_000);
     let run = |n: usize| {
-        let mutex = L::mutex(0);
+        let mutex = Box::new(L::mutex(0));
         for _ in 0..n {
-            L::lock(black_box(&mutex), |count| *count += 1);
+            L::lock(&mutex, |count| *count += 1);
         }
         assert_eq!(L::lock(&mutex, |count| *count), n);
     };
@@ -39,14 +38,14 @@ pub(super) fn mutex1<L: Locks>(bench: &Bench, tag: &str) {
 /// The same for a lock of readers and writers.
 pub(super) fn rwlock1<L: Locks>(bench: &Bench, tag: &str) {
     let n = bench.size(10_000_000);
-    let lock = L::rwlock(0);
+    let lock = Box::new(L::rwlock(0));
     let read = |n: usize| {
-        let sum: usize = (0..n).map(|_| L::read(black_box(&lock), |count| *count + 1)).sum();
+        let sum: usize = (0..n).map(|_| L::read(&lock, |count| *count + 1)).sum();
         assert_eq!(sum, n);
     };
     let write = |n: usize| {
         for _ in 0..n {
-            L::write(black_box(&lock), |count| *count += 1);
+            L::write(&lock, |count| *count += 1);
         }
         assert_eq!(L::write(&lock, std::mem::take), n);
     };

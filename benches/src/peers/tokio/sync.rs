@@ -4,7 +4,6 @@
 use super::{Countdown, all_joined, joined, measure};
 use crate::{Bench, Cost, KEYS, calls};
 use dashmap::DashMap;
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -29,9 +28,9 @@ async fn all<F: Future<Output: Send + 'static> + Send + 'static>(
 pub(super) async fn mutex1(bench: Bench) {
     let n = bench.size(10_000_000);
     let run = async |n: usize| {
-        let mutex = Mutex::new(0);
+        let mutex = Box::new(Mutex::new(0));
         for _ in 0..n {
-            *black_box(&mutex).lock().await += 1;
+            *mutex.lock().await += 1;
         }
         assert_eq!(*mutex.lock().await, n);
     };
@@ -41,17 +40,17 @@ pub(super) async fn mutex1(bench: Bench) {
 
 pub(super) async fn rwlock1(bench: Bench) {
     let n = bench.size(10_000_000);
-    let lock = RwLock::new(0);
+    let lock = Box::new(RwLock::new(0));
     let read = async |n: usize| {
         let mut sum = 0;
         for _ in 0..n {
-            sum += *black_box(&lock).read().await + 1;
+            sum += *lock.read().await + 1;
         }
         assert_eq!(sum, n);
     };
     let write = async |n: usize| {
         for _ in 0..n {
-            *black_box(&lock).write().await += 1;
+            *lock.write().await += 1;
         }
         assert_eq!(std::mem::take(&mut *lock.write().await), n);
     };
