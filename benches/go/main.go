@@ -51,6 +51,19 @@ var workloads = []workload{
 	{"hog", hog},
 	{"blocking", blocking},
 	{"deepstack", deepstack},
+	{"mutex1", mutex1},
+	{"mutex8", mutex8},
+	{"rwlock1", rwlock1},
+	{"rwlock8", rwlock8},
+	{"mutex_chan", mutexChan},
+	{"barrier", barriers},
+	{"condvar_turns", condvarTurns},
+	{"semaphore", semaphore},
+	{"wait_group", waitGroup},
+	{"errgroup", errgroup},
+	{"ctx_cancel", ctxCancel},
+	{"pool", pool},
+	{"map90", map90},
 }
 
 func main() {

@@ -37,6 +37,11 @@ func (b *bench) millis(metric string, runs float64, c cost) {
 // cost is what a piece of work took: by the wall clock, and user and system time of all threads.
 type cost struct{ wall, cpu time.Duration }
 
+func (c *cost) add(other cost) {
+	c.wall += other.wall
+	c.cpu += other.cpu
+}
+
 // measure does work and says what it cost.
 func measure(work func()) cost {
 	cpu := cpuTime()

@@ -18,6 +18,7 @@ use std::fs;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
+use std::ops::AddAssign;
 use std::process;
 use std::time::{Duration, Instant};
 
@@ -150,12 +151,19 @@ impl Bench {
 }
 
 /// What a piece of work took: by the wall clock, and by the process's CPU clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
     /// Time passed.
     pub wall: Duration,
     /// User and system time of all threads.
     pub cpu: Duration,
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        self.wall += other.wall;
+        self.cpu += other.cpu;
+    }
 }
 
 /// Does `work` and says what it cost.
@@ -261,6 +269,43 @@ pub fn naps() -> impl Iterator<Item = Duration> {
     std::iter::repeat_with(move || {
         seed = xorshift(seed);
         Duration::from_micros(1000 + seed % 99_001)
+    })
+}
+
+/// How many keys the workload over maps has.
+pub const KEYS: u64 = 1000;
+
+/// One call of a lock or a map that most calls only read.
+#[derive(Clone, Copy, Debug)]
+pub struct Call(u64);
+
+impl Call {
+    /// Whether it writes, as one in ten does.
+    #[inline(always)]
+    pub fn writes(self) -> bool {
+        self.writes_beside(90)
+    }
+
+    /// Whether it writes, where so many of a hundred only read.
+    #[inline(always)]
+    pub fn writes_beside(self, reads: u64) -> bool {
+        self.0 > u64::MAX / 100 * reads
+    }
+
+    /// Which key it is about, of [`KEYS`].
+    #[inline(always)]
+    pub fn key(self) -> u64 {
+        self.0 % KEYS
+    }
+}
+
+/// The calls of a task: for each task another sequence, and the same for every peer.
+#[inline(always)]
+pub fn calls(task: usize) -> impl Iterator<Item = Call> {
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(task as u64 + 1);
+    std::iter::repeat_with(move || {
+        seed = xorshift(seed);
+        Call(seed)
     })
 }
 

@@ -16,6 +16,7 @@ fn small(workload: &str) -> &'static str {
         "blocking" => "2",
         "fib" => "6",
         "probe" => "200",
+        "condvar_turns" | "semaphore" => "2",
         "skynet" => "10",
         "yield_n" => "100",
         _ => "40",

@@ -244,6 +244,29 @@ fn rows() -> Vec<Row> {
     ]
 }
 
+/// The rows about locks, and about what ends or is kept together.
+fn sync_rows() -> Vec<Row> {
+    const ALL_BUT_GO: &[&str] = &["threads", "may", "tokio"];
+    let alone = |workload, shown| Row::new(workload, 1, 10_000_000, shown);
+    let shared =
+        |workload, size, shown, smaller| [1, 2].map(|procs| Row::new(workload, procs, size, shown).smaller(smaller));
+    let mut rows = vec![alone("mutex1", &["ns_per_lock"]), alone("rwlock1", &["ns_per_read", "ns_per_write"])];
+    rows.extend(shared("mutex8", 1_000_000, &["ns_per_lock"], &[("may", 200_000), ("tokio", 300_000)]));
+    rows.extend(shared("rwlock8", 1_000_000, &["ns_per_lock"], &[("may", 100_000), ("tokio", 300_000)]));
+    rows.extend(shared("mutex_chan", 100_000, &["ns_per_lock"], &[("threads", 1000)]));
+    rows.extend(shared("barrier", 20_000, &["ns_per_wait"], &[("threads", 300), ("may", 10_000)]));
+    rows.extend(shared("condvar_turns", 500, &["ns_per_turn"], &[("threads", 10)]));
+    rows.extend(shared("semaphore", 1000, &["ns_per_permit"], &[("threads", 20)]));
+    rows.extend(shared("wait_group", 1_000_000, &["ns_per_add_done"], &[("may", 200_000)]));
+    let no_group: &[&str] = &["threads", "may"];
+    rows.extend(shared("errgroup", 500_000, &["ns_per_task"], &[]).map(|row| row.without(no_group)));
+    let ends: &[&str] = &["ns_per_make", "ns_per_cancel", "ns_per_wake"];
+    rows.extend(shared("ctx_cancel", 100_000, ends, &[]).map(|row| row.without(no_group)));
+    rows.extend(shared("pool", 1_000_000, &["ns_per_get_put"], &[]).map(|row| row.without(ALL_BUT_GO)));
+    rows.extend(shared("map90", 1_000_000, &["ns_per_call"], &[("may", 100_000)]));
+    rows
+}
+
 /// A row for each number of tasks.
 fn points(points: &'static Points, all: bool, most: usize) -> impl Iterator<Item = Row> {
     let shown = std::slice::from_ref(&points.metric);
@@ -269,7 +292,7 @@ pub(crate) struct Wish {
 /// The rows of a run.
 pub(crate) fn plan(wish: &Wish) -> Vec<Row> {
     let most = if wish.quick { QUICK_POINT_MAX } else { usize::MAX };
-    let mut plan = if wish.scaling { Vec::new() } else { rows() };
+    let mut plan = if wish.scaling { Vec::new() } else { [rows(), sync_rows()].concat() };
     plan.extend(points(&YIELD_POINTS, wish.scaling, most));
     plan.extend(points(&PARKED_POINTS, wish.scaling, most));
     plan.retain(|row| wish.only.as_ref().is_none_or(|only| only.is_match(&row.label())));
@@ -330,7 +353,7 @@ mod tests {
     fn only_what_was_asked_for() {
         let only = |regex: &str| labels(&Wish { only: Some(Regex::new(regex).unwrap()), ..Wish::default() });
         assert_eq!(only("^spawn_join/"), ["spawn_join/1", "spawn_join/2"]);
-        assert_eq!(only("^s.*/1$").len(), 5);
+        assert_eq!(only("^s.*/1$").len(), 6);
         assert!(only("nothing").is_empty());
     }
 

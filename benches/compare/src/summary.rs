@@ -2,7 +2,7 @@
 
 use crate::figures::{Outcome, Place, Run, Spread, spread};
 use crate::plan::{ISOLATED, MODES, Row, SHARED, depends_on_place, more_is_better};
-use crate::targets::{Verdict, target};
+use crate::targets::{Limit, Verdict, target};
 use std::collections::BTreeMap;
 
 /// A host that takes less than this is a quiet one.
@@ -197,10 +197,8 @@ fn standing(row: &Row, line: &Line, mode: &str) -> Standing {
     let best = others.max_by(|a, b| a.0.total_cmp(&b.0));
     // A figure during which the CPUs moved is like no other.
     let target = target(&row.name, row.procs, line.metric).filter(|_| line.place != Place::Mixed);
-    let verdict = target.and_then(|target| {
-        let limit = if mode == SHARED { target.shared } else { target.isolated };
-        target.judge(own, limit, |peer| line.median(peer))
-    });
+    let most = |limit: Limit| if mode == SHARED { limit.shared } else { limit.isolated };
+    let verdict = target.and_then(|target| target.judge(own, most, |peer| line.median(peer)));
     Standing { best, verdict }
 }
 

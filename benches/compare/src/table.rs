@@ -33,7 +33,8 @@ const LEGEND: &[&str] = &[
      thread-locals of its own, pirn-shared uses those of its threads. A figure for another size is not compared where \
      the size matters. A variant without the bound of the workload is compared only if the peer has no other.",
     "A target is a share of what the peer that it names needs in this run. Bytes, and times that are mostly sleep, are \
-     judged as they are. The second number is the limit. A question mark says that there is a target, but nothing to \
+     judged as they are. The second number is the limit. Of several limits the one is shown that is exceeded most, or \
+     else the nearest. A question mark says that there is a target, but nothing to \
      judge it by.",
 ];
 

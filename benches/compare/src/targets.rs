@@ -10,27 +10,65 @@ pub(crate) struct Target {
     pub(crate) procs: usize,
     /// The figure. Less is better for all of them.
     pub(crate) metric: &'static str,
+    /// What it may be at most: all of these have to be kept.
+    pub(crate) limits: [Option<Limit>; 4],
+}
+
+/// The most that a figure may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
     /// The peer that it is a share of; none if the figure is compared as it is.
-    pub(crate) of: Option<&'static str>,
-    /// The most that it may be with shared thread-locals.
+    of: Option<&'static str>,
+    /// With shared thread-locals.
     pub(crate) shared: f64,
-    /// The most that it may be with a G's own.
+    /// With a G's own.
     pub(crate) isolated: f64,
 }
 
+impl Limit {
+    const fn new(of: Option<&'static str>, shared: f64, isolated: f64) -> Option<Limit> {
+        Some(Limit { of, shared, isolated })
+    }
+
+    /// A share that is the same for both modes.
+    const fn both(of: &'static str, share: f64) -> Option<Limit> {
+        Limit::new(Some(of), share, share)
+    }
+}
+
+/// What a figure is identified by: row, procs, metric.
+type Figure = (&'static str, usize, &'static str);
+
 /// A share of what that peer needs.
-const fn share(
-    (row, procs, metric): (&'static str, usize, &'static str),
-    of: &'static str,
-    shared: f64,
-    isolated: f64,
-) -> Target {
-    Target { row, procs, metric, of: Some(of), shared, isolated }
+const fn share((row, procs, metric): Figure, of: &'static str, shared: f64, isolated: f64) -> Target {
+    Target { row, procs, metric, limits: [Limit::new(Some(of), shared, isolated), None, None, None] }
 }
 
 /// A size, or a time of sleep.
-const fn fixed((row, procs, metric): (&'static str, usize, &'static str), shared: f64, isolated: f64) -> Target {
-    Target { row, procs, metric, of: None, shared, isolated }
+const fn fixed((row, procs, metric): Figure, shared: f64, isolated: f64) -> Target {
+    Target { row, procs, metric, limits: [Limit::new(None, shared, isolated), None, None, None] }
+}
+
+/// A share of what each of the others needs, the same for both modes.
+const fn shares((row, procs, metric): Figure, threads: f64, go: f64, may: f64, tokio: f64) -> Target {
+    let limits =
+        [Limit::both("threads", threads), Limit::both("go", go), Limit::both("may", may), Limit::both("tokio", tokio)];
+    Target { row, procs, metric, limits }
+}
+
+/// A lock that nobody else wants: at most a tenth slower than std's, and no peer is more than 1.2 times as fast.
+const fn as_std(figure: Figure) -> Target {
+    shares(figure, 1.1, 1.2, 1.2, 1.2)
+}
+
+/// What many do at the same time: ahead of Go and may, and no peer is more than 1.2 times as fast.
+const fn ahead(figure: Figure) -> Target {
+    shares(figure, 1.2, 1.0, 1.0, 1.2)
+}
+
+/// What one does alone: no peer is more than 1.2 times as fast.
+const fn beside(figure: Figure) -> Target {
+    shares(figure, 1.2, 1.2, 1.2, 1.2)
 }
 
 /// All of them, in the order of the plan.
@@ -68,6 +106,36 @@ pub(crate) static TARGETS: &[Target] = &[
     share(("select_timeout", 1, "ns_per_op_reused_timer"), "go", 0.32, 0.56),
     share(("sieve", 2, "seconds"), "tokio", 0.8, 0.95),
     share(("skynet", 2, "ns_per_leaf"), "go", 0.32, 0.56),
+    // Locks, and what ends or is kept together.
+    as_std(("mutex1", 1, "ns_per_lock")),
+    as_std(("rwlock1", 1, "ns_per_read")),
+    as_std(("rwlock1", 1, "ns_per_write")),
+    ahead(("mutex8", 1, "ns_per_lock")),
+    ahead(("mutex8", 2, "ns_per_lock")),
+    ahead(("rwlock8", 1, "ns_per_lock")),
+    ahead(("rwlock8", 2, "ns_per_lock")),
+    ahead(("mutex_chan", 1, "ns_per_lock")),
+    ahead(("mutex_chan", 2, "ns_per_lock")),
+    ahead(("barrier", 1, "ns_per_wait")),
+    ahead(("barrier", 2, "ns_per_wait")),
+    ahead(("condvar_turns", 1, "ns_per_turn")),
+    ahead(("condvar_turns", 2, "ns_per_turn")),
+    ahead(("semaphore", 1, "ns_per_permit")),
+    ahead(("semaphore", 2, "ns_per_permit")),
+    ahead(("wait_group", 1, "ns_per_add_done")),
+    ahead(("wait_group", 2, "ns_per_add_done")),
+    ahead(("errgroup", 1, "ns_per_task")),
+    ahead(("errgroup", 2, "ns_per_task")),
+    beside(("ctx_cancel", 1, "ns_per_make")),
+    beside(("ctx_cancel", 1, "ns_per_cancel")),
+    ahead(("ctx_cancel", 1, "ns_per_wake")),
+    beside(("ctx_cancel", 2, "ns_per_make")),
+    beside(("ctx_cancel", 2, "ns_per_cancel")),
+    ahead(("ctx_cancel", 2, "ns_per_wake")),
+    ahead(("pool", 1, "ns_per_get_put")),
+    ahead(("pool", 2, "ns_per_get_put")),
+    ahead(("map90", 1, "ns_per_call")),
+    ahead(("map90", 2, "ns_per_call")),
     // How the cost of a switch grows.
     share(("yield_n_10000", 1, "ns_per_yield"), "tokio", 0.7, 1.1),
     share(("yield_n_100000", 1, "ns_per_yield"), "tokio", 0.7, 1.1),
@@ -97,11 +165,22 @@ impl Verdict {
 }
 
 impl Target {
-    /// Judges `figure`, which may be `limit`. `now` says what a peer needs in the same run. None if that is not known.
-    pub(crate) fn judge(&self, figure: f64, limit: f64, now: impl Fn(&str) -> Option<f64>) -> Option<Verdict> {
-        let Some(peer) = self.of else { return Some(Verdict { limit, is: figure, of: None }) };
-        let now = now(peer).filter(|now| *now > 0.0)?;
-        Some(Verdict { limit, is: figure / now, of: Some(peer) })
+    /// Judges `figure`, for which `most` picks the limit. `now` says what a peer needs in the same run. Of several limits
+    /// the one that is exceeded most counts, or else the one that is nearest. None if none of the peers is known.
+    pub(crate) fn judge(
+        &self,
+        figure: f64,
+        most: impl Fn(Limit) -> f64,
+        now: impl Fn(&str) -> Option<f64>,
+    ) -> Option<Verdict> {
+        let verdict = |limit: Limit| {
+            let most = most(limit);
+            let Some(peer) = limit.of else { return Some(Verdict { limit: most, is: figure, of: None }) };
+            let now = now(peer).filter(|now| *now > 0.0)?;
+            Some(Verdict { limit: most, is: figure / now, of: Some(peer) })
+        };
+        let verdicts = self.limits.into_iter().flatten().filter_map(verdict);
+        verdicts.max_by(|a, b| (a.is / a.limit).total_cmp(&(b.is / b.limit)))
     }
 }
 
@@ -114,7 +193,7 @@ mod tests {
         let spawn = target("spawn_join", 1, "ns_per_task").unwrap();
         for tokio in [300.0, 600.0] {
             let now = |peer: &str| (peer == "tokio").then_some(tokio);
-            let verdict = |share: f64| spawn.judge(tokio * share, spawn.isolated, now).unwrap();
+            let verdict = |share: f64| spawn.judge(tokio * share, |limit| limit.isolated, now).unwrap();
             assert_eq!(verdict(0.25).of, Some("tokio"));
             assert!(verdict(0.25).reached() && !verdict(0.26).reached());
         }
@@ -123,15 +202,35 @@ mod tests {
     #[test]
     fn without_the_peer_nothing_is_judged() {
         let fib = target("fib", 2, "ns_per_spawn").unwrap();
-        assert_eq!(fib.judge(1.0, fib.shared, |peer| (peer == "go").then_some(1.0)), None);
-        assert_eq!(fib.judge(1.0, fib.shared, |_| Some(0.0)), None, "nothing can be measured by nought");
+        assert_eq!(fib.judge(1.0, |limit| limit.shared, |peer| (peer == "go").then_some(1.0)), None);
+        assert_eq!(fib.judge(1.0, |limit| limit.shared, |_| Some(0.0)), None, "nothing can be measured by nought");
     }
 
     #[test]
     fn sizes_need_no_measure() {
         let bytes = target("parked_mem", 2, "bytes_per_task").unwrap();
-        let verdict = |is| bytes.judge(is, bytes.shared, |_| None).unwrap();
+        let verdict = |is| bytes.judge(is, |limit| limit.shared, |_| None).unwrap();
         assert!(verdict(4900.0).reached() && !verdict(4901.0).reached());
+    }
+
+    #[test]
+    fn of_several_limits_the_one_that_is_exceeded_most_counts() {
+        let mutex = target("mutex8", 2, "ns_per_lock").unwrap();
+        let now = |peer: &str| match peer {
+            "go" => Some(60.0),
+            "may" => Some(270.0),
+            "threads" => Some(40.0),
+            _ => None,
+        };
+        let judged = |figure| {
+            let Verdict { limit, of, .. } = mutex.judge(figure, |limit| limit.isolated, now).unwrap();
+            (of, limit, mutex.judge(figure, |limit| limit.isolated, now).unwrap().reached())
+        };
+        assert_eq!(judged(45.0), (Some("threads"), 1.2, true));
+        assert_eq!(judged(50.0), (Some("threads"), 1.2, false));
+        let slow_threads = |peer: &str| if peer == "threads" { Some(80.0) } else { now(peer) };
+        let verdict = mutex.judge(61.0, |limit| limit.shared, slow_threads).unwrap();
+        assert_eq!((verdict.of, verdict.limit, verdict.reached()), (Some("go"), 1.0, false));
     }
 
     #[test]

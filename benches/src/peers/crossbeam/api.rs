@@ -16,6 +16,8 @@ pub(crate) trait Api: 'static {
     fn go<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Self::Handle<T>;
     /// Waits for the end of one. No task panics.
     fn joined<T: Send + 'static>(handle: Self::Handle<T>) -> T;
+    /// Lets others run.
+    fn yield_now();
     /// A channel that holds so many values.
     fn bounded<T: Send + 'static>(cap: usize) -> (Self::Sender<T>, Self::Receiver<T>);
     /// A receiver that is never ready.
@@ -58,6 +60,11 @@ macro_rules! api {
                 #[inline(always)]
                 fn joined<T: Send + 'static>(handle: Self::Handle<T>) -> T {
                     handle.join().expect("no task panics")
+                }
+
+                #[inline(always)]
+                fn yield_now() {
+                    tasks::yield_now();
                 }
 
                 #[inline(always)]

@@ -5,9 +5,11 @@
 //! need a mapped stack: the kernel's default of `vm.max_map_count` ends that at some 32,000.
 
 mod channels;
+mod sync;
 mod tasks;
 
 use super::Workload;
+use super::locks;
 use super::probe::probe;
 use crate::Bench;
 use may::coroutine::JoinHandle;
@@ -15,6 +17,7 @@ use may::go;
 use may::sync::Semphore;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
+use sync::{Coroutines, Locks};
 
 pub(super) const WORKLOADS: &[Workload] = &[
     ("probe", probe),
@@ -42,6 +45,16 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("hog", tasks::hog),
     ("blocking", |bench| in_coroutine(bench, tasks::blocking)),
     ("deepstack", tasks::deepstack),
+    ("mutex1", |bench| in_coroutine(bench, |bench| locks::mutex1::<Locks>(bench, ""))),
+    ("mutex8", |bench| in_coroutine(bench, |bench| locks::mutex8::<Coroutines, Locks>(bench, 200_000))),
+    ("rwlock1", |bench| in_coroutine(bench, |bench| locks::rwlock1::<Locks>(bench, ""))),
+    ("rwlock8", |bench| in_coroutine(bench, |bench| locks::rwlock8::<Coroutines, Locks>(bench, 100_000))),
+    ("mutex_chan", |bench| in_coroutine(bench, |bench| locks::mutex_chan::<Coroutines, Locks>(bench, 100_000))),
+    ("barrier", |bench| in_coroutine(bench, sync::barrier)),
+    ("condvar_turns", |bench| in_coroutine(bench, |bench| locks::condvar_turns::<Coroutines, Locks>(bench, 500))),
+    ("semaphore", |bench| in_coroutine(bench, sync::semaphore)),
+    ("wait_group", |bench| in_coroutine(bench, sync::wait_group)),
+    ("map90", |bench| in_coroutine(bench, sync::map90)),
 ];
 
 /// Runs a workload in a coroutine, as its users would.

@@ -4,15 +4,18 @@
 //! are made of. `parked_mem` and `deepstack` park.
 
 mod park;
+mod sync;
 mod tasks;
 
 use super::Workload;
 use super::crossbeam::{self as channels, api};
+use super::locks;
 use super::probe::probe;
 use crate::{Bench, Cost, Peer, measure};
 use pirn::{JoinHandle, Unparker, go};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::{Arc, OnceLock};
+use sync::Locks;
 
 /// Gs and their channels.
 pub(super) struct Gs;
@@ -55,6 +58,19 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("hog", |bench| in_g(bench, tasks::hog)),
     ("blocking", |bench| in_g(bench, tasks::blocking)),
     ("deepstack", |bench| in_g(bench, tasks::deepstack)),
+    ("mutex1", |bench| in_g(bench, |bench| locks::mutex1::<Locks>(bench, ""))),
+    ("mutex8", |bench| in_g(bench, |bench| locks::mutex8::<Gs, Locks>(bench, 1_000_000))),
+    ("rwlock1", |bench| in_g(bench, |bench| locks::rwlock1::<Locks>(bench, ""))),
+    ("rwlock8", |bench| in_g(bench, |bench| locks::rwlock8::<Gs, Locks>(bench, 1_000_000))),
+    ("mutex_chan", |bench| in_g(bench, |bench| locks::mutex_chan::<Gs, Locks>(bench, 100_000))),
+    ("barrier", |bench| in_g(bench, sync::barrier)),
+    ("condvar_turns", |bench| in_g(bench, |bench| locks::condvar_turns::<Gs, Locks>(bench, 500))),
+    ("semaphore", |bench| in_g(bench, sync::semaphore)),
+    ("wait_group", |bench| in_g(bench, sync::wait_group)),
+    ("errgroup", |bench| in_g(bench, sync::errgroup)),
+    ("ctx_cancel", |bench| in_g(bench, sync::ctx_cancel)),
+    ("pool", |bench| in_g(bench, sync::pool)),
+    ("map90", |bench| in_g(bench, sync::map90)),
 ];
 
 /// Runs a workload in a G of the runtime that was asked for.

@@ -2,6 +2,7 @@
 //!
 //! Sizes are smaller where a thread for each task makes those of the others senseless.
 
+mod sync;
 mod tasks;
 
 use super::Workload;
@@ -41,6 +42,16 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("hog", |bench| on_cpus(bench, tasks::hog)),
     ("blocking", |bench| on_cpus(bench, tasks::blocking)),
     ("deepstack", |bench| on_cpus(bench, tasks::deepstack)),
+    ("mutex1", |bench| on_cpus(bench, sync::mutex1)),
+    ("mutex8", |bench| on_cpus(bench, sync::mutex8)),
+    ("rwlock1", |bench| on_cpus(bench, sync::rwlock1)),
+    ("rwlock8", |bench| on_cpus(bench, sync::rwlock8)),
+    ("mutex_chan", |bench| on_cpus(bench, sync::mutex_chan)),
+    ("barrier", |bench| on_cpus(bench, sync::barrier)),
+    ("condvar_turns", |bench| on_cpus(bench, sync::condvar_turns)),
+    ("semaphore", |bench| on_cpus(bench, sync::semaphore)),
+    ("wait_group", |bench| on_cpus(bench, sync::wait_group)),
+    ("map90", |bench| on_cpus(bench, sync::map90)),
 ];
 
 /// Runs a workload on so many CPUs.

@@ -4,6 +4,7 @@
 //! that of the crate async-channel stands in, or a semaphore where nothing is sent.
 
 mod channels;
+mod sync;
 mod tasks;
 
 use super::Workload;
@@ -41,6 +42,18 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("hog", tasks::hog),
     ("blocking", |bench| in_task(bench, tasks::blocking)),
     ("deepstack", |bench| in_task(bench, tasks::deepstack)),
+    ("mutex1", |bench| in_task(bench, sync::mutex1)),
+    ("mutex8", |bench| in_task(bench, sync::mutex8)),
+    ("rwlock1", |bench| in_task(bench, sync::rwlock1)),
+    ("rwlock8", |bench| in_task(bench, sync::rwlock8)),
+    ("mutex_chan", |bench| in_task(bench, sync::mutex_chan)),
+    ("barrier", |bench| in_task(bench, sync::barrier)),
+    ("condvar_turns", |bench| in_task(bench, sync::condvar_turns)),
+    ("semaphore", |bench| in_task(bench, sync::semaphore)),
+    ("wait_group", |bench| in_task(bench, sync::wait_group)),
+    ("errgroup", |bench| in_task(bench, sync::errgroup)),
+    ("ctx_cancel", |bench| in_task(bench, sync::ctx_cancel)),
+    ("map90", |bench| in_task(bench, sync::map90)),
 ];
 
 /// The runtime that was asked for.
