@@ -97,7 +97,7 @@ impl Barrier {
         ptr::from_ref(self).addr()
     }
 
-    fn wait_within(&self, until: Until) -> Option<BarrierWaitResult> {
+    pub(crate) fn wait_within(&self, until: Until<'_>) -> Option<BarrierWaitResult> {
         checkpoint();
         let want = Want { what: 0, who: me(), reason: &WAIT, since: now() };
         let turn = self.turn();

@@ -114,8 +114,8 @@ impl Condvar {
         WaitTimeoutResult(false)
     }
 
-    /// False if the deadline has passed.
-    pub(crate) fn wait_within(&self, mutex: &RawMutex, until: Until) -> bool {
+    /// False if it has not been notified.
+    pub(crate) fn wait_within(&self, mutex: &RawMutex, until: Until<'_>) -> bool {
         /// Whoever had the mutex has it again, also if it is unwound.
         struct Relock<'a>(&'a RawMutex);
         impl Drop for Relock<'_> {

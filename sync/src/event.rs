@@ -98,6 +98,10 @@ impl Event {
         waiting::wait_timeout(self, timeout)
     }
 
+    pub(crate) fn wait_within(&self, until: Until<'_>) -> bool {
+        waiting::wait(self, until)
+    }
+
     /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time.
     ///
     /// ```

@@ -4,7 +4,7 @@
 
 use crate::guard::show;
 use crate::loom::deadline;
-use crate::lot::Place;
+use crate::lot::{Place, Until};
 use crate::raw_mutex::RawMutex;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -102,6 +102,11 @@ impl<T: ?Sized> Mutex<T> {
     /// Waits for the lock until `deadline` at most. None if it was not to be had.
     pub fn try_lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, T>> {
         self.raw.lock_until(deadline).then(|| MutexGuard { mutex: self })
+    }
+
+    /// Waits for the lock for as long as that says.
+    pub(crate) fn lock_within(&self, until: Until<'_>) -> Option<MutexGuard<'_, T>> {
+        (self.raw.try_lock() || self.raw.wait(until)).then(|| MutexGuard { mutex: self })
     }
 
     /// As [`lock`](Self::lock), for async tasks. The future may be dropped at any time; then it does not hold the lock,

@@ -132,6 +132,10 @@ impl Notify {
         waiting::wait_timeout(&self.begin(), timeout)
     }
 
+    pub(crate) fn wait_within(&self, until: Until<'_>) -> bool {
+        waiting::wait(&self.begin(), until)
+    }
+
     /// As [`wait`](Self::wait), for async tasks. The task waits in the line from when the future is polled first, or from
     /// [`Notified::enable`]; but `notify_waiters` counts from here.
     ///

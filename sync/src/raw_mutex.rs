@@ -110,7 +110,7 @@ impl RawMutex {
     }
 
     #[inline]
-    fn lock_within(&self, until: Until) -> bool {
+    fn lock_within(&self, until: Until<'_>) -> bool {
         if self.is_taken_at_once() {
             self.holder.store(me(), Ordering::Relaxed);
             return true;
@@ -162,9 +162,9 @@ impl RawMutex {
     }
 
     #[cold]
-    fn wait(&self, until: Until) -> bool {
+    pub(crate) fn wait(&self, until: Until<'_>) -> bool {
         let me = me();
-        if !matches!(until, Until::Deadline(_)) && self.holder() == me {
+        if !until.may_end() && self.holder() == me {
             holder::report_own(&LOCK, self.key());
         }
         // What this caller has of WOKEN.

@@ -217,7 +217,7 @@ impl RawRwLock {
     }
 
     #[cold]
-    fn wait_to_read(&self, may_read: fn(u32) -> bool, until: Until) -> bool {
+    pub(crate) fn wait_to_read(&self, may_read: fn(u32) -> bool, until: Until<'_>) -> bool {
         self.look_for_own(&READ, until);
         let turn = loop {
             let turn = Turn::of(self.key());
@@ -235,7 +235,7 @@ impl RawRwLock {
     }
 
     #[cold]
-    pub(crate) fn wait_to_write(&self, until: Until) -> bool {
+    pub(crate) fn wait_to_write(&self, until: Until<'_>) -> bool {
         self.look_for_own(&WRITE, until);
         // What this caller has of WOKEN.
         let mut woken = 0;
@@ -260,8 +260,8 @@ impl RawRwLock {
     }
 
     /// One that has it to write waits for it: for ever, if it does so without a deadline.
-    fn look_for_own(&self, reason: &'static Reason, until: Until) {
-        if !matches!(until, Until::Deadline(_)) && self.holder.load(Ordering::Relaxed) == me() {
+    fn look_for_own(&self, reason: &'static Reason, until: Until<'_>) {
+        if !until.may_end() && self.holder.load(Ordering::Relaxed) == me() {
             holder::report_own(reason, self.key());
         }
     }
@@ -465,7 +465,7 @@ fn is_free(state: u32) -> bool {
 
 /// A reader need not wait: nobody writes; and nobody waits, or nobody has it.
 #[inline]
-fn may_read(state: u32) -> bool {
+pub(crate) fn may_read(state: u32) -> bool {
     state & (WRITER | WAITERS) == 0 || is_free(state)
 }
 

@@ -4,8 +4,8 @@
 
 use crate::guard::show;
 use crate::loom::deadline;
-use crate::lot::Place;
-use crate::raw_rwlock::RawRwLock;
+use crate::lot::{Place, Until};
+use crate::raw_rwlock::{RawRwLock, may_read};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
@@ -136,6 +136,16 @@ impl<T: ?Sized> RwLock<T> {
     /// Waits as [`write`](Self::write), until `deadline` at most.
     pub fn try_write_until(&self, deadline: Instant) -> Option<RwLockWriteGuard<'_, T>> {
         self.raw.write_until(deadline).then(|| RwLockWriteGuard { lock: self })
+    }
+
+    /// Waits to read for as long as that says.
+    pub(crate) fn read_within(&self, until: Until<'_>) -> Option<RwLockReadGuard<'_, T>> {
+        (self.raw.try_read() || self.raw.wait_to_read(may_read, until)).then(|| RwLockReadGuard { lock: self })
+    }
+
+    /// Waits to write for as long as that says.
+    pub(crate) fn write_within(&self, until: Until<'_>) -> Option<RwLockWriteGuard<'_, T>> {
+        (self.raw.try_write() || self.raw.wait_to_write(until)).then(|| RwLockWriteGuard { lock: self })
     }
 
     /// As [`read`](Self::read), for async tasks. The future may be dropped at any time; then it does not hold the lock.

@@ -114,10 +114,7 @@ impl Semaphore {
     /// # Errors
     /// If the semaphore was closed.
     pub fn acquire(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
-        match self.acquire_within(n, Until::Told) {
-            Ok(()) => Ok(Permit { semaphore: self, n }),
-            Err(_) => Err(AcquireError),
-        }
+        self.acquire_within(n, Until::Told).map_err(|_| AcquireError)
     }
 
     /// Acquires `n` permits, if so many are free and nobody waits.
@@ -135,7 +132,7 @@ impl Semaphore {
     /// If they were not to be had in this time, or the semaphore was closed.
     pub fn acquire_timeout(&self, n: usize, timeout: Duration) -> Result<Permit<'_>, TryAcquireError> {
         let until = deadline(timeout).map_or(Until::Told, Until::Deadline);
-        self.acquire_within(n, until).map(|()| Permit { semaphore: self, n })
+        self.acquire_within(n, until)
     }
 
     /// Waits for `n` permits until `deadline` at most.
@@ -143,7 +140,7 @@ impl Semaphore {
     /// # Errors
     /// As [`acquire_timeout`](Self::acquire_timeout).
     pub fn acquire_until(&self, n: usize, deadline: Instant) -> Result<Permit<'_>, TryAcquireError> {
-        self.acquire_within(n, Until::Deadline(deadline)).map(|()| Permit { semaphore: self, n })
+        self.acquire_within(n, Until::Deadline(deadline))
     }
 
     /// As [`acquire`](Self::acquire), for async tasks. The future may be dropped at any time: then its place in the line
@@ -221,12 +218,18 @@ impl Semaphore {
         }
     }
 
-    pub(crate) fn acquire_within(&self, n: usize, until: Until) -> Result<(), TryAcquireError> {
+    /// Waits for `n` permits for as long as that says.
+    pub(crate) fn acquire_within(&self, n: usize, until: Until<'_>) -> Result<Permit<'_>, TryAcquireError> {
         checkpoint();
-        let turn = match self.take_or_stand(n) {
-            Ok(turn) => turn,
-            Err(result) => return result,
+        let acquired = match self.take_or_stand(n) {
+            Ok(turn) => self.wait(turn, n, until),
+            Err(result) => result,
         };
+        acquired.map(|()| Permit { semaphore: self, n })
+    }
+
+    /// Stands in the line in that turn, and waits.
+    fn wait(&self, turn: Turn, n: usize, until: Until<'_>) -> Result<(), TryAcquireError> {
         let want = Want { what: n, who: me(), reason: &ACQUIRE, since: now() };
         let undo = |answer| self.undo(n, answer);
         match turn.wait(want, false, until, |turn| self.left(turn), undo) {

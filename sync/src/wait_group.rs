@@ -103,6 +103,10 @@ impl WaitGroup {
         waiting::wait_timeout(&*self.count, timeout)
     }
 
+    pub(crate) fn wait_within(&self, until: Until<'_>) -> bool {
+        waiting::wait(&*self.count, until)
+    }
+
     /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time.
     ///
     /// ```

@@ -50,9 +50,9 @@ pub(crate) trait Awaited {
     }
 }
 
-/// Waits. False if the deadline has passed.
+/// Waits. False if the wait has ended without what it is for.
 #[inline]
-pub(crate) fn wait(what: &impl Awaited, until: Until) -> bool {
+pub(crate) fn wait(what: &impl Awaited, until: Until<'_>) -> bool {
     checkpoint();
     what.has_come() || wait_in_line(what, until)
 }
@@ -65,7 +65,7 @@ pub(crate) fn wait_timeout(what: &impl Awaited, timeout: Duration) -> bool {
 }
 
 #[cold]
-fn wait_in_line(what: &impl Awaited, until: Until) -> bool {
+fn wait_in_line(what: &impl Awaited, until: Until<'_>) -> bool {
     let want = Want { what: 0, who: me(), reason: what.reason(), since: now() };
     let turn = turn_of(what);
     if !what.will_wait() {

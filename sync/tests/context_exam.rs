@@ -9,8 +9,7 @@
 //!   (six): `Context` is a type here, and no interface that users implement.
 //!
 //! And tokio-util's of `CancellationToken` (tests/sync_cancellation_token.rs), as semantics at the end of this file. Left
-//! out: those of `run_until_cancelled`, as a future is selected with `wait_async` instead, and those of owned futures and
-//! guards by reference, which `async move` and a clone replace.
+//! out: those of owned futures and guards by reference, which `async move` and a clone replace.
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;

@@ -43,5 +43,5 @@ mod watch;
 
 pub(crate) use place::Place;
 pub(crate) use table::{Turn, Want};
-pub(crate) use wait::Until;
+pub(crate) use wait::{Ends, Until};
 pub(crate) use watch::owner_of;
