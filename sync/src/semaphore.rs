@@ -40,6 +40,8 @@ static ACQUIRE: Reason = Reason::new("sync.Semaphore.Acquire", Kind::Object("sem
 /// large amount is not overtaken by small ones (as Go's `x/sync/semaphore`, and tokio's). It is one word, and making it
 /// needs no memory.
 ///
+/// A [`Permit`] borrows the semaphore; an [`OwnedPermit`](crate::OwnedPermit), of a semaphore in an `Arc`, does not.
+///
 /// While the runtime of a goroutine shuts down, an `acquire` that waits unwinds it with `pirn::ShutDown`, and takes no
 /// permits.
 ///
@@ -343,6 +345,11 @@ impl<'a> Permit<'a> {
     /// How many permits these are.
     pub fn count(&self) -> usize {
         self.n
+    }
+
+    /// The semaphore that they are of.
+    pub fn semaphore(&self) -> &'a Semaphore {
+        self.semaphore
     }
 
     /// The permits do not go back.

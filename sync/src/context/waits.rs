@@ -16,6 +16,7 @@ use crate::loom::Unparker;
 use crate::lot::{Ends, Until};
 use crate::mutex::{Mutex, MutexGuard};
 use crate::notify::Notify;
+use crate::owned_permit::OwnedPermit;
 use crate::rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::semaphore::{Permit, Semaphore, TryAcquireError};
 use crate::wait_group::WaitGroup;
@@ -138,6 +139,14 @@ impl Semaphore {
             Ok(permit) => permit.map_err(|_| AcquireCtxError::Closed),
             Err(error) => Err(AcquireCtxError::Ended(error)),
         }
+    }
+
+    /// As [`acquire_ctx`](Self::acquire_ctx), with permits that keep the semaphore.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn acquire_owned_ctx(self: &Arc<Self>, context: &Context, n: usize) -> Result<OwnedPermit, AcquireCtxError> {
+        self.acquire_ctx(context, n).map(|permit| OwnedPermit::of(permit, self))
     }
 }
 
