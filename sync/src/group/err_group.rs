@@ -2,23 +2,19 @@
 
 #![cfg(not(loom))]
 
+use super::tasks::{Inner, Permit, State};
 use crate::context::{Cancel, Context};
-use pirn_channels::internal::{on_end, wait_for_end};
+use pirn_channels::internal::on_end;
 use pirn_channels::{Receiver, Sender, bounded};
-use pirn_runtime::internal::{Home, Kind, Reason};
-use pirn_runtime::{Gid, GoBuilder, Goroutine, ShutDown};
-use std::any::Any;
+use pirn_runtime::internal::Home;
+use pirn_runtime::{GoBuilder, Goroutine, ShutDown};
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::fmt;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
-
-/// A [`ErrGroup::wait`], in any of its forms.
-static GROUP_WAIT: Reason = Reason::new("group wait", Kind::Event);
 
 /// Starts Gs that may fail, and waits for all of them: Go's `errgroup.Group`.
 ///
@@ -45,31 +41,6 @@ pub struct ErrGroup<E> {
     inner: Arc<Inner<E>>,
     /// With a limit: a value in the channel is a task that runs.
     slots: Option<(Sender<()>, Receiver<()>)>,
-}
-
-struct Inner<E> {
-    state: Mutex<State<E>>,
-    cancel: Option<Cancel>,
-    home: OnceLock<Option<Home>>,
-}
-
-struct State<E> {
-    running: BTreeSet<Gid>,
-    /// Dropped when nothing runs any more: then those that wait see the end of their channels.
-    waiters: Vec<Sender<Infallible>>,
-    errors: Vec<E>,
-    panic: Option<Box<dyn Any + Send>>,
-}
-
-/// A task's slot of the limit. Its drop gives it back.
-struct Permit(Option<Receiver<()>>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(slots) = &self.0 {
-            _ = slots.try_recv();
-        }
-    }
 }
 
 impl<E: Send + 'static> ErrGroup<E> {
@@ -242,66 +213,6 @@ impl<E: Send + 'static> ErrGroup<E> {
         let Some(Some(home)) = self.inner.home.get() else { return Vec::new() };
         let running = self.inner.lock().running.clone();
         home.goroutines().into_iter().filter(|g| running.contains(&g.id)).collect()
-    }
-}
-
-impl<E> Inner<E> {
-    fn lock(&self) -> MutexGuard<'_, State<E>> {
-        // Nothing panics under it but an allocation that fails.
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    /// A task has ended so.
-    fn heard(&self, result: thread::Result<Result<(), E>>) {
-        let why = match result {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => {
-                self.lock().errors.push(error);
-                "a task of the group has failed"
-            }
-            Err(payload) => {
-                let unneeded = {
-                    let place = &mut self.lock().panic;
-                    if place.is_none() { place.replace(payload) } else { Some(payload) }
-                };
-                unneeded.into_iter().for_each(discard);
-                "a task of the group has panicked"
-            }
-        };
-        if let Some(cancel) = &self.cancel {
-            cancel.cancel_with(why);
-        }
-    }
-
-    /// A task counts no longer.
-    fn left(&self, id: Gid) {
-        let told = {
-            let mut state = self.lock();
-            state.running.remove(&id);
-            if state.running.is_empty() { mem::take(&mut state.waiters) } else { Vec::new() }
-        };
-        drop(told);
-    }
-
-    /// Waits until nothing runs. False: the time is over.
-    fn wait(&self, timeout: Option<Duration>) -> bool {
-        let end = {
-            let mut state = self.lock();
-            if state.running.is_empty() {
-                return true;
-            }
-            let (waiter, end) = bounded::<Infallible>(0);
-            state.waiters.push(waiter);
-            end
-        };
-        wait_for_end(&end, timeout, &GROUP_WAIT) || self.lock().running.is_empty()
-    }
-}
-
-/// Drops the payload of a panic, which may panic again.
-pub(super) fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(another);
     }
 }
 

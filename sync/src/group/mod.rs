@@ -38,7 +38,7 @@
 //! The rest of this page is for those who work on it.
 //!
 //! # What lives here
-//! `err_group` (tasks that are `'static`), `task_group` (tasks that borrow, on `pirn_runtime`'s scope), `gather` (what is
+//! `err_group` (tasks that are `'static`; `tasks` counts them), `task_group` (tasks that borrow, on `pirn_runtime`'s scope), `gather` (what is
 //! made of the latter), `completed` (results as they come).
 //!
 //! # Who may come in
@@ -58,6 +58,7 @@
 mod gather;
 mod task_group;
 mod err_group;
+mod tasks;
 mod completed;
 
 #[cfg(not(loom))]
