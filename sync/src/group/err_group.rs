@@ -2,17 +2,15 @@
 
 #![cfg(not(loom))]
 
-use super::tasks::{Inner, Permit, State};
+use super::tasks::{Outcome, Permit, Tasks};
 use crate::context::{Cancel, Context};
 use pirn_channels::internal::on_end;
 use pirn_channels::{Receiver, Sender, bounded};
 use pirn_runtime::internal::Home;
 use pirn_runtime::{GoBuilder, Goroutine, ShutDown};
-use std::collections::BTreeSet;
 use std::fmt;
-use std::mem;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -38,7 +36,8 @@ use std::time::Duration;
 /// ```
 #[must_use = "the errors are lost unless somebody waits"]
 pub struct ErrGroup<E> {
-    inner: Arc<Inner<E>>,
+    tasks: Arc<Tasks<E>>,
+    home: OnceLock<Option<Home>>,
     /// With a limit: a value in the channel is a task that runs.
     slots: Option<(Sender<()>, Receiver<()>)>,
 }
@@ -57,8 +56,7 @@ impl<E: Send + 'static> ErrGroup<E> {
     }
 
     fn with(cancel: Option<Cancel>) -> ErrGroup<E> {
-        let state = State { running: BTreeSet::new(), waiters: Vec::new(), errors: Vec::new(), panic: None };
-        ErrGroup { inner: Arc::new(Inner { state: Mutex::new(state), cancel, home: OnceLock::new() }), slots: None }
+        ErrGroup { tasks: Arc::new(Tasks::new(cancel)), home: OnceLock::new(), slots: None }
     }
 
     /// The same group, in which at most `tasks` run at a time: [`go`](Self::go) waits for room.
@@ -118,15 +116,11 @@ impl<E: Send + 'static> ErrGroup<E> {
 
     #[track_caller]
     fn start(&self, builder: GoBuilder, permit: Permit, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
-        self.inner.home.get_or_init(Home::current);
+        self.home.get_or_init(Home::current);
         let g = builder.go(f);
-        let (id, inner) = (g.id(), self.inner.clone());
-        self.inner.lock().running.insert(id);
-        on_end(g, move |result| {
-            inner.heard(result);
-            drop(permit);
-            inner.left(id);
-        });
+        let (id, tasks) = (g.id().as_u64(), self.tasks.clone());
+        tasks.begin(id);
+        on_end(g, move |result| tasks.end(id, permit, result));
     }
 
     /// Waits until no task runs, and returns the first error since the last wait. Then it cancels the context. A group
@@ -161,7 +155,7 @@ impl<E: Send + 'static> ErrGroup<E> {
     /// });
     /// ```
     pub fn wait_all(&self) -> Result<(), Vec<E>> {
-        self.inner.wait(None);
+        self.tasks.wait(None);
         self.finish()
     }
 
@@ -183,17 +177,11 @@ impl<E: Send + 'static> ErrGroup<E> {
     /// });
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<(), E>> {
-        self.inner.wait(Some(timeout)).then(|| self.wait())
+        self.tasks.wait(Some(timeout)).then(|| self.wait())
     }
 
     fn finish(&self) -> Result<(), Vec<E>> {
-        if let Some(cancel) = &self.inner.cancel {
-            cancel.cancel();
-        }
-        let (errors, panic) = {
-            let mut state = self.inner.lock();
-            (mem::take(&mut state.errors), state.panic.take())
-        };
+        let Outcome { errors, panic } = self.tasks.take_outcome();
         match panic {
             // In a destructor of a G that unwinds because its runtime ends.
             Some(payload) if payload.is::<ShutDown>() && thread::panicking() => {}
@@ -205,14 +193,14 @@ impl<E: Send + 'static> ErrGroup<E> {
 
     /// How many tasks run.
     pub fn running(&self) -> usize {
-        self.inner.lock().running.len()
+        self.tasks.count()
     }
 
     /// The tasks that still run: their numbers, names, birthplaces, and what they wait for.
     pub fn stragglers(&self) -> Vec<Goroutine> {
-        let Some(Some(home)) = self.inner.home.get() else { return Vec::new() };
-        let running = self.inner.lock().running.clone();
-        home.goroutines().into_iter().filter(|g| running.contains(&g.id)).collect()
+        let Some(Some(home)) = self.home.get() else { return Vec::new() };
+        let running = self.tasks.running();
+        home.goroutines().into_iter().filter(|g| running.contains(&g.id.as_u64())).collect()
     }
 }
 
@@ -224,6 +212,6 @@ impl<E: Send + 'static> Default for ErrGroup<E> {
 
 impl<E> fmt::Debug for ErrGroup<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ErrGroup").field("running", &self.inner.lock().running.len()).finish_non_exhaustive()
+        f.debug_struct("ErrGroup").field("running", &self.tasks.count()).finish_non_exhaustive()
     }
 }

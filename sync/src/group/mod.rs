@@ -53,7 +53,7 @@
 //! 4. A permit of a limit is given back before its task stops counting: who has waited finds all permits there.
 //!
 //! # Tests
-//! `tests/group.rs`, and `tests/group_exam.rs` (Go's errgroup, tokio's JoinSet and TaskTracker by name).
+//! `group_loom.rs` models I2 and I4; `tests/group.rs`, and `tests/group_exam.rs` (Go's errgroup, tokio's JoinSet and TaskTracker by name).
 
 mod gather;
 mod task_group;
