@@ -26,7 +26,7 @@ pub use {
     crate::chores::{call_later, run_due},
     crate::clock::{SetClock, set_seed},
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
-    crate::p::latest_id_like,
+    crate::p::{SHORT_ID_BITS, latest_id_like},
     crate::time::sleep,
     caller::{Home, call_at, give_way, has_timers, may_spin, p_number, random_below},
 };
