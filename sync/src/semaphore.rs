@@ -12,10 +12,9 @@
 
 #![allow(unsafe_code, reason = "the place of a future")]
 
-use crate::holder::me;
 use crate::loom::{AtomicUsize, Ordering, checkpoint, deadline, now};
-use crate::lot::{Place, Turn, Until, Want};
-use pirn_runtime::internal::{Kind, Reason, Unparker, discard};
+use crate::lot::{Newcomer, Place, Turn, Until};
+use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -223,18 +222,22 @@ impl Semaphore {
     /// Waits for `n` permits for as long as that says.
     pub(crate) fn acquire_within(&self, n: usize, until: Until<'_>) -> Result<Permit<'_>, TryAcquireError> {
         checkpoint();
-        let acquired = match self.take_or_stand(n) {
-            Ok(turn) => self.wait(turn, n, until),
-            Err(result) => result,
+        let acquired = match self.take(n) {
+            Err(TryAcquireError::NoPermits) => self.wait(n, until),
+            result => result,
         };
         acquired.map(|()| Permit { semaphore: self, n })
     }
 
-    /// Stands in the line in that turn, and waits.
-    fn wait(&self, turn: Turn, n: usize, until: Until<'_>) -> Result<(), TryAcquireError> {
-        let want = Want { what: n, who: me(), reason: &ACQUIRE, since: now() };
+    #[cold]
+    fn wait(&self, n: usize, until: Until<'_>) -> Result<(), TryAcquireError> {
+        let newcomer = Newcomer::caller(n, &ACQUIRE, now());
+        let turn = match self.take_or_stand(n) {
+            Ok(turn) => turn,
+            Err(result) => return result,
+        };
         let undo = |answer| self.undo(n, answer);
-        match turn.wait(want, false, until, |turn| self.left(turn), undo) {
+        match turn.wait(newcomer, false, until, |turn| self.left(turn), undo) {
             None => Err(TryAcquireError::NoPermits),
             Some(GIVEN) => Ok(()),
             Some(_) => Err(TryAcquireError::Closed),
@@ -408,15 +411,18 @@ impl<'a> Future for AcquireFuture<'a> {
         if place.is_used() {
             return place.poll(context).map(|answer| permit(answer == GIVEN));
         }
-        let unparker = Unparker::from(context.waker().clone());
+        match semaphore.take(n) {
+            Err(TryAcquireError::NoPermits) => {}
+            result => return Poll::Ready(permit(result.is_ok())),
+        }
+        let newcomer = Newcomer::task(n, &ACQUIRE, context);
         match semaphore.take_or_stand(n) {
             Ok(turn) => {
-                let want = Want { what: n, who: 0, reason: &ACQUIRE, since: now() };
-                place.stand(turn, semaphore.key(), want, unparker);
+                place.stand(turn, newcomer);
                 Poll::Pending
             }
             Err(result) => {
-                discard(unparker);
+                newcomer.discard();
                 Poll::Ready(permit(result.is_ok()))
             }
         }

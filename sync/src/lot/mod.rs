@@ -16,6 +16,8 @@
 //! one of those who stand in it. When that one leaves, the queue moves to the spot of its first. So another key in the
 //! same bucket costs one look, and not one for each of those who wait there.
 //!
+//! Who is going to stand there is a [`Newcomer`], which is made before the turn: what it needs is read outside of the lock.
+//!
 //! # Invariants
 //! 1. *A bucket's lock guards its queues, their lines, and the spots in them*, and whatever the primitive says that it
 //!    guards: a primitive changes its bit "somebody waits" only in a [`Turn`] of its key.
@@ -36,11 +38,13 @@
 
 #![allow(unsafe_code, reason = "spots on stacks that wait")]
 
+mod newcomer;
 mod place;
 mod table;
 mod wait;
 mod watch;
 
+pub(crate) use newcomer::Newcomer;
 pub(crate) use place::Place;
 pub(crate) use table::{Turn, Want};
 pub(crate) use wait::{Ends, Until};

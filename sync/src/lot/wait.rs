@@ -1,8 +1,7 @@
 //! How a G or a thread waits in the lot.
 
-use super::table::{Spot, Turn, Want};
-use super::watch;
-use crate::loom::Unparker;
+use super::newcomer::Newcomer;
+use super::table::{Spot, Turn};
 use pirn_runtime::internal::on_unwind;
 use std::time::Instant;
 
@@ -45,28 +44,27 @@ impl Turn {
     /// called if it has been told but does not return, because it is unwound.
     pub(crate) fn wait(
         self,
-        want: Want,
+        newcomer: Newcomer,
         is_first: bool,
         until: Until<'_>,
         left: impl Fn(&mut Turn),
         undo: impl Fn(usize),
     ) -> Option<usize> {
-        self.wait_after(want, is_first, until, None::<fn()>, left, undo)
+        self.wait_after(newcomer, is_first, until, None::<fn()>, left, undo)
     }
 
     /// The same; `before` is called when the caller stands in the line, outside of the turn, and before it parks.
     pub(crate) fn wait_after(
         self,
-        want: Want,
+        newcomer: Newcomer,
         is_first: bool,
         until: Until<'_>,
         before: Option<impl FnOnce()>,
         left: impl Fn(&mut Turn),
         undo: impl Fn(usize),
     ) -> Option<usize> {
-        watch::begin();
-        let (key, reason) = (self.key(), want.reason);
-        let spot = Spot::new(want, until.may_end(), true, Unparker::current());
+        let (key, reason) = (self.key(), newcomer.want.reason);
+        let spot = Spot::new(newcomer.want, until.may_end(), true, newcomer.unparker);
         let ticket = spot.ticket();
         // SAFETY: it stays here until it is told or withdrawn, also if this is unwound.
         unsafe { self.stand(&raw const spot, is_first) };
