@@ -78,7 +78,6 @@ pub use iter::{IntoIter, Iter, TryIter};
 #[cfg(not(loom))]
 pub use joined::joined;
 pub use select::{Select, SelectedOperation};
-#[cfg(not(loom))]
 pub use timer::{Timer, timer};
 
 #[cfg(doctest)]

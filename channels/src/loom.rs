@@ -9,6 +9,11 @@ pub(crate) use pirn_runtime::internal::{
 };
 
 #[cfg(loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
+#[cfg(loom)]
 #[path = "modelled_loom.rs"]
 mod modelled;
 

@@ -4,17 +4,19 @@
 //! behind a lock. A firing looks at it and puts the moment into the channel under that lock; `stop` and `reset` change it
 //! and empty the channel under that lock. So after they have returned, nothing of before is in the channel, and nothing
 //! comes: a firing that is late finds that the timer is set to something else. Under the lock nobody is woken.
+//! `timer_loom.rs` models this, with alarms that ring at any time.
 
-#![cfg(not(loom))]
-
+#[cfg(not(loom))]
 use crate::alarm::Alarm;
 use crate::channel::{Receiver, Sender, unbounded};
 use crate::core::Given;
-use crate::loom::{has_come, now};
+#[cfg(loom)]
+use crate::loom::Alarm;
+use crate::loom::{Mutex, MutexGuard, has_come, now};
 use pirn_runtime::internal::wake;
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -50,7 +52,7 @@ use std::time::{Duration, Instant};
 pub fn timer(duration: Duration) -> Timer {
     // Without a limit: a moment that a select has chosen and not taken yet must not be in the way of the next.
     let (sender, receiver) = unbounded();
-    let timer = Timer { armed: Arc::new(Armed { sender, state: Mutex::default() }), receiver };
+    let timer = Timer { armed: Arc::new(Armed { sender, state: Mutex::new(State::default()) }), receiver };
     timer.reset(duration);
     timer
 }
@@ -204,3 +206,7 @@ impl Wake for Bell {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "timer_loom.rs"]
+mod models;

@@ -23,9 +23,10 @@ pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until, part
 pub use parking::{give_way, may_spin, random_below, sleep};
 #[cfg(not(loom))]
 pub use {
+    crate::chores::{call_later, run_due},
     crate::clock::{SetClock, set_seed},
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
-    crate::p::latest_id_like,
+    crate::p::{SHORT_ID_BITS, latest_id_like},
     crate::time::sleep,
     caller::{Home, call_at, give_way, has_timers, may_spin, p_number, random_below},
 };

@@ -29,6 +29,7 @@ mod locals; // whose thread-locals a G uses
 mod coro; // the stack switch
 mod stack; // stack memory, and the overflow report
 mod event; // what happens, by name; its counters and receivers
+mod chores; // what crates above want to have done later
 mod user_code; // calls of user code in the middle of the runtime's own: its panic ends there
 mod reason; // `Reason`: why a G waits
 mod config; // plain numbers, each with its reason

@@ -25,6 +25,8 @@ pub enum Kind {
     Timer,
     /// The end of a G; the number is the G's.
     Goroutine,
+    /// The end of each G of a scope; the address is the scope's, and their records have it too.
+    Scope,
     /// An object; the address is the object's. This is what dumps call it, as `chan`.
     Object(&'static str),
 }

@@ -3,7 +3,7 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "Gs that borrow from a stack that waits")]
 
-use crate::g::Gid;
+use crate::g::{G, Gid};
 use crate::go::{After, GoBuilder, expect_started, start};
 use crate::join::{Ended, JoinInner};
 use crate::park::{current_g, in_closing, unwind_if_closing};
@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 /// The end of a [`scope`], which waits for the Gs that it started.
-static SCOPE: Reason = Reason::new("scope", Kind::Event);
+static SCOPE: Reason = Reason::new("scope", Kind::Scope);
 
 /// Runs `f`, which may start Gs that borrow from the caller's stack, and waits for all of them.
 ///
@@ -58,7 +58,7 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     // Acquire: what the Gs did (partner: the drop of a `Member`).
     if scope.left.fetch_sub(1, Ordering::AcqRel) != 1 {
-        scope.ticket.wait_uninterruptibly(&SCOPE, 0);
+        scope.ticket.wait_uninterruptibly(&SCOPE, address_of(&scope.ticket));
     }
     match result {
         Err(payload) => resume_unwind(payload),
@@ -80,6 +80,11 @@ pub struct Scope<'scope, 'env: 'scope> {
     /// Invariant, as in std: a longer or shorter 'scope would let borrows out.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
+}
+
+/// What a scope is called by: the address of the ticket of its caller.
+fn address_of(ticket: &Ticket) -> usize {
+    std::ptr::from_ref(ticket).addr()
 }
 
 /// How many Gs of a scope did not return, without a `join` that has reported it.
@@ -126,6 +131,14 @@ struct Member<'scope> {
 }
 
 impl After for Member<'_> {
+    fn begin(&self, g: &G) {
+        g.set_scope(address_of(self.ticket));
+    }
+
+    fn end(&self, g: &G) {
+        g.set_scope(0);
+    }
+
     fn after(self, ended: Ended) {
         self.unheard.add(ended, 1);
     }

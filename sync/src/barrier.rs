@@ -7,10 +7,9 @@
 
 #![allow(unsafe_code, reason = "places in futures that wait")]
 
-use crate::holder::me;
-use crate::loom::{AtomicBool, AtomicUsize, Ordering, Unparker, checkpoint, deadline, now};
-use crate::lot::{Place, Turn, Until, Want};
-use pirn_runtime::internal::{Kind, Reason, discard};
+use crate::loom::{AtomicBool, AtomicUsize, Ordering, checkpoint, deadline, now};
+use crate::lot::{Newcomer, Place, Turn, Until};
+use pirn_runtime::internal::{Kind, Reason};
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -80,7 +79,7 @@ impl Barrier {
     }
 
     /// As [`wait`](Self::wait), for async tasks. The task arrives when the future is polled first; if the future is
-    /// dropped while others are missing, it has not arrived.
+    /// dropped while others are missing, it has not arrived. If it is forgotten ([`std::mem::forget`]) it has.
     ///
     /// ```
     /// let barrier = pirn::sync::Barrier::new(2);
@@ -97,9 +96,9 @@ impl Barrier {
         ptr::from_ref(self).addr()
     }
 
-    fn wait_within(&self, until: Until) -> Option<BarrierWaitResult> {
+    pub(crate) fn wait_within(&self, until: Until<'_>) -> Option<BarrierWaitResult> {
         checkpoint();
-        let want = Want { what: 0, who: me(), reason: &WAIT, since: now() };
+        let newcomer = Newcomer::caller(0, &WAIT, now());
         let turn = self.turn();
         let Some(round) = self.arrive() else { return Some(self.complete(turn)) };
         // Said in the turn in which it leaves: afterwards the round may be another one though it has not arrived.
@@ -109,7 +108,7 @@ impl Barrier {
             self.left(turn);
         };
         // One that has been told and is unwound has passed: there is nothing to undo.
-        turn.wait(want, false, until, left, |_| ());
+        turn.wait(newcomer, false, until, left, |_| ());
         (!has_retreated.get()).then_some(BarrierWaitResult(false))
     }
 
@@ -204,18 +203,16 @@ impl Future for Arrival<'_> {
             return self.place().poll(context).map(|_| BarrierWaitResult(false));
         }
         let barrier = self.barrier;
-        // The waker's code runs outside of the turn.
-        let unparker = Unparker::from(context.waker().clone());
+        let newcomer = Newcomer::task(0, &WAIT, context);
         let turn = barrier.turn();
         let Some(round) = barrier.arrive() else {
             let leader = barrier.complete(turn);
-            discard(unparker);
+            newcomer.discard();
             return Poll::Ready(leader);
         };
         // SAFETY: nothing is moved.
         unsafe { self.as_mut().get_unchecked_mut() }.round = round;
-        let want = Want { what: 0, who: 0, reason: &WAIT, since: now() };
-        self.place().stand(turn, barrier.key(), want, unparker);
+        self.place().stand(turn, newcomer);
         Poll::Pending
     }
 }

@@ -1,8 +1,7 @@
 //! [`Condvar`].
 
-use crate::holder::me;
 use crate::loom::{AtomicU32, Ordering, checkpoint, deadline, now};
-use crate::lot::{Turn, Until, Want};
+use crate::lot::{Newcomer, Turn, Until};
 use crate::mutex::MutexGuard;
 use crate::raw_mutex::RawMutex;
 use pirn_runtime::internal::{Kind, Reason};
@@ -114,8 +113,8 @@ impl Condvar {
         WaitTimeoutResult(false)
     }
 
-    /// False if the deadline has passed.
-    pub(crate) fn wait_within(&self, mutex: &RawMutex, until: Until) -> bool {
+    /// False if it has not been notified.
+    pub(crate) fn wait_within(&self, mutex: &RawMutex, until: Until<'_>) -> bool {
         /// Whoever had the mutex has it again, also if it is unwound.
         struct Relock<'a>(&'a RawMutex);
         impl Drop for Relock<'_> {
@@ -124,7 +123,7 @@ impl Condvar {
             }
         }
         checkpoint();
-        let want = Want { what: 0, who: me(), reason: &WAIT, since: now() };
+        let newcomer = Newcomer::caller(0, &WAIT, now());
         let turn = Turn::of(self.key());
         // No future waits here, so the bit is right.
         _ = turn.settle(self.state.load(Ordering::Relaxed) != 0);
@@ -133,7 +132,7 @@ impl Condvar {
         let relock = Relock(mutex);
         // The notification goes to another one if this is unwound.
         let undo = |_| self.notify_one();
-        let answer = turn.wait_after(want, false, until, Some(|| mutex.unlock()), |turn| self.left(turn), undo);
+        let answer = turn.wait_after(newcomer, false, until, Some(|| mutex.unlock()), |turn| self.left(turn), undo);
         drop(relock);
         answer.is_some()
     }

@@ -98,7 +98,12 @@ impl Event {
         waiting::wait_timeout(self, timeout)
     }
 
-    /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time.
+    pub(crate) fn wait_within(&self, until: Until<'_>) -> bool {
+        waiting::wait(self, until)
+    }
+
+    /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time. One that is forgotten
+    /// ([`std::mem::forget`]) after it was polled stays in the line until it is told, which harms nobody.
     ///
     /// ```
     /// let event = pirn::sync::Event::new();

@@ -1,14 +1,17 @@
 //! Who holds a lock, in 32 bits: the low ones of a party's word.
 
 use pirn_runtime::internal::{Party, Reason, party_word};
+#[cfg(not(loom))]
+use pirn_runtime::internal::{SHORT_ID_BITS, latest_id_like};
+
+// A number has what the bit leaves that says that it is a thread's.
+#[cfg(not(loom))]
+const _: () = assert!(SHORT_ID_BITS == u32::BITS - 1);
 
 /// The word has two bits for others, which are not kept.
 const UNUSED_BITS: u32 = 2;
-/// What is left for a number, beside the bit that says that it is a thread's.
-#[cfg(not(loom))]
-const NUMBER_BITS: u32 = 31;
 
-/// The caller. For one G in 2^31 it is 0, which is nobody.
+/// The caller. It is never 0, which is nobody: no G has a number whose low bits are all 0.
 #[inline]
 pub(crate) fn me() -> u32 {
     (party_word() >> UNUSED_BITS) as u32
@@ -20,7 +23,7 @@ pub(crate) fn party(short: u32) -> Option<Party> {
     let party = Party::from_word(u64::from(short) << UNUSED_BITS)?;
     #[cfg(not(loom))]
     if let Party::G(low) = party {
-        return Some(Party::G(pirn_runtime::internal::latest_id_like(low, NUMBER_BITS)));
+        return Some(Party::G(latest_id_like(low, SHORT_ID_BITS)));
     }
     Some(party)
 }

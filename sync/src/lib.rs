@@ -20,6 +20,7 @@ mod barrier; // `Barrier`
 mod event; // `Event`
 mod notify; // `Notify`
 mod waiting; // waits for what a word says
+mod owned_permit; // `OwnedPermit`
 mod semaphore; // `Semaphore`
 mod condvar; // `Condvar`
 mod rwlock; // `RwLock`
@@ -44,6 +45,7 @@ pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
+pub use owned_permit::OwnedPermit;
 #[cfg(not(loom))]
 pub use pool::{Pool, Pooled};
 pub use rwlock::{

@@ -4,7 +4,7 @@
 
 use crate::guard::show;
 use crate::loom::deadline;
-use crate::lot::Place;
+use crate::lot::{Place, Until};
 use crate::raw_mutex::RawMutex;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -104,10 +104,16 @@ impl<T: ?Sized> Mutex<T> {
         self.raw.lock_until(deadline).then(|| MutexGuard { mutex: self })
     }
 
+    /// Waits for the lock for as long as that says.
+    pub(crate) fn lock_within(&self, until: Until<'_>) -> Option<MutexGuard<'_, T>> {
+        (self.raw.try_lock() || self.raw.wait(until)).then(|| MutexGuard { mutex: self })
+    }
+
     /// As [`lock`](Self::lock), for async tasks. The future may be dropped at any time; then it does not hold the lock,
     /// and others that wait are not held up.
     ///
-    /// A task that is handed the lock has it from then on, also while it is not polled.
+    /// A task that is handed the lock has it from then on, also while it is not polled. So a future that is forgotten
+    /// ([`std::mem::forget`]) after it was polled leaves the mutex locked when its turn has come.
     ///
     /// ```
     /// let mutex = pirn::sync::Mutex::new(1);

@@ -132,8 +132,13 @@ impl Notify {
         waiting::wait_timeout(&self.begin(), timeout)
     }
 
+    pub(crate) fn wait_within(&self, until: Until<'_>) -> bool {
+        waiting::wait(&self.begin(), until)
+    }
+
     /// As [`wait`](Self::wait), for async tasks. The task waits in the line from when the future is polled first, or from
-    /// [`Notified::enable`]; but `notify_waiters` counts from here.
+    /// [`Notified::enable`]; but `notify_waiters` counts from here. A future that is forgotten ([`std::mem::forget`]) after
+    /// it was polled keeps its place in the line, and takes the notification that comes to it.
     ///
     /// ```
     /// let notify = pirn::sync::Notify::new();

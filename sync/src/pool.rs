@@ -7,32 +7,38 @@
 //!
 //! # Age
 //! A bin has two generations, as Go's pools: at each step of age the values of the older one are dropped, and the younger
-//! one becomes the older. A value that is taken and put back is young again. Steps come every [`PERIOD`] from a thread
-//! that all pools share (`Ager`). It lives while some pool has values.
+//! one becomes the older. A value that is taken and put back is young again. Steps come every [`PERIOD`] while some pool
+//! has values. They are a chore of the runtime: sysmon starts a G for each, and no thread or timer waits for it. Where no
+//! runtime is, a thread that puts something in does the step, if it is due.
 //!
-//! A pool is on the ager's list while `is_aged` is set. The ager clears it when it has found no value, and looks once
+//! A pool is on the list [`AGED`] while `is_aged` is set. A step clears it when it has found no value, and looks once
 //! more: a put before that look is seen by it, and one after it finds the flag cleared (the locks of the bins order the
-//! two), and puts the pool on the list again.
+//! two), and puts the pool on the list again. The chore is set while the list is not empty: by whoever makes it not
+//! empty, and by a step that leaves something there. The list's lock makes steps come one after the other; destructors
+//! run after it has been given back.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "the values in a bin")]
 
 use crate::holder::me;
 use crate::once_lock::OnceLock;
-use pirn_runtime::internal::p_number;
+use pirn_runtime::internal::{call_later, p_number, run_due};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::{ManuallyDrop, forget, replace, take};
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
 /// A value that is not used for so long, or twice that, is dropped. Go's pools live for one to two collections, of which
 /// there is one every two minutes at least, and mostly many more.
 const PERIOD: Duration = Duration::from_secs(10);
+
+/// A thread looks whether a step of age is due each time so many values were put into a bin: that reads the clock.
+const LOOK_EVERY: u32 = 16;
 
 /// No more bins than this, whatever machine it is.
 const BINS_MAX: usize = 64;
@@ -43,7 +49,11 @@ const BINS_MAX: usize = 64;
 /// [`get`](Self::get) takes one of those that are kept, or makes one; which one it is nobody can say, and it is as it was
 /// left. When the [`Pooled`] is dropped the value goes back, unless its holder panics: it may be half changed then.
 ///
-/// A pool is no place to keep things: what is not used for 10 to 20 seconds is dropped, on a thread of the pools' own.
+/// A pool is no place to keep things: what is not used for 10 to 20 seconds is dropped, on a goroutine that a runtime
+/// starts for that. What waits for such a drop may wait for ever: it does not keep a runtime from reporting that all
+/// its goroutines are asleep. While no goroutine runs, old values are dropped when a thread puts others in, or else when
+/// a runtime next has something to do.
+///
 /// Nothing here waits. Making a pool needs no memory.
 ///
 /// ```
@@ -103,10 +113,17 @@ impl<T: Send + 'static> Pool<T> {
     /// Puts a value in, whoever has made it.
     pub fn put(&self, value: T) {
         let bins = self.bins.get_or_init(|| Arc::new(Bins::new(self.max)));
-        // What is not kept is dropped here, outside of the lock.
-        drop(bins.push(value));
+        let (own, is_thread) = own_bin();
+        let pushed = bins.push(value, own);
         if !bins.is_aged.load(Ordering::Relaxed) && !bins.is_aged.swap(true, Ordering::Relaxed) {
-            watch(bins);
+            add_to_aged(bins);
+        }
+        match pushed {
+            // Dropped outside of the lock.
+            Pushed::Not(value) => drop(value),
+            // There may be no runtime that does the steps of age.
+            Pushed::Nth(n) if is_thread && n % LOOK_EVERY == 0 => run_due(),
+            Pushed::Nth(_) => {}
         }
     }
 
@@ -183,7 +200,7 @@ struct Bins<T> {
     max: usize,
     /// How many are kept, or about to be, if there is a maximum.
     kept: AtomicUsize,
-    /// It is on the ager's list.
+    /// It is on the list of those that age.
     is_aged: AtomicBool,
 }
 
@@ -199,6 +216,25 @@ struct Bin<T> {
 struct Generations<T> {
     young: Vec<T>,
     old: Vec<T>,
+    /// How many were put in. It may wrap.
+    puts: u32,
+}
+
+/// What has become of a value that was put in.
+enum Pushed<T> {
+    /// It was the nth of its bin.
+    Nth(u32),
+    /// It is not kept.
+    Not(T),
+}
+
+/// A number from which the caller's bin follows, and whether the caller is a thread that runs no G.
+#[inline]
+fn own_bin() -> (usize, bool) {
+    match p_number() {
+        Some(p) => (p, false),
+        None => (me() as usize >> 1, true),
+    }
 }
 
 // SAFETY: the values may be sent, and are used under the lock.
@@ -235,7 +271,7 @@ impl<T> Bins<T> {
         let bin = |_| Bin {
             is_locked: AtomicBool::new(false),
             len: AtomicUsize::new(0),
-            generations: UnsafeCell::new(Generations { young: Vec::new(), old: Vec::new() }),
+            generations: UnsafeCell::new(Generations { young: Vec::new(), old: Vec::new(), puts: 0 }),
         };
         Bins {
             bins: (0..threads.next_power_of_two().min(BINS_MAX)).map(bin).collect(),
@@ -247,35 +283,38 @@ impl<T> Bins<T> {
 
     /// All bins, the caller's own first.
     #[inline]
-    fn own_first(&self) -> impl Iterator<Item = &Bin<T>> {
-        let own = p_number().unwrap_or_else(|| me() as usize >> 1) & (self.bins.len() - 1);
-        let (before, from_own) = self.bins.split_at(own);
+    fn own_first(&self, own: usize) -> impl Iterator<Item = &Bin<T>> {
+        let (before, from_own) = self.bins.split_at(own & (self.bins.len() - 1));
         from_own.iter().chain(before)
     }
 
     #[inline]
     fn pop(&self) -> Option<T> {
-        let has_some = self.own_first().filter(|bin| bin.len.load(Ordering::Relaxed) > 0);
+        let has_some = self.own_first(own_bin().0).filter(|bin| bin.len.load(Ordering::Relaxed) > 0);
         let value = { has_some }.find_map(|bin| bin.with(|bin| bin.young.pop().or_else(|| bin.old.pop()))?)?;
         self.release(1);
         Some(value)
     }
 
-    /// Keeps the value, or gives it back.
-    fn push(&self, value: T) -> Option<T> {
+    /// Keeps the value, if there is room.
+    #[inline]
+    fn push(&self, value: T, own: usize) -> Pushed<T> {
         let keep = |kept: usize| (kept < self.max).then_some(kept + 1);
         if self.max != usize::MAX && self.kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keep).is_err() {
-            return Some(value);
+            return Pushed::Not(value);
         }
         let mut value = Some(value);
-        for bin in self.own_first() {
-            if bin.with(|bin| bin.young.extend(value.take())).is_some() {
-                return None;
-            }
+        let mut put = |bin: &mut Generations<T>| {
+            bin.young.extend(value.take());
+            bin.puts = bin.puts.wrapping_add(1);
+            bin.puts
+        };
+        if let Some(nth) = self.own_first(own).find_map(|bin| bin.with(&mut put)) {
+            return Pushed::Nth(nth);
         }
         // All are in use at this moment.
         self.release(1);
-        value
+        Pushed::Not(value.expect("no bin has taken it"))
     }
 
     /// So many are not kept any more.
@@ -288,37 +327,6 @@ impl<T> Bins<T> {
 
     fn kept(&self) -> usize {
         self.bins.iter().map(|bin| bin.len.load(Ordering::Relaxed)).sum()
-    }
-}
-
-/// What the ager does to each pool.
-trait Aged: Send + Sync {
-    /// A step of age. False if the pool is empty, and not on the list any more.
-    fn age(&self) -> bool;
-}
-
-impl<T: Send> Aged for Bins<T> {
-    fn age(&self) -> bool {
-        for bin in &self.bins {
-            // A bin that is in use now is aged by the next step.
-            let step = |bin: &mut Generations<T>| {
-                let young = take(&mut bin.young);
-                replace(&mut bin.old, young)
-            };
-            let dropped = bin.with(step).unwrap_or_default();
-            self.release(dropped.len());
-            for value in dropped {
-                // A panic of one destructor is its own; the hook has said it.
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-                    // Its own destructor might panic too.
-                    forget(payload);
-                }
-            }
-        }
-        self.has_some() || {
-            self.is_aged.store(false, Ordering::Relaxed);
-            self.has_some() && !self.is_aged.swap(true, Ordering::Relaxed)
-        }
     }
 }
 
@@ -336,40 +344,78 @@ impl<T> Bins<T> {
     }
 }
 
-/// The pools that have values, while there is a thread that ages them; empty if there is none.
-static AGED: Mutex<Vec<Weak<dyn Aged>>> = Mutex::new(Vec::new());
+/// What a step of age does to each pool.
+trait Aged: Send + Sync {
+    /// Takes what has become too old out of it; the closures that are added to `drops` drop it. False if the pool is
+    /// empty, and not to be on the list any more.
+    fn age(&self, drops: &mut Vec<Box<dyn FnOnce()>>) -> bool;
+}
 
-/// Puts a pool on the list.
-#[cold]
-fn watch<T: Send + 'static>(bins: &Arc<Bins<T>>) {
-    let weak: Weak<dyn Aged> = Arc::downgrade(&(bins.clone() as Arc<dyn Aged>));
-    let mut aged = AGED.lock().unwrap_or_else(PoisonError::into_inner);
-    aged.push(weak);
-    if aged.len() == 1 && thread::Builder::new().name("pirn-pools".to_owned()).spawn(run_ager).is_err() {
-        // No thread is to be had: the next that puts something tries again.
-        aged.clear();
-        bins.is_aged.store(false, Ordering::Relaxed);
+impl<T: Send + 'static> Aged for Bins<T> {
+    fn age(&self, drops: &mut Vec<Box<dyn FnOnce()>>) -> bool {
+        for bin in &self.bins {
+            // A bin that is in use now is aged by the next step.
+            let step = |bin: &mut Generations<T>| {
+                let young = take(&mut bin.young);
+                replace(&mut bin.old, young)
+            };
+            let old = bin.with(step).unwrap_or_default();
+            if !old.is_empty() {
+                self.release(old.len());
+                // A panic of one destructor is its own.
+                drops.push(Box::new(|| old.into_iter().for_each(|value| contain(|| drop(value)))));
+            }
+        }
+        self.has_some() || {
+            self.is_aged.store(false, Ordering::Relaxed);
+            self.has_some() && !self.is_aged.swap(true, Ordering::Relaxed)
+        }
     }
 }
 
-/// The thread that ages all pools, until they are empty.
-fn run_ager() {
-    loop {
-        pirn_runtime::sleep(PERIOD);
-        let pools = AGED.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Destructors run outside of the lock, as they may use a pool; also those of a pool that is dropped meanwhile.
-        let age = |pool: &Weak<dyn Aged>| pool.upgrade().is_some_and(|pool| pool.age());
-        let has_some = |pool: &&Weak<dyn Aged>| catch_unwind(AssertUnwindSafe(|| age(pool))).unwrap_or(true);
-        let empty: Vec<_> = pools.iter().filter(|pool| !has_some(pool)).collect();
-        let mut aged = AGED.lock().unwrap_or_else(PoisonError::into_inner);
-        for empty in empty {
-            // One that is on the list once more stays there once.
-            if let Some(nth) = aged.iter().position(|pool| pool.ptr_eq(empty)) {
-                aged.remove(nth);
-            }
-        }
-        if aged.is_empty() {
-            return;
-        }
+/// Ends a panic of `f` here; the hook has said what happened.
+fn contain(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        // Its own destructor might panic too.
+        forget(payload);
     }
+}
+
+/// The pools that have values. While there are some, a step is to come.
+static AGED: Mutex<Vec<Weak<dyn Aged>>> = Mutex::new(Vec::new());
+
+fn lock_aged() -> MutexGuard<'static, Vec<Weak<dyn Aged>>> {
+    // Nothing panics under it but an allocation that fails.
+    AGED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts a pool on the list.
+#[cold]
+fn add_to_aged<T: Send + 'static>(bins: &Arc<Bins<T>>) {
+    let weak: Weak<dyn Aged> = Arc::downgrade(&(bins.clone() as Arc<dyn Aged>));
+    let mut aged = lock_aged();
+    aged.push(weak);
+    if aged.len() == 1 {
+        call_later(PERIOD, age_all);
+    }
+}
+
+/// A step of age of all pools.
+fn age_all() {
+    let (mut drops, mut pools) = (Vec::new(), Vec::new());
+    let mut aged = lock_aged();
+    aged.retain(|pool| {
+        let Some(pool) = pool.upgrade() else { return false };
+        let has_some = pool.age(&mut drops);
+        // It may be the last that has it by now.
+        pools.push(pool);
+        has_some
+    });
+    if !aged.is_empty() {
+        call_later(PERIOD, age_all);
+    }
+    drop(aged);
+    // Only now, as destructors may use a pool, or never return.
+    drops.into_iter().for_each(contain);
+    pools.into_iter().for_each(|pool| contain(|| drop(pool)));
 }

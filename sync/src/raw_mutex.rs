@@ -25,8 +25,8 @@
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, may_spin, now, pause};
-use crate::lot::{Place, Turn, Until, Want, owner_of};
-use pirn_runtime::internal::{Kind, Owner, Reason, Unparker, discard};
+use crate::lot::{Newcomer, Place, Turn, Until, Want, owner_of};
+use pirn_runtime::internal::{Kind, Owner, Reason};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -110,7 +110,7 @@ impl RawMutex {
     }
 
     #[inline]
-    fn lock_within(&self, until: Until) -> bool {
+    fn lock_within(&self, until: Until<'_>) -> bool {
         if self.is_taken_at_once() {
             self.holder.store(me(), Ordering::Relaxed);
             return true;
@@ -162,14 +162,14 @@ impl RawMutex {
     }
 
     #[cold]
-    fn wait(&self, until: Until) -> bool {
+    pub(crate) fn wait(&self, until: Until<'_>) -> bool {
         let me = me();
-        if !matches!(until, Until::Deadline(_)) && self.holder() == me {
+        if !until.may_end() && self.holder() == me {
             holder::report_own(&LOCK, self.key());
         }
         // What this caller has of WOKEN.
         let mut woken = 0;
-        let mut since = None;
+        let (mut since, mut has_waited) = (None, false);
         let mut spins = SPINS;
         loop {
             if self.try_take(woken) {
@@ -182,16 +182,15 @@ impl RawMutex {
                 pause(PAUSES);
                 continue;
             }
+            let newcomer = Newcomer::caller(PARKS, &LOCK, *since.get_or_insert_with(now));
             let turn = Turn::of(self.key());
             if !self.will_wait(&turn, woken) {
                 continue;
             }
-            let is_first = since.is_some();
-            let want = Want { what: PARKS, who: me, reason: &LOCK, since: *since.get_or_insert_with(now) };
-            match turn.wait(want, is_first, until, |turn| self.left(turn), |answer| self.undo(answer)) {
+            match turn.wait(newcomer, has_waited, until, |turn| self.left(turn), |answer| self.undo(answer)) {
                 None => return false,
                 Some(HANDED) => return true,
-                Some(_) => woken = WOKEN,
+                Some(_) => (woken, has_waited) = (WOKEN, true),
             }
             spins = SPINS;
         }
@@ -312,15 +311,14 @@ impl RawMutex {
             return place.poll(context).map(|_| ());
         }
         while !self.try_take(0) {
-            let unparker = Unparker::from(context.waker().clone());
+            let newcomer = Newcomer::task(TASK, &LOCK, context);
             let turn = Turn::of(self.key());
             if self.will_wait(&turn, 0) {
-                let want = Want { what: TASK, who: 0, reason: &LOCK, since: now() };
-                place.stand(turn, self.key(), want, unparker);
+                place.stand(turn, newcomer);
                 return Poll::Pending;
             }
             drop(turn);
-            discard(unparker);
+            newcomer.discard();
         }
         Poll::Ready(())
     }

@@ -23,9 +23,9 @@
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now};
-use crate::lot::{Place, Turn, Until, Want, owner_of};
+use crate::lot::{Newcomer, Place, Turn, Until, Want, owner_of};
 use crate::raw_mutex::is_starved;
-use pirn_runtime::internal::{Kind, Owner, Reason, Unparker, discard};
+use pirn_runtime::internal::{Kind, Owner, Reason};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -217,8 +217,9 @@ impl RawRwLock {
     }
 
     #[cold]
-    fn wait_to_read(&self, may_read: fn(u32) -> bool, until: Until) -> bool {
+    pub(crate) fn wait_to_read(&self, may_read: fn(u32) -> bool, until: Until<'_>) -> bool {
         self.look_for_own(&READ, until);
+        let newcomer = Newcomer::caller(READS, &READ, now());
         let turn = loop {
             let turn = Turn::of(self.key());
             if self.will_wait(&turn, 0, may_read) {
@@ -229,39 +230,37 @@ impl RawRwLock {
                 return true;
             }
         };
-        let want = Want { what: READS, who: me(), reason: &READ, since: now() };
         // It is let in, or not at all.
-        turn.wait(want, false, until, |turn| self.left(turn), |_| self.unlock_read()).is_some()
+        turn.wait(newcomer, false, until, |turn| self.left(turn), |_| self.unlock_read()).is_some()
     }
 
     #[cold]
-    pub(crate) fn wait_to_write(&self, until: Until) -> bool {
+    pub(crate) fn wait_to_write(&self, until: Until<'_>) -> bool {
         self.look_for_own(&WRITE, until);
         // What this caller has of WOKEN.
         let mut woken = 0;
-        let mut since = None;
+        let (mut since, mut has_waited) = (None, false);
         loop {
             if self.try_take_write(woken) {
                 self.holder.store(me(), Ordering::Relaxed);
                 return true;
             }
+            let newcomer = Newcomer::caller(WRITES, &WRITE, *since.get_or_insert_with(now));
             let turn = Turn::of(self.key());
             if !self.will_wait(&turn, woken, is_free) {
                 continue;
             }
-            let is_first = since.is_some();
-            let want = Want { what: WRITES, who: me(), reason: &WRITE, since: *since.get_or_insert_with(now) };
-            match turn.wait(want, is_first, until, |turn| self.left(turn), |answer| self.undo_write(answer)) {
+            match turn.wait(newcomer, has_waited, until, |turn| self.left(turn), |answer| self.undo_write(answer)) {
                 None => return false,
                 Some(HANDED) => return true,
-                Some(_) => woken = WOKEN,
+                Some(_) => (woken, has_waited) = (WOKEN, true),
             }
         }
     }
 
     /// One that has it to write waits for it: for ever, if it does so without a deadline.
-    fn look_for_own(&self, reason: &'static Reason, until: Until) {
-        if !matches!(until, Until::Deadline(_)) && self.holder.load(Ordering::Relaxed) == me() {
+    fn look_for_own(&self, reason: &'static Reason, until: Until<'_>) {
+        if !until.may_end() && self.holder.load(Ordering::Relaxed) == me() {
             holder::report_own(reason, self.key());
         }
     }
@@ -385,16 +384,7 @@ impl RawRwLock {
 
     /// Lets all readers at the head of the line in. The caller reads.
     fn let_readers_in(&self, mut turn: Turn) {
-        loop {
-            while !turn.is_full() && turn.first().is_some_and(|first| first.what == READS) && self.joins_readers() {
-                turn.tell_first(HANDED);
-            }
-            if !turn.is_full() {
-                return self.left(&mut turn);
-            }
-            drop(turn);
-            turn = Turn::of(self.key());
-        }
+        self.left(&mut turn);
     }
 
     /// One that has it to write has it to read from now on.
@@ -414,15 +404,14 @@ impl RawRwLock {
             return place.poll(context).map(|_| ());
         }
         while !self.try_take_read(may_read) {
-            let unparker = Unparker::from(context.waker().clone());
+            let newcomer = Newcomer::task(READS, &READ, context);
             let turn = Turn::of(self.key());
             if self.will_wait(&turn, 0, may_read) {
-                let want = Want { what: READS, who: 0, reason: &READ, since: now() };
-                place.stand(turn, self.key(), want, unparker);
+                place.stand(turn, newcomer);
                 return Poll::Pending;
             }
             drop(turn);
-            discard(unparker);
+            newcomer.discard();
         }
         Poll::Ready(())
     }
@@ -434,15 +423,14 @@ impl RawRwLock {
             return place.poll(context).map(|_| ());
         }
         while !self.try_take_write(0) {
-            let unparker = Unparker::from(context.waker().clone());
+            let newcomer = Newcomer::task(TASK_WRITES, &WRITE, context);
             let turn = Turn::of(self.key());
             if self.will_wait(&turn, 0, is_free) {
-                let want = Want { what: TASK_WRITES, who: 0, reason: &WRITE, since: now() };
-                place.stand(turn, self.key(), want, unparker);
+                place.stand(turn, newcomer);
                 return Poll::Pending;
             }
             drop(turn);
-            discard(unparker);
+            newcomer.discard();
         }
         Poll::Ready(())
     }
@@ -465,7 +453,7 @@ fn is_free(state: u32) -> bool {
 
 /// A reader need not wait: nobody writes; and nobody waits, or nobody has it.
 #[inline]
-fn may_read(state: u32) -> bool {
+pub(crate) fn may_read(state: u32) -> bool {
     state & (WRITER | WAITERS) == 0 || is_free(state)
 }
 

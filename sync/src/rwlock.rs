@@ -4,8 +4,8 @@
 
 use crate::guard::show;
 use crate::loom::deadline;
-use crate::lot::Place;
-use crate::raw_rwlock::RawRwLock;
+use crate::lot::{Place, Until};
+use crate::raw_rwlock::{RawRwLock, may_read};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
@@ -138,7 +138,18 @@ impl<T: ?Sized> RwLock<T> {
         self.raw.write_until(deadline).then(|| RwLockWriteGuard { lock: self })
     }
 
-    /// As [`read`](Self::read), for async tasks. The future may be dropped at any time; then it does not hold the lock.
+    /// Waits to read for as long as that says.
+    pub(crate) fn read_within(&self, until: Until<'_>) -> Option<RwLockReadGuard<'_, T>> {
+        (self.raw.try_read() || self.raw.wait_to_read(may_read, until)).then(|| RwLockReadGuard { lock: self })
+    }
+
+    /// Waits to write for as long as that says.
+    pub(crate) fn write_within(&self, until: Until<'_>) -> Option<RwLockWriteGuard<'_, T>> {
+        (self.raw.try_write() || self.raw.wait_to_write(until)).then(|| RwLockWriteGuard { lock: self })
+    }
+
+    /// As [`read`](Self::read), for async tasks. The future may be dropped at any time; then it does not hold the lock. One
+    /// that is forgotten ([`std::mem::forget`]) after it was polled has it for good when its turn has come.
     ///
     /// ```
     /// let lock = pirn::sync::RwLock::new(1);
@@ -152,7 +163,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// As [`write`](Self::write), for async tasks. The future may be dropped at any time; then it does not hold the
-    /// lock.
+    /// lock. If it is forgotten: as [`read_async`](Self::read_async).
     pub fn write_async(&self) -> WriteFuture<'_, T> {
         WriteFuture { lock: self, place: Place::new() }
     }

@@ -12,10 +12,9 @@
 
 #![allow(unsafe_code, reason = "the place of a future")]
 
-use crate::holder::me;
 use crate::loom::{AtomicUsize, Ordering, checkpoint, deadline, now};
-use crate::lot::{Place, Turn, Until, Want};
-use pirn_runtime::internal::{Kind, Reason, Unparker, discard};
+use crate::lot::{Newcomer, Place, Turn, Until};
+use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -39,6 +38,8 @@ static ACQUIRE: Reason = Reason::new("sync.Semaphore.Acquire", Kind::Object("sem
 /// A caller may acquire several permits at once. Those that wait are served in their order, whatever they ask for, so a
 /// large amount is not overtaken by small ones (as Go's `x/sync/semaphore`, and tokio's). It is one word, and making it
 /// needs no memory.
+///
+/// A [`Permit`] borrows the semaphore; an [`OwnedPermit`](crate::OwnedPermit), of a semaphore in an `Arc`, does not.
 ///
 /// While the runtime of a goroutine shuts down, an `acquire` that waits unwinds it with `pirn::ShutDown`, and takes no
 /// permits.
@@ -114,10 +115,7 @@ impl Semaphore {
     /// # Errors
     /// If the semaphore was closed.
     pub fn acquire(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
-        match self.acquire_within(n, Until::Told) {
-            Ok(()) => Ok(Permit { semaphore: self, n }),
-            Err(_) => Err(AcquireError),
-        }
+        self.acquire_within(n, Until::Told).map_err(|_| AcquireError)
     }
 
     /// Acquires `n` permits, if so many are free and nobody waits.
@@ -135,7 +133,7 @@ impl Semaphore {
     /// If they were not to be had in this time, or the semaphore was closed.
     pub fn acquire_timeout(&self, n: usize, timeout: Duration) -> Result<Permit<'_>, TryAcquireError> {
         let until = deadline(timeout).map_or(Until::Told, Until::Deadline);
-        self.acquire_within(n, until).map(|()| Permit { semaphore: self, n })
+        self.acquire_within(n, until)
     }
 
     /// Waits for `n` permits until `deadline` at most.
@@ -143,11 +141,12 @@ impl Semaphore {
     /// # Errors
     /// As [`acquire_timeout`](Self::acquire_timeout).
     pub fn acquire_until(&self, n: usize, deadline: Instant) -> Result<Permit<'_>, TryAcquireError> {
-        self.acquire_within(n, Until::Deadline(deadline)).map(|()| Permit { semaphore: self, n })
+        self.acquire_within(n, Until::Deadline(deadline))
     }
 
     /// As [`acquire`](Self::acquire), for async tasks. The future may be dropped at any time: then its place in the line
-    /// is given up, and permits that it was given go to others.
+    /// is given up, and permits that it was given go to others. One that is forgotten ([`std::mem::forget`]) after it was
+    /// polled keeps its place, holds up those behind it, and takes its permits for good.
     ///
     /// ```
     /// let semaphore = pirn::sync::Semaphore::new(2);
@@ -221,15 +220,25 @@ impl Semaphore {
         }
     }
 
-    pub(crate) fn acquire_within(&self, n: usize, until: Until) -> Result<(), TryAcquireError> {
+    /// Waits for `n` permits for as long as that says.
+    pub(crate) fn acquire_within(&self, n: usize, until: Until<'_>) -> Result<Permit<'_>, TryAcquireError> {
         checkpoint();
+        let acquired = match self.take(n) {
+            Err(TryAcquireError::NoPermits) => self.wait(n, until),
+            result => result,
+        };
+        acquired.map(|()| Permit { semaphore: self, n })
+    }
+
+    #[cold]
+    fn wait(&self, n: usize, until: Until<'_>) -> Result<(), TryAcquireError> {
+        let newcomer = Newcomer::caller(n, &ACQUIRE, now());
         let turn = match self.take_or_stand(n) {
             Ok(turn) => turn,
             Err(result) => return result,
         };
-        let want = Want { what: n, who: me(), reason: &ACQUIRE, since: now() };
         let undo = |answer| self.undo(n, answer);
-        match turn.wait(want, false, until, |turn| self.left(turn), undo) {
+        match turn.wait(newcomer, false, until, |turn| self.left(turn), undo) {
             None => Err(TryAcquireError::NoPermits),
             Some(GIVEN) => Ok(()),
             Some(_) => Err(TryAcquireError::Closed),
@@ -257,22 +266,15 @@ impl Semaphore {
         }
     }
 
-    /// Gives permits to those that wait, from the head of the line, as far as they suffice.
+    /// Gives permits to those that wait, as far as they suffice.
     #[cold]
     fn give_out(&self) {
-        loop {
-            let mut turn = Turn::of(self.key());
-            self.give_out_in(&mut turn, |turn| turn.is_full());
-            if !turn.is_full() {
-                return;
-            }
-        }
+        self.left(&mut Turn::of(self.key()));
     }
 
-    fn give_out_in(&self, turn: &mut Turn, is_enough: fn(&Turn) -> bool) {
-        while !is_enough(turn)
-            && let Some(first) = turn.first()
-        {
+    /// In a turn: one that waited has left by itself, or there are more permits. Gives them out, from the head of the line.
+    fn left(&self, turn: &mut Turn) {
+        while let Some(first) = turn.first() {
             let n = first.what;
             let give = |state: usize| (state / PERMIT >= n).then(|| state - n * PERMIT);
             // Acquire: as in `take`; the one that is told gets it from here.
@@ -284,15 +286,10 @@ impl Semaphore {
         self.note_left(turn);
     }
 
-    fn note_left(&self, turn: &mut Turn) {
+    fn note_left(&self, turn: &Turn) {
         if turn.is_empty() {
             self.state.fetch_and(!WAITERS, Ordering::Relaxed);
         }
-    }
-
-    /// In a turn: one that waited has left by itself. What is free may suffice for those behind it.
-    fn left(&self, turn: &mut Turn) {
-        self.give_out_in(turn, |_| false);
     }
 
     /// One has been told, but has no use for it.
@@ -340,6 +337,11 @@ impl<'a> Permit<'a> {
     /// How many permits these are.
     pub fn count(&self) -> usize {
         self.n
+    }
+
+    /// The semaphore that they are of.
+    pub fn semaphore(&self) -> &'a Semaphore {
+        self.semaphore
     }
 
     /// The permits do not go back.
@@ -398,15 +400,18 @@ impl<'a> Future for AcquireFuture<'a> {
         if place.is_used() {
             return place.poll(context).map(|answer| permit(answer == GIVEN));
         }
-        let unparker = Unparker::from(context.waker().clone());
+        match semaphore.take(n) {
+            Err(TryAcquireError::NoPermits) => {}
+            result => return Poll::Ready(permit(result.is_ok())),
+        }
+        let newcomer = Newcomer::task(n, &ACQUIRE, context);
         match semaphore.take_or_stand(n) {
             Ok(turn) => {
-                let want = Want { what: n, who: 0, reason: &ACQUIRE, since: now() };
-                place.stand(turn, semaphore.key(), want, unparker);
+                place.stand(turn, newcomer);
                 Poll::Pending
             }
             Err(result) => {
-                discard(unparker);
+                newcomer.discard();
                 Poll::Ready(permit(result.is_ok()))
             }
         }

@@ -103,7 +103,12 @@ impl WaitGroup {
         waiting::wait_timeout(&*self.count, timeout)
     }
 
-    /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time.
+    pub(crate) fn wait_within(&self, until: Until<'_>) -> bool {
+        waiting::wait(&*self.count, until)
+    }
+
+    /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time. One that is forgotten
+    /// ([`std::mem::forget`]) after it was polled stays in the line until it is told, which harms nobody.
     ///
     /// ```
     /// let group = pirn::sync::WaitGroup::new();

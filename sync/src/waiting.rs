@@ -14,10 +14,9 @@
 
 #![allow(unsafe_code, reason = "places in futures that wait")]
 
-use crate::holder::me;
-use crate::loom::{Unparker, checkpoint, deadline, now};
-use crate::lot::{Place, Turn, Until, Want};
-use pirn_runtime::internal::{Reason, discard};
+use crate::loom::{checkpoint, deadline, now};
+use crate::lot::{Newcomer, Place, Turn, Until};
+use pirn_runtime::internal::Reason;
 use std::future::Future;
 use std::pin::Pin;
 use std::ptr;
@@ -50,9 +49,9 @@ pub(crate) trait Awaited {
     }
 }
 
-/// Waits. False if the deadline has passed.
+/// Waits. False if the wait has ended without what it is for.
 #[inline]
-pub(crate) fn wait(what: &impl Awaited, until: Until) -> bool {
+pub(crate) fn wait(what: &impl Awaited, until: Until<'_>) -> bool {
     checkpoint();
     what.has_come() || wait_in_line(what, until)
 }
@@ -65,13 +64,13 @@ pub(crate) fn wait_timeout(what: &impl Awaited, timeout: Duration) -> bool {
 }
 
 #[cold]
-fn wait_in_line(what: &impl Awaited, until: Until) -> bool {
-    let want = Want { what: 0, who: me(), reason: what.reason(), since: now() };
+fn wait_in_line(what: &impl Awaited, until: Until<'_>) -> bool {
+    let newcomer = Newcomer::caller(0, what.reason(), now());
     let turn = turn_of(what);
     if !what.will_wait() {
         return true;
     }
-    turn.wait(want, false, until, |turn| what.left(turn), |answer| what.undo(answer)).is_some()
+    turn.wait(newcomer, false, until, |turn| what.left(turn), |answer| what.undo(answer)).is_some()
 }
 
 /// A turn for one that may have to stand in the line: those that have forgotten their futures are out of it (lot I6).
@@ -151,17 +150,14 @@ impl<A: Awaited> Future for Wait<A> {
         if self.what.has_come() {
             return Poll::Ready(());
         }
-        // The waker's code runs outside of the turn.
-        let unparker = Unparker::from(context.waker().clone());
-        let key = self.what.key();
+        let newcomer = Newcomer::task(0, self.what.reason(), context);
         let turn = turn_of(&self.what);
         if self.what.will_wait() {
-            let want = Want { what: 0, who: 0, reason: self.what.reason(), since: now() };
-            self.place().stand(turn, key, want, unparker);
+            self.place().stand(turn, newcomer);
             return Poll::Pending;
         }
         drop(turn);
-        discard(unparker);
+        newcomer.discard();
         Poll::Ready(())
     }
 }

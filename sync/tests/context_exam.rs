@@ -1,16 +1,24 @@
 //! Go's tests of `context` (src/context of Go 1.26: context_test.go, x_test.go, afterfunc_test.go), written anew as
-//! semantics, each under its name. Left out:
+//! semantics, each under its name; in x_test.go `TestParentFinishesChild`, `TestChildFinishesFirst` and `TestCancelRemoves`
+//! call those of context_test.go. `TestAfterFuncCalledAfterTimeout`, `TestAfterFuncCalledImmediately` and
+//! `TestAfterFuncNotCalledAfterStop` are in `after_func`. Left out:
 //!
 //! - `TestTODO`: there is no second background.
 //! - `TestAllocs`: counts Go's allocations.
 //! - `TestWithValueChecksKey`, `TestInvalidDerivedFail`: keys without equality and nil contexts are no programs in Rust.
 //! - `TestDeadlineExceededSupportsTimeout`, `TestDeadlineExceededIsNetError`: interfaces of Go's `net`.
-//! - `TestCustomContextGoroutines`, `TestCustomContextPropagation`, `TestCustomContextCause`, `TestCustomContextAfterFunc*`
-//!   (six): `Context` is a type here, and no interface that users implement.
+//! - `TestCustomContextGoroutines` (`XTestCustomContextGoroutines`), `TestCustomContextPropagation`,
+//!   `TestCustomContextCause`, `TestCustomContextAfterFuncCancel`, `TestCustomContextAfterFuncTimeout`,
+//!   `TestCustomContextAfterFuncAfterFunc`, `TestCustomContextAfterFuncUnregisterCancel`,
+//!   `TestCustomContextAfterFuncUnregisterTimeout`, `TestCustomContextAfterFuncUnregisterAfterFunc`: `Context` is a type
+//!   here, and no interface that users implement.
 //!
 //! And tokio-util's of `CancellationToken` (tests/sync_cancellation_token.rs), as semantics at the end of this file. Left
-//! out: those of `run_until_cancelled`, as a future is selected with `wait_async` instead, and those of owned futures and
-//! guards by reference, which `async move` and a clone replace.
+//! out: `cancel_token_owned`, `cancel_token_owned_drop_test` and `run_until_cancelled_owned_test`, as an `async move` block
+//! owns what a future borrows; `cloned_cancellation_tokens_are_considered_equal`,
+//! `child_cancellation_tokens_are_not_considered_equal`, `independent_cancellation_tokens_are_not_considered_equal`,
+//! `cloned_cancellation_tokens_have_same_hash` and `different_cancellation_tokens_have_different_hash`, as contexts are not
+//! compared.
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
@@ -483,4 +491,47 @@ fn guards_and_descendants() {
         ended.fetch_add(1, Ordering::Relaxed);
     });
     assert_eq!(ended.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn run_until_cancelled_test() {
+    let mut task = Task::from_waker(Waker::noop());
+    let (token, cancel) = Context::background().with_cancel();
+    {
+        let mut future = pin!(token.run_until_end(std::future::pending::<()>()));
+        assert!(future.as_mut().poll(&mut task).is_pending());
+        cancel.cancel();
+        assert_eq!(future.as_mut().poll(&mut task), Poll::Ready(Err(ContextError::Cancelled)));
+    }
+    let (token, _keep) = Context::background().with_cancel();
+    let (sender, receiver) = unbounded();
+    {
+        let mut future = pin!(token.run_until_end(async { receiver.recv_async().await }));
+        assert!(future.as_mut().poll(&mut task).is_pending());
+        sender.send(42).expect("it listens");
+        assert_eq!(future.as_mut().poll(&mut task), Poll::Ready(Ok(Ok(42))));
+    }
+    // It is not polled after the end.
+    let (token, cancel) = Context::background().with_cancel();
+    let mut future = pin!(token.run_until_end(async { panic!("polled after the end") }));
+    cancel.cancel();
+    assert_eq!(future.as_mut().poll(&mut task), Poll::Ready(Err::<(), _>(ContextError::Cancelled)));
+}
+
+#[test]
+fn cancel_descendant_waker_can_access_ancestor() {
+    struct LooksAtIt(Context, AtomicUsize);
+    impl std::task::Wake for LooksAtIt {
+        fn wake(self: std::sync::Arc<Self>) {
+            assert_eq!(self.0.with_cancel().0.err(), CANCELLED);
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let (root, cancel) = Context::background().with_cancel();
+    let (child, _) = root.with_cancel();
+    let state = std::sync::Arc::new(LooksAtIt(root, AtomicUsize::new(0)));
+    let mut future = pin!(child.wait_async());
+    assert!(future.as_mut().poll(&mut Task::from_waker(&Waker::from(state.clone()))).is_pending());
+    cancel.cancel();
+    assert_eq!(state.1.load(Ordering::Relaxed), 1);
 }

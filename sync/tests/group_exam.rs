@@ -4,12 +4,17 @@
 //! of the user's here; of `TestCancelCause` that the cause is the very error: it belongs to who waits, and the cause says
 //! that a task has failed.
 //!
-//! tokio's `JoinSet` (tests/task_join_set.rs), by groups and `as_completed`. Left out: `spawn_local*` (no tasks here stay
-//! on a thread), `test_abort_on_drop`, `abort_tasks` (nothing is aborted: a context is cancelled), `join_set_coop`,
-//! `try_join_next_with_id` (handles have ids), `extend`, `replace_parent_waker_drops_outside_lock` (no nested wakers).
+//! tokio's `JoinSet` (tests/task_join_set.rs), by groups and `as_completed`. Left out: the modules `spawn_local` and
+//! `spawn_local_on` (`panic_outside_any_runtime`, `panic_in_multi_thread_runtime`, `spawn_then_join_next`,
+//! `spawn_then_shutdown`, `spawn_then_drop`), as no tasks here stay on a thread; `test_abort_on_drop`, `abort_tasks`
+//! (nothing is aborted: a context is cancelled); `join_set_coop` (about tokio's budgets); `try_join_next_with_id` (handles
+//! have ids); `extend` (an iterator's `for_each`); `replace_parent_waker_drops_outside_lock` (no nested wakers).
 //!
-//! tokio-util's `TaskTracker` (tests/task_tracker.rs), by `ErrGroup`. Left out: what opens, closes and reopens (`wait`
-//! waits for what runs, and no state is needed), `spawn_local*`, `local_runtime*`.
+//! tokio-util's `TaskTracker` (tests/task_tracker.rs), by `ErrGroup`. Left out: what opens, closes and reopens, as `wait`
+//! waits for what runs, and no state is needed (`open_close`, `notify_immediately_on_reopen`, `notify_on_close`,
+//! `notify_on_close_reopen`, `no_notify_on_respawn_if_open`, `close_during_exit`, and `spawn_then_close` of the module
+//! `spawn`); the modules `spawn_local` and `spawn_local_on` (`panic_outside_any_runtime`, `panic_in_multi_thread_runtime`,
+//! `spawn_then_close`, `spawn_after_close`, `spawn_then_drop`, `close_then_spawn`), as above.
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;

@@ -1,9 +1,10 @@
 //! The notification, for goroutines, threads and async tasks.
 //!
-//! tokio's `tokio/tests/sync_notify.rs`, as semantics: its 14 tests, each under its own name, with a waker that counts in
-//! place of `tokio_test::task`; `notify_in_drop_after_wake` is `a_waker_that_notifies_when_it_is_dropped`. Left out is
-//! what later versions test of `notify_last` and `notified_owned`, which are not here: a `Notified` borrows, and an
-//! `async move` block with an `Arc<Notify>` owns.
+//! tokio's `tests/sync_notify.rs`, as semantics: each under its own name, with a waker that counts in place of
+//! `tokio_test::task`; `notify_in_drop_after_wake` is `a_waker_that_notifies_when_it_is_dropped`. Left out are
+//! `notify_multi_notified_last` and `notified_multi_notify_last_drop`, as there is no `notify_last`; and
+//! `tests/sync_notify_owned.rs`, which has the same tests again for `notified_owned`: a `Notified` borrows, and an `async
+//! move` block with an `Arc<Notify>` owns.
 
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;
@@ -341,4 +342,35 @@ fn a_shutdown_unwinds_thousands_that_wait() {
         assert!(notified == 3000 || notify.wait_timeout(Duration::ZERO), "{notified}");
         house.check_empty();
     });
+}
+
+#[test]
+fn notify_multi_notified_one() {
+    let notify = Notify::new();
+    let (mut first, mut second) = (spawn(&notify), spawn(&notify));
+    assert!(first.poll().is_pending() && second.poll().is_pending());
+    notify.notify_one();
+    assert!(first.poll().is_ready());
+    assert!(second.poll().is_pending());
+}
+
+#[test]
+fn notified_multi_notify_one_drop() {
+    let notify = Notify::new();
+    let (mut first, mut second, mut third) = (spawn(&notify), spawn(&notify), spawn(&notify));
+    assert!(first.poll().is_pending() && second.poll().is_pending() && third.poll().is_pending());
+    notify.notify_one();
+    drop(first);
+    assert!(second.poll().is_ready());
+    assert!(third.poll().is_pending());
+}
+
+#[test]
+fn unpolled_future_completed_by_notify_waiters_preserves_notify_one_permit() {
+    let notify = Notify::new();
+    let mut first = spawn(&notify);
+    notify.notify_waiters();
+    notify.notify_one();
+    assert!(first.poll().is_ready());
+    assert!(spawn(&notify).poll().is_ready());
 }

@@ -6,6 +6,7 @@ mod crew;
 use crew::common::talk::{Running, case_of, read_until, wait_for_parent};
 use crew::common::{builder, child_command, eventually, wait_until_waiting};
 use pirn_runtime::{GoBuilder, JoinHandle, Runtime, sleep};
+use pirn_sync::group::{gather, task_group};
 use pirn_sync::{Mutex, RwLock, Semaphore};
 use std::io::Read;
 use std::thread;
@@ -60,6 +61,32 @@ fn write_twice(rt: &Runtime) -> Vec<JoinHandle<()>> {
     })]
 }
 
+/// It waits for all of its tasks, and one of those for its lock.
+fn a_scope(rt: &Runtime) -> Vec<JoinHandle<()>> {
+    vec![named(rt, "first", || {
+        let _a = A.lock();
+        pirn_runtime::scope(|scope| {
+            scope.go(|| sleep(Duration::from_millis(1)));
+            scope.go_with(GoBuilder::new().name("inner"), || drop(A.lock()));
+            scope.go(pirn_runtime::park);
+        });
+    })]
+}
+
+/// The same with a join in between, and groups.
+fn groups(rt: &Runtime) -> Vec<JoinHandle<()>> {
+    vec![named(rt, "first", || {
+        let _b = B.write();
+        _ = task_group::<_, (), _>(|tasks| {
+            tasks.go_with(GoBuilder::new().name("outer"), |_| {
+                gather([|| drop(B.read())]);
+                Ok(())
+            });
+            Ok(())
+        });
+    })]
+}
+
 type Acts = fn(&Runtime) -> Vec<JoinHandle<()>>;
 
 const CASES: &[(&str, Acts, &[&str])] = &[
@@ -104,6 +131,31 @@ const CASES: &[(&str, Acts, &[&str])] = &[
             "pirn: partial deadlock: goroutine ",
             " \"first\" waits for rwlock 0x",
             ", which it holds itself (sync.RWMutex.RLock)",
+        ],
+    ),
+    (
+        "a scope",
+        a_scope,
+        &[
+            "pirn: partial deadlock: goroutine ",
+            " \"first\" waits for the end of goroutine ",
+            " \"inner\" (scope), which waits for mutex 0x",
+            " held by goroutine ",
+            " (sync.Mutex.Lock)",
+            "a_scope",
+        ],
+    ),
+    (
+        "groups",
+        groups,
+        &[
+            "pirn: partial deadlock: goroutine ",
+            " \"first\" waits for the end of goroutine ",
+            " \"outer\" (scope), which waits for the end of goroutine ",
+            ", which waits for rwlock 0x",
+            " held by goroutine ",
+            " (sync.RWMutex.RLock)",
+            "groups",
         ],
     ),
 ];

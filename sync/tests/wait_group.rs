@@ -4,7 +4,8 @@
 //! `done_below_nought_says_so`, `TestWaitGroupRace` is `a_wait_returns_when_both_are_done`, `TestWaitGroupGo` is
 //! `go_counts_until_the_end`. `TestWaitGroupMisuse2` and `3` expect panics of which this group has none:
 //! `an_add_beside_a_wait_is_no_mistake` and `a_group_is_reused_at_once` do the same and expect none. `TestWaitGroupAlign`
-//! is about 32-bit platforms of Go.
+//! is about 32-bit platforms of Go. `TestIssue76126` expects that a panic of a goroutine ends the program; here it ends the
+//! goroutine, and `one_that_panics_is_done` says what the group does then.
 
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;

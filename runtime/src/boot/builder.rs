@@ -6,7 +6,7 @@ use super::env::Settings;
 use super::process;
 use super::runtime::Runtime;
 use crate::config::{MAX_PROCS, STACK_BYTES};
-use crate::go::stack_class;
+use crate::go::{stack_class, start_chore};
 use crate::locals::Locals;
 use crate::observe::Printer;
 use crate::os::count_quits;
@@ -275,7 +275,7 @@ impl Builder {
         }
         let shared = Shared::new(setup);
         let started = shared.start_template().and_then(|()| shared.start_first_m());
-        match started.and_then(|()| sysmon::start(&shared, trace)) {
+        match started.and_then(|()| sysmon::start(&shared, trace, start_chore)) {
             Ok(sysmon) => Ok(Runtime::new(shared, sysmon)),
             Err(error) => {
                 shared.unbuild();

@@ -132,6 +132,8 @@ pub(crate) struct G {
     /// The number of the G that started it, 0 if none did.
     parent: AtomicU64,
     name: AtomicPtr<String>,
+    /// The address of the scope that waits for its end, while its closure runs; 0 if it is in none. For observers.
+    scope: AtomicUsize,
     /// Its own values (`g_local.rs`).
     pub(crate) values: OwnValues,
     /// The slot of its stack, back to the cache when it ends.
@@ -184,6 +186,7 @@ impl G {
             parent: AtomicU64::new(0),
             is_reported: AtomicBool::new(false),
             name: AtomicPtr::new(ptr::null_mut()),
+            scope: AtomicUsize::new(0),
             values: OwnValues::new(),
             locks: Cell::new(0),
             ending: Cell::new(false),
@@ -307,6 +310,16 @@ impl G {
     /// What it waits on, if it does and there is more to say than the reason.
     pub(crate) fn waiting_on(&self) -> usize {
         self.waits_on.load(Ordering::Relaxed)
+    }
+
+    /// Notes which scope waits for its end: its address, or 0.
+    pub(crate) fn set_scope(&self, scope: usize) {
+        self.scope.store(scope, Ordering::Relaxed);
+    }
+
+    /// The scope that waits for its end, or 0.
+    pub(crate) fn scope(&self) -> usize {
+        self.scope.load(Ordering::Relaxed)
     }
 
     /// Its runtime, as an address to compare with.

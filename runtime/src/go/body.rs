@@ -13,6 +13,14 @@ use std::thread;
 
 /// What happens when the result of a G has been settled.
 pub(crate) trait After: Send {
+    /// The G begins.
+    #[inline]
+    fn begin(&self, _: &G) {}
+
+    /// Nothing of the user's runs on the G any more.
+    #[inline]
+    fn end(&self, _: &G) {}
+
     /// The G has ended in this way.
     fn after(self, ended: Ended);
 }
@@ -46,6 +54,7 @@ where
 {
     // SAFETY: as the caller promises.
     let (f, after) = unsafe { g.storage.take::<(F, A)>() };
+    after.begin(g);
     let growth = Growth::measure(g);
     let result: thread::Result<T> = if crate::park::in_closing(g) {
         g.ending.set(true);
@@ -66,6 +75,7 @@ where
         destroy_locals(g, locals);
         settle(g, result, locals);
     }
+    after.end(g);
     after.after(ended);
     // Destroys those that were used since. From here on no code that could use more is called.
     g.is_mute.set(true);

@@ -1,6 +1,6 @@
 //! # What lives here
 //! The front door: starting a G (`start`; `builder` for a G with a name or a stack limit), what a G does between its
-//! first run and its end (`body`), and yielding (`yield_now`).
+//! first run and its end (`body`), and yielding (`yield_now`); `chore` starts one for a chore.
 //!
 //! # Who may come in
 //! Users, through the public functions. `boot`, `scope` and `time` start Gs by [`start`], with [`StartOptions`] of
@@ -22,12 +22,14 @@
 
 mod body;
 mod builder;
+mod chore;
 mod start;
 mod yield_now;
 
 pub(crate) use body::{After, Unscoped};
 pub use builder::GoBuilder;
 pub(crate) use builder::stack_class;
+pub(crate) use chore::start_chore;
 pub(crate) use start::{StartOptions, WhenClosing, expect_started, start};
 pub use start::{go, try_go};
 pub use yield_now::yield_now;

@@ -16,14 +16,18 @@
 //! "Since when" is in milliseconds for a G, by a clock that may be some milliseconds old. So a wait does not count as
 //! the same one before it has lasted for longer than that.
 //!
+//! Who waits at the end of a scope waits for each of its Gs: while one of them does not end, the wait does not. So it has
+//! as many links, and a cycle by any of them is certain. A G of a scope has that one's address in its record from its
+//! beginning to its end.
+//!
 //! One case remains: a lock knows who has locked it. If that one has given its guard to another, the other may unlock
 //! it.
 
 use super::parties::Parties;
-use super::waits::{Began, Link, links, woken_by_clock};
+use super::waits::{Began, Link, Links, links, woken_by_clock};
 use crate::reason::{Kind, Party};
 use crate::sched::Shared;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Mutex;
 
@@ -45,6 +49,14 @@ const SETTLED_MS: i32 = 100;
 pub(crate) struct Cycle(Vec<Link>);
 
 impl Cycle {
+    /// Of these waits, each for what the next party has.
+    fn of<'a>(links: impl Iterator<Item = &'a Link>) -> Cycle {
+        let mut cycle: Vec<_> = links.copied().collect();
+        let first = (0..cycle.len()).min_by_key(|at| cycle[*at].who).unwrap_or(0);
+        cycle.rotate_left(first);
+        Cycle(cycle)
+    }
+
     /// That of a party that waits for what it has itself.
     pub(super) fn of_one(link: Link) -> Cycle {
         Cycle(vec![link])
@@ -98,7 +110,7 @@ impl Cycle {
             };
             let (who, owner, reason) = (called(&parties, link.who), called(&parties, link.owner), link.reason);
             let on = match reason.kind() {
-                Kind::Goroutine => owner,
+                Kind::Goroutine | Kind::Scope => owner,
                 _ => format!("{}, held by {owner}", unowned_thing(link)),
             };
             // Writing to a string cannot fail.
@@ -138,38 +150,42 @@ pub(crate) fn describe_cycles(shared: &Shared) -> String {
     text
 }
 
-/// Each party waits for one other at most. So every walk along the links ends, or comes to a cycle.
-fn cycles_of(links: &HashMap<Party, Link>) -> Vec<Cycle> {
-    let mut walked: HashMap<Party, usize> = HashMap::with_capacity(links.len());
+/// Walks along all waits, each once. A walk that comes to where it is already has found a cycle. Of cycles with a member
+/// in common one is returned.
+fn cycles_of(links: &Links) -> Vec<Cycle> {
+    let (mut seen, mut in_cycle) = (HashSet::new(), HashSet::new());
     let mut cycles = Vec::new();
-    for (walk, start) in links.keys().enumerate() {
-        let mut at = *start;
-        while let Some(link) = links.get(&at) {
-            if let Some(earlier) = walked.get(&at) {
-                if *earlier == walk {
-                    cycles.push(cycle_at(links, at));
-                }
-                break;
+    for start in links.parties() {
+        // Those on the way from there, and how many waits of each have been walked along; and where each is on the way.
+        let (mut way, mut places) = (Vec::new(), HashMap::new());
+        let mut next = Some(start);
+        loop {
+            if let Some(party) = next.take()
+                && seen.insert(party)
+            {
+                places.insert(party, way.len());
+                way.push((party, 0));
             }
-            walked.insert(at, walk);
-            at = link.owner;
+            let Some((party, walked)) = way.last_mut() else { break };
+            let Some(link) = links.nth(*party, *walked) else {
+                places.remove(party);
+                way.pop();
+                continue;
+            };
+            *walked += 1;
+            match places.get(&link.owner) {
+                None => next = Some(link.owner),
+                Some(from) if way[*from..].iter().any(|(member, _)| in_cycle.contains(member)) => {}
+                Some(from) => {
+                    let cycle = Cycle::of(way[*from..].iter().filter_map(|(who, walked)| links.nth(*who, walked - 1)));
+                    in_cycle.extend(cycle.0.iter().map(|link| link.who));
+                    cycles.push(cycle);
+                }
+            }
         }
     }
     cycles.sort_unstable_by_key(|cycle| cycle.0[0].who);
     cycles
-}
-
-/// The cycle that `member` is in.
-fn cycle_at(links: &HashMap<Party, Link>, member: Party) -> Cycle {
-    let mut cycle = vec![links[&member]];
-    while let Some(last) = cycle.last()
-        && last.owner != member
-    {
-        cycle.push(links[&last.owner]);
-    }
-    let first = (0..cycle.len()).min_by_key(|at| cycle[*at].who).unwrap_or(0);
-    cycle.rotate_left(first);
-    Cycle(cycle)
 }
 
 fn describe(Cycle(links): &Cycle, parties: &Parties) -> String {
@@ -192,7 +208,7 @@ fn describe(Cycle(links): &Cycle, parties: &Parties) -> String {
 /// What is waited for, and who has it.
 fn thing_of(link: &Link, owner: &str) -> String {
     match link.reason.kind() {
-        Kind::Goroutine => format!("the end of {owner}"),
+        Kind::Goroutine | Kind::Scope => format!("the end of {owner}"),
         _ => format!("{} held by {owner}", unowned_thing(link)),
     }
 }
@@ -200,7 +216,7 @@ fn thing_of(link: &Link, owner: &str) -> String {
 fn unowned_thing(link: &Link) -> String {
     match link.reason.kind() {
         Kind::Object(noun) => format!("{noun} {:#x}", link.what),
-        Kind::Event | Kind::Moment | Kind::Timer | Kind::Goroutine => "something".to_owned(),
+        Kind::Event | Kind::Moment | Kind::Timer | Kind::Goroutine | Kind::Scope => "something".to_owned(),
     }
 }
 
@@ -222,7 +238,7 @@ mod tests {
     }
 
     fn described(links: &[(Party, Link)]) -> Vec<String> {
-        let cycles = cycles_of(&links.iter().copied().collect());
+        let cycles = cycles_of(&links.iter().map(|(_, link)| *link).collect());
         cycles.iter().map(|cycle| describe(cycle, &Parties::find(std::iter::empty()))).collect()
     }
 
@@ -257,11 +273,39 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_several_is_in_one_cycle() {
+        static SCOPE: Reason = Reason::new("scope of a test", Kind::Scope);
+        use Party::G;
+        let of_scope = |owner| link(G(3), &SCOPE, 0x100, G(owner));
+        let links = [
+            // 4 waits for nothing, 5 for one that runs, 6 and 8 for the scope's own G; 9 is in a cycle of its own.
+            of_scope(4),
+            of_scope(5),
+            of_scope(6),
+            of_scope(8),
+            of_scope(9),
+            link(G(5), &LOCK, 0xa0, G(20)),
+            link(G(6), &LOCK, 0xb0, G(7)),
+            link(G(7), &JOIN, 3, G(3)),
+            link(G(8), &LOCK, 0xc0, G(3)),
+            link(G(9), &LOCK, 0xd0, G(10)),
+            link(G(10), &LOCK, 0xe0, G(9)),
+        ];
+        let expected = [
+            "goroutine 3 waits for the end of goroutine 6 (scope of a test), which waits for mutex 0xb0 held by goroutine 7 \
+             (lock of a test), which waits for the end of goroutine 3 (join of a test)",
+            "goroutine 9 waits for mutex 0xd0 held by goroutine 10 (lock of a test), which waits for mutex 0xe0 held by \
+             goroutine 9 (lock of a test)",
+        ];
+        assert_eq!(described(&links), expected);
+    }
+
+    #[test]
     fn a_wait_that_may_end_says_so() {
         let (a, b) = (Party::G(1), Party::G(2));
         let mut links = [link(a, &LOCK, 0xa0, b), link(b, &LOCK, 0xb0, a)];
         links[1].1.may_end = true;
-        let cycles = cycles_of(&links.into_iter().collect());
+        let cycles = cycles_of(&links.into_iter().map(|(_, link)| link).collect());
         assert!(!cycles[0].is_closed());
         let text = describe(&cycles[0], &Parties::find(std::iter::empty()));
         assert!(text.ends_with("which waits for mutex 0xb0 held by goroutine 1 (lock of a test, for a limited time)"));

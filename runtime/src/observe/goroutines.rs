@@ -233,7 +233,7 @@ fn waits_on(reason: &Reason, what: usize) -> Option<WaitsOn> {
             Party::G(id) => Some(WaitsOn::Goroutine(Gid(id))),
             Party::Thread(_) => None,
         },
-        Kind::Event | Kind::Moment | Kind::Timer => None,
+        Kind::Event | Kind::Moment | Kind::Timer | Kind::Scope => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::g::{G, for_each};
 use crate::join::{WaitingThread, all_waiting_threads, join_of};
 use crate::probe::Status;
-use crate::reason::{Party, Reason};
+use crate::reason::{Kind, Party, Reason};
 use crate::sched::Shared;
 use crate::timers::Action;
 use std::collections::{HashMap, HashSet};
@@ -105,55 +105,104 @@ impl Link {
     }
 }
 
-/// All waits of the process for what somebody has, by who waits. It looks at every G, always in the same order, and
-/// then at threads.
-pub(super) fn links(shared: &Shared) -> HashMap<Party, Link> {
-    let mut links = HashMap::new();
+/// All waits of the process for what others have, by who waits.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// Of those that wait for one other.
+    one: HashMap<Party, Link>,
+    /// Of those that wait for the ends of several: those that wait among these.
+    several: HashMap<Party, Vec<Link>>,
+}
+
+impl Links {
+    /// All that wait. In the order of their numbers if that matters: where one waits for several, it decides which
+    /// cycle is found, and two looks have to find the same.
+    pub(super) fn parties(&self) -> Vec<Party> {
+        let mut parties: Vec<_> = self.one.keys().chain(self.several.keys()).copied().collect();
+        if !self.several.is_empty() {
+            parties.sort_unstable();
+        }
+        parties
+    }
+
+    /// The nth wait of one.
+    pub(super) fn nth(&self, who: Party, nth: usize) -> Option<&Link> {
+        match self.one.get(&who) {
+            one @ Some(_) => one.filter(|_| nth == 0),
+            None => self.several.get(&who)?.get(nth),
+        }
+    }
+
+    /// Adds what the waits for scopes are for: the ends of `members`, by their scopes' addresses.
+    fn add_scopes(&mut self, waits: Vec<Link>, mut members: HashMap<usize, Vec<Party>>) {
+        for wait in waits {
+            let mut owners = members.remove(&wait.what).unwrap_or_default();
+            owners.sort_unstable();
+            self.several.insert(wait.who, owners.into_iter().map(|owner| Link { owner, ..wait }).collect());
+        }
+    }
+}
+
+#[cfg(test)]
+impl FromIterator<Link> for Links {
+    fn from_iter<I: IntoIterator<Item = Link>>(all: I) -> Links {
+        let mut links = Links::default();
+        for link in all {
+            let several = links.several.entry(link.who).or_default();
+            several.push(link);
+        }
+        links
+    }
+}
+
+/// Finds them. It looks at every G, always in the same order, and then at threads.
+pub(super) fn links(shared: &Shared) -> Links {
+    let mut links = Links::default();
+    let (mut scopes, mut members) = (Vec::new(), HashMap::<usize, Vec<Party>>::new());
     for_each(|g| {
-        if let Some(link) = link_of(shared, g) {
-            links.insert(link.who, link);
+        let Some((wait, scope)) = wait_of(shared, g) else { return };
+        if scope != 0 {
+            members.entry(scope).or_default().push(wait.who);
+        }
+        if wait.reason.kind() == Kind::Scope {
+            scopes.push(wait);
+        } else if let Some(owner) = wait.reason.owner(wait.what) {
+            links.one.insert(wait.who, Link { owner: owner.party, ..wait });
         }
     });
+    links.add_scopes(scopes, members);
     for thread in all_waiting_threads().iter().filter(|thread| thread.is_stuck()) {
         let WaitingThread { tid, g, .. } = *thread;
         let (who, owner) = (Party::Thread(tid), Party::G(g));
         let (reason, what) = join_of(g);
-        links.insert(who, Link { who, owner, reason, what, began: Began::Once, may_end: false, is_foreign: false });
+        links.one.insert(who, Link { who, owner, reason, what, began: Began::Once, may_end: false, is_foreign: false });
     }
     // All are listed before the owner of any is asked for: `cycles` needs that order.
     let mut listed = Vec::new();
     sources().iter().for_each(|source| (source.each)(&mut |wait| listed.push(wait)));
     for Wait { party: who, reason, what, since, may_end } in listed {
         if let Party::G(_) = who {
-            if let Some(link) = links.get_mut(&who).filter(|link| (link.reason, link.what) == (reason, what)) {
+            if let Some(link) = links.one.get_mut(&who).filter(|link| (link.reason, link.what) == (reason, what)) {
                 (link.began, link.may_end) = (Began::At(since), may_end);
             }
         } else if let Some(owner) = reason.owner(what) {
             let (owner, began) = (owner.party, Began::At(since));
-            links.insert(who, Link { who, owner, reason, what, began, may_end, is_foreign: false });
+            links.one.insert(who, Link { who, owner, reason, what, began, may_end, is_foreign: false });
         }
     }
     links
 }
 
-/// What a G waits for, if somebody has it.
-fn link_of(shared: &Shared, g: &'static G) -> Option<Link> {
-    let look = || (g.id(), g.status(), g.waiting(), g.waiting_on());
+/// What a G waits for, as if it had that itself; and the scope that waits for it, or 0.
+fn wait_of(shared: &Shared, g: &'static G) -> Option<(Link, usize)> {
+    let look = || (g.id(), g.status(), g.waiting(), g.waiting_on(), g.scope());
     let seen = look();
-    let (id, status, (reason, since_ms), what) = seen;
+    let (id, status, (reason, since_ms), what, scope) = seen;
     let reason = reason.filter(|_| id != 0 && status == Status::Waiting)?;
-    let owner = reason.owner(what)?.party;
     let is_foreign = !std::ptr::eq(g.shared_ptr(), shared);
+    let (who, began) = (Party::G(id), Began::Ms(since_ms));
     // The G may have continued while it was read.
-    (look() == seen).then_some(Link {
-        who: Party::G(id),
-        owner,
-        reason,
-        what,
-        began: Began::Ms(since_ms),
-        may_end: false,
-        is_foreign,
-    })
+    (look() == seen).then_some((Link { who, owner: who, reason, what, began, may_end: false, is_foreign }, scope))
 }
 
 /// The Gs that a timer of their runtime will wake: they sleep, or wait with a timeout.

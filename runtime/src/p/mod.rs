@@ -34,6 +34,6 @@ mod tests;
 
 pub(crate) use free::FreeP;
 pub(crate) use ids::fresh_id;
-pub use ids::latest_id_like;
+pub use ids::{SHORT_ID_BITS, latest_id_like};
 pub(crate) use owned::OwnedP;
 pub(crate) use processor::P;

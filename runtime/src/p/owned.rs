@@ -1,6 +1,6 @@
 //! The owner's side of a P.
 
-use super::ids::NEXT_ID;
+use super::ids::fresh_ids;
 use super::processor::{LANE, P};
 use crate::config::{COARSE_SLICE_NS, ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX, WORTH_WAKE_NS};
 use crate::event::{EventKind, Tally};
@@ -292,8 +292,7 @@ impl<'a> OwnedP<'a> {
     pub(crate) fn fresh_id(self) -> u64 {
         let (mut next, mut end) = self.0.local.ids.get();
         if next == end {
-            next = NEXT_ID.fetch_add(ID_BATCH, Ordering::Relaxed);
-            end = next + ID_BATCH;
+            (next, end) = fresh_ids(ID_BATCH);
         }
         self.0.local.ids.set((next + 1, end));
         next

@@ -7,7 +7,8 @@
 //! nor sysmon, nor the template, nor waits in a `join` or `run` for one of these very Gs that has not ended, nor waits
 //! without a timeout for what a crate above keeps (`WaitSource`); or the holder of a [`Handle`](crate::Handle). If
 //! there is none of these, no code in this process runs any more but sysmon's, and none ever will, except a signal
-//! handler, which cannot be known. If there is one of these, sysmon reports nothing, and looks again from time to
+//! handler, which cannot be known. A chore (`chores.rs`) that is due later counts for nothing here: what it runs are
+//! destructors, for which nobody should wait. If there is one of these, sysmon reports nothing, and looks again from time to
 //! time. Where it cannot be certain, `stall.rs` reports what it sees, if the user has asked for it.
 
 use super::output::Output;
@@ -33,6 +34,11 @@ pub(super) struct Deadlock {
 impl Deadlock {
     pub(super) fn new() -> Deadlock {
         Deadlock { due_ns: 0, again_ns: AGAIN_MIN_NS, said: false }
+    }
+
+    /// Whether it has been, and nothing has run since.
+    pub(super) fn was_reported(&self) -> bool {
+        self.said
     }
 
     /// Something runs: forgets what was seen before.

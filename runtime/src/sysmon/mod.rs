@@ -3,7 +3,7 @@
 //! prints schedtrace, dumps and warnings (`output`), keeps the coarse clock and gives idle stacks back. It helps
 //! where the Ms alone would be late: it takes Ps back from Ms that block or compute (`watch`), frees a G that is
 //! stuck in runnext behind a long slice, and looks after timers that no M checks and work that no idle P has heard
-//! of. It reports that all Gs wait for ever (`deadlock`), that some of them do (`partial`), or that nothing has run for
+//! of. It starts Gs for the chores of crates above. It reports that all Gs wait for ever (`deadlock`), that some of them do (`partial`), or that nothing has run for
 //! long (`stall`).
 //!
 //! # Who may come in
@@ -34,7 +34,7 @@
 //!    sysmon tries to find one; and Gs without a stack, for which it tries again.
 //! 2. sysmon sleeps without a limit only while every P is idle. It says so under the scheduler's lock, and whoever
 //!    takes a P after that wakes it (`sched/rest.rs`, `took_p`). It wakes by itself for what has a deadline: a line
-//!    of schedtrace, a SIGQUIT to answer, a stall to look for, a long wait for a lock to look at.
+//!    of schedtrace, a SIGQUIT to answer, a stall to look for, a long wait for a lock to look at, a chore.
 //! 3. sysmon never waits for a reader of what it prints, except for its last words.
 //!
 //! # Tests

@@ -8,6 +8,7 @@ use super::pace::{Looked, Pace, Scene, is_long};
 use super::partial::Partial;
 use super::stall::Stall;
 use super::watch::Watch;
+use crate::chores::{self, Due, take_due};
 use crate::clock::rest_thread;
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS};
 use crate::locals::unmake_block;
@@ -30,11 +31,14 @@ pub(crate) struct Sysmon {
     stop: Arc<AtomicBool>,
 }
 
+/// Starts a G for a chore, or leaves it for later. Starting Gs is above this room.
+pub(crate) type StartChore = fn(&Shared, Due);
+
 /// Starts it.
 ///
 /// # Errors
 /// What the system says when it has no thread.
-pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>) -> io::Result<Sysmon> {
+pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>, start_chore: StartChore) -> io::Result<Sysmon> {
     let stop = Arc::new(AtomicBool::new(false));
     let watch = Watchman {
         watch: Watch::new(&shared.setup),
@@ -49,6 +53,7 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>) -> io::Result<Sy
         pace: Pace::fresh(),
         no_stack: NoStack::new(),
         no_thread: NoThread::new(shared.began_ns()),
+        start_chore,
     };
     let thread = thread::Builder::new().name(format!("{}-sysmon", shared.setup.name)).spawn(|| watch.run());
     // This is done before the thread runs: a signal may come earlier.
@@ -82,6 +87,7 @@ struct Watchman {
     deadlock: Deadlock,
     stall: Stall,
     partial: Partial,
+    start_chore: StartChore,
 }
 
 impl Watchman {
@@ -98,6 +104,7 @@ impl Watchman {
             self.stall.look(&self.shared, &mut self.output, now);
             self.partial.look(&self.shared, &mut self.output, now);
             self.give_back(now);
+            self.do_chores(now);
             if let Some(warning) = self.shared.setup.locals.look_for_libraries() {
                 self.shared.warn(warning);
             }
@@ -126,6 +133,19 @@ impl Watchman {
             More::Later => now + SCAVENGE_NS,
             More::Never => NEVER,
         };
+    }
+
+    /// Has done what crates above want to have done.
+    fn do_chores(&self, now: u64) {
+        if self.does_chores() {
+            take_due(now).into_iter().for_each(|due| (self.start_chore)(&self.shared, due));
+        }
+    }
+
+    /// Whether this runtime does chores. One that closes starts no Gs; and where all Gs wait for ever, one more would
+    /// look as if something had changed.
+    fn does_chores(&self) -> bool {
+        !self.shared.is_closing() && !self.deadlock.was_reported()
     }
 
     /// Warns once that no P can be borrowed any more (`m/section.rs`).
@@ -164,6 +184,7 @@ impl Watchman {
             self.watch.due_ns(now_ns),
             self.stall.due_ns(),
             self.partial.due_ns(),
+            if self.does_chores() { chores::due_ns() } else { NEVER },
         ];
         Scene {
             now_ns,
@@ -194,9 +215,12 @@ impl Watchman {
             Pace::Quiet { .. } => rest_thread(now_ns, until_ns),
             Pace::Asleep => {
                 let until_ns = until_ns.min(self.deadlock.look(&self.shared, &mut self.output, now_ns));
+                let does_chores = self.does_chores();
                 // I2.
                 self.shared.sleep_as_sysmon(|timers_ns| {
                     if !self.stop.load(Ordering::Acquire) {
+                        // A G may have added a chore since the scene was seen: it has taken a P, and released it.
+                        let until_ns = if does_chores { until_ns.min(chores::due_ns()) } else { until_ns };
                         let until_ns = until_ns.min(self.partial.due_before_sleep_ns(now_ns));
                         rest_thread(now_ns, until_ns.min(timers_ns));
                     }

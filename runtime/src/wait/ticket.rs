@@ -137,6 +137,17 @@ impl<A: Copy> Ticket<A> {
         true
     }
 
+    /// Waits until it is told, or `is_over` holds: then this is false. Who makes that so unparks the caller afterwards.
+    pub fn wait_unless(&self, reason: &'static Reason, what: usize, is_over: impl Fn() -> bool) -> bool {
+        while !self.is_told() {
+            if is_over() {
+                return false;
+            }
+            park_on(reason, what);
+        }
+        true
+    }
+
     /// Unlocks the line that it stands in, and waits until it is told, as [`wait`](Self::wait) without a deadline (I7).
     ///
     /// # Safety

@@ -1,5 +1,6 @@
 //! The calls that are to come when a branch ends.
 
+use crate::loom::Unparker;
 use std::collections::BTreeMap;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,8 +8,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(not(loom))]
 use pirn_runtime::internal::Home;
 
+/// What is done when a branch ends.
+pub(super) enum Call {
+    /// A call of the user's.
+    User(UserCall),
+    /// Somebody waits.
+    Unpark(Unparker),
+}
+
 /// A call, and where it is made.
-pub(super) struct Call {
+pub(super) struct UserCall {
     call: Box<dyn FnOnce() + Send>,
     #[cfg(not(loom))]
     home: Option<Home>,
@@ -18,16 +27,25 @@ impl Call {
     /// A call on the runtime of the caller or, if the caller is on none, on a thread.
     #[track_caller]
     pub(super) fn new(call: impl FnOnce() + Send + 'static) -> Call {
-        Call {
+        Call::User(UserCall {
             call: Box::new(call),
             #[cfg(not(loom))]
             home: Home::current(),
-        }
+        })
     }
 
-    /// Starts it, on a G or a thread of its own.
-    #[cfg(not(loom))]
+    /// Starts it, on a G or a thread of its own; or unparks who waits.
     pub(super) fn start(self) {
+        match self {
+            Call::User(call) => call.start(),
+            Call::Unpark(unparker) => unparker.unpark(),
+        }
+    }
+}
+
+impl UserCall {
+    #[cfg(not(loom))]
+    fn start(self) {
         match self.home {
             Some(home) => home.go(self.call),
             None => {
@@ -49,7 +67,7 @@ impl Call {
 
     /// A model has no Gs: the call is made at once.
     #[cfg(loom)]
-    pub(super) fn start(self) {
+    fn start(self) {
         (self.call)();
     }
 }

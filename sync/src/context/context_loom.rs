@@ -1,7 +1,8 @@
 //! Models of a tree of contexts: whatever the order, what is below an end is marked, parents first, and calls are made
-//! once or taken back.
+//! once or taken back; and a wait that ends with a context is told or ends.
 
 use super::{Context, ContextError};
+use crate::{Event, Mutex, Semaphore};
 use loom::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -107,5 +108,64 @@ fn who_waits_is_told() {
         assert_eq!(waits.join().unwrap(), ContextError::Cancelled);
         // It goes last: loom does not see that the handles of an `Arc` synchronise.
         drop(child);
+    });
+}
+
+#[test]
+fn a_wait_for_a_lock_gets_it_or_ends_with_the_context() {
+    model(|| {
+        let (context, cancel) = Context::background().with_cancel();
+        let mutex = Arc::new(Mutex::new(0));
+        let guard = mutex.lock();
+        let locks = {
+            let (context, mutex) = (context.clone(), mutex.clone());
+            thread::spawn(move || mutex.lock_ctx(&context).map(|mut n| *n += 1).is_ok())
+        };
+        cancel.cancel();
+        drop(guard);
+        let is_locked = locks.join().unwrap();
+        assert_eq!(*mutex.try_lock().unwrap(), u32::from(is_locked));
+        drop(context);
+    });
+}
+
+#[test]
+fn permits_are_not_lost_with_a_context() {
+    model(|| {
+        let (context, cancel) = Context::background().with_cancel();
+        let semaphore = Arc::new(Semaphore::new(0));
+        let acquires = {
+            let (context, semaphore) = (context.clone(), semaphore.clone());
+            thread::spawn(move || drop(semaphore.acquire_ctx(&context, 2)))
+        };
+        let cancels = thread::spawn(move || cancel.cancel());
+        semaphore.add_permits(1);
+        // Behind the large one, if that waits.
+        drop(semaphore.acquire(1).unwrap());
+        acquires.join().unwrap();
+        cancels.join().unwrap();
+        assert_eq!(semaphore.available(), 1);
+        drop(context);
+    });
+}
+
+#[test]
+fn an_event_and_an_end_at_once() {
+    model(|| {
+        let (context, cancel) = Context::background().with_cancel();
+        let event = Arc::new(Event::new());
+        let waits = {
+            let (context, event) = (context.clone(), event.clone());
+            thread::spawn(move || event.wait_ctx(&context).is_ok())
+        };
+        let sets = {
+            let event = event.clone();
+            thread::spawn(move || event.set())
+        };
+        cancel.cancel();
+        sets.join().unwrap();
+        waits.join().unwrap();
+        assert!(event.is_set());
+        drop(context);
     });
 }

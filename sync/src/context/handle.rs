@@ -11,7 +11,10 @@ use pirn_runtime::internal::{Kind, Reason, now, sleep};
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// A [`Context::wait`].
@@ -29,7 +32,7 @@ static CONTEXT_SLEEP: Reason = Reason::new("context sleep", Kind::Event);
 #[derive(Clone, Default)]
 pub struct Context {
     /// None: it never ends.
-    branch: Option<Arc<Branch>>,
+    pub(super) branch: Option<Arc<Branch>>,
     values: Option<Arc<Value>>,
 }
 
@@ -269,6 +272,38 @@ impl Context {
             }
             _ = self.done().recv_async().await;
         }
+    }
+
+    /// Runs a future until it has resolved or the context ends, whichever comes first; then it is dropped. As
+    /// `run_until_cancelled` of tokio's tokens.
+    ///
+    /// Locks and the like are acquired in this way in async tasks: their futures may be dropped at any time. Those of
+    /// goroutines and threads have calls of their own ([`Mutex::lock_ctx`](crate::Mutex::lock_ctx)).
+    ///
+    /// # Errors
+    /// If the context has ended, before or meanwhile. The future is not polled after that.
+    ///
+    /// ```
+    /// use pirn::context::{Context, ContextError};
+    /// use pirn::sync::Mutex;
+    ///
+    /// let (context, cancel) = Context::background().with_cancel();
+    /// let mutex = Mutex::new(1);
+    /// pirn::block_on(async {
+    ///     let guard = context.run_until_end(mutex.lock_async()).await.unwrap();
+    ///     std::thread::spawn(move || cancel.cancel());
+    ///     let error = context.run_until_end(mutex.lock_async()).await.err();
+    ///     assert_eq!(error, Some(ContextError::Cancelled));
+    ///     drop(guard);
+    /// });
+    /// ```
+    pub async fn run_until_end<F: Future>(&self, future: F) -> Result<F::Output, ContextError> {
+        let (mut end, mut future) = (pin!(self.wait_async()), pin!(future));
+        poll_fn(|task| match end.as_mut().poll(task) {
+            Poll::Ready(error) => Poll::Ready(Err(error)),
+            Poll::Pending => future.as_mut().poll(task).map(Ok),
+        })
+        .await
     }
 }
 

@@ -22,6 +22,10 @@
 //! });
 //! ```
 //!
+//! All waits of `sync` have a form that ends with a context: [`Mutex::lock_ctx`](crate::Mutex::lock_ctx),
+//! [`Semaphore::acquire_ctx`](crate::Semaphore::acquire_ctx), [`WaitGroup::wait_ctx`](crate::WaitGroup::wait_ctx); and any
+//! future can be run until the end of one ([`Context::run_until_end`]).
+//!
 //! What differs from Go: a `Cancel` that is never called leaks nothing, because a context is freed with its last
 //! handle, however long its parent lives; a cause may be given to every `Cancel`; keys have types.
 //!
@@ -29,7 +33,8 @@
 //!
 //! # What lives here
 //! The handle ([`Context`]: a branch and values), what ends it ([`Cancel`], [`CancelOnDrop`]), what is called at the end
-//! ([`Stop`], `calls`), the branch (`branch`), the tree of branches (`tree`), the values (`values`), the errors (`error`).
+//! ([`Stop`], `calls`), the branch (`branch`), the tree of branches (`tree`), the values (`values`), the errors (`error`),
+//! and the waits of locks and the like that end with a context (`waits`).
 //!
 //! # Who may come in
 //! Users, and `group`.
@@ -65,6 +70,7 @@
 //! `context_loom.rs` models I2 to I6; `tests/context.rs`, `tests/context_exam.rs` (Go's tests by name),
 //! `tests/context_stress.rs`.
 
+mod waits;
 mod handle;
 mod cancel;
 mod branch;
@@ -77,6 +83,7 @@ pub use cancel::{Cancel, CancelOnDrop, Stop};
 pub use error::{Cause, ContextError};
 pub use handle::Context;
 pub use values::Key;
+pub use waits::AcquireCtxError;
 
 #[cfg(all(test, loom))]
 #[path = "context_loom.rs"]

@@ -2,23 +2,17 @@
 
 #![cfg(not(loom))]
 
+use super::tasks::{Outcome, Permit, Tasks};
 use crate::context::{Cancel, Context};
-use pirn_channels::internal::{on_end, wait_for_end};
+use pirn_channels::internal::on_end;
 use pirn_channels::{Receiver, Sender, bounded};
-use pirn_runtime::internal::{Home, Kind, Reason};
-use pirn_runtime::{Gid, GoBuilder, Goroutine, ShutDown};
-use std::any::Any;
-use std::collections::BTreeSet;
-use std::convert::Infallible;
+use pirn_runtime::internal::Home;
+use pirn_runtime::{GoBuilder, Goroutine, ShutDown};
 use std::fmt;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::panic::resume_unwind;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
-
-/// A [`ErrGroup::wait`], in any of its forms.
-static GROUP_WAIT: Reason = Reason::new("group wait", Kind::Event);
 
 /// Starts Gs that may fail, and waits for all of them: Go's `errgroup.Group`.
 ///
@@ -42,34 +36,10 @@ static GROUP_WAIT: Reason = Reason::new("group wait", Kind::Event);
 /// ```
 #[must_use = "the errors are lost unless somebody waits"]
 pub struct ErrGroup<E> {
-    inner: Arc<Inner<E>>,
+    tasks: Arc<Tasks<E>>,
+    home: OnceLock<Option<Home>>,
     /// With a limit: a value in the channel is a task that runs.
     slots: Option<(Sender<()>, Receiver<()>)>,
-}
-
-struct Inner<E> {
-    state: Mutex<State<E>>,
-    cancel: Option<Cancel>,
-    home: OnceLock<Option<Home>>,
-}
-
-struct State<E> {
-    running: BTreeSet<Gid>,
-    /// Dropped when nothing runs any more: then those that wait see the end of their channels.
-    waiters: Vec<Sender<Infallible>>,
-    errors: Vec<E>,
-    panic: Option<Box<dyn Any + Send>>,
-}
-
-/// A task's slot of the limit. Its drop gives it back.
-struct Permit(Option<Receiver<()>>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(slots) = &self.0 {
-            _ = slots.try_recv();
-        }
-    }
 }
 
 impl<E: Send + 'static> ErrGroup<E> {
@@ -86,8 +56,7 @@ impl<E: Send + 'static> ErrGroup<E> {
     }
 
     fn with(cancel: Option<Cancel>) -> ErrGroup<E> {
-        let state = State { running: BTreeSet::new(), waiters: Vec::new(), errors: Vec::new(), panic: None };
-        ErrGroup { inner: Arc::new(Inner { state: Mutex::new(state), cancel, home: OnceLock::new() }), slots: None }
+        ErrGroup { tasks: Arc::new(Tasks::new(cancel)), home: OnceLock::new(), slots: None }
     }
 
     /// The same group, in which at most `tasks` run at a time: [`go`](Self::go) waits for room.
@@ -147,15 +116,11 @@ impl<E: Send + 'static> ErrGroup<E> {
 
     #[track_caller]
     fn start(&self, builder: GoBuilder, permit: Permit, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
-        self.inner.home.get_or_init(Home::current);
+        self.home.get_or_init(Home::current);
         let g = builder.go(f);
-        let (id, inner) = (g.id(), self.inner.clone());
-        self.inner.lock().running.insert(id);
-        on_end(g, move |result| {
-            inner.heard(result);
-            drop(permit);
-            inner.left(id);
-        });
+        let (id, tasks) = (g.id().as_u64(), self.tasks.clone());
+        tasks.begin(id);
+        on_end(g, move |result| tasks.end(id, permit, result));
     }
 
     /// Waits until no task runs, and returns the first error since the last wait. Then it cancels the context. A group
@@ -190,7 +155,7 @@ impl<E: Send + 'static> ErrGroup<E> {
     /// });
     /// ```
     pub fn wait_all(&self) -> Result<(), Vec<E>> {
-        self.inner.wait(None);
+        self.tasks.wait(None);
         self.finish()
     }
 
@@ -212,17 +177,11 @@ impl<E: Send + 'static> ErrGroup<E> {
     /// });
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<(), E>> {
-        self.inner.wait(Some(timeout)).then(|| self.wait())
+        self.tasks.wait(Some(timeout)).then(|| self.wait())
     }
 
     fn finish(&self) -> Result<(), Vec<E>> {
-        if let Some(cancel) = &self.inner.cancel {
-            cancel.cancel();
-        }
-        let (errors, panic) = {
-            let mut state = self.inner.lock();
-            (mem::take(&mut state.errors), state.panic.take())
-        };
+        let Outcome { errors, panic } = self.tasks.take_outcome();
         match panic {
             // In a destructor of a G that unwinds because its runtime ends.
             Some(payload) if payload.is::<ShutDown>() && thread::panicking() => {}
@@ -234,74 +193,14 @@ impl<E: Send + 'static> ErrGroup<E> {
 
     /// How many tasks run.
     pub fn running(&self) -> usize {
-        self.inner.lock().running.len()
+        self.tasks.count()
     }
 
     /// The tasks that still run: their numbers, names, birthplaces, and what they wait for.
     pub fn stragglers(&self) -> Vec<Goroutine> {
-        let Some(Some(home)) = self.inner.home.get() else { return Vec::new() };
-        let running = self.inner.lock().running.clone();
-        home.goroutines().into_iter().filter(|g| running.contains(&g.id)).collect()
-    }
-}
-
-impl<E> Inner<E> {
-    fn lock(&self) -> MutexGuard<'_, State<E>> {
-        // Nothing panics under it but an allocation that fails.
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    /// A task has ended so.
-    fn heard(&self, result: thread::Result<Result<(), E>>) {
-        let why = match result {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => {
-                self.lock().errors.push(error);
-                "a task of the group has failed"
-            }
-            Err(payload) => {
-                let unneeded = {
-                    let place = &mut self.lock().panic;
-                    if place.is_none() { place.replace(payload) } else { Some(payload) }
-                };
-                unneeded.into_iter().for_each(discard);
-                "a task of the group has panicked"
-            }
-        };
-        if let Some(cancel) = &self.cancel {
-            cancel.cancel_with(why);
-        }
-    }
-
-    /// A task counts no longer.
-    fn left(&self, id: Gid) {
-        let told = {
-            let mut state = self.lock();
-            state.running.remove(&id);
-            if state.running.is_empty() { mem::take(&mut state.waiters) } else { Vec::new() }
-        };
-        drop(told);
-    }
-
-    /// Waits until nothing runs. False: the time is over.
-    fn wait(&self, timeout: Option<Duration>) -> bool {
-        let end = {
-            let mut state = self.lock();
-            if state.running.is_empty() {
-                return true;
-            }
-            let (waiter, end) = bounded::<Infallible>(0);
-            state.waiters.push(waiter);
-            end
-        };
-        wait_for_end(&end, timeout, &GROUP_WAIT) || self.lock().running.is_empty()
-    }
-}
-
-/// Drops the payload of a panic, which may panic again.
-pub(super) fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(another);
+        let Some(Some(home)) = self.home.get() else { return Vec::new() };
+        let running = self.tasks.running();
+        home.goroutines().into_iter().filter(|g| running.contains(&g.id.as_u64())).collect()
     }
 }
 
@@ -313,6 +212,6 @@ impl<E: Send + 'static> Default for ErrGroup<E> {
 
 impl<E> fmt::Debug for ErrGroup<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ErrGroup").field("running", &self.inner.lock().running.len()).finish_non_exhaustive()
+        f.debug_struct("ErrGroup").field("running", &self.tasks.count()).finish_non_exhaustive()
     }
 }

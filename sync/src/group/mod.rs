@@ -38,7 +38,7 @@
 //! The rest of this page is for those who work on it.
 //!
 //! # What lives here
-//! `err_group` (tasks that are `'static`), `task_group` (tasks that borrow, on `pirn_runtime`'s scope), `gather` (what is
+//! `err_group` (tasks that are `'static`; `tasks` counts them), `task_group` (tasks that borrow, on `pirn_runtime`'s scope), `gather` (what is
 //! made of the latter), `completed` (results as they come).
 //!
 //! # Who may come in
@@ -53,11 +53,12 @@
 //! 4. A permit of a limit is given back before its task stops counting: who has waited finds all permits there.
 //!
 //! # Tests
-//! `tests/group.rs`, and `tests/group_exam.rs` (Go's errgroup, tokio's JoinSet and TaskTracker by name).
+//! `group_loom.rs` models I2 and I4; `tests/group.rs`, and `tests/group_exam.rs` (Go's errgroup, tokio's JoinSet and TaskTracker by name).
 
 mod gather;
 mod task_group;
 mod err_group;
+mod tasks;
 mod completed;
 
 #[cfg(not(loom))]

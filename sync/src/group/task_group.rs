@@ -2,7 +2,7 @@
 
 #![cfg(not(loom))]
 
-use super::err_group::discard;
+use super::tasks::discard;
 use crate::context::{Cancel, Context};
 use pirn_runtime::internal::Home;
 use pirn_runtime::{Gid, GoBuilder, Goroutine, Scope, ScopedJoinHandle, ShutDown, current_gid, scope};

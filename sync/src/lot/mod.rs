@@ -16,6 +16,8 @@
 //! one of those who stand in it. When that one leaves, the queue moves to the spot of its first. So another key in the
 //! same bucket costs one look, and not one for each of those who wait there.
 //!
+//! Who is going to stand there is a [`Newcomer`], which is made before the turn: what it needs is read outside of the lock.
+//!
 //! # Invariants
 //! 1. *A bucket's lock guards its queues, their lines, and the spots in them*, and whatever the primitive says that it
 //!    guards: a primitive changes its bit "somebody waits" only in a [`Turn`] of its key.
@@ -26,7 +28,8 @@
 //!    in which it has found such a spot there ([`Turn::is_borrowed`]).
 //! 4. *All who tell a spot hold the bucket's lock*, as a G may park in that line (wait I7).
 //! 5. *Waking comes after unlocking* (wait I5): a turn keeps whom it has told, and wakes them at its end. It tells
-//!    some at most (`is_full`), so that the lock is held shortly; who has more to tell takes another turn.
+//!    some at most, so that the lock is held shortly: then it ends, wakes them, and another one begins. So who has told
+//!    one looks at the line and at the object anew.
 //! 6. *A future may be forgotten* (`std::mem::forget`). Its spot stands in the table for good, and its object may be
 //!    gone, moved, or another one by now. So who is going to stand in a line looks first whether the line and the
 //!    object's bit agree, and believes the bit ([`Turn::settle`]).
@@ -36,12 +39,14 @@
 
 #![allow(unsafe_code, reason = "spots on stacks that wait")]
 
+mod newcomer;
 mod place;
 mod table;
 mod wait;
 mod watch;
 
+pub(crate) use newcomer::Newcomer;
 pub(crate) use place::Place;
 pub(crate) use table::{Turn, Want};
-pub(crate) use wait::Until;
+pub(crate) use wait::{Ends, Until};
 pub(crate) use watch::owner_of;

@@ -1,6 +1,7 @@
 //! The place of a future in the lot.
 
-use super::table::{Spot, Turn, Want};
+use super::newcomer::Newcomer;
+use super::table::{Spot, Turn};
 use crate::loom::Unparker;
 use pirn_runtime::internal::discard;
 use std::marker::PhantomPinned;
@@ -30,13 +31,13 @@ impl Place {
         self.spot.is_some()
     }
 
-    /// Stands in the line, and ends the turn. `unparker` was made of the task's waker before the turn.
-    pub(crate) fn stand(self: Pin<&mut Self>, turn: Turn, key: usize, want: Want, unparker: Unparker) {
+    /// Stands in the line, and ends the turn.
+    pub(crate) fn stand(self: Pin<&mut Self>, turn: Turn, newcomer: Newcomer) {
         // SAFETY: nothing is moved out.
         let this = unsafe { self.get_unchecked_mut() };
         debug_assert!(this.spot.is_none());
-        this.key = key;
-        let spot = this.spot.insert(Spot::new(want, true, false, unparker));
+        this.key = turn.key();
+        let spot = this.spot.insert(Spot::new(newcomer.want, true, false, newcomer.unparker));
         // SAFETY: it is pinned, and withdrawn before it is dropped.
         unsafe { turn.stand(spot, false) };
     }

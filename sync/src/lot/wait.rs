@@ -1,18 +1,28 @@
 //! How a G or a thread waits in the lot.
 
-use super::table::{Spot, Turn, Want};
-use super::watch;
-use crate::loom::Unparker;
+use super::newcomer::Newcomer;
+use super::table::{Spot, Turn};
 use pirn_runtime::internal::on_unwind;
 use std::time::Instant;
 
+/// What may end waits: a context.
+pub(crate) trait Ends {
+    /// Has the caller unparked at the end, while this is there. It may be called again.
+    fn begin(&self);
+
+    /// Whether the end has come.
+    fn has_ended(&self) -> bool;
+}
+
 /// For how long an operation waits.
 #[derive(Clone, Copy)]
-pub(crate) enum Until {
+pub(crate) enum Until<'a> {
     /// It is told, or unwound because its runtime closes.
     Told,
     /// The same, or this moment.
     Deadline(Instant),
+    /// The same, or this ends.
+    Ended(&'a dyn Ends),
     /// It is told. The caller cannot be unwound: it owes somebody a lock.
     ToldForCertain,
     /// In models, which cannot unwind: it has been told or not, and does what it does when it is unwound.
@@ -20,35 +30,41 @@ pub(crate) enum Until {
     Unwound,
 }
 
+impl Until<'_> {
+    /// Whether the wait may end though nobody tells.
+    pub(crate) fn may_end(self) -> bool {
+        matches!(self, Until::Deadline(_) | Until::Ended(_))
+    }
+}
+
 impl Turn {
-    /// Stands in the line, ends the turn, and waits. Returns the answer; none if the deadline has passed.
+    /// Stands in the line, ends the turn, and waits. Returns the answer; none if the wait has ended without one.
     ///
-    /// `left` is called in a turn when the caller has left the line by itself: at its deadline, or unwound. `undo` is
+    /// `left` is called in a turn when the caller has left the line by itself: its wait has ended, or it is unwound. `undo` is
     /// called if it has been told but does not return, because it is unwound.
     pub(crate) fn wait(
         self,
-        want: Want,
+        newcomer: Newcomer,
         is_first: bool,
-        until: Until,
+        until: Until<'_>,
         left: impl Fn(&mut Turn),
         undo: impl Fn(usize),
     ) -> Option<usize> {
-        self.wait_after(want, is_first, until, None::<fn()>, left, undo)
+        self.wait_after(newcomer, is_first, until, None::<fn()>, left, undo)
     }
 
     /// The same; `before` is called when the caller stands in the line, outside of the turn, and before it parks.
     pub(crate) fn wait_after(
         self,
-        want: Want,
+        newcomer: Newcomer,
         is_first: bool,
-        until: Until,
+        until: Until<'_>,
         before: Option<impl FnOnce()>,
         left: impl Fn(&mut Turn),
         undo: impl Fn(usize),
     ) -> Option<usize> {
-        watch::begin();
-        let (key, reason) = (self.key(), want.reason);
-        let spot = Spot::new(want, matches!(until, Until::Deadline(_)), true, Unparker::current());
+        let (key, reason) = (self.key(), newcomer.want.reason);
+        let spot = Spot::new(newcomer.want, until.may_end(), true, newcomer.unparker);
         let ticket = spot.ticket();
         // SAFETY: it stays here until it is told or withdrawn, also if this is unwound.
         unsafe { self.stand(&raw const spot, is_first) };
@@ -67,9 +83,13 @@ impl Turn {
                 if let Some(before) = before {
                     before();
                 }
-                let has_come = match until {
+                let has_ended = match until {
                     Until::Told => !ticket.wait(reason, key, None),
                     Until::Deadline(deadline) => !ticket.wait(reason, key, Some(deadline)),
+                    Until::Ended(ends) => {
+                        ends.begin();
+                        !ticket.wait_unless(reason, key, || ends.has_ended())
+                    }
                     Until::ToldForCertain => {
                         ticket.wait_uninterruptibly(reason, key);
                         false
@@ -80,7 +100,7 @@ impl Turn {
                         return None;
                     }
                 };
-                if has_come && Turn::of(key).withdraw(&spot, &left) {
+                if has_ended && Turn::of(key).withdraw(&spot, &left) {
                     unwound.disarm();
                     return None;
                 }

@@ -1,0 +1,104 @@
+//! Models of a group's tasks: whatever the order, a wait ends when no task runs, and then finds all that they have left.
+
+use super::{Permit, Tasks};
+use crate::context::{Context, ContextError};
+use loom::thread;
+use pirn_channels::bounded;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tries all orders with up to so many preemptions.
+fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(preemptions);
+    model.check(f);
+}
+
+const NO_PERMIT: Permit = Permit(None);
+
+/// Starts a task that ends so.
+fn task(tasks: &Arc<Tasks<u32>>, id: u64, permit: Permit, result: Result<(), u32>) -> thread::JoinHandle<()> {
+    tasks.begin(id);
+    let tasks = tasks.clone();
+    thread::spawn(move || tasks.end(id, permit, Ok(result)))
+}
+
+#[test]
+fn who_has_waited_finds_the_error_the_end_of_the_context_and_all_permits() {
+    model(2, || {
+        let (context, cancel) = Context::background().with_cancel();
+        let tasks = Arc::new(Tasks::new(Some(cancel)));
+        let (take, slots) = bounded(1);
+        take.send(()).unwrap();
+        let fails = task(&tasks, 1, Permit(Some(slots)), Err(7));
+        let works = task(&tasks, 2, NO_PERMIT, Ok(()));
+        assert!(tasks.wait(None));
+        assert_eq!(context.err(), Some(ContextError::Cancelled));
+        assert!(take.is_empty());
+        assert_eq!((tasks.count(), tasks.take_outcome().errors), (0, vec![7]));
+        fails.join().unwrap();
+        works.join().unwrap();
+        // It goes last: loom does not see that the handles of an `Arc` synchronise.
+        drop(context);
+    });
+}
+
+#[test]
+fn two_wait_for_one() {
+    model(2, || {
+        let tasks = Arc::new(Tasks::new(None));
+        let ends = task(&tasks, 1, NO_PERMIT, Err(1));
+        let other = {
+            let tasks = tasks.clone();
+            thread::spawn(move || {
+                assert!(tasks.wait(None));
+                tasks.take_outcome().errors
+            })
+        };
+        assert!(tasks.wait(None));
+        let mut errors = tasks.take_outcome().errors;
+        errors.extend(other.join().unwrap());
+        // One of them has it.
+        assert_eq!(errors, [1]);
+        ends.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_starts_another_while_somebody_waits() {
+    model(2, || {
+        let tasks = Arc::new(Tasks::new(None));
+        tasks.begin(1);
+        let starts = {
+            let tasks = tasks.clone();
+            thread::spawn(move || {
+                let second = task(&tasks, 2, NO_PERMIT, Err(2));
+                tasks.end(1, NO_PERMIT, Ok(Err(1)));
+                second
+            })
+        };
+        assert!(tasks.wait(None));
+        let mut errors = tasks.take_outcome().errors;
+        errors.sort_unstable();
+        assert_eq!(errors, [1, 2], "it has waited for both");
+        starts.join().unwrap().join().unwrap();
+    });
+}
+
+#[test]
+fn a_wait_for_some_time() {
+    model(2, || {
+        let tasks = Arc::new(Tasks::new(None));
+        let ends = task(&tasks, 1, NO_PERMIT, Err(1));
+        if tasks.wait(Some(Duration::from_secs(1))) {
+            assert_eq!(tasks.take_outcome().errors, [1]);
+        } else {
+            // It is a task of the next round as well.
+            tasks.begin(2);
+            tasks.end(2, NO_PERMIT, Ok(Ok(())));
+            assert!(tasks.wait(None));
+            assert_eq!(tasks.take_outcome().errors, [1]);
+        }
+        ends.join().unwrap();
+    });
+}

@@ -1,0 +1,157 @@
+//! The tasks of an [`ErrGroup`](super::ErrGroup): which run, what has become of the others, who waits for the end.
+//!
+//! At its end a task leaves its error, ends the context, gives its slot back, and counts no longer, in this order: so who
+//! has waited finds all of it (group I2, I4). Who waits puts a channel among the waiters under the lock, if a task runs;
+//! the last that leaves takes all of them out under the lock, and closes them. So a wait ends when no task has run for a
+//! moment since it began, whatever is started after that. Without the lock nothing is decided.
+
+#![cfg_attr(loom, allow(dead_code, reason = "a model has no panics"))]
+
+use crate::context::Cancel;
+use crate::loom::{Mutex, MutexGuard};
+use pirn_channels::internal::wait_for_end;
+use pirn_channels::{Receiver, Sender, bounded};
+use pirn_runtime::internal::{Kind, Reason};
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+
+/// A wait for a group, in any of its forms.
+static GROUP_WAIT: Reason = Reason::new("group wait", Kind::Event);
+
+/// See the head of this file.
+pub(super) struct Tasks<E> {
+    state: Mutex<State<E>>,
+    cancel: Option<Cancel>,
+}
+
+struct State<E> {
+    /// The numbers of their Gs.
+    running: BTreeSet<u64>,
+    /// Dropped when nothing runs any more: then those that wait see the end of their channels.
+    waiters: Vec<Sender<Infallible>>,
+    outcome: Outcome<E>,
+}
+
+/// What those that have ended have left.
+pub(super) struct Outcome<E> {
+    /// In the order in which they came.
+    pub(super) errors: Vec<E>,
+    /// The first.
+    pub(super) panic: Option<Box<dyn Any + Send>>,
+}
+
+impl<E> Outcome<E> {
+    fn new() -> Outcome<E> {
+        Outcome { errors: Vec::new(), panic: None }
+    }
+}
+
+/// A task's slot of the limit. Its drop gives it back.
+pub(super) struct Permit(pub(super) Option<Receiver<()>>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(slots) = &self.0 {
+            _ = slots.try_recv();
+        }
+    }
+}
+
+impl<E> Tasks<E> {
+    /// None of them runs. The first that fails calls `cancel`.
+    pub(super) fn new(cancel: Option<Cancel>) -> Tasks<E> {
+        let state = State { running: BTreeSet::new(), waiters: Vec::new(), outcome: Outcome::new() };
+        Tasks { state: Mutex::new(state), cancel }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
+        // Nothing panics under it but an allocation that fails.
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// One runs. It may have ended, but not have said so.
+    pub(super) fn begin(&self, id: u64) {
+        self.lock().running.insert(id);
+    }
+
+    /// One has ended so.
+    pub(super) fn end(&self, id: u64, permit: Permit, result: thread::Result<Result<(), E>>) {
+        self.hear(result);
+        drop(permit);
+        let told = {
+            let mut state = self.lock();
+            state.running.remove(&id);
+            if state.running.is_empty() { mem::take(&mut state.waiters) } else { Vec::new() }
+        };
+        drop(told);
+    }
+
+    fn hear(&self, result: thread::Result<Result<(), E>>) {
+        let why = match result {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                self.lock().outcome.errors.push(error);
+                "a task of the group has failed"
+            }
+            Err(payload) => {
+                let unneeded = {
+                    let place = &mut self.lock().outcome.panic;
+                    if place.is_none() { place.replace(payload) } else { Some(payload) }
+                };
+                unneeded.into_iter().for_each(discard);
+                "a task of the group has panicked"
+            }
+        };
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel_with(why);
+        }
+    }
+
+    /// The numbers of those that run.
+    pub(super) fn running(&self) -> BTreeSet<u64> {
+        self.lock().running.clone()
+    }
+
+    /// How many run.
+    pub(super) fn count(&self) -> usize {
+        self.lock().running.len()
+    }
+
+    /// One has waited: ends the context, and takes what the tasks have left.
+    pub(super) fn take_outcome(&self) -> Outcome<E> {
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel();
+        }
+        mem::replace(&mut self.lock().outcome, Outcome::new())
+    }
+
+    /// Waits until nothing runs. False: the time is over.
+    pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {
+        let end = {
+            let mut state = self.lock();
+            if state.running.is_empty() {
+                return true;
+            }
+            let (waiter, end) = bounded::<Infallible>(0);
+            state.waiters.push(waiter);
+            end
+        };
+        wait_for_end(&end, timeout, &GROUP_WAIT) || self.lock().running.is_empty()
+    }
+}
+
+/// Drops the payload of a panic, which may panic again.
+pub(super) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(another);
+    }
+}
+
+#[cfg(all(test, loom))]
+#[path = "group_loom.rs"]
+mod models;
