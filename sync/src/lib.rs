@@ -24,6 +24,7 @@ mod semaphore; // `Semaphore`
 mod condvar; // `Condvar`
 mod rwlock; // `RwLock`
 mod raw_rwlock; // the lock under an `RwLock`
+mod rwlock_word; // the word of that
 mod mutex; // `Mutex`
 mod guard; // what all guards show
 mod raw_mutex; // the lock under a mutex
