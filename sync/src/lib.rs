@@ -11,6 +11,8 @@ mod for_lock_api_04; // the raw locks under the guards of lock_api 0.4
 mod for_lock_api_05; // the same of lock_api 0.5
 pub mod poison; // the same locks with poisoning: std's signatures
 mod map; // `Map`
+mod map_table; // a shard of a `Map`
+mod reading; // reading without a lock what others replace
 mod pool; // `Pool`
 mod lazy_lock; // `LazyLock`
 mod once_lock; // `OnceLock`
