@@ -25,10 +25,11 @@ mod waiting; // waits for what a word says
 mod semaphore; // `Semaphore`
 mod condvar; // `Condvar`
 mod rwlock; // `RwLock`
+mod mutex; // `Mutex`
+mod mapped; // guards for a part of a value
+mod guard; // what all guards show
 mod raw_rwlock; // the lock under an `RwLock`
 mod rwlock_word; // the word of that
-mod mutex; // `Mutex`
-mod guard; // what all guards show
 mod raw_mutex; // the lock under a mutex
 mod lot; // the parking lot: who waits, by address
 mod holder; // who holds a lock
@@ -43,15 +44,14 @@ pub use event::Event;
 pub use lazy_lock::LazyLock;
 #[cfg(not(loom))]
 pub use map::Map;
-pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+pub use mapped::{MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard};
+pub use mutex::{LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
 #[cfg(not(loom))]
 pub use pool::{Pool, Pooled};
-pub use rwlock::{
-    MappedRwLockReadGuard, MappedRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture,
-};
+pub use rwlock::{ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture};
 pub use semaphore::{AcquireError, AcquireFuture, Permit, Semaphore, TryAcquireError};
 pub use wait_group::{Token, WaitGroup};
 

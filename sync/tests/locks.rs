@@ -8,8 +8,8 @@ use crew::common::{builder, eventually, house, runtime, wait_until_waiting};
 use crew::{KINDS, Kind, PATIENCE, SHORT, everywhere, on_gs, poll_once};
 use pirn_runtime::{Handle, ShutDown, block_on, go, sleep, yield_now};
 use pirn_sync::{
-    AcquireError, Barrier, Condvar, Event, MappedRwLockReadGuard, Mutex, MutexGuard, Notify, RwLock, RwLockReadGuard,
-    RwLockWriteGuard, Semaphore, TryAcquireError, WaitGroup,
+    AcquireError, Barrier, Condvar, Event, MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex,
+    MutexGuard, Notify, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, TryAcquireError, WaitGroup,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -192,6 +192,51 @@ fn unlocking_fairly_hands_it_over() {
         others.into_iter().for_each(|other| other.join().expect("no panic"));
         assert_eq!(*mutex.lock(), [0, 1, 2]);
     });
+}
+
+#[test]
+fn a_part_that_may_not_be_there() {
+    everywhere(|kind| {
+        kind.go(|| {
+            let mutex = Mutex::new(vec![vec![1, 2], vec![]]);
+            let whole = MutexGuard::filter_map(mutex.lock(), |all| all.get_mut(2)).expect_err("there are two");
+            let second = MutexGuard::filter_map(whole, |all| all.get_mut(1)).expect("there are two");
+            let mut second =
+                MappedMutexGuard::filter_map(second, |second| second.first_mut()).expect_err("it is empty");
+            second.push(3);
+            *MappedMutexGuard::map(second, |second| &mut second[0]) += 1;
+            assert_eq!(*mutex.try_lock().expect("all guards are gone"), [vec![1, 2], vec![4]]);
+
+            let lock = RwLock::new(mutex.into_inner());
+            let whole = RwLockReadGuard::filter_map(lock.read(), |all| all.get(2)).expect_err("there are two");
+            let first = RwLockReadGuard::filter_map(whole, |all| all.first()).expect("there are two");
+            let first = MappedRwLockReadGuard::filter_map(first, |first| first.get(2)).expect_err("there are two");
+            assert_eq!(*MappedRwLockReadGuard::map(first, |first| &first[1]), 2);
+            let whole = RwLockWriteGuard::filter_map(lock.write(), |all| all.get_mut(2)).expect_err("there are two");
+            let first = RwLockWriteGuard::filter_map(whole, |all| all.first_mut()).expect("there are two");
+            let first = MappedRwLockWriteGuard::filter_map(first, |first| first.get_mut(2)).expect_err("there are two");
+            *MappedRwLockWriteGuard::map(first, |first| &mut first[1]) = 5;
+            assert_eq!(*lock.try_write().expect("all guards are gone"), [vec![1, 5], vec![4]]);
+        })
+        .join();
+    });
+}
+
+#[test]
+fn a_panic_while_a_part_is_chosen_unlocks() {
+    let (mutex, lock) = (Mutex::new([1]), RwLock::new([1]));
+    let parts: [&dyn Fn(); 4] = [
+        &|| drop(MutexGuard::filter_map(mutex.lock(), |_| -> Option<&mut u32> { panic!("no part") })),
+        &|| {
+            drop(MappedMutexGuard::map(MutexGuard::map(mutex.lock(), |all| all), |_| -> &mut u32 { panic!("no part") }))
+        },
+        &|| drop(RwLockReadGuard::filter_map(lock.read(), |_| -> Option<&u32> { panic!("no part") })),
+        &|| drop(RwLockWriteGuard::filter_map(lock.write(), |_| -> Option<&mut u32> { panic!("no part") })),
+    ];
+    for part in parts {
+        assert!(catch_unwind(AssertUnwindSafe(part)).is_err());
+        assert!(mutex.try_lock().is_some() && lock.try_write().is_some());
+    }
 }
 
 #[test]

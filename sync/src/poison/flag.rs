@@ -6,7 +6,7 @@ use std::thread::panicking;
 
 /// Whether one has panicked that held a lock to write.
 #[derive(Debug, Default)]
-pub(super) struct Flag(pub(super) AtomicBool);
+pub(super) struct Flag(AtomicBool);
 
 impl Flag {
     pub(super) const fn new() -> Flag {
@@ -16,6 +16,10 @@ impl Flag {
     pub(super) fn get(&self) -> bool {
         // The lock orders what was written under it, this too.
         self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, is_poisoned: bool) {
+        self.0.store(is_poisoned, Ordering::Relaxed);
     }
 
     pub(super) fn result<G>(&self, guard: G) -> LockResult<G> {
@@ -48,7 +52,122 @@ impl Drop for Watch<'_> {
     #[inline]
     fn drop(&mut self) {
         if !self.unwound_before && panicking() {
-            self.poison.0.store(true, Ordering::Relaxed);
+            self.poison.set(true);
         }
     }
 }
+
+/// What a guard of a lock has, besides what the lock's own guard does: it watches for a panic.
+///
+/// `part` runs within the watch: a panic of it drops the watch before the lock is unlocked.
+macro_rules! maps {
+    ($($guard:ident => $mapped:ident in $lock:ident),*) => {$(
+        impl<'a, T: ?Sized> $guard<'a, T> {
+            /// A guard for a part of the value.
+            pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&mut T) -> &mut U) -> $mapped<'a, U> {
+                let $guard { watch, inner } = this;
+                let mut kept = None;
+                let inner = $lock::$guard::map(inner, |value| {
+                    let part = part(value);
+                    kept = Some(watch);
+                    part
+                });
+                $mapped { watch: kept.expect("`part` has returned"), inner }
+            }
+
+            /// As [`map`](Self::map), for a part that may not be there: then the guard comes back.
+            ///
+            /// # Errors
+            /// The guard, if `part` returns none.
+            #[doc(alias = "try_map")]
+            pub fn filter_map<U: ?Sized>(
+                this: Self,
+                part: impl FnOnce(&mut T) -> Option<&mut U>,
+            ) -> Result<$mapped<'a, U>, Self> {
+                let $guard { watch, inner } = this;
+                let mut kept = None;
+                let inner = $lock::$guard::filter_map(inner, |value| {
+                    let part = part(value);
+                    kept = Some(watch);
+                    part
+                });
+                let watch = kept.expect("`part` has returned");
+                match inner {
+                    Ok(inner) => Ok($mapped { watch, inner }),
+                    Err(inner) => Err($guard { watch, inner }),
+                }
+            }
+        }
+    )*};
+}
+
+/// What a guard that writes gives: the value.
+macro_rules! derefs {
+    ($($guard:ident),*) => {$(
+        impl<T: ?Sized> std::ops::Deref for $guard<'_, T> {
+            type Target = T;
+
+            #[inline]
+            fn deref(&self) -> &T {
+                &self.inner
+            }
+        }
+
+        impl<T: ?Sized> std::ops::DerefMut for $guard<'_, T> {
+            #[inline]
+            fn deref_mut(&mut self) -> &mut T {
+                &mut self.inner
+            }
+        }
+    )*};
+}
+
+/// What both locks have: the value without locking, and the flag.
+macro_rules! poisonable {
+    ($($lock:ident),*) => {$(
+        impl<T> $lock<T> {
+            /// A lock around that value.
+            pub const fn new(value: T) -> $lock<T> {
+                $lock { poison: Flag::new(), inner: inner::$lock::new(value) }
+            }
+
+            /// The value, of a lock that nobody can have locked.
+            ///
+            /// # Errors
+            /// The value, if the lock is poisoned.
+            pub fn into_inner(self) -> LockResult<T> {
+                let $lock { poison, inner } = self;
+                poison.result(inner.into_inner())
+            }
+        }
+
+        impl<T: ?Sized> $lock<T> {
+            /// Whether it is poisoned.
+            pub fn is_poisoned(&self) -> bool {
+                self.poison.get()
+            }
+
+            /// It is not poisoned any more.
+            pub fn clear_poison(&self) {
+                self.poison.set(false);
+            }
+
+            /// The value, of a lock that nobody can have locked.
+            ///
+            /// # Errors
+            /// The same, if the lock is poisoned.
+            pub fn get_mut(&mut self) -> LockResult<&mut T> {
+                let $lock { poison, inner } = self;
+                poison.result(inner.get_mut())
+            }
+        }
+
+        impl<T> From<T> for $lock<T> {
+            fn from(value: T) -> $lock<T> {
+                $lock::new(value)
+            }
+        }
+    )*};
+}
+
+pub(super) use {derefs, maps, poisonable};

@@ -1,34 +1,17 @@
 //! [`Mutex`].
 
-use super::flag::{Flag, Watch};
+use super::flag::{Flag, Watch, derefs, maps, poisonable};
 use crate::guard::show;
-use crate::mutex;
+use crate::mapped;
+use crate::mutex as inner;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
 use std::sync::{LockResult, TryLockResult};
 
 /// As [`std::sync::Mutex`]; see [`crate::Mutex`] for how it waits.
 #[derive(Default)]
 pub struct Mutex<T: ?Sized> {
     poison: Flag,
-    inner: mutex::Mutex<T>,
-}
-
-impl<T> Mutex<T> {
-    /// A mutex around that value.
-    pub const fn new(value: T) -> Mutex<T> {
-        Mutex { poison: Flag::new(), inner: mutex::Mutex::new(value) }
-    }
-
-    /// The value.
-    ///
-    /// # Errors
-    /// The value, if the mutex is poisoned.
-    pub fn into_inner(self) -> LockResult<T> {
-        let Mutex { poison, inner } = self;
-        poison.result(inner.into_inner())
-    }
+    inner: inner::Mutex<T>,
 }
 
 impl<T: ?Sized> Mutex<T> {
@@ -50,31 +33,6 @@ impl<T: ?Sized> Mutex<T> {
         let guard = self.inner.try_lock().map(|inner| MutexGuard::new(&self.poison, inner));
         self.poison.try_result(guard)
     }
-
-    /// Whether it is poisoned.
-    pub fn is_poisoned(&self) -> bool {
-        self.poison.get()
-    }
-
-    /// It is not poisoned any more.
-    pub fn clear_poison(&self) {
-        self.poison.0.store(false, Ordering::Relaxed);
-    }
-
-    /// The value, of a mutex that nobody can have locked.
-    ///
-    /// # Errors
-    /// The same, if the mutex is poisoned.
-    pub fn get_mut(&mut self) -> LockResult<&mut T> {
-        let Mutex { poison, inner } = self;
-        poison.result(inner.get_mut())
-    }
-}
-
-impl<T> From<T> for Mutex<T> {
-    fn from(value: T) -> Mutex<T> {
-        Mutex::new(value)
-    }
 }
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
@@ -92,30 +50,24 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 #[must_use = "the mutex is unlocked at once if the guard is not kept"]
 pub struct MutexGuard<'a, T: ?Sized> {
     pub(super) watch: Watch<'a>,
-    pub(super) inner: mutex::MutexGuard<'a, T>,
+    pub(super) inner: inner::MutexGuard<'a, T>,
 }
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     #[inline]
-    fn new(poison: &'a Flag, inner: mutex::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    fn new(poison: &'a Flag, inner: inner::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         MutexGuard { watch: Watch::new(poison), inner }
     }
 }
 
-impl<T: ?Sized> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    #[inline]
-    fn deref(&self) -> &T {
-        &self.inner
-    }
+/// A part of the value of a locked [`Mutex`]: see [`MutexGuard::map`].
+#[must_use = "the mutex is unlocked at once if the guard is not kept"]
+pub struct MappedMutexGuard<'a, T: ?Sized> {
+    watch: Watch<'a>,
+    inner: mapped::MappedMutexGuard<'a, T>,
 }
 
-impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.inner
-    }
-}
-
-show!(MutexGuard);
+poisonable!(Mutex);
+maps!(MutexGuard => MappedMutexGuard in inner, MappedMutexGuard => MappedMutexGuard in mapped);
+derefs!(MutexGuard, MappedMutexGuard);
+show!(MutexGuard, MappedMutexGuard);

@@ -1,34 +1,18 @@
 //! [`RwLock`].
 
-use super::flag::{Flag, Watch};
+use super::flag::{Flag, Watch, derefs, maps, poisonable};
 use crate::guard::show;
-use crate::rwlock;
+use crate::mapped::{self, MappedRwLockReadGuard};
+use crate::rwlock as inner;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
+use std::ops::Deref;
 use std::sync::{LockResult, TryLockResult};
 
 /// As [`std::sync::RwLock`]; see [`crate::RwLock`] for how it waits.
 #[derive(Default)]
 pub struct RwLock<T: ?Sized> {
     poison: Flag,
-    inner: rwlock::RwLock<T>,
-}
-
-impl<T> RwLock<T> {
-    /// A lock around that value.
-    pub const fn new(value: T) -> RwLock<T> {
-        RwLock { poison: Flag::new(), inner: rwlock::RwLock::new(value) }
-    }
-
-    /// The value.
-    ///
-    /// # Errors
-    /// The value, if the lock is poisoned.
-    pub fn into_inner(self) -> LockResult<T> {
-        let RwLock { poison, inner } = self;
-        poison.result(inner.into_inner())
-    }
+    inner: inner::RwLock<T>,
 }
 
 impl<T: ?Sized> RwLock<T> {
@@ -66,31 +50,6 @@ impl<T: ?Sized> RwLock<T> {
         let guard = self.inner.try_write().map(|inner| RwLockWriteGuard::new(&self.poison, inner));
         self.poison.try_result(guard)
     }
-
-    /// Whether it is poisoned.
-    pub fn is_poisoned(&self) -> bool {
-        self.poison.get()
-    }
-
-    /// It is not poisoned any more.
-    pub fn clear_poison(&self) {
-        self.poison.0.store(false, Ordering::Relaxed);
-    }
-
-    /// The value, of a lock that nobody can have locked.
-    ///
-    /// # Errors
-    /// The same, if the lock is poisoned.
-    pub fn get_mut(&mut self) -> LockResult<&mut T> {
-        let RwLock { poison, inner } = self;
-        poison.result(inner.get_mut())
-    }
-}
-
-impl<T> From<T> for RwLock<T> {
-    fn from(value: T) -> RwLock<T> {
-        RwLock::new(value)
-    }
 }
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
@@ -108,13 +67,30 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
 #[must_use = "the lock is unlocked at once if the guard is not kept"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     /// The whole value. A guard that knows its lock is invariant in `T`, and that of std is not.
-    inner: rwlock::MappedRwLockReadGuard<'a, T>,
+    inner: MappedRwLockReadGuard<'a, T>,
 }
 
 impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
     #[inline]
-    fn new(inner: rwlock::RwLockReadGuard<'a, T>) -> RwLockReadGuard<'a, T> {
-        RwLockReadGuard { inner: rwlock::RwLockReadGuard::map(inner, |value| value) }
+    fn new(inner: inner::RwLockReadGuard<'a, T>) -> RwLockReadGuard<'a, T> {
+        RwLockReadGuard { inner: inner::RwLockReadGuard::map(inner, |value| value) }
+    }
+
+    /// A guard for a part of the value. (Who reads poisons nothing, so it is that of the lock without poisoning.)
+    pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&T) -> &U) -> MappedRwLockReadGuard<'a, U> {
+        MappedRwLockReadGuard::map(this.inner, part)
+    }
+
+    /// As [`map`](Self::map), for a part that may not be there: then the guard comes back.
+    ///
+    /// # Errors
+    /// The guard, if `part` returns none.
+    #[doc(alias = "try_map")]
+    pub fn filter_map<U: ?Sized>(
+        this: Self,
+        part: impl FnOnce(&T) -> Option<&U>,
+    ) -> Result<MappedRwLockReadGuard<'a, U>, Self> {
+        MappedRwLockReadGuard::filter_map(this.inner, part).map_err(|inner| RwLockReadGuard { inner })
     }
 }
 
@@ -130,38 +106,31 @@ impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
 /// As [`std::sync::RwLockWriteGuard`], but it may be sent.
 #[must_use = "the lock is unlocked at once if the guard is not kept"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
-    #[expect(dead_code, reason = "it does its work when it is dropped")]
     watch: Watch<'a>,
-    inner: rwlock::RwLockWriteGuard<'a, T>,
+    inner: inner::RwLockWriteGuard<'a, T>,
 }
 
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     #[inline]
-    fn new(poison: &'a Flag, inner: rwlock::RwLockWriteGuard<'a, T>) -> RwLockWriteGuard<'a, T> {
+    fn new(poison: &'a Flag, inner: inner::RwLockWriteGuard<'a, T>) -> RwLockWriteGuard<'a, T> {
         RwLockWriteGuard { watch: Watch::new(poison), inner }
     }
 
     /// Reads from now on; nobody writes in between.
     pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
         let RwLockWriteGuard { watch: _, inner } = this;
-        RwLockReadGuard::new(rwlock::RwLockWriteGuard::downgrade(inner))
+        RwLockReadGuard::new(inner::RwLockWriteGuard::downgrade(inner))
     }
 }
 
-impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
-    type Target = T;
-
-    #[inline]
-    fn deref(&self) -> &T {
-        &self.inner
-    }
+/// A part of the value of an [`RwLock`] that is locked to write: see [`RwLockWriteGuard::map`].
+#[must_use = "the lock is unlocked at once if the guard is not kept"]
+pub struct MappedRwLockWriteGuard<'a, T: ?Sized> {
+    watch: Watch<'a>,
+    inner: mapped::MappedRwLockWriteGuard<'a, T>,
 }
 
-impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.inner
-    }
-}
-
-show!(RwLockReadGuard, RwLockWriteGuard);
+poisonable!(RwLock);
+maps!(RwLockWriteGuard => MappedRwLockWriteGuard in inner, MappedRwLockWriteGuard => MappedRwLockWriteGuard in mapped);
+derefs!(RwLockWriteGuard, MappedRwLockWriteGuard);
+show!(RwLockReadGuard, RwLockWriteGuard, MappedRwLockWriteGuard);
