@@ -39,7 +39,7 @@ mod loom; // the atomics of std, or those of loom
 pub use {raw_mutex::RawMutex, raw_rwlock::RawRwLock};
 
 pub use barrier::{Barrier, BarrierWaitResult};
-pub use condvar::{Condvar, WaitTimeoutResult};
+pub use condvar::{Condvar, WaitFuture, WaitTimeoutResult};
 pub use event::Event;
 pub use lazy_lock::LazyLock;
 #[cfg(not(loom))]

@@ -665,3 +665,88 @@ fn all_kinds_share_a_lock() {
     });
     house.close();
 }
+
+/// The task of one that waits for a number to be set, polled by hand.
+fn until_set<'a>(number: &'a Mutex<u32>, changed: &'a Condvar) -> impl Future<Output = u32> + 'a {
+    async {
+        let mut guard = number.lock_async().await;
+        while *guard == 0 {
+            guard = changed.wait_async(guard).await;
+        }
+        *guard
+    }
+}
+
+#[test]
+fn a_task_waits_for_a_condition() {
+    everywhere(|kind| {
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let (first, second) = (shared.clone(), shared.clone());
+        let waiters = [
+            kind.go(move || assert_eq!(block_on(until_set(&first.0, &first.1)), 3)),
+            kind.go(move || {
+                let mut number = second.0.lock();
+                second.1.wait_while(&mut number, |number| *number == 0);
+            }),
+        ];
+        kind.go(move || {
+            *shared.0.lock() = 3;
+            shared.1.notify_all();
+        })
+        .join();
+        waiters.into_iter().for_each(|waiter| waiter.join());
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_a_condition_has_unlocked_the_mutex_from_its_first_poll_on() {
+    let (number, changed) = (Mutex::new(1), Condvar::new());
+    let mut wait = Box::pin(changed.wait_async(number.lock()));
+    // It is not polled yet: it holds the mutex, and no notification is for it.
+    assert!(number.try_lock().is_none());
+    changed.notify_one();
+    assert!(poll_once(&mut wait).is_pending());
+    assert!(number.try_lock().is_some());
+    assert!(poll_once(&mut wait).is_pending());
+    // Notified while the mutex is held: it waits for that.
+    let guard = number.lock();
+    changed.notify_one();
+    assert!(poll_once(&mut wait).is_pending());
+    drop(guard);
+    let Poll::Ready(mut guard) = poll_once(&mut wait) else { panic!("it was notified, and the mutex is free") };
+    *guard += 1;
+    drop(wait);
+    assert!(number.try_lock().is_none());
+    drop(guard);
+    assert_eq!(number.try_lock().as_deref(), Some(&2));
+}
+
+#[test]
+fn a_task_that_gives_up_on_a_condition_passes_its_notification_on() {
+    let (number, changed) = (Mutex::new(()), Condvar::new());
+    // Dropped before its first poll it unlocks the mutex.
+    drop(changed.wait_async(number.lock()));
+    assert!(number.try_lock().is_some());
+    for is_polled_once_more in [false, true] {
+        let mut first = Box::pin(changed.wait_async(number.lock()));
+        assert!(poll_once(&mut first).is_pending());
+        let mut second = Box::pin(changed.wait_async(number.lock()));
+        assert!(poll_once(&mut second).is_pending());
+        changed.notify_one();
+        let guard = number.lock();
+        if is_polled_once_more {
+            // It knows that it was notified, and stands in the line of the mutex.
+            assert!(poll_once(&mut first).is_pending());
+        }
+        drop(first);
+        drop(guard);
+        assert!(poll_once(&mut second).is_ready());
+    }
+    // One that was not notified passes nothing on.
+    let mut first = Box::pin(changed.wait_async(number.lock()));
+    assert!(poll_once(&mut first).is_pending());
+    let mut second = Box::pin(changed.wait_async(number.lock()));
+    assert!(poll_once(&mut second).is_pending());
+    drop(first);
+    assert!(poll_once(&mut second).is_pending());
+}

@@ -197,8 +197,9 @@ impl Turn {
         self.told.len() == TELLS_MAX
     }
 
-    /// Tells all that stand in the line now, and ends the turn. `left` is called each time some have left.
-    pub(crate) fn tell_all(self, answer: usize, left: impl Fn(&mut Turn)) {
+    /// Tells all that stand in the line now, and ends the turn. `left` is called each time some have left. Returns how many
+    /// there were.
+    pub(crate) fn tell_all(self, answer: usize, left: impl Fn(&mut Turn)) -> usize {
         let end = self.bucket.count.get();
         let stood_before = |turn: &Turn| {
             let first = turn.queue().and_then(|queue| queue.line.first_data());
@@ -206,13 +207,15 @@ impl Turn {
         };
         let key = self.key;
         let mut turn = self;
+        let mut told = 0;
         loop {
             while !turn.is_full() && stood_before(&turn) {
                 turn.tell_first(answer);
+                told += 1;
             }
             left(&mut turn);
             if !stood_before(&turn) {
-                return;
+                return told;
             }
             drop(turn);
             turn = Turn::of(key);
