@@ -31,7 +31,7 @@ impl<'a, T: ?Sized> MappedRwLockReadGuard<'a, T> {
     }
 
     /// A guard for a part of the part.
-    pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&T) -> &U) -> MappedRwLockReadGuard<'a, U> {
+    pub fn map<U: ?Sized, F: FnOnce(&T) -> &U>(this: Self, part: F) -> MappedRwLockReadGuard<'a, U> {
         let value = NonNull::from(part(&this));
         MappedRwLockReadGuard::new(ManuallyDrop::new(this).raw, value)
     }
@@ -41,9 +41,9 @@ impl<'a, T: ?Sized> MappedRwLockReadGuard<'a, T> {
     /// # Errors
     /// The guard, if `part` returns none.
     #[doc(alias = "try_map")]
-    pub fn filter_map<U: ?Sized>(
+    pub fn filter_map<U: ?Sized, F: FnOnce(&T) -> Option<&U>>(
         this: Self,
-        part: impl FnOnce(&T) -> Option<&U>,
+        part: F,
     ) -> Result<MappedRwLockReadGuard<'a, U>, Self> {
         match part(&this).map(NonNull::from) {
             Some(value) => Ok(MappedRwLockReadGuard::new(ManuallyDrop::new(this).raw, value)),
@@ -90,7 +90,7 @@ macro_rules! mapped {
             }
 
             /// A guard for a part of the part.
-            pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&mut T) -> &mut U) -> $guard<'a, U> {
+            pub fn map<U: ?Sized, F: FnOnce(&mut T) -> &mut U>(this: Self, part: F) -> $guard<'a, U> {
                 let mut this = this;
                 let value = ptr::from_mut(part(&mut this));
                 $guard::new(ManuallyDrop::new(this).raw, value)
@@ -101,10 +101,7 @@ macro_rules! mapped {
             /// # Errors
             /// The guard, if `part` returns none.
             #[doc(alias = "try_map")]
-            pub fn filter_map<U: ?Sized>(
-                this: Self,
-                part: impl FnOnce(&mut T) -> Option<&mut U>,
-            ) -> Result<$guard<'a, U>, Self> {
+            pub fn filter_map<U: ?Sized, F: FnOnce(&mut T) -> Option<&mut U>>(this: Self, part: F) -> Result<$guard<'a, U>, Self> {
                 let mut this = this;
                 match part(&mut this).map(ptr::from_mut) {
                     Some(value) => Ok($guard::new(ManuallyDrop::new(this).raw, value)),

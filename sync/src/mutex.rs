@@ -177,7 +177,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     }
 
     /// A guard for a part of the value.
-    pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&mut T) -> &mut U) -> MappedMutexGuard<'a, U> {
+    pub fn map<U: ?Sized, F: FnOnce(&mut T) -> &mut U>(this: Self, part: F) -> MappedMutexGuard<'a, U> {
         let mut this = this;
         let value = ptr::from_mut(part(&mut this));
         MappedMutexGuard::new(&ManuallyDrop::new(this).mutex.raw, value)
@@ -198,9 +198,9 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// assert_eq!(*names.lock(), ["c", "b"]);
     /// ```
     #[doc(alias = "try_map")]
-    pub fn filter_map<U: ?Sized>(
+    pub fn filter_map<U: ?Sized, F: FnOnce(&mut T) -> Option<&mut U>>(
         this: Self,
-        part: impl FnOnce(&mut T) -> Option<&mut U>,
+        part: F,
     ) -> Result<MappedMutexGuard<'a, U>, Self> {
         let mut this = this;
         match part(&mut this).map(ptr::from_mut) {

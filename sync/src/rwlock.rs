@@ -209,7 +209,7 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
     }
 
     /// A guard for a part of the value.
-    pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&T) -> &U) -> MappedRwLockReadGuard<'a, U> {
+    pub fn map<U: ?Sized, F: FnOnce(&T) -> &U>(this: Self, part: F) -> MappedRwLockReadGuard<'a, U> {
         let value = NonNull::from(part(&this));
         MappedRwLockReadGuard::new(&ManuallyDrop::new(this).lock.raw, value)
     }
@@ -219,9 +219,9 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
     /// # Errors
     /// The guard, if `part` returns none.
     #[doc(alias = "try_map")]
-    pub fn filter_map<U: ?Sized>(
+    pub fn filter_map<U: ?Sized, F: FnOnce(&T) -> Option<&U>>(
         this: Self,
-        part: impl FnOnce(&T) -> Option<&U>,
+        part: F,
     ) -> Result<MappedRwLockReadGuard<'a, U>, Self> {
         match part(&this).map(NonNull::from) {
             Some(value) => Ok(MappedRwLockReadGuard::new(&ManuallyDrop::new(this).lock.raw, value)),
@@ -277,7 +277,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     }
 
     /// A guard for a part of the value.
-    pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&mut T) -> &mut U) -> MappedRwLockWriteGuard<'a, U> {
+    pub fn map<U: ?Sized, F: FnOnce(&mut T) -> &mut U>(this: Self, part: F) -> MappedRwLockWriteGuard<'a, U> {
         let mut this = this;
         let value = ptr::from_mut(part(&mut this));
         MappedRwLockWriteGuard::new(&ManuallyDrop::new(this).lock.raw, value)
@@ -288,9 +288,9 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// # Errors
     /// The guard, if `part` returns none.
     #[doc(alias = "try_map")]
-    pub fn filter_map<U: ?Sized>(
+    pub fn filter_map<U: ?Sized, F: FnOnce(&mut T) -> Option<&mut U>>(
         this: Self,
-        part: impl FnOnce(&mut T) -> Option<&mut U>,
+        part: F,
     ) -> Result<MappedRwLockWriteGuard<'a, U>, Self> {
         let mut this = this;
         match part(&mut this).map(ptr::from_mut) {

@@ -667,14 +667,12 @@ fn all_kinds_share_a_lock() {
 }
 
 /// The task of one that waits for a number to be set, polled by hand.
-fn until_set<'a>(number: &'a Mutex<u32>, changed: &'a Condvar) -> impl Future<Output = u32> + 'a {
-    async {
-        let mut guard = number.lock_async().await;
-        while *guard == 0 {
-            guard = changed.wait_async(guard).await;
-        }
-        *guard
+async fn until_set(number: &Mutex<u32>, changed: &Condvar) -> u32 {
+    let mut guard = number.lock_async().await;
+    while *guard == 0 {
+        guard = changed.wait_async(guard).await;
     }
+    *guard
 }
 
 #[test]

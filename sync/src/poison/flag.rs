@@ -64,7 +64,7 @@ macro_rules! maps {
     ($($guard:ident => $mapped:ident in $lock:ident),*) => {$(
         impl<'a, T: ?Sized> $guard<'a, T> {
             /// A guard for a part of the value.
-            pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&mut T) -> &mut U) -> $mapped<'a, U> {
+            pub fn map<U: ?Sized, F: FnOnce(&mut T) -> &mut U>(this: Self, part: F) -> $mapped<'a, U> {
                 let $guard { watch, inner } = this;
                 let mut kept = None;
                 let inner = $lock::$guard::map(inner, |value| {
@@ -80,10 +80,7 @@ macro_rules! maps {
             /// # Errors
             /// The guard, if `part` returns none.
             #[doc(alias = "try_map")]
-            pub fn filter_map<U: ?Sized>(
-                this: Self,
-                part: impl FnOnce(&mut T) -> Option<&mut U>,
-            ) -> Result<$mapped<'a, U>, Self> {
+            pub fn filter_map<U: ?Sized, F: FnOnce(&mut T) -> Option<&mut U>>(this: Self, part: F) -> Result<$mapped<'a, U>, Self> {
                 let $guard { watch, inner } = this;
                 let mut kept = None;
                 let inner = $lock::$guard::filter_map(inner, |value| {

@@ -77,7 +77,7 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
     }
 
     /// A guard for a part of the value. (Who reads poisons nothing, so it is that of the lock without poisoning.)
-    pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&T) -> &U) -> MappedRwLockReadGuard<'a, U> {
+    pub fn map<U: ?Sized, F: FnOnce(&T) -> &U>(this: Self, part: F) -> MappedRwLockReadGuard<'a, U> {
         MappedRwLockReadGuard::map(this.inner, part)
     }
 
@@ -86,9 +86,9 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
     /// # Errors
     /// The guard, if `part` returns none.
     #[doc(alias = "try_map")]
-    pub fn filter_map<U: ?Sized>(
+    pub fn filter_map<U: ?Sized, F: FnOnce(&T) -> Option<&U>>(
         this: Self,
-        part: impl FnOnce(&T) -> Option<&U>,
+        part: F,
     ) -> Result<MappedRwLockReadGuard<'a, U>, Self> {
         MappedRwLockReadGuard::filter_map(this.inner, part).map_err(|inner| RwLockReadGuard { inner })
     }
