@@ -1,12 +1,17 @@
 //! [`Condvar`].
 
+#![allow(unsafe_code, reason = "places in futures that wait")]
+
 use crate::loom::{AtomicU32, Ordering, checkpoint, deadline, now};
-use crate::lot::{Newcomer, Turn, Until};
-use crate::mutex::MutexGuard;
+use crate::lot::{Newcomer, Place, Turn, Until};
+use crate::mutex::{LockFuture, MutexGuard};
 use crate::raw_mutex::RawMutex;
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::ptr;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// Somebody waits. Changed only in a turn.
@@ -24,7 +29,8 @@ static WAIT: Reason = Reason::new("sync.Cond.Wait", Kind::Object("condvar"));
 /// A wait takes the guard by reference, unlocks the mutex, waits, and locks it again before it returns. It returns only
 /// if it was notified, or its time is over; but as another may be faster to lock the mutex, look at the condition again
 /// ([`wait_while`](Self::wait_while) does). Those that wait are notified in their order. It is one word, and making it
-/// needs no memory. One condition variable may be used with several mutexes.
+/// needs no memory. One condition variable may be used with several mutexes. Async tasks wait by
+/// [`wait_async`](Self::wait_async).
 ///
 /// While the runtime of a goroutine shuts down, a wait unwinds it, with the mutex locked; if it had been notified
 /// already, another one is notified in its place.
@@ -124,17 +130,51 @@ impl Condvar {
         }
         checkpoint();
         let newcomer = Newcomer::caller(0, &WAIT, now());
-        let turn = Turn::of(self.key());
-        // No future waits here, so the bit is right.
-        _ = turn.settle(self.state.load(Ordering::Relaxed) != 0);
-        // Who notifies has had the mutex since, if it is to be heard, so it sees this.
-        self.state.store(WAITERS, Ordering::Relaxed);
+        let turn = self.turn_to_wait();
         let relock = Relock(mutex);
         // The notification goes to another one if this is unwound.
         let undo = |_| self.notify_one();
         let answer = turn.wait_after(newcomer, false, until, Some(|| mutex.unlock()), |turn| self.left(turn), undo);
         drop(relock);
         answer.is_some()
+    }
+
+    /// A turn of one that is going to stand in the line.
+    fn turn_to_wait(&self) -> Turn {
+        let turn = Turn::of(self.key());
+        // Futures that were forgotten leave (lot I6). If nobody is left the bit is set all the same.
+        _ = turn.settle(self.state.load(Ordering::Relaxed) != 0);
+        // Who notifies has had the mutex since, if it is to be heard, so it sees this.
+        self.state.store(WAITERS, Ordering::Relaxed);
+        turn
+    }
+
+    /// As [`wait`](Self::wait), for async tasks. The mutex is unlocked when the future is polled for the first time, and
+    /// locked again before it returns the guard.
+    ///
+    /// The future may be dropped at any time. Then the mutex is not locked by it: dropped before its first poll, it
+    /// unlocks it; later the mutex is unlocked already. If it had been notified, another one is notified in its place.
+    ///
+    /// ```
+    /// use pirn::sync::{Condvar, Mutex};
+    ///
+    /// let (ready, changed) = (Mutex::new(false), Condvar::new());
+    /// pirn::scope(|scope| {
+    ///     scope.go(|| {
+    ///         *ready.lock() = true;
+    ///         changed.notify_one();
+    ///     });
+    ///     pirn::block_on(async {
+    ///         let mut guard = ready.lock_async().await;
+    ///         while !*guard {
+    ///             guard = changed.wait_async(guard).await;
+    ///         }
+    ///     });
+    /// });
+    /// ```
+    pub fn wait_async<'a, T: ?Sized>(&'a self, guard: MutexGuard<'a, T>) -> WaitFuture<'a, T> {
+        let lock = MutexGuard::mutex(&guard).lock_async();
+        WaitFuture { condvar: self, step: Step::Holds(guard), place: Place::new(), lock }
     }
 
     /// In a turn: one has left the line.
@@ -147,26 +187,39 @@ impl Condvar {
     /// Notifies the one that has waited longest, if there is one.
     #[inline]
     pub fn notify_one(&self) {
-        if self.state.load(Ordering::Relaxed) != 0 {
-            self.tell_one();
-        }
+        self.tells_one();
     }
 
     /// Notifies all that wait.
     #[inline]
     pub fn notify_all(&self) {
-        if self.state.load(Ordering::Relaxed) != 0 {
-            Turn::of(self.key()).tell_all(NOTIFIED, |turn| self.left(turn));
+        self.tells_all();
+    }
+
+    /// Notifies one. Whether there was one.
+    #[inline]
+    pub(crate) fn tells_one(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != 0 && self.tell_first()
+    }
+
+    /// Notifies all. How many there were.
+    #[inline]
+    pub(crate) fn tells_all(&self) -> usize {
+        if self.state.load(Ordering::Relaxed) == 0 {
+            return 0;
         }
+        Turn::of(self.key()).tell_all(NOTIFIED, |turn| self.left(turn))
     }
 
     #[cold]
-    fn tell_one(&self) {
+    fn tell_first(&self) -> bool {
         let mut turn = Turn::of(self.key());
-        if !turn.is_empty() {
+        let is_one = !turn.is_empty();
+        if is_one {
             turn.tell_first(NOTIFIED);
         }
         self.left(&mut turn);
+        is_one
     }
 }
 
@@ -190,5 +243,75 @@ impl WaitTimeoutResult {
     /// Whether the time was over.
     pub fn timed_out(&self) -> bool {
         self.0
+    }
+}
+
+/// What [`Condvar::wait_async`] returns.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct WaitFuture<'a, T: ?Sized> {
+    condvar: &'a Condvar,
+    step: Step<'a, T>,
+    /// Where it waits to be notified.
+    place: Place,
+    /// How it locks the mutex again.
+    lock: LockFuture<'a, T>,
+}
+
+/// How far a [`WaitFuture`] is.
+enum Step<'a, T: ?Sized> {
+    /// It was not polled yet.
+    Holds(MutexGuard<'a, T>),
+    Waits,
+    /// It has been notified, and locks the mutex.
+    Locks,
+    /// It has returned.
+    Over,
+}
+
+impl<'a, T: ?Sized> Future for WaitFuture<'a, T> {
+    type Output = MutexGuard<'a, T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<MutexGuard<'a, T>> {
+        checkpoint();
+        // SAFETY: `place` and `lock` stay where they are, and nobody pins the rest.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is pinned with the future.
+        let place = unsafe { Pin::new_unchecked(&mut this.place) };
+        match this.step {
+            Step::Holds(_) => {
+                let newcomer = Newcomer::task(0, &WAIT, context);
+                place.stand(this.condvar.turn_to_wait(), newcomer);
+                // Unlocks the mutex.
+                this.step = Step::Waits;
+                return Poll::Pending;
+            }
+            Step::Waits => {
+                _ = ready!(place.poll(context));
+                this.step = Step::Locks;
+            }
+            Step::Locks | Step::Over => {}
+        }
+        // SAFETY: it is pinned with the future.
+        let guard = ready!(unsafe { Pin::new_unchecked(&mut this.lock) }.poll(context));
+        this.step = Step::Over;
+        Poll::Ready(guard)
+    }
+}
+
+impl<T: ?Sized> Drop for WaitFuture<'_, T> {
+    fn drop(&mut self) {
+        let condvar = self.condvar;
+        // SAFETY: it was pinned if it was ever polled, and is not moved any more.
+        let place = unsafe { Pin::new_unchecked(&mut self.place) };
+        place.withdraw(|turn| condvar.left(turn), |_| condvar.notify_one());
+        if matches!(self.step, Step::Locks) {
+            condvar.notify_one();
+        }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for WaitFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitFuture").finish_non_exhaustive()
     }
 }

@@ -1,12 +1,16 @@
 //! The raw locks under the guards of lock_api 0.5.
 //!
+//! Our condition variable is under that of lock_api too: `lock_api::Condvar<pirn::sync::Condvar>`.
+//!
 //! lock_api locks in destructors (`unlocked`, `bump`), whose unwinding would leave a guard of a lock that is free. So a
 //! wait without a deadline is not unwound here.
 
 #![cfg(feature = "lock_api_05")]
 #![allow(unsafe_code, reason = "what lock_api asks of a lock")]
 
+use crate::condvar::Condvar;
 use crate::loom::deadline;
+use crate::lot::Until;
 use crate::raw_mutex::RawMutex;
 use crate::raw_rwlock::RawRwLock;
 use lock_api_05 as lock_api;
@@ -151,5 +155,36 @@ unsafe impl lock_api::RawRwLockTimed for RawRwLock {
 
     fn try_lock_exclusive_until(&self, timeout: Instant) -> Option<Self::ExclusiveGuard> {
         self.write_until(timeout).then_some(())
+    }
+}
+
+// SAFETY: whoever waits has the mutex again when the wait ends, also if it is unwound. It waits with any mutex.
+unsafe impl lock_api::RawCondvar for Condvar {
+    #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]
+    const INIT: Condvar = Condvar::new();
+
+    type RawMutex = RawMutex;
+
+    unsafe fn wait(&self, mutex: &RawMutex, (): &mut ()) {
+        self.wait_within(mutex, Until::Told);
+    }
+
+    fn notify_one(&self) -> bool {
+        self.tells_one()
+    }
+
+    fn notify_all(&self) -> usize {
+        self.tells_all()
+    }
+}
+
+// SAFETY: as above.
+unsafe impl lock_api::RawCondvarTimed for Condvar {
+    fn checked_duration_to_instant(timeout: &Duration) -> Option<Instant> {
+        deadline(*timeout)
+    }
+
+    unsafe fn wait_until(&self, mutex: &RawMutex, (): &mut (), timeout: &Instant) -> bool {
+        !self.wait_within(mutex, Until::Deadline(*timeout))
     }
 }

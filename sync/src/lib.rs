@@ -11,6 +11,8 @@ mod for_lock_api_04; // the raw locks under the guards of lock_api 0.4
 mod for_lock_api_05; // the same of lock_api 0.5
 pub mod poison; // the same locks with poisoning: std's signatures
 mod map; // `Map`
+mod map_table; // a shard of a `Map`
+mod reading; // reading without a lock what others replace
 mod pool; // `Pool`
 mod lazy_lock; // `LazyLock`
 mod once_lock; // `OnceLock`
@@ -24,9 +26,11 @@ mod owned_permit; // `OwnedPermit`
 mod semaphore; // `Semaphore`
 mod condvar; // `Condvar`
 mod rwlock; // `RwLock`
-mod raw_rwlock; // the lock under an `RwLock`
 mod mutex; // `Mutex`
+mod mapped; // guards for a part of a value
 mod guard; // what all guards show
+mod raw_rwlock; // the lock under an `RwLock`
+mod rwlock_word; // the word of that
 mod raw_mutex; // the lock under a mutex
 mod lot; // the parking lot: who waits, by address
 mod holder; // who holds a lock
@@ -36,21 +40,20 @@ mod loom; // the atomics of std, or those of loom
 pub use {raw_mutex::RawMutex, raw_rwlock::RawRwLock};
 
 pub use barrier::{Barrier, BarrierWaitResult};
-pub use condvar::{Condvar, WaitTimeoutResult};
+pub use condvar::{Condvar, WaitFuture, WaitTimeoutResult};
 pub use event::Event;
 pub use lazy_lock::LazyLock;
 #[cfg(not(loom))]
 pub use map::Map;
-pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+pub use mapped::{MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard};
+pub use mutex::{LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
 pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
 pub use owned_permit::OwnedPermit;
 #[cfg(not(loom))]
 pub use pool::{Pool, Pooled};
-pub use rwlock::{
-    MappedRwLockReadGuard, MappedRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture,
-};
+pub use rwlock::{ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture};
 pub use semaphore::{AcquireError, AcquireFuture, Permit, Semaphore, TryAcquireError};
 pub use wait_group::{Token, WaitGroup};
 

@@ -349,6 +349,19 @@ fn a_notification_is_not_lost_with_one_that_is_unwound() {
     model(2, || drop(together(Flag::new(), &[Flag::wait, Flag::set_for_one, be_unwound])));
 }
 
+#[test]
+fn a_notification_is_not_lost_with_a_future_that_is_dropped() {
+    fn poll_and_drop(flag: &Flag) {
+        let number = flag.is_set.lock();
+        if number.get() == 0 {
+            assert!(poll_once(flag.changed.wait_async(number)).is_pending());
+        } else {
+            flag.changed.notify_one();
+        }
+    }
+    model(2, || drop(together(Flag::new(), &[Flag::wait, Flag::set_for_one, poll_and_drop])));
+}
+
 struct Room {
     places: Semaphore,
     inside: AtomicUsize,

@@ -1,29 +1,31 @@
-//! [`Map`]: shards, each a table under a [`Mutex`].
+//! [`Map`]: shards, each a table that is read without a lock (`map_table.rs`).
 //!
 //! # No user code under a lock
-//! An entry is an `Arc` of hash, key and value, and is not changed. A table is searched by hashes alone. An operation
-//! hashes the key, takes the entries with that hash out of the shard, as clones, and unlocks ([`Map::see`]); then it
-//! compares keys, clones values and calls closures. To change something it locks again, and does it only if the entries
-//! with that hash are still those that it has seen ([`Map::commit`]); otherwise it begins anew. As it has clones of them,
-//! another entry can not have the address of one. What has left the table is dropped after unlocking.
+//! An entry is an `Arc` of hash, key and value, and is not changed. What only looks at a key does so as a reader
+//! (`reading.rs`), which keeps nobody out: it compares keys, and clones the value. An operation that may change
+//! something, or calls a closure, takes clones of the entries with the key's hash ([`Map::see`]); then it compares keys
+//! and calls closures. To change something it locks the shard, and does it only if the entries with that hash are still
+//! those that it has seen ([`Map::commit`]); otherwise it begins anew. As it has clones of them, another entry can not
+//! have the address of one. What has left the table is dropped after unlocking, when nobody reads.
 //!
 //! So whatever `Hash`, `Eq`, `Clone`, destructors and closures do, they hold nobody up, and may use the same map. Who
 //! begins anew does so because another one has changed something.
 
 #![cfg(not(loom))]
 
-use crate::mutex::Mutex;
-use hashbrown::HashTable;
-use smallvec::SmallVec;
+use crate::loom::checkpoint;
+use crate::map_table::{Entries, Entry, Garbage, Shard, spread};
+use crate::reading::Readers;
 use std::borrow::Borrow;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash};
-use std::mem::{replace, take};
 use std::sync::Arc;
 
-/// How many shards there are, a power of two: several for each P of a large machine. One that is not used takes 64 bytes.
-const SHARDS: usize = 64;
+/// How many parts there are, and how many shards each has; powers of two. In all several shards for each P of a large
+/// machine.
+const PARTS: usize = 8;
+const SHARDS: usize = 8;
 
 /// A map that goroutines, OS threads and async tasks share: Go's `sync.Map`, with types.
 ///
@@ -31,6 +33,10 @@ const SHARDS: usize = 64;
 /// nobody holds up others by keeping a value, and a goroutine may wait in a closure. Closures, and the `Hash`, `Eq`,
 /// `Clone` and `Drop` of keys and values, run under no lock, and may use the same map. A closure that decides about a
 /// change is called once more if another one has changed the value meanwhile.
+///
+/// A load takes no lock, and writes to no memory that others write often, so loads on all CPUs go on side by side. A value
+/// that is replaced or deleted is dropped at once, or, if somebody is cloning or comparing in the same part of the map,
+/// by that one when it has finished.
 ///
 /// Values are returned as clones; put what is costly to clone into an [`Arc`](std::sync::Arc). A value can not be changed
 /// in its place: [`update`](Self::update) puts another one there.
@@ -53,24 +59,21 @@ const SHARDS: usize = 64;
 /// });
 /// ```
 pub struct Map<K, V, S = BuildHasherDefault<DefaultHasher>> {
-    shards: [Shard<K, V>; SHARDS],
+    parts: [Part<K, V>; PARTS],
     hasher: S,
 }
 
-#[repr(align(64))]
-struct Shard<K, V>(Mutex<HashTable<Arc<Entry<K, V>>>>);
-
-struct Entry<K, V> {
-    hash: u64,
-    key: K,
-    value: V,
+/// Some shards, and who reads them: who changes one seldom meets a reader of its part.
+struct Part<K, V> {
+    shards: [Shard<K, V>; SHARDS],
+    readers: Readers<Garbage<K, V>>,
 }
 
 /// What an operation has seen of a key.
 struct Seen<K, V> {
     hash: u64,
     /// All entries with that hash: mostly that of the key, or none.
-    all: SmallVec<[Arc<Entry<K, V>>; 1]>,
+    all: Entries<K, V>,
     /// Which of them is the key's.
     own: Option<usize>,
 }
@@ -102,54 +105,47 @@ impl<K, V> Map<K, V> {
 impl<K, V, S> Map<K, V, S> {
     /// An empty map whose keys `hasher` hashes.
     pub const fn with_hasher(hasher: S) -> Map<K, V, S> {
-        Map { shards: [const { Shard(Mutex::new(HashTable::new())) }; SHARDS], hasher }
-    }
-
-    fn shard(&self, hash: u64) -> &Mutex<HashTable<Arc<Entry<K, V>>>> {
-        /// 2^64 divided by the golden ratio: also hashes that are small numbers are spread.
-        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-        &self.shards[(hash.wrapping_mul(SPREAD) >> (u64::BITS - SHARDS.ilog2())) as usize].0
-    }
-
-    /// Changes what has been seen: the key's entry becomes `new`, or goes. The old one is returned, for the caller to drop
-    /// it. If it is not as seen any more, nothing is done, and `new` comes back.
-    fn commit(&self, seen: &Seen<K, V>, new: Option<Arc<Entry<K, V>>>) -> Result<Old<K, V>, Old<K, V>> {
-        let mut table = self.shard(seen.hash).lock();
-        let mut count = 0;
-        let is_seen = |entry: &Arc<Entry<K, V>>| seen.all.iter().any(|seen| Arc::ptr_eq(seen, entry));
-        for entry in table.iter_hash(seen.hash).filter(|entry| entry.hash == seen.hash) {
-            count += 1;
-            if !is_seen(entry) {
-                return Err(new);
-            }
+        Map {
+            parts: [const { Part { shards: [const { Shard::new() }; SHARDS], readers: Readers::new() } }; PARTS],
+            hasher,
         }
-        if count != seen.all.len() {
+    }
+
+    /// Where keys with that hash are.
+    #[inline]
+    fn place(&self, hash: u64) -> (&Part<K, V>, &Shard<K, V>) {
+        let upper = (spread(hash) >> (u64::BITS - (PARTS * SHARDS).ilog2())) as usize;
+        let part = &self.parts[upper / SHARDS];
+        (part, &part.shards[upper % SHARDS])
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Shard<K, V>> {
+        self.parts.iter().flat_map(|part| &part.shards)
+    }
+
+    /// Changes what has been seen: the key's entry becomes `new`, or goes. If it is not as seen any more, nothing is done,
+    /// and `new` comes back.
+    fn commit(&self, seen: &Seen<K, V>, new: Option<Arc<Entry<K, V>>>) -> Result<(), Option<Arc<Entry<K, V>>>> {
+        let (part, shard) = self.place(seen.hash);
+        let mut shard = shard.lock();
+        if !shard.are(seen.hash, &seen.all) {
             return Err(new);
         }
-        let Some(own) = seen.entry() else {
-            if let Some(new) = new {
-                table.insert_unique(seen.hash, new, |entry| entry.hash);
-            }
-            return Ok(None);
+        let garbage = match (seen.entry(), new) {
+            (Some(own), new) => Some(shard.replace(own, new)),
+            (None, Some(new)) => shard.insert(new),
+            (None, None) => None,
         };
-        let found = table.find_entry(seen.hash, |entry| Arc::ptr_eq(entry, own));
-        let Ok(mut found) = found else { unreachable!("it has just been looked at") };
-        Ok(Some(match new {
-            Some(new) => replace(found.get_mut(), new),
-            None => found.remove().0,
-        }))
-    }
-
-    /// All entries of a shard.
-    fn snapshot(shard: &Shard<K, V>) -> Vec<Arc<Entry<K, V>>> {
-        shard.0.lock().iter().cloned().collect()
+        drop(shard);
+        garbage.into_iter().for_each(|garbage| part.readers.drop_later(garbage));
+        Ok(())
     }
 
     /// Calls `f` with each key and its value, in any order, until it returns false. A key is visited once at most. What is
     /// stored or deleted meanwhile may be visited or not: this is no picture of one moment.
     pub fn range(&self, mut f: impl FnMut(&K, &V) -> bool) {
-        for shard in &self.shards {
-            for entry in Self::snapshot(shard) {
+        for shard in self.shards() {
+            for entry in shard.snapshot() {
                 if !f(&entry.key, &entry.value) {
                     return;
                 }
@@ -159,25 +155,22 @@ impl<K, V, S> Map<K, V, S> {
 
     /// How many keys there are. While others change the map it is about that.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.lock().len()).sum()
+        self.shards().map(Shard::len).sum()
     }
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.shards.iter().all(|shard| shard.0.lock().is_empty())
+        self.shards().all(|shard| shard.len() == 0)
     }
 
     /// Deletes all keys, one shard after the other.
     pub fn clear(&self) {
-        for shard in &self.shards {
-            let table = take(&mut *shard.0.lock());
-            drop(table);
+        for part in &self.parts {
+            let garbage = part.shards.iter().filter_map(Shard::take);
+            garbage.for_each(|garbage| part.readers.drop_later(garbage));
         }
     }
 }
-
-/// An entry that has left the table, or has not come into it.
-type Old<K, V> = Option<Arc<Entry<K, V>>>;
 
 impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
     /// Looks for a key.
@@ -192,17 +185,16 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
     where
         K: Borrow<Q>,
     {
-        let table = self.shard(hash).lock();
-        let all: SmallVec<[Arc<Entry<K, V>>; 1]> =
-            table.iter_hash(hash).filter(|entry| entry.hash == hash).cloned().collect();
-        drop(table);
+        checkpoint();
+        let (part, shard) = self.place(hash);
+        let all = shard.all(&part.readers.read(), hash);
         let own = all.iter().position(|entry| entry.key.borrow() == key);
         Seen { hash, all, own }
     }
 
     /// Deletes a key if there is one and `decide` says so, which is asked again if another one has changed it meanwhile.
     /// Returns what was deleted.
-    fn delete_if<Q: Hash + Eq + ?Sized>(&self, key: &Q, mut decide: impl FnMut(&V) -> bool) -> Old<K, V>
+    fn delete_if<Q: Hash + Eq + ?Sized>(&self, key: &Q, mut decide: impl FnMut(&V) -> bool) -> Option<Seen<K, V>>
     where
         K: Borrow<Q>,
     {
@@ -212,8 +204,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
             if !decide(seen.value()?) {
                 return None;
             }
-            if let Ok(old) = self.commit(&seen, None) {
-                return old;
+            if self.commit(&seen, None).is_ok() {
+                return Some(seen);
             }
         }
     }
@@ -241,13 +233,27 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
         }
     }
 
+    /// Calls `f` with the value of the key, and keeps that from being dropped meanwhile.
+    #[inline]
+    fn read<Q: Hash + Eq + ?Sized, R>(&self, key: &Q, f: impl FnOnce(&V) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+    {
+        checkpoint();
+        let hash = self.hasher.hash_one(key);
+        let (part, shard) = self.place(hash);
+        let reading = part.readers.read();
+        let entry = shard.find(&reading, hash, |there| there.borrow() == key);
+        entry.map(|entry| f(&entry.value))
+    }
+
     /// The value of the key.
     pub fn load<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         V: Clone,
     {
-        self.see(key).value().cloned()
+        self.read(key, |value| value.clone())
     }
 
     /// Whether there is a value.
@@ -255,7 +261,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
     where
         K: Borrow<Q>,
     {
-        self.see(key).own.is_some()
+        self.read(key, |_| ()).is_some()
     }
 
     /// Calls `f` with the value of the key, if there is one. It may be replaced or deleted meanwhile; `f` has the one that
@@ -323,7 +329,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
         K: Borrow<Q>,
         V: Clone,
     {
-        self.delete_if(key, |_| true).map(value_of)
+        self.delete_if(key, |_| true)?.into_value()
     }
 
     /// Deletes the key. False if there is none.
@@ -356,8 +362,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
 
     /// Deletes all keys for which `f` returns false. It is called again for one that another one has changed meanwhile.
     pub fn retain(&self, mut f: impl FnMut(&K, &V) -> bool) {
-        for shard in &self.shards {
-            for entry in Self::snapshot(shard) {
+        for shard in self.shards() {
+            for entry in shard.snapshot() {
                 self.delete_if(&entry.key, |value| !f(&entry.key, value));
             }
         }

@@ -5,6 +5,7 @@
 use crate::guard::show;
 use crate::loom::deadline;
 use crate::lot::{Place, Until};
+use crate::mapped::MappedMutexGuard;
 use crate::raw_mutex::RawMutex;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -12,6 +13,7 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::ptr;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -181,11 +183,36 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     }
 
     /// A guard for a part of the value.
-    pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&mut T) -> &mut U) -> MappedMutexGuard<'a, U> {
+    pub fn map<U: ?Sized, F: FnOnce(&mut T) -> &mut U>(this: Self, part: F) -> MappedMutexGuard<'a, U> {
         let mut this = this;
-        let part = std::ptr::from_mut(part(&mut this));
-        let raw = &ManuallyDrop::new(this).mutex.raw;
-        MappedMutexGuard { raw, value: part, is_invariant: std::marker::PhantomData }
+        let value = ptr::from_mut(part(&mut this));
+        MappedMutexGuard::new(&ManuallyDrop::new(this).mutex.raw, value)
+    }
+
+    /// As [`map`](Self::map), for a part that may not be there: then the guard comes back.
+    ///
+    /// # Errors
+    /// The guard, if `part` returns none.
+    ///
+    /// ```
+    /// use pirn::sync::{MappedMutexGuard, Mutex, MutexGuard};
+    ///
+    /// let names = Mutex::new(vec!["a", "b"]);
+    /// let guard = MutexGuard::filter_map(names.lock(), |names| names.get_mut(2)).unwrap_err();
+    /// let guard = MutexGuard::map(guard, |names| names.as_mut_slice());
+    /// *MappedMutexGuard::filter_map(guard, |names| names.first_mut()).unwrap() = "c";
+    /// assert_eq!(*names.lock(), ["c", "b"]);
+    /// ```
+    #[doc(alias = "try_map")]
+    pub fn filter_map<U: ?Sized, F: FnOnce(&mut T) -> Option<&mut U>>(
+        this: Self,
+        part: F,
+    ) -> Result<MappedMutexGuard<'a, U>, Self> {
+        let mut this = this;
+        match part(&mut this).map(ptr::from_mut) {
+            Some(value) => Ok(MappedMutexGuard::new(&ManuallyDrop::new(this).mutex.raw, value)),
+            None => Err(this),
+        }
     }
 
     /// The lock, for a condition variable.
@@ -232,42 +259,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     }
 }
 
-/// A part of the value of a locked [`Mutex`]: see [`MutexGuard::map`].
-#[must_use = "the mutex is unlocked at once if the guard is not kept"]
-pub struct MappedMutexGuard<'a, T: ?Sized> {
-    raw: &'a RawMutex,
-    value: *mut T,
-    is_invariant: std::marker::PhantomData<&'a mut T>,
-}
-
-// SAFETY: it stands for a `&mut T`, and the lock belongs to no thread.
-unsafe impl<T: ?Sized + Send> Send for MappedMutexGuard<'_, T> {}
-// SAFETY: a shared one shares the value.
-unsafe impl<T: ?Sized + Sync> Sync for MappedMutexGuard<'_, T> {}
-
-impl<T: ?Sized> Deref for MappedMutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: the lock is held.
-        unsafe { &*self.value }
-    }
-}
-
-impl<T: ?Sized> DerefMut for MappedMutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the lock is held, and the guard is the only one.
-        unsafe { &mut *self.value }
-    }
-}
-
-impl<T: ?Sized> Drop for MappedMutexGuard<'_, T> {
-    fn drop(&mut self) {
-        self.raw.unlock();
-    }
-}
-
-show!(MutexGuard, MappedMutexGuard);
+show!(MutexGuard);
 
 /// What [`Mutex::lock_async`] returns.
 #[must_use = "futures do nothing unless they are polled"]

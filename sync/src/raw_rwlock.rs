@@ -1,42 +1,41 @@
 //! The lock under an [`RwLock`](crate::RwLock): one word, and who holds it to write.
 //!
 //! # The protocol
-//! ```text
-//!   WRITER    somebody has it to write
-//!   WAITERS   somebody stands in the lot, under the lock's address; changed only in a turn of that (lot I1)
-//!   WOKEN     a writer who waited is awake and tries again
-//!   the rest  how many have it to read
-//! ```
+//! `rwlock_word.rs` has the word. A reader adds itself to it before it knows whether it may read. If the sum has LOOK it
+//! looks closer, and subtracts itself again if it may not read; then it waits in the lot. While it is counted it is a
+//! reader as any other: while WRITER is set it does not read, and when the writer has gone no other can come. So what
+//! holds of those that read holds of it: the writer that it kept out is woken when it goes. One that only tries does not
+//! add itself before it knows, as it would make others fail that try at the same time.
+//!
 //! As a mutex (`raw_mutex.rs`) for writers: a lock that is free is taken by whoever comes, but a writer that has waited
 //! for a millisecond is handed it. While others read and somebody waits, a new reader waits too, so that writers are
 //! not kept out; one that says that it reads already ([`read_recursive`](RawRwLock::read_recursive)) does not.
 //! Readers at the head of the line are always let in, all at once: that costs no turn of anybody.
 //!
 //! # Invariants
-//! 1. *One writes, or some read.* The last reader gives the lock on by itself, if somebody waits: it takes WRITER, if
-//!    nobody was faster, and [`release`](RawRwLock::release) decides with WRITER in its hand.
+//! 1. *One writes, or some read.* A reader that is counted while WRITER is not set reads, and WRITER is set only when no
+//!    reader is counted. The last reader gives the lock on by itself, if somebody waits: it takes WRITER, if nobody was
+//!    faster, and [`release`](RawRwLock::release) decides with WRITER in its hand. A reader that goes need not know
+//!    whether it is the last: whoever finds the lock free, with WAITERS and without WOKEN, may do that.
 //! 2. *Nobody sleeps for ever.* While the lock is free and WAITERS is set, the last reader is about to take it, or WOKEN
-//!    is set, and the writer that it stands for is awake: it takes the lock, or waits again and takes WOKEN back while others hold the lock, or gives up and
-//!    wakes the next ([`pass_on`](RawRwLock::pass_on)). While others read, the first in the line is a writer: a reader
-//!    that becomes the first is let in ([`left`](RawRwLock::left)).
+//!    is set, and the writer that it stands for is awake: it takes the lock, or waits again and takes WOKEN back while
+//!    others hold the lock, or gives up and wakes the next ([`pass_on`](RawRwLock::pass_on)). While others read, the
+//!    first in the line is a writer: a reader that becomes the first is let in ([`left`](RawRwLock::left)).
 //! 3. *The holder is a hint*, as a mutex's, and is that of a writer: who reads is not known.
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now};
 use crate::lot::{Newcomer, Place, Turn, Until, Want, owner_of};
 use crate::raw_mutex::is_starved;
+use crate::rwlock_word::{
+    LOOK, ONE_LESS, READER, WAITERS, WOKEN, WRITER, WRITTEN, has_look, is_free, is_full, is_read, may_read,
+    may_read_again, one_more, settled, too_many, update,
+};
 use pirn_runtime::internal::{Kind, Owner, Reason};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
 use std::time::Instant;
-
-const WRITER: u32 = 1;
-const WAITERS: u32 = 1 << 1;
-const WOKEN: u32 = 1 << 2;
-const READER: u32 = 1 << 3;
-/// There is room for more, so that those who come too many can be told so.
-const READERS_MAX: u32 = u32::MAX / READER / 2;
 
 /// Answers.
 const RETRY: usize = 0;
@@ -86,33 +85,53 @@ impl RawRwLock {
 
     /// Whether somebody has it.
     pub(crate) fn is_locked(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & !(WAITERS | WOKEN) != 0
+        self.state.load(Ordering::Relaxed) & !(WAITERS | WOKEN | LOOK) != 0
     }
 
     /// Waits to read.
     #[inline]
     pub(crate) fn read(&self) {
         checkpoint();
-        if !self.try_take_read(may_read) {
-            self.wait_to_read(may_read, Until::Told);
-        }
+        self.read_within(may_read, Until::Told);
     }
 
     /// Waits to read, but not for a writer that waits.
+    #[inline]
     pub(crate) fn read_recursive(&self) {
         checkpoint();
-        if !self.try_take_read(may_read_again) {
-            self.wait_to_read(may_read_again, Until::Told);
-        }
+        self.read_within(may_read_again, Until::Told);
     }
 
     /// Waits to read, for a caller that cannot be unwound; `again` is as `read_recursive`.
+    #[inline]
     #[cfg(any(feature = "lock_api_04", feature = "lock_api_05"))]
     pub(crate) fn read_for_certain(&self, again: bool) {
-        let may_read = if again { may_read_again } else { may_read };
-        if !self.try_take_read(may_read) {
-            self.wait_to_read(may_read, Until::ToldForCertain);
+        self.read_within(if again { may_read_again } else { may_read }, Until::ToldForCertain);
+    }
+
+    #[inline]
+    fn read_within(&self, may_read: fn(u32) -> bool, until: Until) -> bool {
+        // Acquire: what the last writer has done (partner: each Release that takes WRITER back).
+        let before = self.state.fetch_add(READER, Ordering::Acquire);
+        !has_look(before.wrapping_add(READER))
+            || self.look_before_reading(may_read)
+            || self.wait_to_read(may_read, until)
+    }
+
+    /// The caller is counted as a reader, and somebody writes or waits. If it may not read it is counted no more.
+    #[cold]
+    fn look_before_reading(&self, may_read: fn(u32) -> bool) -> bool {
+        // Acquire: the writer that the addition has met may have gone since.
+        let state = self.state.load(Ordering::Acquire);
+        let is_one_too_many = is_full(state);
+        if may_read(state.wrapping_sub(READER)) && !is_one_too_many {
+            return true;
         }
+        self.unlock_read();
+        if is_one_too_many {
+            too_many();
+        }
+        false
     }
 
     /// Waits to write, for a caller that cannot be unwound.
@@ -128,7 +147,7 @@ impl RawRwLock {
     /// Waits to read until `deadline`. False if that has passed.
     pub(crate) fn read_until(&self, deadline: Instant) -> bool {
         checkpoint();
-        self.try_take_read(may_read) || self.wait_to_read(may_read, Until::Deadline(deadline))
+        self.read_within(may_read, Until::Deadline(deadline))
     }
 
     /// Has it to read, if that is possible at once.
@@ -158,7 +177,7 @@ impl RawRwLock {
     /// Waits to read, for a caller that is unwound where it waits. False if it was.
     #[cfg(all(test, loom))]
     pub(crate) fn read_or_be_unwound(&self) -> bool {
-        self.try_take_read(may_read) || self.wait_to_read(may_read, Until::Unwound)
+        self.read_within(may_read, Until::Unwound)
     }
 
     /// Waits to write until `deadline`. False if that has passed.
@@ -200,14 +219,14 @@ impl RawRwLock {
     #[inline]
     fn is_taken_at_once(&self) -> bool {
         // Acquire: what the last writer and the last readers have done (partner: their Release).
-        self.state.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.state.compare_exchange(0, WRITTEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Takes it to write, if it is free, and takes the bits `less` back with that.
     fn try_take_write(&self, less: u32) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while is_free(state) {
-            let new = (state | WRITER) & !less;
+            let new = (state | WRITTEN) & !less;
             match self.state.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(other) => state = other,
@@ -268,9 +287,9 @@ impl RawRwLock {
     /// In a turn: the caller is going to wait, and is not awake any more. False if it need not.
     fn will_wait(&self, turn: &Turn, woken: u32, may_go: fn(u32) -> bool) -> bool {
         if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
-            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+            self.nobody_waits();
         }
-        let wait = |state| (!may_go(state)).then_some((state | WAITERS) & !woken);
+        let wait = |state| (!may_go(state)).then_some((state | WAITERS | LOOK) & !woken);
         self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
     }
 
@@ -281,13 +300,18 @@ impl RawRwLock {
             turn.tell_first(HANDED);
         }
         if turn.is_empty() {
-            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+            self.nobody_waits();
         }
+    }
+
+    /// In a turn: takes WAITERS back.
+    fn nobody_waits(&self) {
+        update(&self.state, Ordering::Relaxed, |state| state & !WAITERS);
     }
 
     /// Counts one more reader, if others read.
     fn joins_readers(&self) -> bool {
-        let join = |state| (state & WRITER == 0 && state >= READER).then(|| one_more(state));
+        let join = |state| is_read(state).then(|| one_more(state));
         self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, join).is_ok()
     }
 
@@ -312,7 +336,7 @@ impl RawRwLock {
     #[inline]
     pub(crate) fn unlock_write(&self) {
         self.holder.store(0, Ordering::Relaxed);
-        if self.state.compare_exchange(WRITER, 0, Ordering::Release, Ordering::Relaxed).is_err() {
+        if self.state.compare_exchange(WRITTEN, 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.unlock_contended();
         }
     }
@@ -326,7 +350,7 @@ impl RawRwLock {
 
     /// Gives it back, if nobody waits or one is awake. The caller has WRITER.
     fn is_free_without_waking(&self) -> bool {
-        let free = |state| (state & WAITERS == 0 || state & WOKEN != 0).then_some(state & !WRITER);
+        let free = |state| (state & WAITERS == 0 || state & WOKEN != 0).then_some(settled(state & !WRITER));
         self.state.fetch_update(Ordering::Release, Ordering::Relaxed, free).is_ok()
     }
 
@@ -334,17 +358,20 @@ impl RawRwLock {
     #[inline]
     pub(crate) fn unlock_read(&self) {
         // Release: a writer comes after what was read (partner: its Acquire).
-        let before = self.state.fetch_sub(READER, Ordering::Release);
-        if before == READER | WAITERS {
+        let before = self.state.fetch_add(ONE_LESS, Ordering::Release);
+        if has_look(before.wrapping_add(ONE_LESS)) {
             self.give_on();
         }
     }
 
-    /// The last reader has gone, somebody waits, and nobody is awake: if nobody has taken it since, whose turn it would
-    /// be then, the caller takes it to give it on (I1).
+    /// A reader has gone. If nobody has the lock, somebody waits, and nobody is awake, the caller takes it to give it on
+    /// (I1).
     #[cold]
     fn give_on(&self) {
-        if self.state.compare_exchange(WAITERS, WAITERS | WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        let given = WAITERS | LOOK;
+        if self.state.load(Ordering::Relaxed) == given
+            && self.state.compare_exchange(given, given | WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        {
             self.unlock_contended();
         }
     }
@@ -354,7 +381,7 @@ impl RawRwLock {
     fn release(&self, mut turn: Turn) {
         let Some(first) = turn.first() else {
             // They have left since; or it has moved away from a future that was forgotten (lot I6).
-            self.state.fetch_and(!(WRITER | WAITERS), Ordering::Release);
+            update(&self.state, Ordering::Release, |state| state & !(WRITER | WAITERS));
             return;
         };
         let (what, who, since) = (first.what, first.who, first.since);
@@ -368,7 +395,7 @@ impl RawRwLock {
             drop(turn);
             return give_way();
         }
-        // Nobody is awake: only one that is told in a turn becomes so.
+        // Nobody is awake: only one that is told in a turn becomes so. WAITERS is set, so LOOK stays.
         self.state.fetch_xor(WRITER | WOKEN, Ordering::Release);
         turn.tell_first(RETRY);
         self.left(&mut turn);
@@ -376,7 +403,7 @@ impl RawRwLock {
 
     /// Gives it to all readers at the head of the line. The caller, which has WRITER, reads meanwhile.
     fn give_to_readers(&self, turn: Turn) {
-        // Release: what was written (partner: the readers are told after it).
+        // Release: what was written (partner: the readers are told after it). WAITERS is set, so LOOK stays.
         self.state.fetch_add(READER - WRITER, Ordering::Release);
         self.let_readers_in(turn);
         self.unlock_read();
@@ -390,8 +417,8 @@ impl RawRwLock {
     /// One that has it to write has it to read from now on.
     pub(crate) fn downgrade(&self) {
         self.holder.store(0, Ordering::Relaxed);
-        // Release: what was written. WRITER is set.
-        let before = self.state.fetch_add(READER - WRITER, Ordering::Release);
+        // Release: what was written (partner: the Acquire of a reader). WRITER is set.
+        let before = update(&self.state, Ordering::Release, |state| state + READER - WRITER);
         if before & WAITERS != 0 {
             self.let_readers_in(Turn::of(self.key()));
         }
@@ -446,36 +473,6 @@ impl RawRwLock {
     }
 }
 
-/// Nobody has it.
-fn is_free(state: u32) -> bool {
-    state & WRITER == 0 && state < READER
-}
-
-/// A reader need not wait: nobody writes; and nobody waits, or nobody has it.
-#[inline]
-pub(crate) fn may_read(state: u32) -> bool {
-    state & (WRITER | WAITERS) == 0 || is_free(state)
-}
-
-/// The same for one that reads already.
-fn may_read_again(state: u32) -> bool {
-    state & WRITER == 0
-}
-
-/// With one reader more.
-#[inline]
-fn one_more(state: u32) -> u32 {
-    if state / READER >= READERS_MAX {
-        too_many();
-    }
-    state + READER
-}
-
-#[cold]
-fn too_many() -> ! {
-    panic!("RwLock: {READERS_MAX} have it to read, which is all that it has room for; guards may have been forgotten");
-}
-
 /// Who has the lock at that address to write.
 fn owner(what: usize) -> Option<Owner> {
     owner_of(what, is_one, |raw: &RawRwLock| raw.holder.load(Ordering::Relaxed))
@@ -483,4 +480,44 @@ fn owner(what: usize) -> Option<Owner> {
 
 fn is_one(want: &Want) -> bool {
     want.reason == &READ || want.reason == &WRITE
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{LOOK, Ordering, READER, RawRwLock, WAITERS, WRITER};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    fn state(raw: &RawRwLock) -> u32 {
+        raw.state.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_reader_too_many_is_told_so_and_not_counted() {
+        for full in [LOOK - READER, LOOK | (LOOK / 2) | WAITERS] {
+            let raw = RawRwLock::new();
+            raw.state.store(full, Ordering::Relaxed);
+            assert!(catch_unwind(AssertUnwindSafe(|| raw.read())).is_err());
+            assert!(catch_unwind(AssertUnwindSafe(|| raw.read_recursive())).is_err());
+            assert_eq!(state(&raw), full);
+        }
+        let raw = RawRwLock::new();
+        raw.state.store(LOOK / 2, Ordering::Relaxed);
+        assert!(catch_unwind(AssertUnwindSafe(|| raw.try_read())).is_err());
+        assert_eq!(state(&raw), LOOK / 2);
+    }
+
+    #[test]
+    fn readers_look_closer_only_while_one_writes_or_waits() {
+        let raw = RawRwLock::new();
+        raw.write();
+        assert_eq!(state(&raw), WRITER | LOOK);
+        raw.downgrade();
+        assert_eq!(state(&raw), READER);
+        raw.read();
+        raw.unlock_read();
+        raw.unlock_read();
+        assert!(raw.try_write());
+        raw.unlock_write();
+        assert_eq!(state(&raw), 0);
+    }
 }

@@ -5,15 +5,16 @@
 use crate::guard::show;
 use crate::loom::deadline;
 use crate::lot::{Place, Until};
-use crate::raw_rwlock::{RawRwLock, may_read};
+use crate::mapped::{MappedRwLockReadGuard, MappedRwLockWriteGuard};
+use crate::raw_rwlock::RawRwLock;
+use crate::rwlock_word::may_read;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -220,10 +221,24 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
     }
 
     /// A guard for a part of the value.
-    pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&T) -> &U) -> MappedRwLockReadGuard<'a, U> {
-        // SAFETY: the lock is held to read for as long as the new guard lives.
-        let value = NonNull::from(part(unsafe { &*this.lock.value.get() }));
-        MappedRwLockReadGuard { raw: &ManuallyDrop::new(this).lock.raw, value }
+    pub fn map<U: ?Sized, F: FnOnce(&T) -> &U>(this: Self, part: F) -> MappedRwLockReadGuard<'a, U> {
+        let value = NonNull::from(part(&this));
+        MappedRwLockReadGuard::new(&ManuallyDrop::new(this).lock.raw, value)
+    }
+
+    /// As [`map`](Self::map), for a part that may not be there: then the guard comes back.
+    ///
+    /// # Errors
+    /// The guard, if `part` returns none.
+    #[doc(alias = "try_map")]
+    pub fn filter_map<U: ?Sized, F: FnOnce(&T) -> Option<&U>>(
+        this: Self,
+        part: F,
+    ) -> Result<MappedRwLockReadGuard<'a, U>, Self> {
+        match part(&this).map(NonNull::from) {
+            Some(value) => Ok(MappedRwLockReadGuard::new(&ManuallyDrop::new(this).lock.raw, value)),
+            None => Err(this),
+        }
     }
 }
 
@@ -274,10 +289,26 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     }
 
     /// A guard for a part of the value.
-    pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&mut T) -> &mut U) -> MappedRwLockWriteGuard<'a, U> {
+    pub fn map<U: ?Sized, F: FnOnce(&mut T) -> &mut U>(this: Self, part: F) -> MappedRwLockWriteGuard<'a, U> {
         let mut this = this;
-        let value = std::ptr::from_mut(part(&mut this));
-        MappedRwLockWriteGuard { raw: &ManuallyDrop::new(this).lock.raw, value, is_invariant: PhantomData }
+        let value = ptr::from_mut(part(&mut this));
+        MappedRwLockWriteGuard::new(&ManuallyDrop::new(this).lock.raw, value)
+    }
+
+    /// As [`map`](Self::map), for a part that may not be there: then the guard comes back.
+    ///
+    /// # Errors
+    /// The guard, if `part` returns none.
+    #[doc(alias = "try_map")]
+    pub fn filter_map<U: ?Sized, F: FnOnce(&mut T) -> Option<&mut U>>(
+        this: Self,
+        part: F,
+    ) -> Result<MappedRwLockWriteGuard<'a, U>, Self> {
+        let mut this = this;
+        match part(&mut this).map(ptr::from_mut) {
+            Some(value) => Ok(MappedRwLockWriteGuard::new(&ManuallyDrop::new(this).lock.raw, value)),
+            None => Err(this),
+        }
     }
 }
 
@@ -306,70 +337,7 @@ impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     }
 }
 
-/// A part of the value of an [`RwLock`] that is locked to read: see [`RwLockReadGuard::map`].
-#[must_use = "the lock is unlocked at once if the guard is not kept"]
-pub struct MappedRwLockReadGuard<'a, T: ?Sized> {
-    raw: &'a RawRwLock,
-    /// No reference: a function that takes the guard and drops it would promise that nobody writes until it returns.
-    value: NonNull<T>,
-}
-
-// SAFETY: it stands for a `&T`, and the lock belongs to no thread.
-unsafe impl<T: ?Sized + Sync> Send for MappedRwLockReadGuard<'_, T> {}
-// SAFETY: as above.
-unsafe impl<T: ?Sized + Sync> Sync for MappedRwLockReadGuard<'_, T> {}
-
-impl<T: ?Sized> Deref for MappedRwLockReadGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: the lock is held to read.
-        unsafe { self.value.as_ref() }
-    }
-}
-
-impl<T: ?Sized> Drop for MappedRwLockReadGuard<'_, T> {
-    fn drop(&mut self) {
-        self.raw.unlock_read();
-    }
-}
-
-/// A part of the value of an [`RwLock`] that is locked to write: see [`RwLockWriteGuard::map`].
-#[must_use = "the lock is unlocked at once if the guard is not kept"]
-pub struct MappedRwLockWriteGuard<'a, T: ?Sized> {
-    raw: &'a RawRwLock,
-    value: *mut T,
-    is_invariant: PhantomData<&'a mut T>,
-}
-
-// SAFETY: it stands for a `&mut T`, and the lock belongs to no thread.
-unsafe impl<T: ?Sized + Send> Send for MappedRwLockWriteGuard<'_, T> {}
-// SAFETY: a shared one shares the value.
-unsafe impl<T: ?Sized + Sync> Sync for MappedRwLockWriteGuard<'_, T> {}
-
-impl<T: ?Sized> Deref for MappedRwLockWriteGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: the lock is held.
-        unsafe { &*self.value }
-    }
-}
-
-impl<T: ?Sized> DerefMut for MappedRwLockWriteGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the lock is held to write, and the guard is the only one.
-        unsafe { &mut *self.value }
-    }
-}
-
-impl<T: ?Sized> Drop for MappedRwLockWriteGuard<'_, T> {
-    fn drop(&mut self) {
-        self.raw.unlock_write();
-    }
-}
-
-show!(RwLockReadGuard, RwLockWriteGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard);
+show!(RwLockReadGuard, RwLockWriteGuard);
 
 /// What [`RwLock::read_async`] returns.
 #[must_use = "futures do nothing unless they are polled"]

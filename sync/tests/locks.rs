@@ -8,8 +8,9 @@ use crew::common::{builder, eventually, house, runtime, wait_until_waiting};
 use crew::{KINDS, Kind, PATIENCE, SHORT, everywhere, on_gs, poll_once};
 use pirn_runtime::{Handle, ShutDown, block_on, go, sleep, yield_now};
 use pirn_sync::{
-    AcquireError, AcquireFuture, Barrier, Condvar, Event, MappedRwLockReadGuard, Mutex, MutexGuard, Notify, RwLock,
-    RwLockReadGuard, RwLockWriteGuard, Semaphore, TryAcquireError, WaitGroup,
+    AcquireError, AcquireFuture, Barrier, Condvar, Event, MappedMutexGuard, MappedRwLockReadGuard,
+    MappedRwLockWriteGuard, Mutex, MutexGuard, Notify, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
+    TryAcquireError, WaitGroup,
 };
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -194,6 +195,51 @@ fn unlocking_fairly_hands_it_over() {
         others.into_iter().for_each(|other| other.join().expect("no panic"));
         assert_eq!(*mutex.lock(), [0, 1, 2]);
     });
+}
+
+#[test]
+fn a_part_that_may_not_be_there() {
+    everywhere(|kind| {
+        kind.go(|| {
+            let mutex = Mutex::new(vec![vec![1, 2], vec![]]);
+            let whole = MutexGuard::filter_map(mutex.lock(), |all| all.get_mut(2)).expect_err("there are two");
+            let second = MutexGuard::filter_map(whole, |all| all.get_mut(1)).expect("there are two");
+            let mut second =
+                MappedMutexGuard::filter_map(second, |second| second.first_mut()).expect_err("it is empty");
+            second.push(3);
+            *MappedMutexGuard::map(second, |second| &mut second[0]) += 1;
+            assert_eq!(*mutex.try_lock().expect("all guards are gone"), [vec![1, 2], vec![4]]);
+
+            let lock = RwLock::new(mutex.into_inner());
+            let whole = RwLockReadGuard::filter_map(lock.read(), |all| all.get(2)).expect_err("there are two");
+            let first = RwLockReadGuard::filter_map(whole, |all| all.first()).expect("there are two");
+            let first = MappedRwLockReadGuard::filter_map(first, |first| first.get(2)).expect_err("there are two");
+            assert_eq!(*MappedRwLockReadGuard::map(first, |first| &first[1]), 2);
+            let whole = RwLockWriteGuard::filter_map(lock.write(), |all| all.get_mut(2)).expect_err("there are two");
+            let first = RwLockWriteGuard::filter_map(whole, |all| all.first_mut()).expect("there are two");
+            let first = MappedRwLockWriteGuard::filter_map(first, |first| first.get_mut(2)).expect_err("there are two");
+            *MappedRwLockWriteGuard::map(first, |first| &mut first[1]) = 5;
+            assert_eq!(*lock.try_write().expect("all guards are gone"), [vec![1, 5], vec![4]]);
+        })
+        .join();
+    });
+}
+
+#[test]
+fn a_panic_while_a_part_is_chosen_unlocks() {
+    let (mutex, lock) = (Mutex::new([1]), RwLock::new([1]));
+    let parts: [&dyn Fn(); 4] = [
+        &|| drop(MutexGuard::filter_map(mutex.lock(), |_| -> Option<&mut u32> { panic!("no part") })),
+        &|| {
+            drop(MappedMutexGuard::map(MutexGuard::map(mutex.lock(), |all| all), |_| -> &mut u32 { panic!("no part") }))
+        },
+        &|| drop(RwLockReadGuard::filter_map(lock.read(), |_| -> Option<&u32> { panic!("no part") })),
+        &|| drop(RwLockWriteGuard::filter_map(lock.write(), |_| -> Option<&mut u32> { panic!("no part") })),
+    ];
+    for part in parts {
+        assert!(catch_unwind(AssertUnwindSafe(part)).is_err());
+        assert!(mutex.try_lock().is_some() && lock.try_write().is_some());
+    }
 }
 
 #[test]
@@ -660,4 +706,87 @@ fn all_kinds_share_a_lock() {
         assert_eq!((*shared.0.lock(), *shared.1.read(), shared.2.available()), (4500, 4500, 2));
     });
     house.close();
+}
+
+/// The task of one that waits for a number to be set, polled by hand.
+async fn until_set(number: &Mutex<u32>, changed: &Condvar) -> u32 {
+    let mut guard = number.lock_async().await;
+    while *guard == 0 {
+        guard = changed.wait_async(guard).await;
+    }
+    *guard
+}
+
+#[test]
+fn a_task_waits_for_a_condition() {
+    everywhere(|kind| {
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let (first, second) = (shared.clone(), shared.clone());
+        let waiters = [
+            kind.go(move || assert_eq!(block_on(until_set(&first.0, &first.1)), 3)),
+            kind.go(move || {
+                let mut number = second.0.lock();
+                second.1.wait_while(&mut number, |number| *number == 0);
+            }),
+        ];
+        kind.go(move || {
+            *shared.0.lock() = 3;
+            shared.1.notify_all();
+        })
+        .join();
+        waiters.into_iter().for_each(|waiter| waiter.join());
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_a_condition_has_unlocked_the_mutex_from_its_first_poll_on() {
+    let (number, changed) = (Mutex::new(1), Condvar::new());
+    let mut wait = Box::pin(changed.wait_async(number.lock()));
+    // It is not polled yet: it holds the mutex, and no notification is for it.
+    assert!(number.try_lock().is_none());
+    changed.notify_one();
+    assert!(poll_once(&mut wait).is_pending());
+    assert!(number.try_lock().is_some());
+    assert!(poll_once(&mut wait).is_pending());
+    // Notified while the mutex is held: it waits for that.
+    let guard = number.lock();
+    changed.notify_one();
+    assert!(poll_once(&mut wait).is_pending());
+    drop(guard);
+    let Poll::Ready(mut guard) = poll_once(&mut wait) else { panic!("it was notified, and the mutex is free") };
+    *guard += 1;
+    drop(wait);
+    assert!(number.try_lock().is_none());
+    drop(guard);
+    assert_eq!(number.try_lock().as_deref(), Some(&2));
+}
+
+#[test]
+fn a_task_that_gives_up_on_a_condition_passes_its_notification_on() {
+    let (number, changed) = (Mutex::new(()), Condvar::new());
+    // Dropped before its first poll it unlocks the mutex.
+    drop(changed.wait_async(number.lock()));
+    assert!(number.try_lock().is_some());
+    for is_polled_once_more in [false, true] {
+        let mut first = Box::pin(changed.wait_async(number.lock()));
+        assert!(poll_once(&mut first).is_pending());
+        let mut second = Box::pin(changed.wait_async(number.lock()));
+        assert!(poll_once(&mut second).is_pending());
+        changed.notify_one();
+        let guard = number.lock();
+        if is_polled_once_more {
+            // It knows that it was notified, and stands in the line of the mutex.
+            assert!(poll_once(&mut first).is_pending());
+        }
+        drop(first);
+        drop(guard);
+        assert!(poll_once(&mut second).is_ready());
+    }
+    // One that was not notified passes nothing on.
+    let mut first = Box::pin(changed.wait_async(number.lock()));
+    assert!(poll_once(&mut first).is_pending());
+    let mut second = Box::pin(changed.wait_async(number.lock()));
+    assert!(poll_once(&mut second).is_pending());
+    drop(first);
+    assert!(poll_once(&mut second).is_pending());
 }

@@ -12,7 +12,7 @@
 mod crew;
 
 use crew::{Kind, everywhere, in_time, on_gs};
-use pirn_sync::Map;
+use pirn_sync::{Event, Map};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -353,4 +353,89 @@ fn a_closure_that_panics_changes_nothing() {
         catch_unwind(AssertUnwindSafe(|| panics(&map))).expect_err("it panicked");
         assert_eq!((map.load(&1), map.len()), (Some(1), 1));
     }
+}
+
+/// A value that says how many of its kind there are.
+struct Counted {
+    live: Arc<AtomicUsize>,
+    /// Whoever clones it says so, and waits.
+    clones: Option<Arc<(Event, Event)>>,
+}
+
+impl Counted {
+    fn new(live: &Arc<AtomicUsize>, clones: Option<Arc<(Event, Event)>>) -> Counted {
+        live.fetch_add(1, Ordering::Relaxed);
+        Counted { live: live.clone(), clones }
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Counted {
+        if let Some(clones) = &self.clones {
+            clones.0.set();
+            clones.1.wait();
+        }
+        // It is still there.
+        assert_ne!(self.live.load(Ordering::Relaxed), 0);
+        Counted::new(&self.live, None)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_one_reads_is_dropped_when_it_has_been_read() {
+    everywhere(|kind| {
+        let (map, live) = (Arc::new(Map::new()), Arc::new(AtomicUsize::new(0)));
+        let clones = Arc::new((Event::new(), Event::new()));
+        map.store(1, Counted::new(&live, Some(clones.clone())));
+        let reader = {
+            let map = map.clone();
+            kind.go(move || drop(map.load(&1)))
+        };
+        clones.0.wait();
+        // Nobody waits for the reader: not to store, and not to fill the table so that it is replaced.
+        for key in 0..1000 {
+            map.store(key, Counted::new(&live, None));
+        }
+        assert_eq!(live.load(Ordering::Relaxed), 1001);
+        map.clear();
+        assert!(map.is_empty() && live.load(Ordering::Relaxed) >= 1);
+        clones.1.set();
+        reader.join();
+        assert_eq!(live.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn all_that_many_store_is_dropped() {
+    everywhere(|kind| {
+        let (map, live) = (Arc::new(Map::new()), Arc::new(AtomicUsize::new(0)));
+        let workers: Vec<_> = (0..8)
+            .map(|worker: u64| {
+                let (map, live) = (map.clone(), live.clone());
+                kind.go(move || {
+                    let mut random = numbers();
+                    (0..worker).for_each(|_| _ = random(2));
+                    for _ in 0..2_000 {
+                        let key = random(50);
+                        match random(10) {
+                            0..=4 => assert!(map.load(&key).is_none_or(|(of, _)| of == key)),
+                            5..=7 => map.store(key, (key, Counted::new(&live, None))),
+                            8 => _ = map.delete(&key),
+                            _ => _ = map.load_or_store(key, (key, Counted::new(&live, None))),
+                        }
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().for_each(|worker| worker.join());
+        assert_eq!(live.load(Ordering::Relaxed), map.len());
+        drop(map);
+        assert_eq!(live.load(Ordering::Relaxed), 0);
+    });
 }

@@ -192,17 +192,21 @@ impl Turn {
         self.queue()?.line.first_data().map(|known| &known.want)
     }
 
-    /// Tells all that stand in the line now, and ends the turn. `left` is called when they have left.
-    pub(crate) fn tell_all(mut self, answer: usize, left: impl Fn(&mut Turn)) {
+    /// Tells all that stand in the line now, and ends the turn. `left` is called when they have left. Returns how many there
+    /// were.
+    pub(crate) fn tell_all(mut self, answer: usize, left: impl Fn(&mut Turn)) -> usize {
         let end = self.bucket.count.get();
         let stood_before = |turn: &Turn| {
             let first = turn.queue().and_then(|queue| queue.line.first_data());
             first.is_some_and(|known| (known.number.get().wrapping_sub(end) as isize) < 0)
         };
+        let mut told = 0;
         while stood_before(&self) {
             self.tell_first(answer);
+            told += 1;
         }
         left(&mut self);
+        told
     }
 
     /// Tells the first, which there is, the answer. If many have been told in this turn, it ends and another one begins:
