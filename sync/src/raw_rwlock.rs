@@ -384,16 +384,7 @@ impl RawRwLock {
 
     /// Lets all readers at the head of the line in. The caller reads.
     fn let_readers_in(&self, mut turn: Turn) {
-        loop {
-            while !turn.is_full() && turn.first().is_some_and(|first| first.what == READS) && self.joins_readers() {
-                turn.tell_first(HANDED);
-            }
-            if !turn.is_full() {
-                return self.left(&mut turn);
-            }
-            drop(turn);
-            turn = Turn::of(self.key());
-        }
+        self.left(&mut turn);
     }
 
     /// One that has it to write has it to read from now on.

@@ -265,22 +265,15 @@ impl Semaphore {
         }
     }
 
-    /// Gives permits to those that wait, from the head of the line, as far as they suffice.
+    /// Gives permits to those that wait, as far as they suffice.
     #[cold]
     fn give_out(&self) {
-        loop {
-            let mut turn = Turn::of(self.key());
-            self.give_out_in(&mut turn, |turn| turn.is_full());
-            if !turn.is_full() {
-                return;
-            }
-        }
+        self.left(&mut Turn::of(self.key()));
     }
 
-    fn give_out_in(&self, turn: &mut Turn, is_enough: fn(&Turn) -> bool) {
-        while !is_enough(turn)
-            && let Some(first) = turn.first()
-        {
+    /// In a turn: one that waited has left by itself, or there are more permits. Gives them out, from the head of the line.
+    fn left(&self, turn: &mut Turn) {
+        while let Some(first) = turn.first() {
             let n = first.what;
             let give = |state: usize| (state / PERMIT >= n).then(|| state - n * PERMIT);
             // Acquire: as in `take`; the one that is told gets it from here.
@@ -292,15 +285,10 @@ impl Semaphore {
         self.note_left(turn);
     }
 
-    fn note_left(&self, turn: &mut Turn) {
+    fn note_left(&self, turn: &Turn) {
         if turn.is_empty() {
             self.state.fetch_and(!WAITERS, Ordering::Relaxed);
         }
-    }
-
-    /// In a turn: one that waited has left by itself. What is free may suffice for those behind it.
-    fn left(&self, turn: &mut Turn) {
-        self.give_out_in(turn, |_| false);
     }
 
     /// One has been told, but has no use for it.

@@ -8,13 +8,15 @@ use crew::common::{builder, eventually, house, runtime, wait_until_waiting};
 use crew::{KINDS, Kind, PATIENCE, SHORT, everywhere, on_gs, poll_once};
 use pirn_runtime::{Handle, ShutDown, block_on, go, sleep, yield_now};
 use pirn_sync::{
-    AcquireError, Barrier, Condvar, Event, MappedRwLockReadGuard, Mutex, MutexGuard, Notify, RwLock, RwLockReadGuard,
-    RwLockWriteGuard, Semaphore, TryAcquireError, WaitGroup,
+    AcquireError, AcquireFuture, Barrier, Condvar, Event, MappedRwLockReadGuard, Mutex, MutexGuard, Notify, RwLock,
+    RwLockReadGuard, RwLockWriteGuard, Semaphore, TryAcquireError, WaitGroup,
 };
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 fn here() -> Handle {
@@ -500,6 +502,45 @@ fn permits_of_a_future_that_is_dropped_go_on() {
         block_on(async { drop(semaphore.acquire_async(1).await.expect("open")) });
         assert_eq!(semaphore.available(), 1);
     });
+}
+
+/// One that gives up may let many in: some in each turn of the lock of the line, and those are woken before the next.
+#[test]
+fn one_that_gives_up_lets_many_in_by_turns() {
+    const MANY: usize = 100;
+    struct Looks(Arc<Semaphore>, std::sync::Mutex<Vec<usize>>);
+    impl std::task::Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().expect("no panic").push(self.0.available());
+        }
+    }
+    let semaphore = Arc::new(Semaphore::new(MANY));
+    let looks = Arc::new(Looks(semaphore.clone(), std::sync::Mutex::default()));
+    let waker = std::task::Waker::from(looks.clone());
+    let mut poll = |future: &mut Pin<Box<AcquireFuture<'_>>>| {
+        assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    };
+    let mut large = Box::pin(semaphore.acquire_async(MANY + 1));
+    poll(&mut large);
+    let mut small: Vec<_> = (0..MANY).map(|_| Box::pin(semaphore.acquire_async(1))).collect();
+    small.iter_mut().for_each(&mut poll);
+    drop(large);
+    assert_eq!(semaphore.available(), 0);
+    let seen = looks.1.lock().expect("no panic");
+    // The first that was woken has seen that few had been let in by then.
+    assert_eq!(seen.len(), MANY);
+    assert!(seen[0] >= MANY - 16 && seen[MANY - 1] == 0, "{seen:?}");
+    // Readers behind a writer.
+    let lock = RwLock::new(());
+    let reads = lock.read();
+    let mut writer = Box::pin(lock.write_async());
+    assert!(poll_once(&mut writer).is_pending());
+    let mut readers: Vec<_> = (0..MANY).map(|_| Box::pin(lock.read_async())).collect();
+    assert!(readers.iter_mut().all(|reader| poll_once(reader).is_pending()));
+    drop(writer);
+    assert!(readers.iter_mut().all(|reader| poll_once(reader).is_ready()));
+    drop(reads);
+    assert!(lock.try_write().is_some());
 }
 
 /// Thousands wait for every kind of thing while their runtime ends: all are unwound, and nobody is left in a line.

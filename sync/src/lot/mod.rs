@@ -28,7 +28,8 @@
 //!    in which it has found such a spot there ([`Turn::is_borrowed`]).
 //! 4. *All who tell a spot hold the bucket's lock*, as a G may park in that line (wait I7).
 //! 5. *Waking comes after unlocking* (wait I5): a turn keeps whom it has told, and wakes them at its end. It tells
-//!    some at most (`is_full`), so that the lock is held shortly; who has more to tell takes another turn.
+//!    some at most, so that the lock is held shortly: then it ends, wakes them, and another one begins. So who has told
+//!    one looks at the line and at the object anew.
 //! 6. *A future may be forgotten* (`std::mem::forget`). Its spot stands in the table for good, and its object may be
 //!    gone, moved, or another one by now. So who is going to stand in a line looks first whether the line and the
 //!    object's bit agree, and believes the bit ([`Turn::settle`]).

@@ -14,8 +14,8 @@ const BUCKETS: usize = 1024;
 #[cfg(loom)]
 const BUCKETS: usize = 1;
 
-/// How many a turn should tell: a lock that is held for some microseconds makes others sleep.
-const TELLS_MAX: usize = 16;
+/// How many a turn tells: a lock that is held for some microseconds makes others sleep. In models each turn has its end.
+const TELLS_MAX: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// A line for each of some addresses.
 #[repr(align(64))]
@@ -192,40 +192,40 @@ impl Turn {
         self.queue()?.line.first_data().map(|known| &known.want)
     }
 
-    /// Whether it should tell no more.
-    pub(crate) fn is_full(&self) -> bool {
-        self.told.len() == TELLS_MAX
-    }
-
-    /// Tells all that stand in the line now, and ends the turn. `left` is called each time some have left.
-    pub(crate) fn tell_all(self, answer: usize, left: impl Fn(&mut Turn)) {
+    /// Tells all that stand in the line now, and ends the turn. `left` is called when they have left.
+    pub(crate) fn tell_all(mut self, answer: usize, left: impl Fn(&mut Turn)) {
         let end = self.bucket.count.get();
         let stood_before = |turn: &Turn| {
             let first = turn.queue().and_then(|queue| queue.line.first_data());
             first.is_some_and(|known| (known.number.get().wrapping_sub(end) as isize) < 0)
         };
-        let key = self.key;
-        let mut turn = self;
-        loop {
-            while !turn.is_full() && stood_before(&turn) {
-                turn.tell_first(answer);
-            }
-            left(&mut turn);
-            if !stood_before(&turn) {
-                return;
-            }
-            drop(turn);
-            turn = Turn::of(key);
+        while stood_before(&self) {
+            self.tell_first(answer);
         }
+        left(&mut self);
     }
 
-    /// Tells the first, which there is, the answer.
+    /// Tells the first, which there is, the answer. If many have been told in this turn, and others wait, it ends and
+    /// another one begins: then what the caller has seen in it is old.
     pub(crate) fn tell_first(&mut self, answer: usize) {
         let queue = self.queue().expect("somebody waits");
         let first: Claimed<_, _> = queue.line.claim_first().expect("a queue is not empty");
         let spot = first.data().spot.get();
         self.leave(queue, spot);
         self.told.push(first.tell(answer));
+        // If nobody is left the caller takes the object's bit back in this turn: at its end line and bit have to agree.
+        if self.told.len() >= TELLS_MAX && !self.is_empty() {
+            self.end();
+            self.bucket.lock.lock();
+        }
+    }
+
+    /// Unlocks, and wakes whom it has told.
+    fn end(&mut self) {
+        self.bucket.lock.unlock();
+        for told in self.told.drain(..) {
+            told.wake();
+        }
     }
 
     /// The spot has left the queue: the queue leaves the spot.
@@ -293,10 +293,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.bucket.lock.unlock();
-        for told in self.told.drain(..) {
-            told.wake();
-        }
+        self.end();
     }
 }
 
