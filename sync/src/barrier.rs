@@ -79,7 +79,7 @@ impl Barrier {
     }
 
     /// As [`wait`](Self::wait), for async tasks. The task arrives when the future is polled first; if the future is
-    /// dropped while others are missing, it has not arrived.
+    /// dropped while others are missing, it has not arrived. If it is forgotten ([`std::mem::forget`]) it has.
     ///
     /// ```
     /// let barrier = pirn::sync::Barrier::new(2);

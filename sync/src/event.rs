@@ -102,7 +102,8 @@ impl Event {
         waiting::wait(self, until)
     }
 
-    /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time.
+    /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time. One that is forgotten
+    /// ([`std::mem::forget`]) after it was polled stays in the line until it is told, which harms nobody.
     ///
     /// ```
     /// let event = pirn::sync::Event::new();

@@ -14,7 +14,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 ///
 /// The initialiser runs under no lock, and may wait. If it panics, or is unwound because the runtime of its goroutine
 /// shuts down (`pirn::ShutDown`), the value is poisoned: there is only one initialiser, and each later use panics. What
-/// runtimes use that come after each other is better in a [`OnceLock`].
+/// runtimes use that come after each other is better in a [`OnceLock`]; so is what async tasks make, as a use that has to
+/// wait blocks the thread that polls the task.
 ///
 /// ```
 /// use pirn::sync::LazyLock;

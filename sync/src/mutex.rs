@@ -112,7 +112,8 @@ impl<T: ?Sized> Mutex<T> {
     /// As [`lock`](Self::lock), for async tasks. The future may be dropped at any time; then it does not hold the lock,
     /// and others that wait are not held up.
     ///
-    /// A task that is handed the lock has it from then on, also while it is not polled.
+    /// A task that is handed the lock has it from then on, also while it is not polled. So a future that is forgotten
+    /// ([`std::mem::forget`]) after it was polled leaves the mutex locked when its turn has come.
     ///
     /// ```
     /// let mutex = pirn::sync::Mutex::new(1);

@@ -137,7 +137,8 @@ impl Notify {
     }
 
     /// As [`wait`](Self::wait), for async tasks. The task waits in the line from when the future is polled first, or from
-    /// [`Notified::enable`]; but `notify_waiters` counts from here.
+    /// [`Notified::enable`]; but `notify_waiters` counts from here. A future that is forgotten ([`std::mem::forget`]) after
+    /// it was polled keeps its place in the line, and takes the notification that comes to it.
     ///
     /// ```
     /// let notify = pirn::sync::Notify::new();

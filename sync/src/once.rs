@@ -16,7 +16,7 @@
 
 use crate::loom::{AtomicU32, AtomicUsize, Ordering, checkpoint};
 use crate::lot::{Turn, Until};
-use crate::waiting::{self, Awaited};
+use crate::waiting::{self, Awaited, Wait};
 use pirn_runtime::internal::{Kind, Owner, Party, Reason, party_word};
 use std::any::Any;
 use std::convert::Infallible;
@@ -45,6 +45,9 @@ static WAIT: Reason = Reason::new("sync.Once.Do", Kind::Object("once")).with_own
 /// The initialiser runs under no lock, and may wait. If it panics, the `Once` is poisoned, as std's: later calls panic,
 /// but for [`call_once_force`](Self::call_once_force) and [`wait_force`](Self::wait_force). If it is unwound because the
 /// runtime of its goroutine shuts down (`pirn::ShutDown`), that is no panic: the next caller runs its own.
+///
+/// A call in an async task that has to wait blocks the thread that polls it. Tasks have
+/// [`OnceLock::get_or_init_async`](crate::OnceLock::get_or_init_async).
 ///
 /// ```
 /// use pirn::sync::Once;
@@ -231,6 +234,25 @@ impl Once {
         }
     }
 
+    /// Begins to run an initialiser, for a task; waits while another one runs. None: one has run.
+    pub(crate) async fn begin_async(&self) -> Option<Running<'_>> {
+        checkpoint();
+        loop {
+            let state = self.state.load(Ordering::Acquire);
+            match state & STATE {
+                COMPLETE => return None,
+                RUNNING => Wait::new(self.waits_in(WHILE_RUNNING)).await,
+                before => {
+                    let begun = state & WAITERS | RUNNING;
+                    // Acquire: what an earlier initialiser did before it was dropped (partner: the Release in `end`).
+                    if self.state.compare_exchange(state, begun, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                        return Some(Running { once: self, before });
+                    }
+                }
+            }
+        }
+    }
+
     /// Ends RUNNING, and tells those that wait.
     fn end(&self, state: u32) {
         // Release: what the initialiser did (partner: `is_completed`, `call`).
@@ -263,6 +285,25 @@ impl Once {
         if turn.is_empty() {
             self.state.fetch_and(!WAITERS, Ordering::Relaxed);
         }
+    }
+}
+
+/// The initialiser of a task runs. If this is dropped it is as if it had not begun. Who runs it is not known.
+pub(crate) struct Running<'a> {
+    once: &'a Once,
+    before: u32,
+}
+
+impl Running<'_> {
+    /// It has run to its end.
+    pub(crate) fn complete(mut self) {
+        self.before = COMPLETE;
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.once.end(self.before);
     }
 }
 

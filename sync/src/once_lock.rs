@@ -8,6 +8,7 @@ use crate::waiting::Wait;
 use std::cell::UnsafeCell;
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// A value that is written once: [`std::sync::OnceLock`], for goroutines, OS threads and async tasks. A goroutine that
@@ -73,7 +74,8 @@ impl<T> OnceLock<T> {
         self.value()
     }
 
-    /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time.
+    /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time. One that is forgotten
+    /// ([`std::mem::forget`]) after it was polled stays in the line until it is told, which harms nobody.
     pub async fn wait_async(&self) -> &T {
         while !self.once.is_completed() {
             Wait::new(self.once.waits_in(UNTIL_COMPLETE)).await;
@@ -122,6 +124,51 @@ impl<T> OnceLock<T> {
                 unsafe { *self.value.get() = Some(value) };
                 Ok(())
             })?;
+        }
+        Ok(self.value())
+    }
+
+    /// As [`get_or_init`](Self::get_or_init), with an initialiser that is async: `get_or_init` of tokio's `OnceCell`. If the
+    /// future is dropped while the initialiser runs, or that panics, there is no value, and the next caller runs its own.
+    ///
+    /// A task whose initialiser asks for this very value waits for ever. So do all if the future is forgotten
+    /// ([`std::mem::forget`]) while its initialiser runs.
+    ///
+    /// ```
+    /// use pirn::sync::OnceLock;
+    ///
+    /// static ADDRESS: OnceLock<String> = OnceLock::new();
+    ///
+    /// let address = pirn::block_on(ADDRESS.get_or_init_async(|| async { "localhost".to_owned() }));
+    /// assert_eq!(address, "localhost");
+    /// ```
+    pub async fn get_or_init_async<F, Fut>(&self, f: F) -> &T
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        match self.get_or_try_init_async(|| async { Ok::<T, Infallible>(f().await) }).await {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`get_or_init_async`](Self::get_or_init_async); if the initialiser resolves to an error there is no value.
+    ///
+    /// # Errors
+    /// That of `f`.
+    pub async fn get_or_try_init_async<F, Fut, E>(&self, f: F) -> Result<&T, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        if !self.once.is_completed()
+            && let Some(running) = self.once.begin_async().await
+        {
+            let value = f().await?;
+            // SAFETY: one at a time runs this, and nobody reads before it is complete.
+            unsafe { *self.value.get() = Some(value) };
+            running.complete();
         }
         Ok(self.value())
     }

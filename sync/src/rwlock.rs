@@ -148,7 +148,8 @@ impl<T: ?Sized> RwLock<T> {
         (self.raw.try_write() || self.raw.wait_to_write(until)).then(|| RwLockWriteGuard { lock: self })
     }
 
-    /// As [`read`](Self::read), for async tasks. The future may be dropped at any time; then it does not hold the lock.
+    /// As [`read`](Self::read), for async tasks. The future may be dropped at any time; then it does not hold the lock. One
+    /// that is forgotten ([`std::mem::forget`]) after it was polled has it for good when its turn has come.
     ///
     /// ```
     /// let lock = pirn::sync::RwLock::new(1);
@@ -162,7 +163,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// As [`write`](Self::write), for async tasks. The future may be dropped at any time; then it does not hold the
-    /// lock.
+    /// lock. If it is forgotten: as [`read_async`](Self::read_async).
     pub fn write_async(&self) -> WriteFuture<'_, T> {
         WriteFuture { lock: self, place: Place::new() }
     }

@@ -145,7 +145,8 @@ impl Semaphore {
     }
 
     /// As [`acquire`](Self::acquire), for async tasks. The future may be dropped at any time: then its place in the line
-    /// is given up, and permits that it was given go to others.
+    /// is given up, and permits that it was given go to others. One that is forgotten ([`std::mem::forget`]) after it was
+    /// polled keeps its place, holds up those behind it, and takes its permits for good.
     ///
     /// ```
     /// let semaphore = pirn::sync::Semaphore::new(2);

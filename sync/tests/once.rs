@@ -17,6 +17,10 @@
 //! `TestOnceFuncPanicNil` are `lazy_poisoning`, but that later uses panic with a message of their own, as std's do, and
 //! not with the same value. Left out: `TestOnceFuncGoexit`, as there is no Goexit; `TestOnceFuncPanicTraceback`, as the
 //! hook has said where; `TestOnceXGC`, as there is no collector (`an_initialiser_is_dropped_when_it_has_run`).
+//!
+//! tokio's `OnceCell` (tests/sync_once_cell.rs), by `OnceLock`, whose `get_or_init_async` is its `get_or_init`, in `cell`:
+//! `drop_cell` is `sync_once_cell_drop`, `drop_into_inner` is `into_inner`, `drop_cell_new_with`,
+//! `drop_into_inner_new_with` and `from` are `from_impl`; `set_and_get`, `get_uninit` and `set_twice` are `sync_once_cell`.
 
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;
@@ -600,4 +604,99 @@ fn an_initialiser_is_dropped_when_it_has_run() {
     let lazy = LazyLock::new(move || Arc::strong_count(&inside));
     assert_eq!(*lazy, 2);
     assert_eq!(Arc::strong_count(&owned), 1);
+}
+
+// ------------------------------------------------------------------------------------------------------ tokio's OnceCell
+
+mod cell {
+    use super::*;
+    use crew::poll_once;
+    use pirn_sync::Event;
+    use std::pin::pin;
+
+    #[test]
+    fn get_or_init() {
+        for kind in KINDS {
+            on_gs(|| {
+                let cell = Arc::new((OnceLock::new(), Event::new()));
+                let runs = {
+                    let cell = cell.clone();
+                    Kind::Task.go_and_wait(move || {
+                        let init = || async {
+                            cell.1.wait_async().await;
+                            5
+                        };
+                        *block_on(cell.0.get_or_init_async(init))
+                    })
+                };
+                let waits = {
+                    let cell = cell.clone();
+                    kind.go_and_wait(move || match kind {
+                        Kind::Task => *block_on(cell.0.get_or_init_async(|| async { 10 })),
+                        _ => *cell.0.get_or_init(|| 10),
+                    })
+                };
+                assert_eq!(cell.0.get(), None);
+                cell.1.set();
+                assert_eq!((runs.join(), waits.join()), (5, 5));
+            });
+        }
+    }
+
+    #[test]
+    fn get_or_init_panic() {
+        let cell = OnceLock::new();
+        let panics =
+            catch_unwind(AssertUnwindSafe(|| block_on(cell.get_or_init_async(|| async { quiet_panic("no") }))));
+        assert!(panics.is_err());
+        assert_eq!(cell.get(), None);
+        assert_eq!(block_on(cell.get_or_init_async(|| async { 5 })), &5);
+    }
+
+    // get_or_try_init
+    #[test]
+    fn get_or_try_init_async() {
+        let cell = OnceLock::new();
+        assert_eq!(block_on(cell.get_or_try_init_async(|| async { Err::<u32, _>("no") })), Err("no"));
+        assert_eq!(block_on(cell.get_or_try_init_async(|| async { Ok::<_, ()>(10) })), Ok(&10));
+        assert_eq!(block_on(cell.get_or_try_init_async(|| async { Err::<u32, _>("no") })), Ok(&10));
+    }
+
+    // set_while_initializing: here `set` waits, and finds what the other has made.
+    #[test]
+    fn set_while_initializing() {
+        let cell = Arc::new((OnceLock::new(), Event::new()));
+        let mut runs = pin!(cell.0.get_or_init_async(|| async {
+            cell.1.wait_async().await;
+            5
+        }));
+        assert!(poll_once(&mut runs).is_pending());
+        let sets = {
+            let cell = cell.clone();
+            Kind::Thread.go_and_wait(move || cell.0.set(10))
+        };
+        cell.1.set();
+        assert_eq!(block_on(runs), &5);
+        assert_eq!(sets.join(), Err(10));
+    }
+
+    #[test]
+    fn one_that_is_dropped_lets_the_next_run() {
+        let cell = OnceLock::new();
+        let mut runs = Box::pin(cell.get_or_init_async(std::future::pending::<u32>));
+        assert!(poll_once(&mut runs).is_pending());
+        let mut waits = Box::pin(cell.get_or_init_async(|| async { 7 }));
+        assert!(poll_once(&mut waits).is_pending());
+        drop(runs);
+        assert_eq!(block_on(waits), &7);
+        // One that waits may be dropped too.
+        let cell = OnceLock::<u32>::new();
+        let mut runs = Box::pin(cell.get_or_init_async(std::future::pending));
+        assert!(poll_once(&mut runs).is_pending());
+        let mut waits = Box::pin(cell.wait_async());
+        assert!(poll_once(&mut waits).is_pending());
+        drop(waits);
+        drop(runs);
+        assert_eq!(cell.get(), None);
+    }
 }
