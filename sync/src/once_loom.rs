@@ -2,10 +2,15 @@
 
 #![allow(unsafe_code, reason = "cells of a model")]
 
-use super::{AfterPanic, Once};
+use super::{AfterPanic, Once, WAIT};
+use crate::loom::Unparker;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
+use pirn_runtime::internal::park_on;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Tries all orders with up to two preemptions.
 fn model(f: impl Fn() + Sync + Send + 'static) {
@@ -31,6 +36,27 @@ impl Slot {
     fn get(&self) -> usize {
         // SAFETY: as above.
         self.0.with(|slot| unsafe { *slot })
+    }
+}
+
+/// Unparks a thread of the model.
+struct Unparks(Unparker);
+
+impl Wake for Unparks {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future, as a thread of the model.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(std::sync::Arc::new(Unparks(Unparker::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        park_on(&WAIT, 0);
     }
 }
 
@@ -66,5 +92,43 @@ fn after_an_error_another_one_runs() {
         worker.join().unwrap();
         assert!(shared.0.is_completed());
         assert!((1..=2).contains(&shared.1.get()));
+    });
+}
+
+#[test]
+fn after_a_task_that_gives_up_another_one_runs() {
+    model(|| {
+        let shared = Arc::new((Once::new(), Slot(UnsafeCell::new(0))));
+        let other = shared.clone();
+        let task = thread::spawn(move || {
+            // Polled once, and dropped where it is.
+            let mut begins = pin!(other.0.begin_async());
+            let begun = begins.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if let Poll::Ready(Some(running)) = begun {
+                other.1.add();
+                drop(running);
+            }
+        });
+        shared.0.call_once(|| shared.1.add());
+        assert!(shared.0.is_completed() && shared.1.get() >= 1);
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_and_a_call_run_once() {
+    model(|| {
+        let shared = Arc::new((Once::new(), Slot(UnsafeCell::new(0))));
+        let other = shared.clone();
+        let task = thread::spawn(move || {
+            if let Some(running) = block_on(other.0.begin_async()) {
+                other.1.add();
+                running.complete();
+            }
+            assert_eq!(other.1.get(), 1);
+        });
+        shared.0.call_once(|| shared.1.add());
+        assert_eq!(shared.1.get(), 1);
+        task.join().unwrap();
     });
 }

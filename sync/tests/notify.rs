@@ -374,3 +374,24 @@ fn unpolled_future_completed_by_notify_waiters_preserves_notify_one_permit() {
     assert!(first.poll().is_ready());
     assert!(spawn(&notify).poll().is_ready());
 }
+
+/// The last that is told may be the sixteenth of a turn: then nobody waits, and the next notification leaves a permit.
+#[test]
+fn a_notification_after_all_of_many_were_notified_is_not_lost() {
+    struct Notifies(Arc<Notify>);
+    impl Wake for Notifies {
+        fn wake(self: Arc<Self>) {
+            self.0.notify_one();
+        }
+    }
+    for count in 1..40 {
+        let notify = Arc::new(Notify::new());
+        let waker = Waker::from(Arc::new(Notifies(notify.clone())));
+        let mut waiters: Vec<_> = (0..count).map(|_| Box::pin(notify.notified())).collect();
+        let poll = |waiter: &mut Pin<Box<Notified<'_>>>| waiter.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(waiters.iter_mut().all(|waiter| poll(waiter).is_pending()));
+        notify.notify_waiters();
+        assert!(waiters.iter_mut().all(|waiter| poll(waiter).is_ready()));
+        assert!(notify.wait_timeout(Duration::ZERO), "{count}: the wakers have notified");
+    }
+}

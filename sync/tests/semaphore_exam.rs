@@ -320,6 +320,16 @@ fn no_panic_at_maxpermits() {
     Semaphore::new(Semaphore::MAX_PERMITS - 1).add_permits(1);
 }
 
+/// An acquire of none does not wait behind others.
+#[test]
+fn none_are_to_be_had_while_others_wait() {
+    let semaphore = Semaphore::new(0);
+    let mut waits = spawn(semaphore.acquire_async(1));
+    assert!(waits.poll().is_pending());
+    assert!(semaphore.try_acquire(0).is_ok());
+    assert_eq!(at_once(semaphore.acquire_async(0)).expect("open").count(), 0);
+}
+
 #[test]
 fn what_blocks() {
     with_all_kinds(|kind| {

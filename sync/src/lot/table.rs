@@ -209,15 +209,16 @@ impl Turn {
         told
     }
 
-    /// Tells the first, which there is, the answer. If many have been told in this turn, it ends and another one begins:
-    /// then what the caller has seen in it is old.
+    /// Tells the first, which there is, the answer. If many have been told in this turn, and others wait, it ends and
+    /// another one begins: then what the caller has seen in it is old.
     pub(crate) fn tell_first(&mut self, answer: usize) {
         let queue = self.queue().expect("somebody waits");
         let first: Claimed<_, _> = queue.line.claim_first().expect("a queue is not empty");
         let spot = first.data().spot.get();
         self.leave(queue, spot);
         self.told.push(first.tell(answer));
-        if self.told.len() == TELLS_MAX {
+        // If nobody is left the caller takes the object's bit back in this turn: at its end line and bit have to agree.
+        if self.told.len() >= TELLS_MAX && !self.is_empty() {
             self.end();
             self.bucket.lock.lock();
         }
