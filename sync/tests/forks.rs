@@ -6,7 +6,7 @@ mod crew;
 use crew::common::{builder, house};
 use pirn_sync::{Mutex, MutexGuard, Semaphore};
 use std::os::unix::process::ExitStatusExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::scope;
@@ -59,8 +59,9 @@ fn beside_others(f: impl FnOnce()) {
                 }
             });
         }
-        f();
+        let result = catch_unwind(AssertUnwindSafe(f));
         over.store(true, Ordering::Relaxed);
+        result.unwrap_or_else(|panic| resume_unwind(panic));
     });
 }
 
