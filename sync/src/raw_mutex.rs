@@ -26,7 +26,7 @@
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, may_spin, now, pause};
 use crate::lot::{Place, Turn, Until, Want, owner_of};
-use pirn_runtime::internal::{Kind, Owner, Reason, Unparker, discard};
+use pirn_runtime::internal::{Kind, Owner, Reason};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -307,22 +307,7 @@ impl RawMutex {
 
     /// As `lock`, for a task: `place` is its future's.
     pub(crate) fn poll_lock(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        checkpoint();
-        if place.is_used() {
-            return place.poll(context).map(|_| ());
-        }
-        while !self.try_take(0) {
-            let unparker = Unparker::from(context.waker().clone());
-            let turn = Turn::of(self.key());
-            if self.will_wait(&turn, 0) {
-                let want = Want { what: TASK, who: 0, reason: &LOCK, since: now() };
-                place.stand(turn, self.key(), want, unparker);
-                return Poll::Pending;
-            }
-            drop(turn);
-            discard(unparker);
-        }
-        Poll::Ready(())
+        place.poll_taking(context, self.key(), TASK, &LOCK, || self.try_take(0), |turn| self.will_wait(turn, 0))
     }
 
     /// The future of `poll_lock` is dropped.

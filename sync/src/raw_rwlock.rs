@@ -31,7 +31,7 @@ use crate::rwlock_word::{
     LOOK, ONE_LESS, READER, WAITERS, WOKEN, WRITER, WRITTEN, has_look, is_free, is_full, is_read, may_read,
     may_read_again, one_more, settled, too_many, update,
 };
-use pirn_runtime::internal::{Kind, Owner, Reason, Unparker, discard};
+use pirn_runtime::internal::{Kind, Owner, Reason};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -436,42 +436,14 @@ impl RawRwLock {
 
     /// As `read`, for a task: `place` is its future's.
     pub(crate) fn poll_read(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        checkpoint();
-        if place.is_used() {
-            return place.poll(context).map(|_| ());
-        }
-        while !self.try_take_read(may_read) {
-            let unparker = Unparker::from(context.waker().clone());
-            let turn = Turn::of(self.key());
-            if self.will_wait(&turn, 0, may_read) {
-                let want = Want { what: READS, who: 0, reason: &READ, since: now() };
-                place.stand(turn, self.key(), want, unparker);
-                return Poll::Pending;
-            }
-            drop(turn);
-            discard(unparker);
-        }
-        Poll::Ready(())
+        let is_taken = || self.try_take_read(may_read);
+        place.poll_taking(context, self.key(), READS, &READ, is_taken, |turn| self.will_wait(turn, 0, may_read))
     }
 
     /// As `write`, for a task.
     pub(crate) fn poll_write(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        checkpoint();
-        if place.is_used() {
-            return place.poll(context).map(|_| ());
-        }
-        while !self.try_take_write(0) {
-            let unparker = Unparker::from(context.waker().clone());
-            let turn = Turn::of(self.key());
-            if self.will_wait(&turn, 0, is_free) {
-                let want = Want { what: TASK_WRITES, who: 0, reason: &WRITE, since: now() };
-                place.stand(turn, self.key(), want, unparker);
-                return Poll::Pending;
-            }
-            drop(turn);
-            discard(unparker);
-        }
-        Poll::Ready(())
+        let is_taken = || self.try_take_write(0);
+        place.poll_taking(context, self.key(), TASK_WRITES, &WRITE, is_taken, |turn| self.will_wait(turn, 0, is_free))
     }
 
     /// The future of `poll_read` is dropped.

@@ -1,8 +1,8 @@
 //! The place of a future in the lot.
 
 use super::table::{Spot, Turn, Want};
-use crate::loom::Unparker;
-use pirn_runtime::internal::discard;
+use crate::loom::{Unparker, checkpoint, now};
+use pirn_runtime::internal::{Reason, discard};
 use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -67,6 +67,35 @@ impl Place {
             }
             None => Poll::Pending,
         }
+    }
+
+    /// An operation of a task: it succeeds at once if `is_taken`, or stands in the line of `key` if it `will_wait`, and
+    /// succeeds when it has been told.
+    pub(crate) fn poll_taking(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        key: usize,
+        what: usize,
+        reason: &'static Reason,
+        is_taken: impl Fn() -> bool,
+        will_wait: impl Fn(&Turn) -> bool,
+    ) -> Poll<()> {
+        checkpoint();
+        if self.is_used() {
+            return self.poll(context).map(|_| ());
+        }
+        while !is_taken() {
+            // The waker's code runs outside of the turn.
+            let unparker = Unparker::from(context.waker().clone());
+            let turn = Turn::of(key);
+            if will_wait(&turn) {
+                self.stand(turn, key, Want { what, who: 0, reason, since: now() }, unparker);
+                return Poll::Pending;
+            }
+            drop(turn);
+            discard(unparker);
+        }
+        Poll::Ready(())
     }
 
     /// What it has been told, if it has. Then it stands nowhere.
