@@ -28,7 +28,7 @@ pub use {
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::{SHORT_ID_BITS, latest_id_like},
     crate::time::sleep,
-    caller::{Home, call_at, give_way, has_timers, may_spin, p_number, random_below},
+    caller::{Home, around_forks, call_at, give_way, has_timers, may_spin, p_number, random_below},
 };
 
 /// What depends on the runtime that the caller runs on.
@@ -38,10 +38,12 @@ mod caller {
     use crate::coro::Suspend;
     use crate::go::{StartOptions, Unscoped, start};
     use crate::observe::{Goroutine, goroutines};
+    use crate::os::on_fork;
     use crate::park;
     use crate::sched::{Entered, Shared};
     use crate::time::{self, AfterFunc};
     use std::fmt;
+    use std::io;
     use std::panic::Location;
     use std::sync::Arc;
     use std::time::Instant;
@@ -88,6 +90,19 @@ mod caller {
         F: FnOnce() + Send + 'static,
     {
         time::call_at(|| clock::ns_of(moment), f)
+    }
+
+    /// Has these run around each `fork`, on the thread that forks: before it, and after it in the parent and in the child.
+    /// What runs in the child must be signal-safe.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn around_forks(
+        before: extern "C" fn(),
+        in_parent: extern "C" fn(),
+        in_child: extern "C" fn(),
+    ) -> io::Result<()> {
+        on_fork(Some((before, in_parent)), in_child)
     }
 
     /// Whether the caller runs on a runtime whose timers it may use: one that does not close.

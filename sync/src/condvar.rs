@@ -158,16 +158,18 @@ impl Condvar {
     /// ```
     /// use pirn::sync::{Condvar, Mutex};
     ///
-    /// let (ready, changed) = (Mutex::new(false), Condvar::new());
-    /// pirn::scope(|scope| {
-    ///     scope.go(|| {
-    ///         *ready.lock() = true;
-    ///         changed.notify_one();
+    /// static READY: Mutex<bool> = Mutex::new(false);
+    /// static CHANGED: Condvar = Condvar::new();
+    ///
+    /// pirn::run(|| {
+    ///     pirn::go(|| {
+    ///         *READY.lock() = true;
+    ///         CHANGED.notify_one();
     ///     });
     ///     pirn::block_on(async {
-    ///         let mut guard = ready.lock_async().await;
-    ///         while !*guard {
-    ///             guard = changed.wait_async(guard).await;
+    ///         let mut ready = READY.lock_async().await;
+    ///         while !*ready {
+    ///             ready = CHANGED.wait_async(ready).await;
     ///         }
     ///     });
     /// });

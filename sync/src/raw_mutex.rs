@@ -306,21 +306,7 @@ impl RawMutex {
 
     /// As `lock`, for a task: `place` is its future's.
     pub(crate) fn poll_lock(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        checkpoint();
-        if place.is_used() {
-            return place.poll(context).map(|_| ());
-        }
-        while !self.try_take(0) {
-            let newcomer = Newcomer::task(TASK, &LOCK, context);
-            let turn = Turn::of(self.key());
-            if self.will_wait(&turn, 0) {
-                place.stand(turn, newcomer);
-                return Poll::Pending;
-            }
-            drop(turn);
-            newcomer.discard();
-        }
-        Poll::Ready(())
+        place.poll_taking(context, self.key(), TASK, &LOCK, || self.try_take(0), |turn| self.will_wait(turn, 0))
     }
 
     /// The future of `poll_lock` is dropped.

@@ -426,40 +426,14 @@ impl RawRwLock {
 
     /// As `read`, for a task: `place` is its future's.
     pub(crate) fn poll_read(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        checkpoint();
-        if place.is_used() {
-            return place.poll(context).map(|_| ());
-        }
-        while !self.try_take_read(may_read) {
-            let newcomer = Newcomer::task(READS, &READ, context);
-            let turn = Turn::of(self.key());
-            if self.will_wait(&turn, 0, may_read) {
-                place.stand(turn, newcomer);
-                return Poll::Pending;
-            }
-            drop(turn);
-            newcomer.discard();
-        }
-        Poll::Ready(())
+        let is_taken = || self.try_take_read(may_read);
+        place.poll_taking(context, self.key(), READS, &READ, is_taken, |turn| self.will_wait(turn, 0, may_read))
     }
 
     /// As `write`, for a task.
     pub(crate) fn poll_write(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        checkpoint();
-        if place.is_used() {
-            return place.poll(context).map(|_| ());
-        }
-        while !self.try_take_write(0) {
-            let newcomer = Newcomer::task(TASK_WRITES, &WRITE, context);
-            let turn = Turn::of(self.key());
-            if self.will_wait(&turn, 0, is_free) {
-                place.stand(turn, newcomer);
-                return Poll::Pending;
-            }
-            drop(turn);
-            newcomer.discard();
-        }
-        Poll::Ready(())
+        let is_taken = || self.try_take_write(0);
+        place.poll_taking(context, self.key(), TASK_WRITES, &WRITE, is_taken, |turn| self.will_wait(turn, 0, is_free))
     }
 
     /// The future of `poll_read` is dropped.

@@ -35,7 +35,7 @@ static RSEQ: OnceLock<Option<Rseq>> = OnceLock::new();
 /// There is no memory for it.
 pub(crate) fn watch_forks() -> io::Result<()> {
     RSEQ.get_or_init(Rseq::find);
-    on_fork(in_child)
+    on_fork(None, in_child)
 }
 
 /// Runs in the child, where only what is signal-safe may run.

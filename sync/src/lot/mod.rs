@@ -33,6 +33,11 @@
 //! 6. *A future may be forgotten* (`std::mem::forget`). Its spot stands in the table for good, and its object may be
 //!    gone, moved, or another one by now. So who is going to stand in a line looks first whether the line and the
 //!    object's bit agree, and believes the bit ([`Turn::settle`]).
+//! 7. *The child of a fork finds all locks free and nobody in the table.* Of the threads it has only the one that forked.
+//!    So that one takes the locks of all buckets before: no other one is within a turn, and nobody else holds more than
+//!    one, or waits for another while holding one. In the child it takes everyone out: those who stood there are threads
+//!    and Gs that are not there, and libc may use their stacks for new threads. What the words of the primitives say stays:
+//!    a lock that another thread had is held for ever.
 //!
 //! # Tests
 //! `locks_loom.rs` and the models of the other primitives use it.

@@ -2,8 +2,8 @@
 
 use super::newcomer::Newcomer;
 use super::table::{Spot, Turn};
-use crate::loom::Unparker;
-use pirn_runtime::internal::discard;
+use crate::loom::{Unparker, checkpoint};
+use pirn_runtime::internal::{Reason, discard};
 use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -68,6 +68,34 @@ impl Place {
             }
             None => Poll::Pending,
         }
+    }
+
+    /// An operation of a task: it succeeds at once if `is_taken`, or stands in the line of `key` if it `will_wait`, and
+    /// succeeds when it has been told.
+    pub(crate) fn poll_taking(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        key: usize,
+        what: usize,
+        reason: &'static Reason,
+        is_taken: impl Fn() -> bool,
+        will_wait: impl Fn(&Turn) -> bool,
+    ) -> Poll<()> {
+        checkpoint();
+        if self.is_used() {
+            return self.poll(context).map(|_| ());
+        }
+        while !is_taken() {
+            let newcomer = Newcomer::task(what, reason, context);
+            let turn = Turn::of(key);
+            if will_wait(&turn) {
+                self.stand(turn, newcomer);
+                return Poll::Pending;
+            }
+            drop(turn);
+            newcomer.discard();
+        }
+        Poll::Ready(())
     }
 
     /// What it has been told, if it has. Then it stands nowhere.

@@ -137,6 +137,8 @@ pub(crate) struct Turn {
 impl Turn {
     /// Waits for the lock.
     pub(crate) fn of(key: usize) -> Turn {
+        #[cfg(not(loom))]
+        forks::watch();
         let bucket = bucket(key);
         bucket.lock.lock();
         Turn { bucket, key, told: SmallVec::new() }
@@ -311,5 +313,37 @@ pub(super) fn each_wait(mut f: impl FnMut(usize, &Want, bool)) {
             queue.line.for_each(|known| f(queue.key.get(), &known.want, known.may_end));
         }
         bucket.lock.unlock();
+    }
+}
+
+/// What is done around forks (I7).
+#[cfg(not(loom))]
+mod forks {
+    use super::TABLE;
+    use pirn_runtime::internal::around_forks;
+    use std::ptr;
+    use std::sync::Once;
+
+    /// For each turn: from the first one on forks are prepared.
+    #[inline]
+    pub(super) fn watch() {
+        static WATCHED: Once = Once::new();
+        // Without memory for it a child may hang, which is no reason to fail here.
+        WATCHED.call_once(|| _ = around_forks(before, in_parent, in_child));
+    }
+
+    extern "C" fn before() {
+        TABLE.iter().for_each(|bucket| bucket.lock.lock());
+    }
+
+    extern "C" fn in_parent() {
+        TABLE.iter().for_each(|bucket| bucket.lock.unlock());
+    }
+
+    extern "C" fn in_child() {
+        for bucket in &TABLE {
+            bucket.set_first(ptr::null());
+            bucket.lock.unlock();
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::condvar::{self, WaitTimeoutResult};
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
-/// As [`std::sync::Condvar`], for the [`Mutex`] of this module; see [`crate::Condvar`] for how it waits.
+/// As [`std::sync::Condvar`], for the [`Mutex`](super::Mutex) of this module; see [`crate::Condvar`] for how it waits.
 #[derive(Debug, Default)]
 pub struct Condvar {
     inner: condvar::Condvar,

@@ -159,6 +159,10 @@ macro_rules! poisonable {
             }
         }
 
+        // What a panic has left half done is told.
+        impl<T: ?Sized> std::panic::UnwindSafe for $lock<T> {}
+        impl<T: ?Sized> std::panic::RefUnwindSafe for $lock<T> {}
+
         impl<T> From<T> for $lock<T> {
             fn from(value: T) -> $lock<T> {
                 $lock::new(value)

@@ -5,15 +5,21 @@ use super::thread_pointer::ThreadPointer;
 use std::ffi::c_int;
 use std::io;
 
-/// Has `in_child` run in each child of `fork`, on the thread that has forked. It must be signal-safe. A child that was
-/// made without libc's `fork` does not run it.
+/// What runs before a fork, and after it in the parent.
+pub(crate) type Around = (extern "C" fn(), extern "C" fn());
+
+/// Has `in_child` run in each child of `fork`, on the thread that has forked. It must be signal-safe. `before` and
+/// `in_parent`, if any, run on that thread before and after, where it goes on. A child that was made without libc's `fork`
+/// runs nothing.
 ///
 /// # Errors
 /// There is no memory for it.
-pub(crate) fn on_fork(in_child: extern "C" fn()) -> io::Result<()> {
+pub(crate) fn on_fork(around: Option<Around>, in_child: extern "C" fn()) -> io::Result<()> {
     let child: unsafe extern "C" fn() = in_child;
-    // SAFETY: the function is there as long as the program.
-    let status = unsafe { libc::pthread_atfork(None, None, Some(child)) };
+    let before = around.map(|(before, _)| before as unsafe extern "C" fn());
+    let in_parent = around.map(|(_, in_parent)| in_parent as unsafe extern "C" fn());
+    // SAFETY: the functions are there as long as the program.
+    let status = unsafe { libc::pthread_atfork(before, in_parent, Some(child)) };
     if status == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(status)) }
 }
 
