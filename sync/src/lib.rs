@@ -12,6 +12,7 @@ mod for_lock_api_05; // the same of lock_api 0.5
 pub mod poison; // the same locks with poisoning: std's signatures
 mod map; // `Map`
 mod pool; // `Pool`
+mod pool_bin; // a bin of a pool
 mod lazy_lock; // `LazyLock`
 mod once_lock; // `OnceLock`
 mod once; // `Once`

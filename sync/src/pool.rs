@@ -22,17 +22,17 @@
 //! run after it has been given back.
 
 #![cfg(not(loom))]
-#![allow(unsafe_code, reason = "the values in a bin")]
+#![allow(unsafe_code, reason = "the value of a Pooled")]
 
 use crate::holder::me;
 use crate::once_lock::OnceLock;
-use pirn_runtime::internal::{call_later, m_number, run_due};
-use std::cell::UnsafeCell;
+use crate::pool_bin::{Bin, Generations};
+use pirn_runtime::internal::{call_later, m_number};
 use std::fmt;
 use std::mem::{ManuallyDrop, forget, replace, take};
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -40,9 +40,6 @@ use std::time::Duration;
 /// A value that is not used for so long, or twice that, is dropped. Go's pools live for one to two collections, of which
 /// there is one every two minutes at least, and mostly many more.
 const PERIOD: Duration = Duration::from_secs(10);
-
-/// A thread looks whether a step of age is due each time so many values were put into a bin: that reads the clock.
-const LOOK_EVERY: u32 = 16;
 
 /// So many bins for each CPU, but no more than [`BINS_MAX`].
 const BINS_PER_CPU: usize = 4;
@@ -215,22 +212,6 @@ struct Bins<T> {
     is_aged: AtomicBool,
 }
 
-/// The values of one thread, more or less. Aligned so that no two have lines that the CPU fetches together.
-#[repr(align(128))]
-struct Bin<T> {
-    is_locked: AtomicBool,
-    /// How many it has: a hint for those that look for one. Written under the lock.
-    len: AtomicUsize,
-    generations: UnsafeCell<Generations<T>>,
-    /// How many were put in by threads that run no Gs, about. It may wrap.
-    puts: AtomicU32,
-}
-
-struct Generations<T> {
-    young: Vec<T>,
-    old: Vec<T>,
-}
-
 /// A number from which the caller's bin follows, and whether the caller is a thread that runs no G.
 #[inline]
 fn own_bin() -> (usize, bool) {
@@ -240,78 +221,11 @@ fn own_bin() -> (usize, bool) {
     }
 }
 
-// SAFETY: the values may be sent, and are used under the lock.
-unsafe impl<T: Send> Sync for Bin<T> {}
-
-impl<T> Bin<T> {
-    /// Calls `f` under the lock, if that is free; if not, returns `f`.
-    #[inline]
-    fn with<R, F: FnOnce(&mut Generations<T>) -> R>(&self, f: F) -> Result<R, F> {
-        /// Unlocks, also if there is no memory for a push.
-        struct Unlock<'a>(&'a AtomicBool);
-        impl Drop for Unlock<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                // Release: what was done to the bin (partner: the Acquire below).
-                self.0.store(false, Ordering::Release);
-            }
-        }
-        // Acquire: as above.
-        if self.is_locked.swap(true, Ordering::Acquire) {
-            return Err(f);
-        }
-        let _unlock = Unlock(&self.is_locked);
-        // SAFETY: the lock is held.
-        let generations = unsafe { &mut *self.generations.get() };
-        let result = f(generations);
-        self.len.store(generations.young.len() + generations.old.len(), Ordering::Relaxed);
-        Ok(result)
-    }
-
-    /// Takes a value out, if there is one and the lock is free.
-    #[inline]
-    fn pop(&self) -> Option<T> {
-        if self.len.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        self.with(|bin| bin.young.pop().or_else(|| bin.old.pop())).ok().flatten()
-    }
-
-    /// Puts a value in, if the lock is free; if not, returns it.
-    #[inline]
-    fn push(&self, value: T) -> Result<(), T> {
-        let mut value = ManuallyDrop::new(value);
-        // SAFETY: it is taken once: here if the lock is free, or else below.
-        let push = |bin: &mut Generations<T>| bin.young.push(unsafe { ManuallyDrop::take(&mut value) });
-        if self.with(push).is_ok() {
-            return Ok(());
-        }
-        // SAFETY: as above.
-        Err(unsafe { ManuallyDrop::take(&mut value) })
-    }
-
-    /// A thread has put one in. It does the steps of age that are due, if there were enough puts since it last looked.
-    fn count_put(&self) {
-        // Two at once may count one: who reaches a number that is looked at looks, so none of these is missed.
-        let puts = self.puts.load(Ordering::Relaxed).wrapping_add(1);
-        self.puts.store(puts, Ordering::Relaxed);
-        if puts.is_multiple_of(LOOK_EVERY) {
-            run_due();
-        }
-    }
-}
-
 impl<T> Bins<T> {
     fn new(max: usize) -> Bins<T> {
         let cpus = thread::available_parallelism().map_or(1, |n| n.get());
-        let bin = |_| Bin {
-            is_locked: AtomicBool::new(false),
-            len: AtomicUsize::new(0),
-            generations: UnsafeCell::new(Generations { young: Vec::new(), old: Vec::new() }),
-            puts: AtomicU32::new(0),
-        };
         Bins {
-            bins: (0..(cpus * BINS_PER_CPU).next_power_of_two().min(BINS_MAX)).map(bin).collect(),
+            bins: (0..(cpus * BINS_PER_CPU).next_power_of_two().min(BINS_MAX)).map(|_| Bin::new()).collect(),
             max,
             kept: AtomicUsize::new(0),
             is_aged: AtomicBool::new(false),
@@ -387,7 +301,7 @@ impl<T> Bins<T> {
     }
 
     fn kept(&self) -> usize {
-        self.bins.iter().map(|bin| bin.len.load(Ordering::Relaxed)).sum()
+        self.bins.iter().map(|bin| bin.len()).sum()
     }
 }
 
