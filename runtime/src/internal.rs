@@ -25,10 +25,11 @@ pub use parking::{give_way, may_spin, random_below, sleep};
 pub use {
     crate::chores::{call_later, run_due},
     crate::clock::{SetClock, set_seed},
+    crate::m::current::m_number,
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::{SHORT_ID_BITS, latest_id_like},
     crate::time::sleep,
-    caller::{Home, around_forks, call_at, give_way, has_timers, may_spin, p_number, random_below},
+    caller::{Home, around_forks, call_at, give_way, has_timers, may_spin, random_below},
 };
 
 /// What depends on the runtime that the caller runs on.
@@ -122,14 +123,6 @@ mod caller {
         if let Some(g) = park::current_g() {
             park::give_way(g, Suspend::Yield);
         }
-    }
-
-    /// The number of the P that runs the caller: a hint, which may be wrong after any suspension. None on a thread that
-    /// runs no G.
-    #[inline]
-    pub fn p_number() -> Option<usize> {
-        let entered = Entered::new()?;
-        entered.p().map(|p| p.id)
     }
 
     /// A random number below `n`, good enough to be fair.

@@ -14,6 +14,7 @@ mod map; // `Map`
 mod map_table; // a shard of a `Map`
 mod reading; // reading without a lock what others replace
 mod pool; // `Pool`
+mod pool_bin; // a bin of a pool
 mod lazy_lock; // `LazyLock`
 mod once_lock; // `OnceLock`
 mod once; // `Once`

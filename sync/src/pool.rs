@@ -1,9 +1,13 @@
-//! [`Pool`]: values that are not in use, in a bin for each P.
+//! [`Pool`]: values that are not in use, in a bin for each OS thread, more or less.
 //!
 //! # The bins
 //! A bin has a lock that nobody waits for: who finds it locked goes to the next bin. It is held for a push or a pop, and
 //! no code of the user's runs under it. Which bin is the caller's own is a hint. So a pool works from any thread, and from
 //! a G that has been moved.
+//!
+//! The own bin follows from the number of the M, not of the P: a G that computes for long loses its P and runs on, and
+//! would share a bin with the one that gets the P. There are several bins for each CPU, since there are more Ms than
+//! CPUs: two threads that run at the same time seldom have the same bin.
 //!
 //! # Age
 //! A bin has two generations, as Go's pools: at each step of age the values of the older one are dropped, and the younger
@@ -18,12 +22,12 @@
 //! run after it has been given back.
 
 #![cfg(not(loom))]
-#![allow(unsafe_code, reason = "the values in a bin")]
+#![allow(unsafe_code, reason = "the value of a Pooled")]
 
 use crate::holder::me;
 use crate::once_lock::OnceLock;
-use pirn_runtime::internal::{call_later, p_number, run_due};
-use std::cell::UnsafeCell;
+use crate::pool_bin::{Bin, Generations};
+use pirn_runtime::internal::{call_later, m_number};
 use std::fmt;
 use std::mem::{ManuallyDrop, forget, replace, take};
 use std::ops::{Deref, DerefMut};
@@ -37,11 +41,11 @@ use std::time::Duration;
 /// there is one every two minutes at least, and mostly many more.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// A thread looks whether a step of age is due each time so many values were put into a bin: that reads the clock.
-const LOOK_EVERY: u32 = 16;
+/// So many bins for each CPU, but no more than [`BINS_MAX`].
+const BINS_PER_CPU: usize = 4;
 
 /// No more bins than this, whatever machine it is.
-const BINS_MAX: usize = 64;
+const BINS_MAX: usize = 128;
 
 /// Values that are made when they are needed and kept when they are not, for the next that needs one: Go's `sync.Pool`,
 /// for goroutines, OS threads and async tasks. It saves making what is costly to make, as buffers are.
@@ -100,30 +104,34 @@ impl<T: Send + 'static> Pool<T> {
     /// If making one does.
     #[inline]
     pub fn get(&self) -> Pooled<'_, T> {
-        let value = self.take().unwrap_or_else(self.make);
+        let value = match self.take() {
+            Some(value) => value,
+            None => (self.make)(),
+        };
         Pooled { pool: self, value: ManuallyDrop::new(value) }
     }
 
     /// Takes a value, if one is kept.
     #[inline]
     pub fn take(&self) -> Option<T> {
-        self.bins.get()?.pop()
+        self.bins.get()?.pop(own_bin().0)
     }
 
     /// Puts a value in, whoever has made it.
+    #[inline]
     pub fn put(&self, value: T) {
         let bins = self.bins.get_or_init(|| Arc::new(Bins::new(self.max)));
         let (own, is_thread) = own_bin();
         let pushed = bins.push(value, own);
-        if !bins.is_aged.load(Ordering::Relaxed) && !bins.is_aged.swap(true, Ordering::Relaxed) {
+        if !bins.is_aged.load(Ordering::Relaxed) {
             add_to_aged(bins);
         }
         match pushed {
-            // Dropped outside of the lock.
-            Pushed::Not(value) => drop(value),
             // There may be no runtime that does the steps of age.
-            Pushed::Nth(n) if is_thread && n % LOOK_EVERY == 0 => run_due(),
-            Pushed::Nth(_) => {}
+            Ok(bin) if is_thread => bin.count_put(),
+            Ok(_) => {}
+            // Dropped outside of the lock.
+            Err(value) => drop(value),
         }
     }
 
@@ -204,117 +212,84 @@ struct Bins<T> {
     is_aged: AtomicBool,
 }
 
-/// The values of one P, more or less.
-#[repr(align(64))]
-struct Bin<T> {
-    is_locked: AtomicBool,
-    /// How many it has: a hint for those that look for one. Written under the lock.
-    len: AtomicUsize,
-    generations: UnsafeCell<Generations<T>>,
-}
-
-struct Generations<T> {
-    young: Vec<T>,
-    old: Vec<T>,
-    /// How many were put in. It may wrap.
-    puts: u32,
-}
-
-/// What has become of a value that was put in.
-enum Pushed<T> {
-    /// It was the nth of its bin.
-    Nth(u32),
-    /// It is not kept.
-    Not(T),
-}
-
 /// A number from which the caller's bin follows, and whether the caller is a thread that runs no G.
 #[inline]
 fn own_bin() -> (usize, bool) {
-    match p_number() {
-        Some(p) => (p, false),
+    match m_number() {
+        Some(m) => (m as usize, false),
         None => (me() as usize >> 1, true),
-    }
-}
-
-// SAFETY: the values may be sent, and are used under the lock.
-unsafe impl<T: Send> Sync for Bin<T> {}
-
-impl<T> Bin<T> {
-    /// Calls `f` under the lock, if that is free.
-    #[inline]
-    fn with<R>(&self, f: impl FnOnce(&mut Generations<T>) -> R) -> Option<R> {
-        /// Unlocks, also if there is no memory for a push.
-        struct Unlock<'a>(&'a AtomicBool);
-        impl Drop for Unlock<'_> {
-            fn drop(&mut self) {
-                // Release: what was done to the bin (partner: the Acquire below).
-                self.0.store(false, Ordering::Release);
-            }
-        }
-        // Acquire: as above.
-        if self.is_locked.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        let _unlock = Unlock(&self.is_locked);
-        // SAFETY: the lock is held.
-        let generations = unsafe { &mut *self.generations.get() };
-        let result = f(generations);
-        self.len.store(generations.young.len() + generations.old.len(), Ordering::Relaxed);
-        Some(result)
     }
 }
 
 impl<T> Bins<T> {
     fn new(max: usize) -> Bins<T> {
-        let threads = thread::available_parallelism().map_or(1, |n| n.get());
-        let bin = |_| Bin {
-            is_locked: AtomicBool::new(false),
-            len: AtomicUsize::new(0),
-            generations: UnsafeCell::new(Generations { young: Vec::new(), old: Vec::new(), puts: 0 }),
-        };
+        let cpus = thread::available_parallelism().map_or(1, |n| n.get());
         Bins {
-            bins: (0..threads.next_power_of_two().min(BINS_MAX)).map(bin).collect(),
+            bins: (0..(cpus * BINS_PER_CPU).next_power_of_two().min(BINS_MAX)).map(|_| Bin::new()).collect(),
             max,
             kept: AtomicUsize::new(0),
             is_aged: AtomicBool::new(false),
         }
     }
 
-    /// All bins, the caller's own first.
+    /// The nth bin after the first, and round.
     #[inline]
-    fn own_first(&self, own: usize) -> impl Iterator<Item = &Bin<T>> {
-        let (before, from_own) = self.bins.split_at(own & (self.bins.len() - 1));
-        from_own.iter().chain(before)
+    fn nth(&self, n: usize) -> &Bin<T> {
+        // Their number is a power of two.
+        &self.bins[n & (self.bins.len() - 1)]
     }
 
+    /// All other bins, beginning with the next one.
+    fn others(&self, own: usize) -> impl Iterator<Item = &Bin<T>> {
+        (1..self.bins.len()).map(move |n| self.nth(own + n))
+    }
+
+    /// Takes a value, from the own bin if that has one.
     #[inline]
-    fn pop(&self) -> Option<T> {
-        let has_some = self.own_first(own_bin().0).filter(|bin| bin.len.load(Ordering::Relaxed) > 0);
-        let value = { has_some }.find_map(|bin| bin.with(|bin| bin.young.pop().or_else(|| bin.old.pop()))?)?;
+    fn pop(&self, own: usize) -> Option<T> {
+        let value = match self.nth(own).pop() {
+            Some(value) => value,
+            None => self.pop_other(own)?,
+        };
         self.release(1);
         Some(value)
     }
 
-    /// Keeps the value, if there is room.
+    #[cold]
+    fn pop_other(&self, own: usize) -> Option<T> {
+        self.others(own).find_map(Bin::pop)
+    }
+
+    /// Keeps the value, if there is room, and returns where; or returns the value.
     #[inline]
-    fn push(&self, value: T, own: usize) -> Pushed<T> {
-        let keep = |kept: usize| (kept < self.max).then_some(kept + 1);
-        if self.max != usize::MAX && self.kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keep).is_err() {
-            return Pushed::Not(value);
+    fn push(&self, value: T, own: usize) -> Result<&Bin<T>, T> {
+        if self.max != usize::MAX && !self.reserve() {
+            return Err(value);
         }
-        let mut value = Some(value);
-        let mut put = |bin: &mut Generations<T>| {
-            bin.young.extend(value.take());
-            bin.puts = bin.puts.wrapping_add(1);
-            bin.puts
-        };
-        if let Some(nth) = self.own_first(own).find_map(|bin| bin.with(&mut put)) {
-            return Pushed::Nth(nth);
+        let bin = self.nth(own);
+        match bin.push(value) {
+            Ok(()) => Ok(bin),
+            Err(value) => self.push_other(value, own),
+        }
+    }
+
+    #[cold]
+    fn push_other(&self, mut value: T, own: usize) -> Result<&Bin<T>, T> {
+        for bin in self.others(own) {
+            match bin.push(value) {
+                Ok(()) => return Ok(bin),
+                Err(back) => value = back,
+            }
         }
         // All are in use at this moment.
         self.release(1);
-        Pushed::Not(value.expect("no bin has taken it"))
+        Err(value)
+    }
+
+    /// One more is kept, if that is not more than the maximum.
+    fn reserve(&self) -> bool {
+        let keep = |kept: usize| (kept < self.max).then_some(kept + 1);
+        self.kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keep).is_ok()
     }
 
     /// So many are not kept any more.
@@ -326,7 +301,7 @@ impl<T> Bins<T> {
     }
 
     fn kept(&self) -> usize {
-        self.bins.iter().map(|bin| bin.len.load(Ordering::Relaxed)).sum()
+        self.bins.iter().map(|bin| bin.len()).sum()
     }
 }
 
@@ -335,7 +310,7 @@ impl<T> Bins<T> {
     fn has_some(&self) -> bool {
         self.bins.iter().any(|bin| {
             loop {
-                if let Some(has_some) = bin.with(|bin| !bin.young.is_empty() || !bin.old.is_empty()) {
+                if let Ok(has_some) = bin.with(|bin| !bin.young.is_empty() || !bin.old.is_empty()) {
                     break has_some;
                 }
                 thread::yield_now();
@@ -359,7 +334,7 @@ impl<T: Send + 'static> Aged for Bins<T> {
                 let young = take(&mut bin.young);
                 replace(&mut bin.old, young)
             };
-            let old = bin.with(step).unwrap_or_default();
+            let old = bin.with(step).unwrap_or_else(|_| Vec::new());
             if !old.is_empty() {
                 self.release(old.len());
                 // A panic of one destructor is its own.
@@ -389,9 +364,12 @@ fn lock_aged() -> MutexGuard<'static, Vec<Weak<dyn Aged>>> {
     AGED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Puts a pool on the list.
+/// Puts a pool on the list, if it is not there.
 #[cold]
 fn add_to_aged<T: Send + 'static>(bins: &Arc<Bins<T>>) {
+    if bins.is_aged.swap(true, Ordering::Relaxed) {
+        return;
+    }
     let weak: Weak<dyn Aged> = Arc::downgrade(&(bins.clone() as Arc<dyn Aged>));
     let mut aged = lock_aged();
     aged.push(weak);

@@ -3,6 +3,9 @@
 //! The count changes without a turn, but for the step to zero while somebody waits: that is made in a turn, which tells
 //! those who stand there. So a group may be used again at once: who waits for the next round came after that turn, or
 //! found zero.
+//!
+//! To add is one addition. If the sum is more than [`COUNT_MAX`] it is taken back, in a turn: meanwhile the last of the
+//! others may have been done, who found a count that was not one.
 
 use crate::loom::{Arc, AtomicUsize, Ordering};
 use crate::lot::{Turn, Until};
@@ -16,6 +19,10 @@ use std::time::Duration;
 const WAITERS: usize = 1;
 /// One that is not done: the count begins above the bit.
 const ONE: usize = 2;
+
+/// The highest count. The word has room for what all threads of a process may have added beyond it and not taken back
+/// yet: there are fewer than 2^22.
+const COUNT_MAX: usize = 1 << 40;
 
 /// What those that wait are told.
 const DONE: usize = 0;
@@ -70,13 +77,11 @@ impl WaitGroup {
     /// Adds `n` to the count.
     ///
     /// # Panics
-    /// If the count would be 2^63 or more. It stays as it was.
+    /// If the count would be more than 2^40. It stays as it was.
     #[inline]
     #[track_caller]
     pub fn add(&self, n: usize) {
-        let add = |state: usize| n.checked_mul(ONE)?.checked_add(state);
-        // Relaxed: what the others have to see of the caller comes to them with the work.
-        if self.count.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_err() {
+        if !self.count.add(n) {
             panic!("WaitGroup: the count would be too large: {} and {n} more", self.count());
         }
     }
@@ -158,6 +163,20 @@ impl WaitGroup {
 }
 
 impl Count {
+    /// False: the count would be too large.
+    #[inline]
+    fn add(&self, n: usize) -> bool {
+        if n > COUNT_MAX {
+            return false;
+        }
+        // Relaxed: what the others have to see of the caller comes to them with the work.
+        if self.state.fetch_add(n * ONE, Ordering::Relaxed) / ONE <= COUNT_MAX - n {
+            return true;
+        }
+        self.take_back(n);
+        false
+    }
+
     /// False: the count is zero.
     #[inline]
     fn done(&self) -> bool {
@@ -166,7 +185,7 @@ impl Count {
             if state < ONE {
                 return false;
             }
-            // Release: what the caller did (partner: `has_come`, and the Acquire in `finish`; the steps of others in
+            // Release: what the caller did (partner: `has_come`, and the Acquire in `take_back`; the steps of others in
             // between go on with it).
             let done = self.state.compare_exchange_weak(state, state - ONE, Ordering::Release, Ordering::Relaxed);
             match done {
@@ -174,16 +193,16 @@ impl Count {
                 Err(other) => state = other,
             }
         }
-        self.finish()
+        self.take_back(1)
     }
 
-    /// The same in a turn: it tells those that wait if this is the last.
+    /// Takes `n` from the count in a turn: it tells those that wait if these are the last. False: the count is less.
     #[cold]
-    fn finish(&self) -> bool {
+    fn take_back(&self, n: usize) -> bool {
         let turn = Turn::of(self.key());
         // Acquire: what all others did, for those who are told (partner: the Release in `done`).
-        let done = self.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |state| state.checked_sub(ONE));
-        if done.is_ok_and(|state| state < 2 * ONE) {
+        let done = self.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |state| state.checked_sub(n * ONE));
+        if done.is_ok_and(|state| state < (n + 1) * ONE) {
             turn.tell_all(DONE, |turn| self.left(turn));
         }
         done.is_ok()

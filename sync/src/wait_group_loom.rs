@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "cells of a model")]
 
-use super::WaitGroup;
+use super::{COUNT_MAX, WaitGroup};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -86,6 +86,27 @@ fn one_of_the_next_round_is_not_told_by_the_last() {
         });
         waiter.join().unwrap();
         worker.join().unwrap();
+    });
+}
+
+/// The last is done while the count is too large for a moment.
+#[test]
+fn an_add_that_is_refused_hides_no_end() {
+    model(|| {
+        let group = WaitGroup::new();
+        group.add(1);
+        let [adder, worker] = [group.clone(), group.clone()];
+        let adder = thread::spawn(move || {
+            // The count is 1, or it is 0 already: then there is room.
+            if adder.count.add(COUNT_MAX) {
+                assert!(adder.count.take_back(COUNT_MAX));
+            }
+        });
+        let worker = thread::spawn(move || worker.done());
+        group.wait();
+        adder.join().unwrap();
+        worker.join().unwrap();
+        assert_eq!(group.count(), 0);
     });
 }
 

@@ -50,6 +50,19 @@ pub fn party_word() -> u64 {
     party.to_word()
 }
 
+/// The number of the M that runs the caller: a hint, which may be wrong after any suspension. None on a thread that is
+/// none.
+///
+/// Never inlined, and opaque, as `machine`.
+#[inline(never)]
+pub fn m_number() -> Option<u32> {
+    // SAFETY: as in `machine`.
+    unsafe { asm!("", options(nostack, preserves_flags)) };
+    // SAFETY: an M lives as long as its thread runs (I3).
+    let m = unsafe { CURRENT.get().as_ref() };
+    m.map(|m| m.id)
+}
+
 /// The kernel's number of this thread, which is no M. The child of a fork has another number than the thread that
 /// forked: `forget_thread_id` sees to it. Where no runtime has been built nobody calls that, and the child goes on with
 /// the number of its parent, which no other thread of the child is likely to get.

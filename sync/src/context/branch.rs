@@ -2,8 +2,8 @@
 
 use super::calls::{Call, Calls};
 use super::error::{Cause, ContextError};
-use super::tree::Tree;
-use crate::loom::{AtomicUsize, Mutex, MutexGuard, Ordering};
+use super::tree::{Number, Tree};
+use crate::loom::{AtomicU32, Mutex, MutexGuard, Ordering};
 use pirn_channels::internal::Alarm;
 use pirn_channels::{Receiver, Sender, bounded};
 use pirn_runtime::internal::has_come;
@@ -14,16 +14,15 @@ use std::task::{Context, Wake, Waker};
 use std::time::Instant;
 
 /// The marks.
-const OPEN: usize = 0;
-const CANCELLED: usize = 1;
-const DEADLINE_EXCEEDED: usize = 2;
+const OPEN: u32 = 0;
+const CANCELLED: u32 = 1;
+const DEADLINE_EXCEEDED: u32 = 2;
 
-/// A branch that is in no tree.
-const NOWHERE: usize = usize::MAX;
-
-/// One branch has this for all contexts that differ in their values only.
+/// One branch has this for all contexts that differ in their values only. It is small, as there may be many.
 pub(super) struct Branch {
-    mark: AtomicUsize,
+    mark: AtomicU32,
+    /// The word of its number in the tree: 0 if it is in none. It is in there until it is marked. Under the tree's lock.
+    node: AtomicU32,
     /// What the user gave. Set before the mark.
     cause: OnceLock<Cause>,
     /// The earliest deadline, of this branch and those above it.
@@ -31,9 +30,7 @@ pub(super) struct Branch {
     /// The deadline is its own, earlier than its parent's, so it has a timer.
     timer: Option<Box<Timer>>,
     /// Made when it is asked for the first time.
-    done: OnceLock<Done>,
-    /// Its number in the tree. It is in there until it is marked. Under the tree's lock.
-    node: AtomicUsize,
+    done: OnceLock<Box<Done>>,
     tree: Arc<Mutex<Tree<Node>>>,
     /// Its parent in the tree. A branch with children is there.
     parent: Option<Arc<Branch>>,
@@ -42,9 +39,18 @@ pub(super) struct Branch {
 /// What the tree has of a branch.
 struct Node {
     branch: Weak<Branch>,
+    /// None: most branches have nobody to tell.
+    to_tell: Option<Box<ToTell>>,
+}
+
+/// What is to be done when a branch ends.
+#[derive(Default)]
+struct ToTell {
     calls: Calls,
     /// There is a channel to be closed.
     has_done: bool,
+    /// There is a timer to be stopped.
+    has_timer: bool,
 }
 
 struct Done {
@@ -61,8 +67,7 @@ struct Timer {
 /// A branch that has just been marked, and whom to tell.
 struct Marked {
     branch: Arc<Branch>,
-    calls: Calls,
-    has_done: bool,
+    to_tell: Option<Box<ToTell>>,
 }
 
 /// A new branch below another one, or at the root of a new tree.
@@ -70,12 +75,12 @@ pub(super) fn open(parent: Option<&Arc<Branch>>, deadline: Option<Instant>, caus
     let inherited = parent.and_then(|parent| parent.deadline);
     let own = deadline.filter(|own| inherited.is_none_or(|inherited| *own < inherited));
     let branch = Arc::new(Branch {
-        mark: AtomicUsize::new(OPEN),
+        mark: AtomicU32::new(OPEN),
+        node: AtomicU32::new(0),
         cause: OnceLock::new(),
         deadline: own.or(inherited),
         timer: own.map(|_| Box::new(Timer { cause, alarm: Mutex::new(None) })),
         done: OnceLock::new(),
-        node: AtomicUsize::new(NOWHERE),
         tree: parent.map_or_else(|| Arc::new(Mutex::new(Tree::new())), |parent| parent.tree.clone()),
         parent: parent.cloned(),
     });
@@ -112,7 +117,7 @@ impl Branch {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tree<Node>> {
-        // Nothing panics under it but an allocation that fails, before anything was changed.
+        // Nothing panics under it: an allocation that fails ends the process.
         self.tree.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -123,11 +128,22 @@ impl Branch {
             None => None,
             Some(parent) => match parent.error() {
                 Some(error) => return self.mark(error, parent.cause.get()),
-                None => Some(parent.node.load(Ordering::Relaxed)),
+                None => parent.node(),
             },
         };
-        let node = tree.add(Node { branch: Arc::downgrade(self), calls: Calls::default(), has_done: false }, parent);
-        self.node.store(node, Ordering::Relaxed);
+        let to_tell = self.timer.as_ref().map(|_| Box::new(ToTell { has_timer: true, ..ToTell::default() }));
+        let node = tree.add(Node { branch: Arc::downgrade(self), to_tell }, parent);
+        self.node.store(Number::to_word(Some(node)), Ordering::Relaxed);
+    }
+
+    /// Its number in the tree. Only under the lock.
+    fn node(&self) -> Option<Number> {
+        Number::from_word(self.node.load(Ordering::Relaxed))
+    }
+
+    /// What is to be done when it ends. None: it has ended.
+    fn to_tell<'a>(&self, tree: &'a mut Tree<Node>) -> Option<&'a mut ToTell> {
+        Some(tree.get_mut(self.node()?).to_tell.get_or_insert_default())
     }
 
     /// Marks it. Only under the lock, and once; its parent first.
@@ -150,16 +166,16 @@ impl Branch {
         if self.error().is_some() {
             return false;
         }
-        let nodes = tree.take_apart(self.node.load(Ordering::Relaxed));
-        let mut marked = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            // None: it is being dropped, and takes itself out.
-            if let Some(branch) = tree.get_mut(node).branch.upgrade() {
+        let mut marked = Vec::new();
+        if let Some(node) = self.node() {
+            tree.take_apart(node, |node| {
+                // None: it is being dropped, and takes itself out.
+                let Some(branch) = node.branch.upgrade() else { return false };
                 branch.mark(error, cause);
-                branch.node.store(NOWHERE, Ordering::Relaxed);
-                let Node { calls, has_done, .. } = tree.remove(node);
-                marked.push(Marked { branch, calls, has_done });
-            }
+                branch.node.store(Number::to_word(None), Ordering::Relaxed);
+                marked.push(Marked { branch, to_tell: node.to_tell.take() });
+                true
+            });
         }
         drop(tree);
         // All are told before one of them is dropped: what they own may panic when it is dropped.
@@ -173,12 +189,12 @@ impl Branch {
         let done = self.done.get_or_init(|| {
             is_new = true;
             let (sender, receiver) = bounded(0);
-            Done { sender, receiver }
+            Box::new(Done { sender, receiver })
         });
         if is_new {
             let mut tree = self.lock();
-            if self.error().is_none() {
-                tree.get_mut(self.node.load(Ordering::Relaxed)).has_done = true;
+            if let Some(to_tell) = self.to_tell(&mut tree) {
+                to_tell.has_done = true;
             }
         }
         // Whoever has ended it may not have come to the channel, or did not know of it.
@@ -191,19 +207,16 @@ impl Branch {
     /// Adds a call for its end, and returns its number. If it has ended, the call comes back.
     pub(super) fn add_call(&self, call: Call) -> Result<u64, Call> {
         let mut tree = self.lock();
-        match self.error() {
-            Some(_) => Err(call),
-            None => Ok(tree.get_mut(self.node.load(Ordering::Relaxed)).calls.add(call)),
+        match self.to_tell(&mut tree) {
+            None => Err(call),
+            Some(to_tell) => Ok(to_tell.calls.add(call)),
         }
     }
 
     /// Takes a call back. None: it has been started, or was taken back before.
     pub(super) fn take_call(&self, number: u64) -> Option<Call> {
         let mut tree = self.lock();
-        match self.error() {
-            Some(_) => None,
-            None => tree.get_mut(self.node.load(Ordering::Relaxed)).calls.take(number),
-        }
+        self.to_tell(&mut tree)?.calls.take(number)
     }
 
     /// Its own deadline has passed.
@@ -247,11 +260,14 @@ impl Wake for Bell {
 impl Marked {
     /// Tells all that wait for its end. No lock is held.
     fn tell(&mut self) {
-        if let Some(done) = self.branch.done.get().filter(|_| self.has_done) {
+        let Some(to_tell) = self.to_tell.take() else { return };
+        if let Some(done) = self.branch.done.get().filter(|_| to_tell.has_done) {
             done.sender.close();
         }
-        drop(self.branch.put_alarm(None));
-        mem::take(&mut self.calls).start();
+        if to_tell.has_timer {
+            drop(self.branch.put_alarm(None));
+        }
+        to_tell.calls.start();
     }
 }
 
@@ -261,8 +277,7 @@ impl Drop for Branch {
     fn drop(&mut self) {
         let node = {
             let mut tree = self.lock();
-            let node = self.node.load(Ordering::Relaxed);
-            (node != NOWHERE).then(|| tree.remove(node))
+            self.node().map(|node| tree.remove(node))
         };
         // Its calls are the user's: not under the lock.
         drop(node);
