@@ -198,11 +198,11 @@ impl<G> Drop for Reading<'_, G> {
     }
 }
 
-/// A number that callers on other Ps seldom have.
+/// A number that callers on other Ms do not have; of threads that are none, others may.
 #[cfg(not(loom))]
 #[inline]
 fn stripe() -> usize {
-    pirn_runtime::internal::p_number().unwrap_or_else(|| me() as usize)
+    pirn_runtime::internal::m_number().unwrap_or_else(me) as usize
 }
 
 #[cfg(loom)]
