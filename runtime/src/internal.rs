@@ -28,6 +28,7 @@ pub use {
     crate::m::current::m_number,
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::{SHORT_ID_BITS, latest_id_like},
+    crate::source::{Direction, Place, Seen, Source},
     crate::time::sleep,
     caller::{Home, around_forks, call_at, give_way, has_timers, may_spin, random_below},
 };

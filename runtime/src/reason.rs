@@ -27,6 +27,8 @@ pub enum Kind {
     Goroutine,
     /// The end of each G of a scope; the address is the scope's, and their records have it too.
     Scope,
+    /// A descriptor; the number is that of its record (`netpoll`).
+    Descriptor,
     /// An object; the address is the object's. This is what dumps call it, as `chan`.
     Object(&'static str),
 }
