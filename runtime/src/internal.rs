@@ -27,7 +27,7 @@ pub use {
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::latest_id_like,
     crate::time::sleep,
-    caller::{Home, call_at, give_way, has_timers, may_spin, p_number, random_below},
+    caller::{Home, call_at, give_way, has_timers, may_spin, p_number, random_below, warn},
 };
 
 /// What depends on the runtime that the caller runs on.
@@ -99,6 +99,14 @@ mod caller {
     pub fn may_spin() -> bool {
         let Some(entered) = Entered::new() else { return true };
         entered.p().is_some_and(|p| entered.shared().may_spin(p))
+    }
+
+    /// Leaves a warning, of one line, to sysmon, which prints it and tells a subscriber. On a thread that runs no G nothing
+    /// is said, and this is false.
+    pub fn warn(what: String) -> bool {
+        let Some(entered) = Entered::new() else { return false };
+        entered.shared().warn(what);
+        true
     }
 
     /// A G goes behind the others of its P; another caller's turn is left as it is. This never unwinds.

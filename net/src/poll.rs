@@ -1,0 +1,289 @@
+//! [`Poll`], on which all sockets are built: tries an operation, and waits in the runtime's netpoll while it would block.
+
+use crate::shared::Shared;
+use crate::stand_in::{Direction, Source};
+use crate::sys;
+use pirn_runtime::internal::{checkpoint, now};
+use socket2::SockRef;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
+use std::task::{self, ready};
+use std::time::{Duration, Instant};
+
+/// Any descriptor that the system's `epoll` takes, as one whose operations wait without a thread: an eventfd, a timerfd,
+/// inotify, a serial port, the socket of a C library.
+///
+/// The descriptor is made non-blocking. [`read_with`](Self::read_with) and [`write_with`](Self::write_with) call an
+/// operation again and again until it does not say [`WouldBlock`](io::ErrorKind::WouldBlock), and wait in between.
+/// Goroutines, OS threads and async tasks may use it at the same time, also several in the same direction.
+///
+/// Other code that waits for the descriptor itself gets `WouldBlock`. A descriptor that the system cannot poll, as that
+/// of a file, never would block, and its operations go ahead.
+///
+/// # Errors
+/// Each operation returns, besides errors of its own,
+/// - [`TimedOut`](io::ErrorKind::TimedOut) if a deadline has passed;
+/// - [`NotConnected`](io::ErrorKind::NotConnected) after [`close`](Self::close).
+///
+/// # Cancellation
+/// While the runtime shuts down, an operation that waits unwinds its goroutine with `pirn::ShutDown`. It has done nothing
+/// then. The futures of async tasks may be dropped at any time.
+///
+/// ```
+/// use pirn::net::Poll;
+/// use std::io::{Read, Write};
+///
+/// pirn::run(|| {
+///     let (a, b) = std::os::unix::net::UnixStream::pair().unwrap();
+///     let (a, b) = (Poll::new(a).unwrap(), Poll::new(b).unwrap());
+///     let reader = pirn::go(move || {
+///         let mut text = [0; 5];
+///         a.read_with(|mut a| a.read(&mut text)).unwrap();
+///         text
+///     });
+///     b.write_with(|mut b| b.write(b"hello")).unwrap();
+///     assert_eq!(&reader.join().unwrap(), b"hello");
+/// });
+/// ```
+pub struct Poll<T> {
+    /// Before the descriptor, as it leaves netpoll before that is closed.
+    source: Source,
+    shared: Shared,
+    inner: T,
+}
+
+impl<T: AsFd> Poll<T> {
+    /// Makes the descriptor non-blocking. Netpoll learns of it when somebody waits first.
+    ///
+    /// # Errors
+    /// If it is not open.
+    pub fn new(inner: T) -> io::Result<Poll<T>> {
+        SockRef::from(&inner).set_nonblocking(true)?;
+        Ok(Poll::of(inner, "fd", Shared::default()))
+    }
+
+    /// One that is non-blocking already; `kind` is what dumps call it.
+    pub(crate) const fn of(inner: T, kind: &'static str, shared: Shared) -> Poll<T> {
+        Poll { source: Source::new(kind), shared, inner }
+    }
+
+    /// What it was made from. For operations that never block, as setting options.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    /// As [`get_ref`](Self::get_ref). Do not put another descriptor in its place.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+
+    /// Gives back what it was made from. The descriptor stays non-blocking.
+    pub fn into_inner(self) -> T {
+        self.source.forget(self.inner.as_fd());
+        self.inner
+    }
+
+    /// Calls `operation` until it does not say that it would block, and waits in between until the descriptor may be
+    /// readable.
+    ///
+    /// # Errors
+    /// Those of the operation, but [`Interrupted`](io::ErrorKind::Interrupted), after which it is tried again; besides,
+    /// those that the type names.
+    #[inline]
+    pub fn read_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.with(Direction::Read, operation)
+    }
+
+    /// Calls `operation` until it does not say that it would block, and waits in between until the descriptor may be
+    /// writable.
+    ///
+    /// # Errors
+    /// As [`read_with`](Self::read_with).
+    #[inline]
+    pub fn write_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.with(Direction::Write, operation)
+    }
+
+    #[inline]
+    fn with<R>(&self, direction: Direction, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        checkpoint();
+        // The timeout of this operation begins when it waits first.
+        let mut until = None;
+        loop {
+            let seen = self.source.begin(direction)?;
+            match operation(&self.inner) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.is_nonblocking() => {
+                    let until = *until.get_or_insert_with(|| self.deadline_from_now(direction));
+                    self.source.wait(self.inner.as_fd(), direction, seen, until)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// As [`read_with`](Self::read_with), for async tasks: if it is pending, the task is woken when the descriptor may be
+    /// readable. Timeouts of single operations are not looked at, deadlines are.
+    ///
+    /// # Errors
+    /// As [`read_with`](Self::read_with).
+    pub fn poll_read_with<R>(
+        &self,
+        cx: &mut task::Context<'_>,
+        operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> task::Poll<io::Result<R>> {
+        self.poll_with(cx, Direction::Read, operation)
+    }
+
+    /// As [`write_with`](Self::write_with), for async tasks.
+    ///
+    /// # Errors
+    /// As [`read_with`](Self::read_with).
+    pub fn poll_write_with<R>(
+        &self,
+        cx: &mut task::Context<'_>,
+        operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> task::Poll<io::Result<R>> {
+        self.poll_with(cx, Direction::Write, operation)
+    }
+
+    fn poll_with<R>(
+        &self,
+        cx: &mut task::Context<'_>,
+        direction: Direction,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> task::Poll<io::Result<R>> {
+        loop {
+            let seen = self.source.begin(direction)?;
+            match operation(&self.inner) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.source.poll_wait(self.inner.as_fd(), direction, seen, cx))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return task::Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Waits until a read would not block: there is something to read, or an end, or an error. A read by somebody else
+    /// may come first.
+    ///
+    /// With this a connection that is idle needs no buffer.
+    ///
+    /// # Errors
+    /// Those that the type names.
+    pub fn readable(&self) -> io::Result<()> {
+        self.ready(Direction::Read, sys::READABLE)
+    }
+
+    /// Waits until a write would not block.
+    ///
+    /// # Errors
+    /// Those that the type names.
+    pub fn writable(&self) -> io::Result<()> {
+        self.ready(Direction::Write, sys::WRITABLE)
+    }
+
+    fn ready(&self, direction: Direction, events: i16) -> io::Result<()> {
+        self.with(direction, |inner| match sys::is_ready(inner.as_fd(), events)? {
+            true => Ok(()),
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        })
+    }
+
+    /// Sets a moment for all reads, those that wait now included: from then on each fails with
+    /// [`TimedOut`](io::ErrorKind::TimedOut), until another deadline is set. One in the past takes effect at once. None
+    /// takes it away.
+    ///
+    /// As Go's `SetReadDeadline`.
+    pub fn set_read_deadline(&self, deadline: Option<Instant>) {
+        self.source.set_deadline(Direction::Read, deadline);
+    }
+
+    /// As [`set_read_deadline`](Self::set_read_deadline), for writes.
+    pub fn set_write_deadline(&self, deadline: Option<Instant>) {
+        self.source.set_deadline(Direction::Write, deadline);
+    }
+
+    /// Sets both deadlines.
+    pub fn set_deadline(&self, deadline: Option<Instant>) {
+        self.set_read_deadline(deadline);
+        self.set_write_deadline(deadline);
+    }
+
+    /// Ends its use: all that wait return, and each operation from now on fails with
+    /// [`NotConnected`](io::ErrorKind::NotConnected). The descriptor itself is closed when this is dropped, as others may
+    /// be in the middle of an operation.
+    pub fn close(&self) {
+        self.source.shut();
+    }
+
+    /// Whether it was [closed](Self::close).
+    pub fn is_closed(&self) -> bool {
+        self.source.is_shut()
+    }
+
+    /// The error of an operation after it was closed.
+    pub(crate) fn closed(&self) -> io::Error {
+        io::Error::new(io::ErrorKind::NotConnected, "it was closed")
+    }
+
+    /// Whether operations of the user's return instead of waiting.
+    #[inline]
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        self.shared.get().is_some_and(|shared| shared.is_nonblocking.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The end of an operation that begins to wait now.
+    #[cold]
+    fn deadline_from_now(&self, direction: Direction) -> Option<Instant> {
+        let shared = self.shared.get()?;
+        let timeout = match direction {
+            Direction::Read => shared.read_timeout.get(),
+            Direction::Write => shared.write_timeout.get(),
+        };
+        deadline(timeout)
+    }
+
+    /// Waits until it may be writable, as a connect is when it has ended.
+    pub(crate) fn wait_connected(&self, until: Option<Instant>) -> io::Result<()> {
+        let seen = self.source.begin(Direction::Write)?;
+        if sys::is_ready(self.inner.as_fd(), sys::WRITABLE)? {
+            return Ok(());
+        }
+        self.source.wait(self.inner.as_fd(), Direction::Write, seen, until)
+    }
+
+    /// The end of a write that begins now, by its timeout.
+    pub(crate) fn write_until(&self) -> Option<Instant> {
+        self.deadline_from_now(Direction::Write)
+    }
+
+    /// An error if it was closed, or the deadline of writes has passed.
+    pub(crate) fn check_write(&self) -> io::Result<()> {
+        self.source.begin(Direction::Write).map(drop)
+    }
+}
+
+/// The moment that a timeout from now ends; none if never.
+pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    now().checked_add(timeout?)
+}
+
+impl<T: AsFd> AsFd for Poll<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Poll<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
