@@ -22,5 +22,9 @@ pub(super) fn to_socket2(address: &SocketAddr) -> io::Result<SockAddr> {
 
 /// The same address for std.
 pub(super) fn to_std(address: &SockAddr) -> io::Result<SocketAddr> {
-    address.as_unix().ok_or_else(|| io::Error::other("the peer has no address of Unix"))
+    if let Some(name) = address.as_abstract_namespace() {
+        return SocketAddr::from_abstract_name(name);
+    }
+    // An empty path is that of an unnamed socket.
+    SocketAddr::from_pathname(address.as_pathname().unwrap_or(Path::new("")))
 }
