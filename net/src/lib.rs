@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod os; // what only some platforms have: `os::unix::net`
+mod asynchronous; // `Async`
 mod conversions; // as descriptors, and from and to std's types
 pub mod io; // `pipe`, `copy`, `stdin`
 mod unix; // `UnixListener`, `UnixStream`, `UnixDatagram`
@@ -21,6 +22,7 @@ mod stand_in; // in the place of the runtime's netpoll
 mod sys; // calls of the system
 
 pub use addresses::{ToSocketAddrs, lookup_host};
+pub use asynchronous::{Async, Pollable};
 pub use poll::Poll;
 pub use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 pub use tcp::{ConnectOptions, Incoming, IntoIncoming, ListenOptions, TcpListener, TcpStream};

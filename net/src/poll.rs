@@ -1,7 +1,7 @@
 //! [`Poll`], on which all sockets are built: tries an operation, and waits in the runtime's netpoll while it would block.
 
 use crate::shared::Shared;
-use crate::stand_in::{Direction, Source};
+use crate::stand_in::{Direction, Place, Source};
 use crate::sys;
 use pirn_runtime::internal::{checkpoint, now};
 use socket2::SockRef;
@@ -47,11 +47,11 @@ use std::time::{Duration, Instant};
 ///     assert_eq!(&reader.join().unwrap(), b"hello");
 /// });
 /// ```
-pub struct Poll<T> {
-    /// Before the descriptor, as it leaves netpoll before that is closed.
+pub struct Poll<T: AsFd> {
     source: Source,
     shared: Shared,
-    inner: T,
+    /// None only when it has been taken out, by `into_inner`.
+    inner: Option<T>,
 }
 
 impl<T: AsFd> Poll<T> {
@@ -66,23 +66,24 @@ impl<T: AsFd> Poll<T> {
 
     /// One that is non-blocking already; `kind` is what dumps call it.
     pub(crate) const fn of(inner: T, kind: &'static str, shared: Shared) -> Poll<T> {
-        Poll { source: Source::new(kind), shared, inner }
+        Poll { source: Source::new(kind), shared, inner: Some(inner) }
     }
 
     /// What it was made from. For operations that never block, as setting options.
+    #[inline]
     pub fn get_ref(&self) -> &T {
-        &self.inner
+        self.inner.as_ref().expect("it is taken out at the end")
     }
 
     /// As [`get_ref`](Self::get_ref). Do not put another descriptor in its place.
     pub fn get_mut(&mut self) -> &mut T {
-        &mut self.inner
+        self.inner.as_mut().expect("it is taken out at the end")
     }
 
     /// Gives back what it was made from. The descriptor stays non-blocking.
-    pub fn into_inner(self) -> T {
-        self.source.forget(self.inner.as_fd());
-        self.inner
+    pub fn into_inner(mut self) -> T {
+        self.source.forget(self.as_fd());
+        self.inner.take().expect("it is taken out once")
     }
 
     /// Calls `operation` until it does not say that it would block, and waits in between until the descriptor may be
@@ -113,10 +114,10 @@ impl<T: AsFd> Poll<T> {
         let mut until = None;
         loop {
             let seen = self.source.begin(direction)?;
-            match operation(&self.inner) {
+            match operation(self.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.is_nonblocking() => {
                     let until = *until.get_or_insert_with(|| self.deadline_from_now(direction));
-                    self.source.wait(self.inner.as_fd(), direction, seen, until)?;
+                    self.source.wait(self.as_fd(), seen, until)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
@@ -124,42 +125,20 @@ impl<T: AsFd> Poll<T> {
         }
     }
 
-    /// As [`read_with`](Self::read_with), for async tasks: if it is pending, the task is woken when the descriptor may be
-    /// readable. Timeouts of single operations are not looked at, deadlines are.
-    ///
-    /// # Errors
-    /// As [`read_with`](Self::read_with).
-    pub fn poll_read_with<R>(
+    /// The same for async tasks: if it is pending, the task is woken when it is worth to try again. Timeouts of single
+    /// operations are not looked at, deadlines are.
+    pub(crate) fn poll_with<R>(
         &self,
-        cx: &mut task::Context<'_>,
-        operation: impl FnMut(&T) -> io::Result<R>,
-    ) -> task::Poll<io::Result<R>> {
-        self.poll_with(cx, Direction::Read, operation)
-    }
-
-    /// As [`write_with`](Self::write_with), for async tasks.
-    ///
-    /// # Errors
-    /// As [`read_with`](Self::read_with).
-    pub fn poll_write_with<R>(
-        &self,
-        cx: &mut task::Context<'_>,
-        operation: impl FnMut(&T) -> io::Result<R>,
-    ) -> task::Poll<io::Result<R>> {
-        self.poll_with(cx, Direction::Write, operation)
-    }
-
-    fn poll_with<R>(
-        &self,
-        cx: &mut task::Context<'_>,
         direction: Direction,
+        place: &mut Place,
+        cx: &mut task::Context<'_>,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> task::Poll<io::Result<R>> {
         loop {
             let seen = self.source.begin(direction)?;
-            match operation(&self.inner) {
+            match operation(self.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.source.poll_wait(self.inner.as_fd(), direction, seen, cx))?;
+                    ready!(self.source.poll_wait(self.as_fd(), seen, place, cx))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return task::Poll::Ready(done),
@@ -175,7 +154,7 @@ impl<T: AsFd> Poll<T> {
     /// # Errors
     /// Those that the type names.
     pub fn readable(&self) -> io::Result<()> {
-        self.ready(Direction::Read, sys::READABLE)
+        self.with(Direction::Read, |inner| try_ready(inner, Direction::Read))
     }
 
     /// Waits until a write would not block.
@@ -183,14 +162,7 @@ impl<T: AsFd> Poll<T> {
     /// # Errors
     /// Those that the type names.
     pub fn writable(&self) -> io::Result<()> {
-        self.ready(Direction::Write, sys::WRITABLE)
-    }
-
-    fn ready(&self, direction: Direction, events: i16) -> io::Result<()> {
-        self.with(direction, |inner| match sys::is_ready(inner.as_fd(), events)? {
-            true => Ok(()),
-            false => Err(io::ErrorKind::WouldBlock.into()),
-        })
+        self.with(Direction::Write, |inner| try_ready(inner, Direction::Write))
     }
 
     /// Sets a moment for all reads, those that wait now included: from then on each fails with
@@ -254,10 +226,10 @@ impl<T: AsFd> Poll<T> {
     /// Waits until it may be writable, as a connect is when it has ended.
     pub(crate) fn wait_connected(&self, until: Option<Instant>) -> io::Result<()> {
         let seen = self.source.begin(Direction::Write)?;
-        if sys::is_ready(self.inner.as_fd(), sys::WRITABLE)? {
-            return Ok(());
+        match try_ready(self, Direction::Write) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.wait(self.as_fd(), seen, until),
+            ready => ready,
         }
-        self.source.wait(self.inner.as_fd(), Direction::Write, seen, until)
     }
 
     /// The end of a write that begins now, by its timeout.
@@ -271,19 +243,40 @@ impl<T: AsFd> Poll<T> {
     }
 }
 
+/// An operation that does nothing: it would block if others would.
+pub(crate) fn try_ready(inner: &impl AsFd, direction: Direction) -> io::Result<()> {
+    let events = match direction {
+        Direction::Read => sys::READABLE,
+        Direction::Write => sys::WRITABLE,
+    };
+    if sys::is_ready(inner.as_fd(), events)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+}
+
 /// The moment that a timeout from now ends; none if never.
 pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     now().checked_add(timeout?)
 }
 
 impl<T: AsFd> AsFd for Poll<T> {
+    #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
+        self.get_ref().as_fd()
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Poll<T> {
+/// The kernel takes what is closed out of netpoll by itself, but only with the last descriptor for it.
+impl<T: AsFd> Drop for Poll<T> {
+    fn drop(&mut self) {
+        if let Some(inner) = &self.inner
+            && self.shared.has_clones()
+        {
+            self.source.forget(inner.as_fd());
+        }
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for Poll<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
+        self.get_ref().fmt(f)
     }
 }

@@ -15,6 +15,7 @@ pub(crate) struct Shared(OnceLock<Arc<Settings>>);
 /// In std this is in the kernel, with what the descriptor stands for, so clones share it.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
+    has_clones: AtomicBool,
     pub(crate) is_nonblocking: AtomicBool,
     /// A listener has been closed, by this clone or another.
     pub(crate) is_closed: AtomicBool,
@@ -25,7 +26,14 @@ pub(crate) struct Settings {
 impl Shared {
     /// The same for a clone.
     pub(crate) fn for_clone(&self) -> Shared {
-        Shared(OnceLock::from(self.0.get_or_init(Arc::default).clone()))
+        let settings = self.0.get_or_init(Arc::default);
+        settings.has_clones.store(true, Ordering::Relaxed);
+        Shared(OnceLock::from(settings.clone()))
+    }
+
+    /// Whether there is, or has been, a clone.
+    pub(crate) fn has_clones(&self) -> bool {
+        self.get().is_some_and(|settings| settings.has_clones.load(Ordering::Relaxed))
     }
 
     /// For changes.

@@ -16,7 +16,12 @@ pub(crate) enum Direction {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen;
+pub(crate) struct Seen(Direction);
+
+#[derive(Default, Debug)]
+pub(crate) struct Place {
+    _nothing: u8,
+}
 
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -40,16 +45,10 @@ impl Source {
         if self.deadline(direction).is_some_and(|deadline| deadline <= now()) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        Ok(Seen)
+        Ok(Seen(direction))
     }
 
-    pub(crate) fn wait(
-        &self,
-        fd: BorrowedFd<'_>,
-        direction: Direction,
-        _: Seen,
-        deadline: Option<Instant>,
-    ) -> io::Result<()> {
+    pub(crate) fn wait(&self, fd: BorrowedFd<'_>, Seen(direction): Seen, deadline: Option<Instant>) -> io::Result<()> {
         let events = if direction == Direction::Read { sys::READABLE } else { sys::WRITABLE };
         loop {
             self.begin(direction)?;
@@ -68,8 +67,8 @@ impl Source {
     pub(crate) fn poll_wait(
         &self,
         fd: BorrowedFd<'_>,
-        direction: Direction,
-        _: Seen,
+        Seen(direction): Seen,
+        _: &mut Place,
         cx: &mut task::Context<'_>,
     ) -> task::Poll<io::Result<()>> {
         let events = if direction == Direction::Read { sys::READABLE } else { sys::WRITABLE };

@@ -1,6 +1,8 @@
 //! Go's `golang.org/x/net/nettest`, its eleven sub-tests rewritten: what a connection does with deadlines and when it is
 //! closed. Over TCP, Unix and pipes; with Gs on one P and on more, and with threads.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;
 
@@ -15,12 +17,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// The ends of two pipes.
+type Ends = Arc<(PipeReader, PipeWriter)>;
+
 /// One end of a connection.
 #[derive(Clone)]
 enum Conn {
     Tcp(Arc<TcpStream>),
     Unix(Arc<UnixStream>),
-    Pipes(Arc<Mutex<Option<Arc<(PipeReader, PipeWriter)>>>>),
+    /// Until it is closed.
+    Pipes(Arc<Mutex<Option<Ends>>>),
 }
 
 /// The same of each kind, if it is not closed.
@@ -283,7 +289,7 @@ fn ping_pong() {
         };
         let players = [ping_ponger(a.clone()), ping_ponger(b)];
         a.write_all(&[0; 8]).unwrap();
-        players.map(|player| player.join());
+        players.into_iter().for_each(|player| player.join());
     });
 }
 
@@ -386,7 +392,7 @@ fn present_timeout() {
             });
             assert!(is_set.load(Ordering::Acquire), "it timed out before the deadline was set");
         });
-        [setter, reader, writer].map(|worker| worker.join());
+        [setter, reader, writer].into_iter().for_each(|worker| worker.join());
     });
 }
 
@@ -405,7 +411,7 @@ fn future_timeout() {
                 }
             });
         });
-        [reader, writer].map(|worker| worker.join());
+        [reader, writer].into_iter().for_each(|worker| worker.join());
         echo(kind, &b);
         resync(kind, &a);
         roundtrip(&a);
@@ -428,7 +434,7 @@ fn close_timeout() {
             while reader.read(&mut buf).is_ok_and(|length| length > 0) {}
         });
         let writer = kind.go(move || while a.write(&[0; 1024]).is_ok() {});
-        [closer, reader, writer].map(|worker| worker.join());
+        [closer, reader, writer].into_iter().for_each(|worker| worker.join());
     });
 }
 

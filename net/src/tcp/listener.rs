@@ -6,9 +6,11 @@ use super::stream::TcpStream;
 use crate::addresses::ToSocketAddrs;
 use crate::forward;
 use crate::poll::Poll;
+use socket2::SockAddr;
 use std::io;
 use std::iter::FusedIterator;
 use std::net::{self, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 /// Accepts TCP connections: [`std::net::TcpListener`], name for name, but what waits for it holds no thread. For
@@ -35,7 +37,7 @@ use std::time::Instant;
 ///         let listener = listener.clone();
 ///         move || {
 ///             for stream in listener.incoming() {
-///                 pirn::go(move || std::io::copy(&mut &stream.as_ref().unwrap(), &mut std::io::sink()));
+///                 pirn::go(move || std::io::copy(&mut stream.unwrap(), &mut std::io::sink()));
 ///             }
 ///         }
 ///     });
@@ -78,7 +80,11 @@ impl TcpListener {
     /// If the listener was closed, its deadline has passed, or the system refuses. A connection that ended before it was
     /// accepted is no error.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (fd, address) = accept(&self.0)?;
+        accept(&self.0).and_then(Self::accepted)
+    }
+
+    /// What has been accepted.
+    pub(crate) fn accepted((fd, address): (OwnedFd, SockAddr)) -> io::Result<(TcpStream, SocketAddr)> {
         let address = address.as_socket().ok_or_else(|| io::Error::other("the peer has no internet address"))?;
         Ok((TcpStream::of(fd), address))
     }

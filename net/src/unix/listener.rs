@@ -6,9 +6,10 @@ use crate::forward;
 use crate::poll::Poll;
 use crate::shared::Shared;
 use crate::tcp::{BACKLOG, accept, close, next};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::iter::FusedIterator;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 use std::time::Instant;
@@ -74,7 +75,11 @@ impl UnixListener {
     /// # Errors
     /// If the listener was closed, its deadline has passed, or the system refuses.
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let (fd, address) = accept(&self.0)?;
+        accept(&self.0).and_then(Self::accepted)
+    }
+
+    /// What has been accepted.
+    pub(crate) fn accepted((fd, address): (OwnedFd, SockAddr)) -> io::Result<(UnixStream, SocketAddr)> {
         Ok((UnixStream::of(fd), to_std(&address)?))
     }
 
