@@ -100,3 +100,39 @@ fn type_id<T: ?Sized>() -> TypeId {
     let named = unsafe { mem::transmute::<&dyn Named, &(dyn Named + 'static)>(named) };
     named.id()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Splicable, splicable};
+    use crate::io::pipe;
+    use crate::unix::UnixStream;
+    use std::io::{Read, Write};
+
+    fn is_unix<T: ?Sized>(value: &T) -> bool {
+        matches!(splicable(value), Some(Splicable::Unix(_)))
+    }
+
+    #[test]
+    fn our_types_and_references_to_them_are_known() {
+        let (mut a, b) = UnixStream::pair().unwrap();
+        assert!(is_unix(&a) && is_unix(&&a) && is_unix(&&mut a));
+        // The one that is meant, and not another.
+        let reference = &b;
+        let Some(Splicable::Unix(poll)) = splicable(&reference) else { panic!("it is one") };
+        assert!(std::ptr::eq(poll, &b.0));
+        let (reader, writer) = pipe().unwrap();
+        assert!(matches!(splicable(&reader), Some(Splicable::Reader(_))));
+        assert!(matches!(splicable(&&writer), Some(Splicable::Writer(_))));
+    }
+
+    #[test]
+    fn others_are_not() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let both = [&a, &b];
+        assert!(splicable(&both).is_none() && splicable(&&&a).is_none() && splicable("text").is_none());
+        let reader: &dyn Read = &&a;
+        assert!(splicable(reader).is_none());
+        let writer: Box<dyn Write> = Box::new(a);
+        assert!(splicable(&writer).is_none() && splicable(&Box::new(b)).is_none());
+    }
+}
