@@ -7,7 +7,7 @@ mod crew;
 use crew::common::{builder, child_case, eventually, house, subprocess};
 use crew::everywhere;
 use pirn_net::os::unix::net::{UnixListener, UnixStream};
-use pirn_net::{ListenOptions, TcpListener, TcpStream};
+use pirn_net::{ListenOptions, TcpListener, TcpStream, UdpSocket};
 use pirn_runtime::ShutDown;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -24,6 +24,13 @@ fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let client = TcpStream::connect(listener.local_addr().expect("it has one")).expect("it listens");
     (client, listener.accept().expect("the client's").0)
+}
+
+/// An abstract name that no other test has.
+fn name() -> unix::SocketAddr {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("pirn-weather-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    unix::SocketAddr::from_abstract_name(name).expect("it is short")
 }
 
 /// How many descriptors this process has.
@@ -118,13 +125,10 @@ fn the_queue_of_a_listener_is_full() {
 #[test]
 fn the_queue_of_a_unix_listener_is_full() {
     everywhere(|kind| {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("pirn-queue-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let address = unix::SocketAddr::from_abstract_name(&name).unwrap();
-        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&socket2::SockAddr::unix(format!("\0{name}")).unwrap()).unwrap();
-        socket.listen(0).unwrap();
-        let listener = UnixListener::from(std::os::fd::OwnedFd::from(socket));
+        let address = name();
+        let listener = UnixListener::bind_addr(&address).unwrap();
+        // A second `listen` sets the length.
+        socket2::SockRef::from(&listener).listen(0).unwrap();
         // One is in the queue, and the others wait.
         let clients: Vec<_> = (0..5)
             .map(|_| {
@@ -166,6 +170,43 @@ fn a_listener_is_closed_while_others_accept() {
         assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         drop((listener, clone));
         TcpListener::bind(address).unwrap();
+    });
+}
+
+#[test]
+fn a_unix_listener_is_closed_while_others_accept() {
+    everywhere(|kind| {
+        let address = name();
+        let listener = Arc::new(UnixListener::bind_addr(&address).unwrap());
+        let clone = listener.try_clone().unwrap();
+        let accepting = {
+            let listener = listener.clone();
+            kind.go(move || listener.accept().unwrap_err().kind())
+        };
+        let iterating = kind.go(move || clone.incoming().count());
+        pirn_runtime::sleep(SOON);
+        listener.close();
+        assert_eq!(accepting.join(), ErrorKind::NotConnected);
+        assert_eq!(iterating.join(), 0);
+        assert_eq!(UnixStream::connect_addr(&address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn nobody_listens_at_a_udp_port() {
+    everywhere(|kind| {
+        let (a, b) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        a.connect(b.local_addr().unwrap()).unwrap();
+        let a = Arc::new(a);
+        let reader = {
+            let a = a.clone();
+            kind.go(move || a.recv(&mut [0]).unwrap_err().kind())
+        };
+        pirn_runtime::sleep(SOON);
+        drop(b);
+        // The answer of the system ends the wait.
+        a.send(b"x").unwrap();
+        assert_eq!(reader.join(), ErrorKind::ConnectionRefused);
     });
 }
 
