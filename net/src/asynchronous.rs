@@ -4,7 +4,7 @@ use crate::io::{PipeReader, PipeWriter};
 use crate::poll::{Poll, try_ready};
 use crate::stand_in::{Direction, Place};
 use crate::sys;
-use crate::tcp::{TcpListener, TcpStream};
+use crate::tcp::{TcpListener, TcpStream, accept_now};
 use crate::udp::UdpSocket;
 use crate::unix::{UnixDatagram, UnixListener, UnixStream};
 use futures_io::{AsyncRead, AsyncWrite};
@@ -170,7 +170,7 @@ impl Async<TcpListener> {
     /// As [`TcpListener::accept`].
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
-            match self.read_with(sys::accept).await {
+            match self.read_with(|listener| accept_now(&self.inner.0, listener)).await {
                 Err(error) if sys::is_aborted(&error) => {}
                 accepted => return accepted.and_then(TcpListener::accepted),
             }
@@ -184,7 +184,7 @@ impl Async<UnixListener> {
     /// # Errors
     /// As [`UnixListener::accept`].
     pub async fn accept(&self) -> io::Result<(UnixStream, unix::SocketAddr)> {
-        self.read_with(sys::accept).await.and_then(UnixListener::accepted)
+        self.read_with(|listener| accept_now(&self.inner.0, listener)).await.and_then(UnixListener::accepted)
     }
 }
 

@@ -19,23 +19,27 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 pub(crate) fn accept<T: AsFd>(listener: &Poll<T>) -> io::Result<(OwnedFd, SockAddr)> {
     let mut pause = PAUSE_MIN;
     loop {
-        match listener.read_with(sys::accept) {
+        match listener.read_with(|inner| accept_now(listener, inner)) {
             Err(error) if sys::is_aborted(&error) => {}
             Err(error) if sys::is_out_of_descriptors(&error) && !listener.is_nonblocking() => {
                 warn(&error);
                 sleep(pause);
                 pause = (pause * 2).min(PAUSE_MAX);
             }
-            // As the system says it, for a clone of what was closed.
-            Err(_) if is_closed(listener) => return Err(listener.closed()),
             done => return done,
         }
     }
 }
 
+/// Accepts a connection if there is one. When the listener, or a clone of it, has been closed, the system says that in
+/// several ways; of Unix, that there is none now.
+pub(crate) fn accept_now<T: AsFd>(listener: &Poll<T>, inner: &T) -> io::Result<(OwnedFd, SockAddr)> {
+    sys::accept(inner).map_err(|error| if is_closed(listener) { listener.closed() } else { error })
+}
+
 /// Ends a listener and its clones.
 pub(crate) fn close<T: AsFd>(listener: &Poll<T>) {
-    // Release: who sees that `accept` fails because of the shutdown sees this (partner: `is_closed`).
+    // Release, before the shutdown: an accept that fails because of that sees this (partner: `is_closed`).
     listener.shared().made().is_closed.store(true, Ordering::Release);
     listener.close();
     // Those that wait at a clone are told by the system. It fails if it was shut down before.

@@ -18,7 +18,7 @@ mod options;
 mod sockets;
 mod stream;
 
-pub(crate) use accept::{accept, close, next};
+pub(crate) use accept::{accept, accept_now, close, next};
 pub use listener::{Incoming, IntoIncoming, TcpListener};
 pub use options::{ConnectOptions, ListenOptions};
 pub(crate) use sockets::BACKLOG;
