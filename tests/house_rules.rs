@@ -32,7 +32,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("eprint!", &[]),
     ("print!", &[]),
     ("dbg!", &[]),
-    ("std::process", &["os/"]),
+    ("std::process", &["os/", "net/src/process.rs"]),
     ("_mm_", &["os/"]),
     ("asm!", &["os/", "m/current.rs", "coro/"]),
     // An M sleeps in one place. The others are threads that are no Ms: the template, sysmon, a user's.

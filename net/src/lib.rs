@@ -6,6 +6,7 @@
 // A room or file that has unsafe code allows it at its head, and says what for.
 #![deny(unsafe_code)]
 
+pub mod process; // children that are waited for without a thread
 pub mod os; // what only some platforms have: `os::unix::net`
 mod asynchronous; // `Async`
 mod conversions; // as descriptors, and from and to std's types

@@ -5,7 +5,7 @@
 use socket2::{SockAddr, SockRef};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 /// A direction as `poll` knows it.
@@ -88,4 +88,15 @@ pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, length: usize) ->
     // SAFETY: both are open, and neither has an offset.
     let moved = unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), length, flags) };
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
+}
+
+/// A descriptor for a child, which is readable when it has ended.
+pub(crate) fn pidfd(process: u32) -> io::Result<OwnedFd> {
+    // SAFETY: numbers go in, and one comes out. It is closed by exec.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) };
+    match RawFd::try_from(fd) {
+        // SAFETY: it is new, so nobody else has it.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
