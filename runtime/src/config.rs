@@ -50,6 +50,9 @@ pub(crate) const SYSMON_MIN_NS: u64 = 20_000;
 pub(crate) const SYSMON_MAX_NS: u64 = 10_000_000;
 /// The longest pause of sysmon while an M may block, or work waits: 15 to 30 us of work for each millisecond.
 pub(crate) const SYSMON_BUSY_NS: u64 = 1_000_000;
+/// How long nobody has asked for the events of descriptors when sysmon does: Ms ask at every 61st pick, and whenever
+/// they have nothing to run.
+pub(crate) const POLL_NS: u64 = 1_000_000;
 /// sysmon may be poked out of a pause that is longer than this.
 pub(crate) const SYSMON_DROWSY_NS: u64 = 200_000;
 

@@ -26,6 +26,7 @@ pub use {
     crate::clock::{SetClock, set_seed},
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::latest_id_like,
+    crate::source::{Direction, Place, Seen, Source},
     crate::time::sleep,
     caller::{Home, call_at, give_way, has_timers, may_spin, p_number, random_below, warn},
 };

@@ -16,11 +16,13 @@ mod observe; // readers, which change nothing: schedtrace, dumps, metrics, `curr
 mod os_thread; // the thread under a G: `blocking`, `lock_os_thread`
 mod join; // `JoinHandle`
 mod task; // `block_on`
+mod source; // the verbs of waiting for a descriptor
 mod wait; // the wait line: tickets, waiters, lines
 mod g_local; // values that each G has of its own, in both thread-local modes
 mod park; // the verbs of waiting: `park`, `Unparker`
 mod shut_down; // the payload by which a G is unwound
 mod sched; // the scheduler: the one knot, kept in one room
+mod netpoll; // readiness of descriptors: who waits, and the epoll
 mod m; // the OS thread: its record, the section, its sleep; `emit!`
 mod p; // the right to run: queues, free lists, counters
 mod timers; // the timers of one P

@@ -25,6 +25,8 @@ pub enum Kind {
     Timer,
     /// The end of a G; the number is the G's.
     Goroutine,
+    /// A descriptor; the number is that of its record (`netpoll`).
+    Descriptor,
     /// An object; the address is the object's. This is what dumps call it, as `chan`.
     Object(&'static str),
 }

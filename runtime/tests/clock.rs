@@ -3,9 +3,10 @@
 mod common;
 
 use common::{Census, Countdown, builder, eventually, house, runtime, threads, wait_until_waiting};
-use pirn_runtime::internal::{SetClock, random_below, set_seed};
+use pirn_runtime::internal::{Direction, SetClock, Source, random_below, set_seed};
 use pirn_runtime::time::{Ticker, Timer, after_func, sleep_until};
 use pirn_runtime::{Runtime, Unparker, go, park_timeout, sleep, yield_now};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -38,6 +39,33 @@ fn a_sleep_ends_when_the_clock_has_moved_as_far_and_not_before() {
     assert!(!ended.load(Ordering::Acquire));
     clock.advance(MOMENT);
     sleeper.join().expect("it sleeps and ends");
+}
+
+/// The keeper waits for events too, where a move of the clock does not reach it.
+#[test]
+fn a_keeper_that_polls_sees_the_clock_move() {
+    let clock = SetClock::take();
+    let rt = runtime(1);
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let (other, _other_writer) = std::io::pipe().expect("a pipe");
+    let reads = |deadline: Option<Instant>, reader: std::io::PipeReader| {
+        move || {
+            let source = Source::new("pipe");
+            let seen = source.begin(Direction::Read).expect("it is open");
+            source.wait(reader.as_fd(), seen, deadline).map_err(|error| error.kind())
+        }
+    };
+    let read = rt.go(reads(None, reader));
+    let late = rt.go(reads(Some(clock.now() + SECOND), other));
+    eventually("they wait", || rt.metrics().io_waiters == 2);
+    let sleeper = rt.go(|| sleep(HOUR));
+    wait_until_waiting(&rt.handle(), sleeper.id());
+    clock.advance(SECOND);
+    clock.advance(HOUR);
+    sleeper.join().expect("it sleeps and ends");
+    assert_eq!(late.join().expect("no panic"), Err(std::io::ErrorKind::TimedOut));
+    std::io::Write::write_all(&mut writer, b"x").expect("there is room");
+    read.join().expect("no panic").expect("it was written");
 }
 
 #[test]

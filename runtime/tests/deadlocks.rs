@@ -5,10 +5,12 @@
 mod fake_lock;
 
 use fake_lock::{lock, lock_until};
+use pirn_runtime::internal::{Direction, Source};
 use pirn_runtime::time::after_func;
 use pirn_runtime::{
     Builder, DeadlockReport, GoBuilder, Handle, Unparker, go, lock_os_thread, park, park_timeout, sleep,
 };
+use std::os::fd::AsFd;
 use std::process::{Command, ExitCode, Output};
 use std::sync::Mutex;
 use std::thread;
@@ -28,6 +30,7 @@ const CASES: &[(&str, fn(), bool)] = &[
     ("after_a_handle_has_gone", after_a_handle_has_gone, true),
     ("after_a_blocked_g", after_a_blocked_g, true),
     ("full_pipe", full_pipe, true),
+    ("after_a_descriptor", after_a_descriptor, true),
     ("cycle_of_locks", cycle_of_locks, true),
     ("cycle_of_joins", cycle_of_joins, true),
     ("cycle_with_a_thread", cycle_with_a_thread, true),
@@ -35,6 +38,7 @@ const CASES: &[(&str, fn(), bool)] = &[
     ("thread_in_a_lock", thread_in_a_lock, true),
     ("thread_in_a_lock_for_a_time", thread_in_a_lock_for_a_time, false),
     ("timer", timer, false),
+    ("descriptor", descriptor, false),
     ("handle", handle, false),
     ("thread", thread, false),
     ("other_runtime", other_runtime, false),
@@ -81,6 +85,17 @@ fn thread_waits_for_g() {
     rt.go(|| sleep(MOMENT)).join().expect("no panic");
     rt.go(|| drop(culprit())).join().expect("no panic");
     rt.go(wait_for_ever).join().expect("never");
+}
+
+/// It is watched still, but nobody waits for it.
+fn after_a_descriptor() {
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    let source = Source::new("pipe");
+    run(|| {
+        let seen = source.begin(Direction::Read).expect("it is open");
+        source.wait(reader.as_fd(), seen, Some(Instant::now() + MOMENT)).expect_err("nobody writes");
+        culprit().join().expect("never");
+    });
 }
 
 fn locked_g() {
@@ -212,6 +227,21 @@ fn timer() {
         park_timeout(LONG);
         assert!(began.elapsed() >= LONG);
     });
+}
+
+/// A child of the process has the other end, and closes it when it ends.
+fn descriptor() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut child = Command::new("sleep").arg("0.4").stdout(writer).spawn().expect("a child");
+    run(|| {
+        let began = Instant::now();
+        drop(culprit());
+        let source = Source::new("pipe");
+        let seen = source.begin(Direction::Read).expect("it is open");
+        source.wait(reader.as_fd(), seen, None).expect("the child ends");
+        assert!(began.elapsed() >= LONG / 2);
+    });
+    child.wait().expect("it is ours");
 }
 
 fn handle() {

@@ -6,7 +6,8 @@
 //! 2. Every G is unparked again and again, until none is left or the timeout is over. A G that has not begun drops its
 //!    closure.
 //! 3. sysmon, the Ms and the template end.
-//! 4. If all Gs have ended, the timers are closed and dropped one by one. Otherwise the runtime is kept for good: a G
+//! 4. Its epoll is closed. What waits there from elsewhere, Gs of other runtimes, goes on at the epoll of its own.
+//! 5. If all Gs have ended, the timers are closed and dropped one by one. Otherwise the runtime is kept for good: a G
 //!    that has not ended in time is left whole, with its thread and everything that it uses. In both cases free stacks
 //!    give their memory back.
 //!
@@ -19,6 +20,7 @@
 //! | --- | --- | --- |
 //! | `join`, `block_on`, a channel, a select, `yield_now` | it is unwound | it continues when what it waits for comes: other Gs end and drop what they held, so their channels close |
 //! | `sleep`, `Timer`, `Ticker`, a timeout or a clock's channel | it is unwound | the time passes as always |
+//! | a read, a write, another wait for a descriptor | it is unwound | it continues when the descriptor is ready, or its deadline has passed |
 //! | `park`, `park_timeout` | it is unwound | it soon returns for no reason, as a park may; the caller checks again |
 //! | the end of a `scope` | it waits for the Gs, which are unwound, and then unwinds with `ShutDown` | it waits, and returns |
 //! | `Runtime::run` of another runtime | it waits: the other G borrows from it | the same |
@@ -37,6 +39,7 @@ use crate::observe::{dump_and_count, plural};
 use crate::park::{expose_all, unpark_g};
 use crate::probe::{Status, last_words};
 use crate::sched::Shared;
+use crate::source::leave_runtime;
 use crate::stack::scavenge_all;
 use crate::sysmon::Sysmon;
 use crate::user_code::contain;
@@ -56,6 +59,8 @@ impl Shared {
         self.stop_machines(ended);
         // A timer may have started a G in between. All Ms have ended, so what they count is exact now.
         let ended = ended && self.live_gs() == 0;
+        // Nobody asks its epoll any more.
+        leave_runtime(self);
         if ended {
             // A timer may hold the runtime, and no M looks at timers any more. Each goes alone: two panics at once of
             // what they hold would abort.
@@ -73,6 +78,7 @@ impl Shared {
     /// Ends the Ms of a runtime that could not be built. A hook of the user's may have started Gs.
     pub(super) fn unbuild(&self) {
         self.stop_machines(true);
+        leave_runtime(self);
         if self.live_gs() > 0 {
             // As above.
             std::mem::forget(self.arc());

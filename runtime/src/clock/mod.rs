@@ -15,7 +15,8 @@
 //! 1. The clock never goes back while a runtime lives: a test takes it before it builds one, and gives it back after
 //!    the last one has ended (`hand`).
 //! 2. A thread that sleeps until a moment of the clock sleeps in [`park_thread`], [`rest_thread`] or
-//!    [`sleep_thread`]. So it is woken when a test moves the clock.
+//!    [`sleep_thread`]. So it is woken when a test moves the clock. One that waits for the system meanwhile asks
+//!    [`rest_ns`] how long it may, and soon looks again.
 //! 3. A deadline that is made of a duration or an `Instant` is never earlier than that: the conversion reads the
 //!    clock last.
 //! 4. Two generators with the same seed and number give the same numbers. Each P has its own generator, so the
@@ -37,7 +38,7 @@ mod time;
 
 pub(crate) use hand::Reader;
 pub(crate) use random::{Random, random_below};
-pub(crate) use time::{NEVER, deadline, now_ns, ns_of, park_thread, rest_thread, sleep_thread, stands_still};
+pub(crate) use time::{NEVER, deadline, now_ns, ns_of, park_thread, rest_ns, rest_thread, sleep_thread, stands_still};
 
 // For `internal`.
 pub use hand::SetClock;

@@ -50,6 +50,18 @@ pub(crate) fn deadline(after: Duration) -> u64 {
     now_ns().saturating_add(u64::try_from(after.as_nanos()).unwrap_or(NEVER))
 }
 
+/// How long a thread that waits for something of the system may wait there until the clock says `until_ns`; none is
+/// without a limit. If the clock stands still it is short, so that the thread sees soon that the clock has moved.
+pub(crate) fn rest_ns(until_ns: u64) -> Option<u64> {
+    /// How long.
+    const GLANCE_NS: u64 = 1_000_000;
+    match until_ns {
+        NEVER => None,
+        _ if stands_still() => Some(if now_ns() < until_ns { GLANCE_NS } else { 0 }),
+        _ => Some(until_ns.saturating_sub(now_ns())),
+    }
+}
+
 /// Parks the calling thread until the clock says `until_ns`, or it is unparked, or for no reason.
 pub(crate) fn park_thread(until_ns: u64) {
     if until_ns == NEVER {

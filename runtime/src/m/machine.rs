@@ -4,6 +4,7 @@
 
 use super::section::Section;
 use super::sleep::{Sleep, Wake};
+use super::wake_word::WakeBy;
 use crate::coro::{Home, PackedOutcome};
 use crate::g::{G, Runnable};
 use crate::os::{ThreadPointer, loaded_block};
@@ -256,9 +257,20 @@ impl M {
         self.sleep.sleep(until_ns);
     }
 
-    /// Wakes the M, or makes its next sleep return at once.
-    pub(crate) fn wake(&self) {
-        self.sleep.wake();
+    /// Sleeps in `poll`, which waits for events and the poller's bell. It is not called if a wake came before. Only for
+    /// the M's own thread.
+    pub(crate) fn poll(&self, poll: impl FnOnce()) {
+        self.sleep.poll(poll);
+    }
+
+    /// Whether it sleeps so: a hint.
+    pub(crate) fn polls(&self) -> bool {
+        self.sleep.polls()
+    }
+
+    /// Wakes the M, or makes its next sleep return at once. If it polls, the caller rings the poller's bell.
+    pub(crate) fn wake(&self) -> WakeBy {
+        self.sleep.wake()
     }
 
     /// Wakes the M later, when it may be gone already.

@@ -18,11 +18,11 @@
 //!    suspension point. It is never used after that: the G may continue on another M.
 //!
 //! # Locks and ordering
-//! See [`section`], and `sleep` for the token of a wake.
+//! See [`section`], `sleep` for the token of a wake, and `wake_word` for the wake of an M that polls.
 //!
 //! # Tests
-//! `section_loom.rs` models the section and retakes; `tests/stress.rs` moves Gs between Ms thousands of times, and
-//! `tests/retake.rs` takes Ps away all the time.
+//! `section_loom.rs` models the section and retakes, `wake_word_loom.rs` the wake of an M; `tests/stress.rs` moves Gs
+//! between Ms thousands of times, and `tests/retake.rs` takes Ps away all the time.
 
 #![allow(unsafe_code, reason = "the P of an M; the thread-local")]
 
@@ -34,8 +34,13 @@ mod machine;
 mod me;
 pub(crate) mod section;
 mod sleep;
+mod wake_word;
 
 #[cfg(not(loom))]
 pub(crate) use machine::{M, count_asking, is_any_asked};
 #[cfg(not(loom))]
 pub(crate) use me::Me;
+#[cfg(not(loom))]
+pub(crate) use wake_word::WakeBy;
+#[cfg(all(test, loom))]
+pub(crate) use wake_word::{WakeBy, WakeWord};

@@ -1,5 +1,5 @@
-//! How an M sleeps, and how it is woken: its thread sleeps only here. The keeper sleeps by way of the poller
-//! (`sched/poller.rs`), which uses this too.
+//! How an M sleeps, and how it is woken: its thread parks only here. The keeper sleeps by way of the poller
+//! (`sched/poller.rs`), which uses this too, or waits for events in its place ([`Sleep::poll`]).
 //!
 //! # The protocol
 //! ```text
@@ -12,10 +12,10 @@
 //! earlier deadline.
 //!
 //! # The argument
-//! There is one token, that of std's `thread::park`: a wake that comes before the sleep is kept, and ends it at once.
-//! The wake comes after the change (a Release of the token), and the sleep that takes it comes before the next look
-//! (an Acquire), so the M sees the change. A token that an earlier wake has left only makes the M look once more than
-//! it needs.
+//! There is one token, that of std's `thread::park` (for an M that polls, `wake_word.rs` has the argument): a wake that
+//! comes before the sleep is kept, and ends it at once. The wake comes after the change (a Release of the token), and
+//! the sleep that takes it comes before the next look (an Acquire), so the M sees the change. A token that an earlier
+//! wake has left only makes the M look once more than it needs.
 //!
 //! A token is lost if other code takes it: a user's `thread::park` on that thread uses the same one. That cannot
 //! happen between the wake and the M's next sleep: an M that rests runs no user code until it goes on, and then it
@@ -26,10 +26,11 @@
 //! list of sleepers, and its thread looks at what it waits for before it sleeps for the first time. The thread that
 //! ends the runtime wakes all Ms again and again.
 //!
-//! The model is that of the keeper (`sched/keeper_loom.rs`).
+//! The models are those of the keeper (`sched/keeper_loom.rs`) and of the word (`wake_word_loom.rs`).
 
 #![cfg(not(loom))]
 
+use super::wake_word::{WakeBy, WakeWord};
 use crate::clock::park_thread;
 use std::sync::OnceLock;
 use std::thread::{self, Thread};
@@ -38,6 +39,7 @@ use std::thread::{self, Thread};
 #[derive(Debug)]
 pub(super) struct Sleep {
     thread: OnceLock<Thread>,
+    word: WakeWord,
 }
 
 /// Wakes a thread, also when its M is gone already.
@@ -47,7 +49,7 @@ pub(crate) struct Wake(Option<Thread>);
 impl Sleep {
     /// The sleep of a thread that is not known yet.
     pub(super) fn new() -> Sleep {
-        Sleep { thread: OnceLock::new() }
+        Sleep { thread: OnceLock::new(), word: WakeWord::new() }
     }
 
     /// The calling thread is the one that sleeps.
@@ -60,16 +62,34 @@ impl Sleep {
     pub(super) fn sleep(&self, until_ns: u64) {
         debug_assert_eq!(self.thread.get().map(Thread::id), Some(thread::current().id()), "only its own thread sleeps");
         park_thread(until_ns);
+        self.word.end_sleep();
     }
 
-    /// Wakes it, or makes its next sleep return at once.
-    pub(super) fn wake(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
+    /// Sleeps in `poll`, which waits for events and the poller's bell. It is not called if a wake came before.
+    pub(super) fn poll(&self, poll: impl FnOnce()) {
+        if self.word.begin_poll() {
+            poll();
+            self.word.end_sleep();
         }
     }
 
-    /// Wakes it later.
+    /// Whether it sleeps so: a hint.
+    pub(super) fn polls(&self) -> bool {
+        self.word.polls()
+    }
+
+    /// Wakes it, or makes its next sleep return at once. If it polls, the caller rings the bell.
+    pub(super) fn wake(&self) -> WakeBy {
+        let by = self.word.wake();
+        if by == WakeBy::Unpark
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+        by
+    }
+
+    /// Wakes it later. It is never the keeper then.
     pub(super) fn to_wake(&self) -> Wake {
         Wake(self.thread.get().cloned())
     }
@@ -99,7 +119,7 @@ mod tests {
     #[test]
     fn a_wake_before_the_sleep_ends_it() {
         let sleep = of_this_thread();
-        sleep.wake();
+        assert_eq!(sleep.wake(), WakeBy::Unpark);
         sleep.sleep(NEVER);
         // A `Wake` that was made before, and is used when the M may be gone.
         let wake = sleep.to_wake();
@@ -111,7 +131,7 @@ mod tests {
     fn a_sleeper_is_woken_by_another_thread() {
         let sleep = Arc::new(of_this_thread());
         let other = sleep.clone();
-        let waker = thread::spawn(move || other.wake());
+        let waker = thread::spawn(move || _ = other.wake());
         sleep.sleep(NEVER);
         waker.join().unwrap();
     }
@@ -128,9 +148,25 @@ mod tests {
     }
 
     #[test]
+    fn a_wake_ends_a_poll_by_the_bell() {
+        let sleep = of_this_thread();
+        assert!(!sleep.polls());
+        let mut by = None;
+        sleep.poll(|| {
+            assert!(sleep.polls());
+            by = Some(sleep.wake());
+            assert_eq!(sleep.wake(), WakeBy::Unpark);
+        });
+        assert_eq!(by, Some(WakeBy::Bell));
+        // One that came before is kept.
+        assert_eq!(sleep.wake(), WakeBy::Unpark);
+        sleep.poll(|| unreachable!("it was woken"));
+    }
+
+    #[test]
     fn who_has_no_thread_is_not_woken() {
         let sleep = Sleep::new();
-        sleep.wake();
+        assert_eq!(sleep.wake(), WakeBy::Unpark);
         sleep.to_wake().wake();
     }
 }

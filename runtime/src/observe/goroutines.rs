@@ -5,11 +5,13 @@
 use super::parties::{Holder, Parties};
 use crate::clock::now;
 use crate::g::{G, Gid, for_each};
+use crate::netpoll::{Polled, by_what};
 use crate::park::{checkpoint, current_g};
 use crate::probe::Status;
 use crate::reason::{Kind, Owner, Party, Reason};
 use crate::sched::Shared;
 use std::fmt;
+use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -67,6 +69,15 @@ pub enum WaitsOn {
     },
     /// The end of this G.
     Goroutine(Gid),
+    /// A descriptor.
+    Descriptor {
+        /// Its number.
+        fd: i32,
+        /// What it is, as `tcp`.
+        kind: &'static str,
+        /// For a socket of the internet: the address of its peer, or if it has none its own.
+        address: Option<SocketAddr>,
+    },
 }
 
 impl fmt::Display for WaitsOn {
@@ -74,6 +85,8 @@ impl fmt::Display for WaitsOn {
         match self {
             WaitsOn::Object { noun, address } => write!(f, "{noun} {address:#x}"),
             WaitsOn::Goroutine(id) => write!(f, "goroutine {}", id.as_u64()),
+            WaitsOn::Descriptor { fd, kind, address: Some(address) } => write!(f, "fd {fd}, {kind} {address}"),
+            WaitsOn::Descriptor { fd, kind, address: None } => write!(f, "fd {fd}, {kind}"),
         }
     }
 }
@@ -101,8 +114,10 @@ impl Goroutine {
         if let Some(name) = &self.name {
             item(format_args!("{name:?}"));
         }
-        if let Some(what) = self.waits_on {
-            item(format_args!("on {what}"));
+        match self.waits_on {
+            Some(what @ WaitsOn::Descriptor { .. }) => item(format_args!("{what}")),
+            Some(what) => item(format_args!("on {what}")),
+            None => {}
         }
         if let Some(holder) = &self.held_by {
             let since = self.held_for.map_or_else(String::new, |time| format!(" since {}", lasting(time)));
@@ -233,6 +248,10 @@ fn waits_on(reason: &Reason, what: usize) -> Option<WaitsOn> {
             Party::G(id) => Some(WaitsOn::Goroutine(Gid(id))),
             Party::Thread(_) => None,
         },
+        Kind::Descriptor => {
+            let Polled { fd, kind, address } = by_what(what)?.describe()?;
+            Some(WaitsOn::Descriptor { fd, kind, address })
+        }
         Kind::Event | Kind::Moment | Kind::Timer => None,
     }
 }

@@ -1,6 +1,7 @@
 //! The state of a runtime, as plain numbers.
 
 use crate::event::Count;
+use crate::netpoll::count_waiters;
 use crate::sched::Shared;
 use crate::stack::{resident_bytes, slots_out};
 
@@ -36,6 +37,14 @@ pub struct Metrics {
     pub local_queues: Vec<usize>,
     /// Pending timers.
     pub timers: usize,
+    /// Descriptors that the runtime watches: something has waited for them, and they have not been closed.
+    pub descriptors: usize,
+    /// Gs, threads and async tasks that wait for these.
+    pub io_waiters: usize,
+    /// How often the system was asked which of them are ready, also by waiting for it.
+    pub polls: u64,
+    /// How often one of them became ready.
+    pub poll_events: u64,
     /// Stacks in use by Gs, or kept by Ps for the next ones; of all runtimes in the process.
     pub stacks: usize,
     /// Memory that stacks have, in bytes; of all runtimes in the process.
@@ -73,6 +82,8 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
     let ends = shared.count(Count::Ends);
     let spawns = shared.count(Count::Spawns);
     let goroutines = spawns.saturating_sub(ends) as usize;
+    let netpoll = shared.netpoll();
+    let (polls, poll_events) = netpoll.counts();
     Metrics {
         procs: ps.len(),
         idle_procs: shared.idle_ps(),
@@ -87,6 +98,10 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
         global_queue: census.global,
         local_queues,
         timers: ps.iter().map(|p| p.timers.len()).sum(),
+        descriptors: netpoll.registered(),
+        io_waiters: count_waiters(netpoll),
+        polls,
+        poll_events,
         stacks: slots_out(),
         stack_bytes: resident_bytes(),
         spawns,

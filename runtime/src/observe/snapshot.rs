@@ -72,7 +72,16 @@ fn look_closer(shared: &Shared, now_ns: u64, mut all: Vec<Arc<M>>, sleeping: &[A
         }
     }
     let tid = shared.sysmon_tid();
-    ms.push(MLine { id: SYSMON_ID, p: None, curg: None, spinning: false, blocked: false, lockedg: None, tid });
+    ms.push(MLine {
+        id: SYSMON_ID,
+        p: None,
+        curg: None,
+        spinning: false,
+        blocked: false,
+        lockedg: None,
+        polls: false,
+        tid,
+    });
     ms.sort_unstable_by_key(|m| std::cmp::Reverse(m.id));
     let ps = shared.ps.iter().zip(holders).map(|(p, m)| p_line(p, m)).collect();
     Detail { ps, ms, gs }
@@ -106,6 +115,7 @@ fn m_line(m: &Arc<M>, holders: &mut [Option<u32>], sleeping: &[Arc<M>]) -> MLine
         spinning: m.searching.load(Ordering::Relaxed),
         blocked: m.waits_for_locked.load(Ordering::Relaxed) || sleeping.iter().any(|other| Arc::ptr_eq(other, m)),
         lockedg,
+        polls: m.polls(),
         tid: m.tid(),
     }
 }

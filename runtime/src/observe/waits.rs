@@ -2,10 +2,11 @@
 
 use crate::g::{G, for_each};
 use crate::join::{WaitingThread, all_waiting_threads, join_of};
+use crate::netpoll::for_each_waiting_g;
 use crate::probe::Status;
 use crate::reason::{Party, Reason};
 use crate::sched::Shared;
-use crate::timers::Action;
+use crate::timers::{Action, NEVER};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
@@ -166,5 +167,10 @@ pub(crate) fn woken_by_clock(shared: &Shared) -> HashSet<u64> {
             }
         });
     }
+    for_each_waiting_g(|g, id, until_ns| {
+        if until_ns != NEVER && std::ptr::eq(g.shared_ptr(), shared) {
+            woken.insert(id);
+        }
+    });
     woken
 }

@@ -48,7 +48,7 @@ impl Shared {
         p.next()
     }
 
-    /// Every 61st pick: the clock, the timers of all Ps, the global queue.
+    /// Every 61st pick: the clock, the timers of all Ps, descriptors, the global queue.
     #[cold]
     fn look_round(&self, p: OwnedP<'_>) -> Option<Runnable> {
         let now = self.refresh_clock();
@@ -58,7 +58,8 @@ impl Shared {
         self.take_global(p, 1)
     }
 
-    /// The P's own queue is empty: looks at timers, the global queue and other Ps, and sleeps if there is nothing.
+    /// The P's own queue is empty: looks at timers, the global queue, descriptors and other Ps, and sleeps if
+    /// there is nothing.
     #[cold]
     fn find_elsewhere(&self, me: &mut Me<'_>) -> Option<Runnable> {
         loop {
@@ -86,6 +87,10 @@ impl Shared {
             return Some(g);
         }
         if let Some(g) = self.take_global(p, GLOBAL_BATCH_MAX) {
+            return Some(g);
+        }
+        self.look_at_descriptors(p, began);
+        if let Some(g) = p.next() {
             return Some(g);
         }
         if !m.searching.load(Ordering::Relaxed) {

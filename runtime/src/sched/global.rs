@@ -100,6 +100,18 @@ impl Shared {
         }
     }
 
+    /// Appends Gs that are ready to the global queue, and announces them, for a caller without a P.
+    pub(super) fn inject_all(&self, gs: Vec<Runnable>) {
+        let mut queues = self.lock();
+        gs.into_iter().for_each(|g| queues.global.push(g));
+        self.publish_global(&queues);
+        drop(queues);
+        self.announce();
+        if self.idle_ps() == 0 {
+            self.poke_sysmon();
+        }
+    }
+
     /// A fair share of the global queue, but at most `most`: one G to run, the rest into the local queue.
     pub(super) fn take_global(&self, p: OwnedP<'_>, most: usize) -> Option<Runnable> {
         if self.is_global_empty() {

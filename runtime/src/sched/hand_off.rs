@@ -5,7 +5,7 @@
 //! `m/section.rs` argues why the M and the taker never use the P at the same time. This file argues that nothing is
 //! lost with the P. Whoever takes a P owns it, with all Gs that are on it, and [`hand_off`](Shared::hand_off) leaves
 //! it in one of the three places of I1. If there is work for the P, it is on its way to an M. If not, it is on the
-//! idle list; then the look behind the fence (`idle.rs`, F2) and the wake of the keeper (I3) follow, as when an M
+//! idle list; then the look behind the fence (`idle.rs`, F2) and the wake of a keeper (I3) follow, as when an M
 //! goes idle by itself. The G itself is still where it was, on its M (g I1): a P has no part in the ownership of a G.
 
 #![cfg(not(loom))]
@@ -62,8 +62,9 @@ impl Shared {
         if self.has_visible_work() {
             self.announce();
         }
-        // Whoever makes a P idle sees to its timers (I3).
+        // Whoever makes a P idle sees to its timers, and to descriptors (I3).
         self.wake_for_timer(timers.earliest_ns());
+        self.wake_for_events();
     }
 
     /// Takes an idle P for an M that has lost its own and is to go on with its G. False if there is none.

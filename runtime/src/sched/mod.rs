@@ -8,13 +8,13 @@
 //! | Ms | `find` finds the next G, `rest` puts an M to sleep, `wake` wakes one, `search` counts those that search, `machines` starts and ends them, `template` starts their threads, `starved` acts when the system gives no thread |
 //! | Ps | `hand_off`: a P changes hands while a G runs |
 //! | both | `locked`: Gs that stay with their M |
-//! | time | `timers`: runs those that are due; `keeper`: which M sleeps for the next one; `poller`: where it sleeps, and what else may wake it |
+//! | from outside | `timers`: runs those that are due; `arrivals`: makes ready what waits for descriptors; `keeper`: which M sleeps for the next of both; `poller`: where it sleeps, and who else looks |
 //! | the way in | `entered` for Gs, `borrow` and `census` for sysmon and observers |
 //! | what is shared | `shared`, made of `queues` (what the lock guards: `global`, `idle_lists`, `machines`, `template`), `idle`, `keeper`, `closing`, `coarse_clock`, `sysmon_link`, `stackless`, `warnings`, `setup` |
 //!
 //! # Who may come in
-//! `go` starts Gs, `park` makes them ready, `time` adds timers, `boot` starts and stops the Ms, `sysmon` helps out,
-//! `observe` looks.
+//! `go` starts Gs, `park` makes them ready, `time` adds timers, `source` registers descriptors, `boot` starts and stops
+//! the Ms, `sysmon` helps out, `observe` looks.
 //!
 //! # Invariants
 //! 1. A P is held by one M, or is on the idle list, or is on its way to an M that was woken with it or is being
@@ -23,8 +23,8 @@
 //! 2. A G that was made visible to other Ps (in a local queue or the global one) has been announced: `idle.rs` argues
 //!    that some M looks for it. A G in runnext is not visible. Its M runs it when the current G parks, yields or
 //!    ends; until then sysmon looks after it.
-//! 3. Whoever makes a P idle sees to it that an M wakes for its earliest timer: an M that finds nothing becomes the
-//!    keeper, or makes sure that the keeper wakes early enough (`keeper.rs`).
+//! 3. Whoever makes a P idle sees to it that an M wakes for its earliest timer, and for descriptors: an M that finds
+//!    nothing becomes the keeper, or makes sure that the keeper wakes early enough (`keeper.rs`).
 //! 4. An M on the idle list, or the keeper, is asleep or about to sleep, and holds no P. Whoever takes it off the
 //!    list wakes it, or its deadline does. The keeper is also woken without being replaced, for an earlier timer; and
 //!    every M is woken when the runtime stops.
@@ -40,6 +40,7 @@
 pub(crate) mod idle;
 pub(crate) mod keeper;
 
+mod arrivals;
 mod borrow;
 mod census;
 mod closing;

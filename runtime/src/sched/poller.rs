@@ -1,60 +1,167 @@
 //! The poller: where the keeper sleeps, and what its sleep waits for. It is the seam between the scheduler and events
-//! that come from outside by themselves. Today these are timers alone.
+//! that come from outside by themselves: timers, and descriptors (`netpoll`).
 //!
 //! # Who uses it
 //! | question | verb | asked by |
 //! | --- | --- | --- |
-//! | sleep until something comes | [`Poller::sleep`] | the keeper only (`rest.rs`) |
+//! | sleep until something comes | [`sleep_as_keeper`](Shared::sleep_as_keeper) | the keeper only (`rest.rs`) |
 //! | end that sleep | [`Poller::wake`] | whoever wakes an M that rests, which may be the keeper (`wake.rs`, `timers.rs`, `machines.rs`) |
-//! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick and while it searches (`find.rs`), sysmon when it stands in (`starved.rs`) |
+//! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick, before it steals and while it searches (`find.rs`), sysmon when it stands in (`starved.rs`) |
+//! | the same without a P | [`ask_as_sysmon`](Shared::ask_as_sysmon) | sysmon, if nobody has asked for a millisecond |
 //! | has something come? | [`has_come`](Shared::has_come) | sysmon, which then wakes an M, or takes the P of one that does not look |
 //! | will something come? | [`awaits`](Shared::awaits) | the deadlock check |
 //!
-//! Another source of events, such as descriptors, will be added to these five verbs; no other place looks, sleeps or
-//! is woken for it. While no source is registered, the keeper sleeps as every M does, which is the cheapest sleep.
-//! Only timers are known beforehand: so the keeper has their deadline (`keeper.rs`), and sysmon ends a pause when one
-//! is due (`sysmon/pace.rs`).
+//! No other place looks, sleeps or is woken for what comes from outside. While no descriptor is registered, the keeper
+//! sleeps as every M does, which is the cheapest sleep, and nobody asks the kernel. Only timers are known beforehand:
+//! so the keeper has their deadline (`keeper.rs`), and sysmon ends a pause when one is due (`sysmon/pace.rs`).
 //!
 //! # The argument
-//! No event is overlooked. An M looks before it sleeps. An M that becomes the keeper sleeps here until the first
-//! event. If the keeper is taken away for work, no other M slept ([`take_idle_m`](Shared::take_idle_m) takes the
-//! keeper last), so each M will look again, and one of them becomes the keeper. If all are busy, they look at every
-//! 61st pick; and sysmon takes the P of one that does not pick.
+//! No event is overlooked. The kernel keeps the event of a descriptor until somebody asks for it, and a timer waits in
+//! its heap. An M looks before it sleeps. An M that becomes the keeper sleeps here until the first event. If the keeper
+//! is taken away for work, no other M slept ([`take_idle_m`](Shared::take_idle_m) takes the keeper last), so each M
+//! will look again, and one of them becomes the keeper. If the keeper goes on with a P because something has come, it
+//! looks again itself. Other Ms may sleep meanwhile, and there is no keeper: sysmon asks if nobody has for a
+//! millisecond, and wakes an M for what has come, which becomes the keeper when it finds no more. If all are busy, they
+//! look at every 61st pick, and sysmon takes the P of one that does not pick.
 //!
-//! A wake is kept: it is the token of `m/sleep.rs`, which the keeper's next sleep takes. A poller in which the keeper
-//! sleeps differently must keep a token too. Only this file knows how an M sleeps, so an M that rests is woken by way
-//! of the poller.
+//! *The keeper, and the first descriptor.* A keeper that became it before the first descriptor was registered sleeps
+//! without the epoll. So whoever registers the first one takes the scheduler's lock afterwards and wakes the keeper
+//! ([`has_registered`](Shared::has_registered)), which then sleeps in the epoll. An M that becomes the keeper later has
+//! taken the same lock later, and sees that one is registered.
+//!
+//! *Two keepers.* One that is taken away for work may still wait in the epoll when another M becomes the keeper. Only
+//! one waits there at a time, and the one that leaves wakes the other (`netpoll/seat.rs`).
+//!
+//! *No keeper.* Whoever makes the P of another idle wakes an M with it if descriptors are registered and there is no
+//! keeper, as for timers (`hand_off.rs`).
+//!
+//! *A wake* is kept, as a token of the thread or as one of the word by which a keeper in the epoll is woken
+//! (`m/wake_word.rs`). Only this file knows how an M sleeps, so an M that rests is woken by way of the poller. The bell
+//! of the epoll is dearer than an unpark, so the keeper is woken last.
 
 #![cfg(not(loom))]
 
 use super::shared::Shared;
-use crate::m::M;
+use crate::clock::rest_ns;
+use crate::config::POLL_NS;
+use crate::m::{M, WakeBy};
+use crate::netpoll::{Came, Netpoll, is_waited_for};
 use crate::p::OwnedP;
 use crate::timers::NEVER;
+use std::sync::Arc;
 
-/// See the head of this file. It has no state, as long as time is all that comes.
+/// See the head of this file.
 #[derive(Debug)]
-pub(super) struct Poller;
+pub(super) struct Poller {
+    netpoll: Arc<Netpoll>,
+}
 
 impl Poller {
-    /// The keeper sleeps until something comes, at `until_ns` at the latest, or until it is woken.
-    pub(super) fn sleep(&self, keeper: &M, until_ns: u64) {
-        keeper.sleep(until_ns);
+    /// One with which no descriptor is registered.
+    pub(super) fn new() -> Poller {
+        Poller { netpoll: Netpoll::new() }
     }
 
     /// Wakes an M that rests, as the keeper or not.
     pub(super) fn wake(&self, m: &M) {
-        m.wake();
+        if m.wake() == WakeBy::Bell {
+            self.netpoll.ring();
+        }
+    }
+
+    /// Whether descriptors are registered.
+    #[inline(always)]
+    pub(super) fn watches(&self) -> bool {
+        self.netpoll.registered() != 0
     }
 }
 
 impl Shared {
-    /// Makes ready what has come, without waiting: what is due on all Ps. Gs go to the end of the caller's queue.
+    /// Where descriptors are registered.
+    pub(crate) fn netpoll(&self) -> &Arc<Netpoll> {
+        &self.poller.netpoll
+    }
+
+    /// The keeper sleeps until something comes, at `until_ns` at the latest, or until it is woken. Returns the events
+    /// of descriptors, if there are any.
+    pub(super) fn sleep_as_keeper(&self, keeper: &M, until_ns: u64) -> Option<Came> {
+        let netpoll = self.netpoll();
+        if netpoll.registered() == 0 || !netpoll.seat().take() {
+            keeper.sleep(until_ns);
+            return None;
+        }
+        let mut came = Came::new();
+        keeper.poll(|| netpoll.wait(&mut came, rest_ns(until_ns)));
+        if netpoll.seat().leave() {
+            // This one is not the keeper any more, and the next one waits for the seat.
+            self.wake_keeper();
+        }
+        (!came.is_empty()).then_some(came)
+    }
+
+    /// Wakes the keeper, if there is one: it sleeps in another way from now on.
+    fn wake_keeper(&self) {
+        let keeper = self.lock().idle.keeper().cloned();
+        if let Some(keeper) = keeper {
+            self.poller.wake(&keeper);
+        }
+    }
+
+    /// The first descriptor has been registered: a keeper that sleeps without the epoll learns of it.
+    pub(crate) fn has_registered(&self) {
+        self.netpoll().has_asked(self.coarse_ns());
+        self.wake_keeper();
+        // sysmon may be in a long pause, and has to ask from now on.
+        self.poke_sysmon();
+    }
+
+    /// A P has become idle, and its M did not see to it that there is a keeper: wakes an M, if descriptors need one.
+    pub(super) fn wake_for_events(&self) {
+        if self.poller.watches() && self.lock().idle.keeper().is_none() {
+            self.announce();
+        }
+    }
+
+    /// Makes ready what has come, without waiting: what is due on all Ps, and what waits for descriptors that are
+    /// ready. Gs go to the end of the caller's queue.
     #[inline]
     pub(super) fn look_outside(&self, p: OwnedP<'_>, now_ns: u64) {
         for of in &self.ps {
             self.run_due(p, of, now_ns);
         }
+        self.look_at_descriptors(p, now_ns);
+    }
+
+    /// Makes ready what waits for descriptors that are ready.
+    #[inline]
+    pub(super) fn look_at_descriptors(&self, p: OwnedP<'_>, now_ns: u64) {
+        if self.poller.watches() {
+            self.ask_on(p, now_ns);
+        }
+    }
+
+    #[cold]
+    fn ask_on(&self, p: OwnedP<'_>, now_ns: u64) {
+        let mut came = Came::new();
+        self.netpoll().ask(&mut came, now_ns);
+        self.deliver_on(p, &came);
+    }
+
+    /// For sysmon: asks for the events of descriptors, if nobody has done so for long. Returns whether there were any.
+    pub(crate) fn ask_as_sysmon(&self, now_ns: u64) -> bool {
+        if now_ns < self.must_ask_ns() {
+            return false;
+        }
+        let mut came = Came::new();
+        self.netpoll().ask(&mut came, now_ns);
+        self.deliver_to_all(&came);
+        !came.is_empty()
+    }
+
+    /// When sysmon has to ask, if nobody else does before: never while the keeper waits for events.
+    pub(crate) fn must_ask_ns(&self) -> u64 {
+        let netpoll = self.netpoll();
+        if netpoll.registered() == 0 || netpoll.has_waiter() { NEVER } else { netpoll.asked_ns() + POLL_NS }
     }
 
     /// Whether something has come that no M has looked at: a hint.
@@ -62,8 +169,9 @@ impl Shared {
         self.earliest_ns() <= now_ns
     }
 
-    /// Whether something will come by itself: a timer is pending.
+    /// Whether something will come by itself: a timer is pending, or something waits for a descriptor, which others may
+    /// make ready.
     pub(crate) fn awaits(&self) -> bool {
-        self.earliest_ns() != NEVER
+        self.earliest_ns() != NEVER || is_waited_for()
     }
 }

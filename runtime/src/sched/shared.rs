@@ -55,7 +55,7 @@ impl Shared {
             ps: (0..procs).map(P::new).collect(),
             idle: CachePadded::new(Idle::new(procs as u32)),
             keeper: CachePadded::new(Keeper::new()),
-            poller: Poller,
+            poller: Poller::new(),
             global_len: GlobalLen::new(),
             queues: CachePadded::new(Mutex::new(Queues::new(procs))),
             clock: CoarseClock::new(),

@@ -80,8 +80,9 @@ impl Shared {
         !self.sysmon.is_drowsy.swap(false, Ordering::Relaxed)
     }
 
-    /// sysmon sleeps until a P is taken, or until the moment that `sleep` is given, for timers that have no keeper. It
-    /// does not sleep if a P is taken, if work waits, or if a G waits for a stack, as only sysmon lets it try again.
+    /// sysmon sleeps until a P is taken, or until the moment that `sleep` is given, for timers and descriptors that
+    /// have no keeper. It does not sleep if a P is taken, if work waits, or if a G waits for a stack, as only sysmon
+    /// lets it try again.
     ///
     /// This is decided under the lock (sysmon I2): an idle P is taken under the lock, and sysmon is woken after that. A
     /// G that finds no stack is listed under the lock too, before its P becomes idle.
@@ -92,7 +93,8 @@ impl Shared {
             return;
         }
         // There may be no M for the keeper: the system gave no thread.
-        let timers_ns = if queues.idle.keeper().is_some() { NEVER } else { self.earliest_ns() };
+        let has_keeper = queues.idle.keeper().is_some();
+        let timers_ns = if has_keeper { NEVER } else { self.earliest_ns().min(self.must_ask_ns()) };
         self.sysmon.is_asleep.store(true, Ordering::Release);
         drop(queues);
         sleep(timers_ns);

@@ -94,20 +94,26 @@ impl Shared {
         }
     }
 
+    /// Wakes a G whose timer is due. False if it was awake.
     fn wake_by_timer(&self, p: OwnedP<'_>, g: &'static G, id: u64) -> bool {
         if g.word.unpark(id) != Unparked::Claimed {
             return false;
         }
         g.set_status(Status::Runnable);
-        // It has been cold for as long as the G has slept, and the lane prefetches only when it is long.
-        prefetch_stack(g);
         let ready = emit!(p, Ready { g: id });
         // SAFETY: it has just been claimed.
-        let g = unsafe { Runnable::own(g) };
+        self.append(p, unsafe { Runnable::own(g) });
+        ready.deliver();
+        true
+    }
+
+    /// Appends a G that has waited for something from outside, perhaps for long.
+    #[inline]
+    pub(super) fn append(&self, p: OwnedP<'_>, g: Runnable) {
+        // It has been cold for as long as the G has slept, and the lane prefetches only when it is long.
+        prefetch_stack(g.g());
         if let Err(g) = p.push(g) {
             self.queue(p, g);
         }
-        ready.deliver();
-        true
     }
 }

@@ -1,10 +1,10 @@
 //! # What lives here
 //! The watchman (sysmon): a thread that needs no P, and that holds one only while it stands in for a missing M. It
-//! prints schedtrace, dumps and warnings (`output`), keeps the coarse clock and gives idle stacks back. It helps
-//! where the Ms alone would be late: it takes Ps back from Ms that block or compute (`watch`), frees a G that is
-//! stuck in runnext behind a long slice, and looks after timers that no M checks and work that no idle P has heard
-//! of. It reports that all Gs wait for ever (`deadlock`), that some of them do (`partial`), or that nothing has run for
-//! long (`stall`).
+//! prints schedtrace, dumps and warnings (`output`), keeps the coarse clock and gives idle stacks back. It helps where
+//! the Ms alone would be late: it takes Ps back from Ms that block or compute (`watch`), frees a G that is stuck in
+//! runnext behind a long slice, and looks after timers that no M checks, descriptors that no M has asked about for a
+//! millisecond, and work that no idle P has heard of. It reports that all Gs wait for ever (`deadlock`), that some of
+//! them do (`partial`), or that nothing has run for long (`stall`).
 //!
 //! # Who may come in
 //! `boot`, which starts and stops it. Ms and other threads wake it through `sched/sysmon_link.rs`.

@@ -110,7 +110,7 @@ fn judge(shared: &Shared, ms: &[Arc<M>]) -> Option<String> {
         let of_clock = g.reason.is_some_and(|reason| match reason.kind() {
             Kind::Moment => true,
             Kind::Timer => is_pending,
-            Kind::Event | Kind::Goroutine | Kind::Object(_) => false,
+            Kind::Event | Kind::Goroutine | Kind::Descriptor | Kind::Object(_) => false,
         });
         g.public.state == State::Waiting && !of_clock && !by_clock.contains(&g.public.id.as_u64())
     });
@@ -135,8 +135,19 @@ fn report(shared: &Shared, ms: &[Arc<M>], what: &str, quiet_ns: u64, now_ns: u64
         due_ns => format!("the next timer is due in {:?}", whole_ms(due_ns.saturating_sub(now_ns))),
     };
     let (others, cycles, gs) = (others(shared, ms), describe_cycles(shared), dump(shared));
-    let text = format!("pirn: {event}\npirn: {timer}; {others}\n\n{cycles}{gs}");
+    let descriptors = descriptors(shared, now_ns);
+    let text = format!("pirn: {event}\npirn: {timer}; {descriptors}{others}\n\n{cycles}{gs}");
     Warning { text, event }
+}
+
+/// How many Gs wait for descriptors, if there are any. Which these are is in the dump.
+fn descriptors(shared: &Shared, now_ns: u64) -> String {
+    let seen = list(shared, now_ns);
+    let waiting = seen.iter().filter_map(|g| g.reason).filter(|reason| reason.kind() == Kind::Descriptor).count();
+    match waiting as u64 {
+        0 => String::new(),
+        count => plural(count, "goroutine waits for a descriptor", "goroutines wait for descriptors") + "; ",
+    }
 }
 
 /// The threads of the process that do not belong to the runtime.

@@ -147,6 +147,7 @@ impl Watchman {
         self.no_stack.look(shared, now);
         let mut looked = self.watch.look(shared, now);
         self.see_whether_fenced();
+        looked.helped |= shared.ask_as_sysmon(now);
         // Work that no M takes, or timers of a P whose M does not look at them.
         let waits = shared.idle_ps() > 0 && (shared.has_come(now) || shared.has_visible_work());
         looked.helped |= waits && shared.announce();
@@ -164,6 +165,8 @@ impl Watchman {
             self.watch.due_ns(now_ns),
             self.stall.due_ns(),
             self.partial.due_ns(),
+            // While all Ps are idle, the keeper waits for what comes.
+            if busy { shared.must_ask_ns() } else { NEVER },
         ];
         Scene {
             now_ns,

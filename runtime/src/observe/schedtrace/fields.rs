@@ -123,6 +123,7 @@ pub(super) const M: Table<MLine> = Table {
         field("blocked", Always, |m| Flag(m.blocked)),
         field("lockedg", Always, |m| Id(m.lockedg)),
         field("tid", AfterGo, |m| Number(m.tid.unsigned_abs().into())),
+        field("polls", AfterGo, |m| Flag(m.polls)),
     ],
 };
 

@@ -84,6 +84,8 @@ pub(crate) struct MLine {
     pub(crate) blocked: bool,
     /// The G that is locked to it.
     pub(crate) lockedg: Option<u64>,
+    /// Whether it is the keeper, and waits for events of descriptors. Not in Go.
+    pub(crate) polls: bool,
     /// What the system calls its thread. Not in Go.
     pub(crate) tid: i32,
 }

@@ -116,7 +116,7 @@ fn parse_m(text: &str) -> MLine {
     let (lockedg, text) = id_between(text, "lockedg=", "\n");
     assert_eq!(text, "");
     assert_eq!((mallocing, throwing, preemptoff.as_str(), dying), (0, 0, "", 0), "constants here");
-    MLine { id, p, curg, spinning, blocked, lockedg, tid: 0 }
+    MLine { id, p, curg, spinning, blocked, lockedg, polls: false, tid: 0 }
 }
 
 /// The line of an M with the one number that is constant here and not in Go: `locks=0`.
@@ -204,7 +204,16 @@ fn p() -> PLine {
 
 /// An M in which every number is another.
 fn m() -> MLine {
-    MLine { id: 21, p: Some(22), curg: Some(23), spinning: true, blocked: false, lockedg: Some(24), tid: 25 }
+    MLine {
+        id: 21,
+        p: Some(22),
+        curg: Some(23),
+        spinning: true,
+        blocked: false,
+        lockedg: Some(24),
+        polls: true,
+        tid: 25,
+    }
 }
 
 /// A G in which every number is another.
@@ -227,7 +236,10 @@ fn g() -> GLine {
 fn detail() -> Detail {
     Detail {
         ps: vec![p(), PLine { id: 0, status: 0, m: None, runnext: None, ..p() }],
-        ms: vec![m(), MLine { id: 0, p: None, curg: None, spinning: false, blocked: true, lockedg: None, tid: 26 }],
+        ms: vec![
+            m(),
+            MLine { id: 0, p: None, curg: None, spinning: false, blocked: true, lockedg: None, polls: false, tid: 26 },
+        ],
         gs: vec![g(), nobody()],
     }
 }
@@ -296,7 +308,7 @@ fn recorded_blocks_come_out_as_they_went_in_with_our_own_fields_at_the_end() {
     for Block { text, line, detail } in blocks() {
         let own = |line: &String| match &line[..3] {
             "  P" => line.replace('\n', " runnext=nil\n"),
-            "  M" => line.replace('\n', " tid=0\n"),
+            "  M" => line.replace('\n', " tid=0 polls=false\n"),
             _ => line.clone(),
         };
         assert_eq!(go_detail(&line, &detail), text.iter().map(own).collect::<String>());
@@ -376,9 +388,9 @@ fn every_field_is_in_its_place_with_detail() {
         "  P11: status=1 schedtick=12 syscalltick=13 m=14 runqsize=15 gfreecnt=16 timerslen=17 runnext=18",
         "  P0: status=0 schedtick=12 syscalltick=13 m=nil runqsize=15 gfreecnt=16 timerslen=17 runnext=nil",
         "  M21: p=22 curg=23 mallocing=0 throwing=0 preemptoff= locks=0 dying=0 spinning=true blocked=false \
-         lockedg=24 tid=25",
+         lockedg=24 tid=25 polls=true",
         "  M0: p=nil curg=nil mallocing=0 throwing=0 preemptoff= locks=0 dying=0 spinning=false blocked=true \
-         lockedg=nil tid=26",
+         lockedg=nil tid=26 polls=false",
         &format!(
             "  G31: status=4(chan receive (never)) m=32 lockedm=33 name=\"worker\" wait=34ms heldby=35 heldbytid=36 \
              created={}",
@@ -400,9 +412,9 @@ fn json_has_the_fields_in_the_same_order() {
         r#""p":[{"id":11,"status":1,"schedtick":12,"syscalltick":13,"m":14,"runqsize":15,"gfreecnt":16,"timerslen":17,"#,
         r#""runnext":18},{"id":0,"status":0,"schedtick":12,"syscalltick":13,"m":null,"runqsize":15,"gfreecnt":16,"#,
         r#""timerslen":17,"runnext":null}],"m":[{"id":21,"p":22,"curg":23,"mallocing":0,"throwing":0,"preemptoff":"","#,
-        r#""locks":0,"dying":0,"spinning":true,"blocked":false,"lockedg":24,"tid":25},{"id":0,"p":null,"curg":null,"#,
+        r#""locks":0,"dying":0,"spinning":true,"blocked":false,"lockedg":24,"tid":25,"polls":true},{"id":0,"p":null,"curg":null,"#,
         r#""mallocing":0,"throwing":0,"preemptoff":"","locks":0,"dying":0,"spinning":false,"blocked":true,"#,
-        r#""lockedg":null,"tid":26}],"g":[{"id":31,"status":4,"waitreason":"chan receive (never)","m":32,"lockedm":33,"#,
+        r#""lockedg":null,"tid":26,"polls":false}],"g":[{"id":31,"status":4,"waitreason":"chan receive (never)","m":32,"lockedm":33,"#,
         r#""name":"worker","wait_ms":34,"heldby":35,"heldbytid":36,"created":"PLACE"},{"id":1,"status":6,"#,
         r#""waitreason":"","m":null,"lockedm":null,"name":null,"wait_ms":null,"heldby":null,"heldbytid":null,"#,
         r#""created":null}]}"#,
@@ -433,7 +445,7 @@ fn json_reads_back() {
         read["m"][1],
         json!({
             "id": 0, "p": null, "curg": null, "mallocing": 0, "throwing": 0, "preemptoff": "", "locks": 0, "dying": 0,
-            "spinning": false, "blocked": true, "lockedg": null, "tid": 26,
+            "spinning": false, "blocked": true, "lockedg": null, "tid": 26, "polls": false,
         })
     );
     assert_eq!(read["g"][0]["name"], json!("worker"));

@@ -1,0 +1,216 @@
+//! The record of a descriptor.
+
+use super::poll::Netpoll;
+use super::side::Side;
+use super::who::Who;
+use crate::os::address_of;
+use crate::timers::TimerKey;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What a descriptor is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// To read from it, or to accept.
+    Read,
+    /// To write to it, or to be connected.
+    Write,
+}
+
+/// The timer of a side, in the heap of some runtime.
+pub(crate) struct Armed {
+    /// Where it is.
+    pub(crate) key: TimerKey,
+    /// By whom it is cancelled.
+    pub(crate) alarm: Arc<dyn Alarm>,
+}
+
+/// Cancels timers.
+pub(crate) trait Alarm: Send + Sync {
+    /// Cancels the one with that key; it may have fired.
+    fn cancel(&self, key: TimerKey);
+}
+
+impl Armed {
+    /// Cancels it. Not under the lock of a side.
+    pub(crate) fn cancel(self) {
+        self.alarm.cancel(self.key);
+    }
+}
+
+/// One direction of a record.
+pub(crate) type RecordSide = Side<Who, Armed>;
+
+/// One descriptor that something has waited for.
+#[repr(align(128))]
+pub(crate) struct Record {
+    /// Its number.
+    index: u32,
+    /// Which of its owners has it: the tokens of events have it too.
+    generation: AtomicU32,
+    /// The poll at whose epoll it is, to compare with; 0 if it is at none. Changed under the lock of `place`.
+    at: AtomicUsize,
+    /// The descriptor that was added there, or -1. Changed under that lock.
+    fd: AtomicI32,
+    place: Mutex<Place>,
+    sides: [RecordSide; 2],
+}
+
+/// Where a record is, and what kind of thing.
+struct Place {
+    at: Option<Arc<Netpoll>>,
+    kind: &'static str,
+}
+
+/// What an observer knows of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Polled {
+    pub(crate) fd: RawFd,
+    pub(crate) kind: &'static str,
+    /// For a socket of the internet: the address of its peer, or if it has none its own.
+    pub(crate) address: Option<SocketAddr>,
+}
+
+impl Record {
+    pub(super) fn free(index: u32) -> Record {
+        Record {
+            index,
+            generation: AtomicU32::new(0),
+            at: AtomicUsize::new(0),
+            fd: AtomicI32::new(-1),
+            place: Mutex::new(Place { at: None, kind: "" }),
+            sides: [Side::new(), Side::new()],
+        }
+    }
+
+    /// What a G waits on that waits for it, for observers (`by_what`).
+    pub(crate) fn what(&self) -> usize {
+        self.index as usize + 1
+    }
+
+    /// What waits in that direction.
+    #[inline]
+    pub(crate) fn side(&self, direction: Direction) -> &RecordSide {
+        &self.sides[direction as usize]
+    }
+
+    /// Both directions.
+    pub(crate) fn sides(&self) -> impl Iterator<Item = &RecordSide> {
+        self.sides.iter()
+    }
+
+    pub(super) fn generation(&self) -> u32 {
+        // Relaxed: an event that comes as the record changes hands does no harm.
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// What its events are known by.
+    fn token(&self) -> u64 {
+        u64::from(self.generation()) << 32 | u64::from(self.index)
+    }
+
+    /// Whether it is at some epoll.
+    #[inline]
+    pub(crate) fn is_registered(&self) -> bool {
+        // Acquire: whoever sees it sees an epoll that has the descriptor (partner: `register`).
+        self.at.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether it is at that epoll: a hint.
+    pub(crate) fn is_at(&self, poll: &Netpoll) -> bool {
+        self.at.load(Ordering::Relaxed) == ptr::from_ref(poll).addr()
+    }
+
+    /// The descriptor, or -1 if it is at no epoll: a hint.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.fd.load(Ordering::Relaxed)
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        // A panic under the lock can only be an allocation that failed, before anything was changed.
+        self.place.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Adds the descriptor to the epoll of `poll`, if it is at none yet: see [`register`](super::register).
+    pub(super) fn register(
+        &self,
+        fd: BorrowedFd<'_>,
+        kind: &'static str,
+        poll: &Arc<Netpoll>,
+        is_used: impl FnOnce() -> bool,
+    ) -> io::Result<bool> {
+        let mut place = self.place();
+        if place.at.is_some() {
+            return Ok(false);
+        }
+        let is_first = poll.add(fd, self.token(), is_used)?;
+        *place = Place { at: Some(poll.clone()), kind };
+        self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
+        // Release: partner is `is_registered`.
+        self.at.store(Arc::as_ptr(poll).addr(), Ordering::Release);
+        Ok(is_first)
+    }
+
+    /// Takes the descriptor out of its epoll. Those that wait have to look again: the caller sees to that.
+    pub(crate) fn unregister(&self, fd: BorrowedFd<'_>) {
+        let mut place = self.place();
+        if let Some(poll) = self.take_out(&mut place) {
+            poll.remove(Some(fd));
+        }
+    }
+
+    /// The runtime of that poll has ended: the record is not there any more. False: it was not there. Those that wait
+    /// have to look again.
+    pub(crate) fn leave(&self, poll: &Netpoll) -> bool {
+        // Under the lock: it may change hands meanwhile.
+        let mut place = self.place();
+        let is_there = self.is_at(poll);
+        if is_there && let Some(poll) = self.take_out(&mut place) {
+            poll.remove(None);
+        }
+        is_there
+    }
+
+    fn take_out(&self, place: &mut Place) -> Option<Arc<Netpoll>> {
+        self.at.store(0, Ordering::Relaxed);
+        self.fd.store(-1, Ordering::Relaxed);
+        place.at.take()
+    }
+
+    /// Its owner has gone: as new for the next one.
+    pub(super) fn renew(&self) {
+        let mut place = self.place();
+        let poll = self.take_out(&mut place);
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        place.kind = "";
+        drop(place);
+        if let Some(poll) = poll {
+            poll.remove(None);
+        }
+        for side in &self.sides {
+            let (left, timer) = side.renew();
+            // Async tasks whose futures are not dropped yet. They cannot wait for it any more.
+            left.for_each(Who::discard);
+            timer.into_iter().for_each(Armed::cancel);
+        }
+    }
+
+    /// What it is, for observers. None: nothing has waited for it yet.
+    pub(crate) fn describe(&self) -> Option<Polled> {
+        let (fd, kind) = (self.fd(), self.place().kind);
+        // That is a system call, so it is not under the lock. The descriptor may be another's by now: it is only looked
+        // at.
+        (fd >= 0).then(|| Polled { fd, kind, address: address_of(fd) })
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("index", &self.index).field("sides", &self.sides).finish_non_exhaustive()
+    }
+}

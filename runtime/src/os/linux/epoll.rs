@@ -1,0 +1,336 @@
+//! Readiness of descriptors: epoll, eventfd, ppoll; and who is at the other end of a socket.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How many events are taken at a time.
+const EVENTS_AT_ONCE: usize = 128;
+
+/// The kernel has no `epoll_pwait2` (before 5.11), or a filter refuses it.
+static LACKS_PWAIT2: AtomicBool = AtomicBool::new(false);
+
+/// A set of descriptors that are watched.
+#[derive(Debug)]
+pub(crate) struct Epoll(OwnedFd);
+
+/// What has happened to one descriptor of the set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PollEvent {
+    /// What it was added with.
+    pub(crate) token: u64,
+    /// A read may succeed or fail now, but would not block.
+    pub(crate) reads: bool,
+    /// The same for a write.
+    pub(crate) writes: bool,
+}
+
+/// Room for the events of one wait.
+pub(crate) struct PollEvents {
+    events: [MaybeUninit<libc::epoll_event>; EVENTS_AT_ONCE],
+    len: usize,
+}
+
+impl PollEvents {
+    /// None yet.
+    pub(crate) fn new() -> PollEvents {
+        PollEvents { events: [const { MaybeUninit::uninit() }; EVENTS_AT_ONCE], len: 0 }
+    }
+
+    /// Those of the last wait.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PollEvent> {
+        self.events[..self.len].iter().map(|event| {
+            // SAFETY: the kernel has written the first `len`.
+            let libc::epoll_event { events, u64: token } = unsafe { event.assume_init() };
+            let any = |bits: libc::c_int| events & bits as u32 != 0;
+            // An error or a hangup is for both: the operation says what it is.
+            let both = libc::EPOLLERR | libc::EPOLLHUP;
+            PollEvent { token, reads: any(libc::EPOLLIN | libc::EPOLLRDHUP | both), writes: any(libc::EPOLLOUT | both) }
+        })
+    }
+}
+
+impl std::fmt::Debug for PollEvents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Epoll {
+    /// An empty set.
+    ///
+    /// # Errors
+    /// The process or the system has no descriptor or no memory left.
+    pub(crate) fn new() -> io::Result<Epoll> {
+        // SAFETY: it has no preconditions.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: it is new, and no other code has it.
+        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Adds a descriptor, edge-triggered, in both directions. If something is ready already, that is an event.
+    ///
+    /// # Errors
+    /// `PermissionDenied` (EPERM) for what cannot be watched, as a regular file; `AlreadyExists`; no memory, or no more
+    /// watches.
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd.as_raw_fd(), BOTH_EDGES, token)
+    }
+
+    /// Changes the token of a descriptor that was added. If something is ready, that is an event.
+    ///
+    /// # Errors
+    /// It was not added.
+    pub(crate) fn change(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), BOTH_EDGES, token)
+    }
+
+    /// Takes a descriptor out. It may be gone already.
+    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
+        let _ = self.control(libc::EPOLL_CTL_DEL, fd.as_raw_fd(), 0, 0);
+    }
+
+    /// Adds a bell: there are events as long as it rings.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(crate) fn add_bell(&self, bell: &EventFd, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, bell.0.as_raw_fd(), libc::EPOLLIN, token)
+    }
+
+    fn control(&self, what: libc::c_int, fd: RawFd, events: libc::c_int, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: events as u32, u64: token };
+        // SAFETY: `event` is valid; the kernel keeps no pointer to it.
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), what, fd, &raw mut event) }).map(drop)
+    }
+
+    /// Waits for events, `timeout_ns` at most, or without a limit. There may be none, for no reason.
+    pub(crate) fn wait(&self, into: &mut PollEvents, timeout_ns: Option<u64>) {
+        // A signal, or a filter that refuses to wait: the caller looks again.
+        let count = self.try_wait(into, timeout_ns).unwrap_or(0);
+        into.len = usize::try_from(count).unwrap_or(0);
+    }
+
+    fn try_wait(&self, into: &mut PollEvents, timeout_ns: Option<u64>) -> io::Result<libc::c_int> {
+        let (epoll, most) = (self.0.as_raw_fd(), EVENTS_AT_ONCE as libc::c_int);
+        let events = into.events.as_mut_ptr().cast::<libc::epoll_event>();
+        let in_ms = |ms| {
+            // SAFETY: there is room for so many.
+            check(unsafe { libc::epoll_wait(epoll, events, most, ms) })
+        };
+        let Some(ns) = timeout_ns else { return in_ms(-1) };
+        if ns == 0 {
+            return in_ms(0);
+        }
+        if !LACKS_PWAIT2.load(Ordering::Relaxed) {
+            let timeout = timespec(ns);
+            let no_mask = ptr::null::<libc::sigset_t>();
+            // SAFETY: there is room for so many; the time is valid; there is no mask.
+            let waited = check(unsafe {
+                libc::syscall(libc::SYS_epoll_pwait2, epoll, events, most, &raw const timeout, no_mask, 0_usize)
+            });
+            match waited {
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                    LACKS_PWAIT2.store(true, Ordering::Relaxed);
+                }
+                waited => return waited.map(|count| count as libc::c_int),
+            }
+        }
+        in_ms(libc::c_int::try_from(ns.div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX))
+    }
+}
+
+const BOTH_EDGES: libc::c_int = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+
+/// Something that rings until it is silenced, for one who waits for descriptors.
+#[derive(Debug)]
+pub(crate) struct EventFd(OwnedFd);
+
+impl EventFd {
+    /// A silent one.
+    ///
+    /// # Errors
+    /// As [`Epoll::new`].
+    pub(crate) fn new() -> io::Result<EventFd> {
+        // SAFETY: it has no preconditions.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        // SAFETY: it is new, and no other code has it.
+        Ok(EventFd(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Rings.
+    pub(crate) fn ring(&self) {
+        let one = 1_u64;
+        // It could only fail because it has rung 2^64 - 2 times.
+        // SAFETY: eight bytes are there.
+        let _ = unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), 8) };
+    }
+
+    /// Is silent again.
+    pub(crate) fn silence(&self) {
+        let mut count = 0_u64;
+        // It fails if it does not ring.
+        // SAFETY: there is room for eight bytes.
+        let _ = unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) };
+    }
+}
+
+/// What [`poll_one`] has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PolledOne {
+    /// The operation would not block any more.
+    pub(crate) is_ready: bool,
+    /// The bell rings.
+    pub(crate) rings: bool,
+}
+
+/// The calling thread waits until `fd` may be read, or written, or the bell rings, or so long. It may return for no
+/// reason.
+pub(crate) fn poll_one(fd: BorrowedFd<'_>, writes: bool, bell: Option<&EventFd>, timeout_ns: Option<u64>) -> PolledOne {
+    let events = if writes { libc::POLLOUT } else { libc::POLLIN | libc::POLLRDHUP };
+    let bell = bell.map_or(-1, |bell| bell.0.as_raw_fd());
+    // A negative number is left out.
+    let mut asked = [
+        libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 },
+        libc::pollfd { fd: bell, events: libc::POLLIN, revents: 0 },
+    ];
+    let timeout = timeout_ns.map(timespec);
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the two descriptors and the time are valid; there is no mask.
+    let status = unsafe { libc::ppoll(asked.as_mut_ptr(), 2, timeout, ptr::null()) };
+    let [fd, bell] = asked;
+    PolledOne { is_ready: status > 0 && fd.revents != 0, rings: status > 0 && bell.revents != 0 }
+}
+
+/// The address of the peer of a socket, or if it has none, its own. None: `fd` has no address of the internet.
+pub(crate) fn address_of(fd: RawFd) -> Option<SocketAddr> {
+    address_by(fd, libc::getpeername).or_else(|| address_by(fd, libc::getsockname))
+}
+
+type NameOf = unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
+
+fn address_by(fd: RawFd, name_of: NameOf) -> Option<SocketAddr> {
+    // SAFETY: it is plain numbers, for which all zeros are values.
+    let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut bytes = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    let place = (&raw mut address).cast::<libc::sockaddr>();
+    // SAFETY: there is room for so many bytes.
+    check(unsafe { name_of(fd, place, &raw mut bytes) }).ok()?;
+    match libc::c_int::from(address.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that it is one, and there is room for it.
+            let v4 = unsafe { place.cast::<libc::sockaddr_in>().read() };
+            let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+            Some(SocketAddr::from((ip, u16::from_be(v4.sin_port))))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let v6 = unsafe { place.cast::<libc::sockaddr_in6>().read() };
+            Some(SocketAddr::from((Ipv6Addr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port))))
+        }
+        _ => None,
+    }
+}
+
+fn timespec(ns: u64) -> libc::timespec {
+    // Even the largest is far from what a signed number of seconds holds.
+    libc::timespec { tv_sec: (ns / 1_000_000_000) as libc::time_t, tv_nsec: (ns % 1_000_000_000) as libc::c_long }
+}
+
+/// What a system call returned, or its error.
+fn check<N: Copy + PartialOrd + From<i8>>(status: N) -> io::Result<N> {
+    if status < N::from(0) { Err(io::Error::last_os_error()) } else { Ok(status) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn what_is_ready_when_it_is_added_is_an_event() {
+        let epoll = Epoll::new().expect("a set");
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        writer.write_all(b"x").expect("there is room");
+        epoll.add(reader.as_fd(), 7).expect("a pipe can be watched");
+        let mut events = PollEvents::new();
+        epoll.wait(&mut events, Some(0));
+        let event = events.iter().next().expect("it is ready");
+        assert!(event.token == 7 && event.reads && !event.writes, "{events:?}");
+        // Only the edge is an event.
+        epoll.wait(&mut events, Some(0));
+        assert_eq!(events.iter().count(), 0);
+        assert_eq!(epoll.add(reader.as_fd(), 8).expect_err("it is there").kind(), io::ErrorKind::AlreadyExists);
+        epoll.change(reader.as_fd(), 8).expect("it is there");
+        epoll.wait(&mut events, None);
+        assert_eq!(events.iter().next().map(|event| event.token), Some(8));
+        drop(writer);
+        epoll.remove(reader.as_fd());
+        epoll.wait(&mut events, Some(0));
+        assert_eq!(events.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_bell_rings_until_it_is_silenced() {
+        let (epoll, bell) = (Epoll::new().expect("a set"), EventFd::new().expect("a bell"));
+        epoll.add_bell(&bell, 1).expect("it can be watched");
+        let mut events = PollEvents::new();
+        bell.ring();
+        for _ in 0..2 {
+            epoll.wait(&mut events, None);
+            assert_eq!(events.iter().count(), 1);
+        }
+        bell.silence();
+        bell.silence();
+        epoll.wait(&mut events, Some(0));
+        assert_eq!(events.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_wait_ends_in_time_with_and_without_nanoseconds() {
+        let epoll = Epoll::new().expect("a set");
+        for lacks in [false, true] {
+            LACKS_PWAIT2.store(lacks, Ordering::Relaxed);
+            let began = Instant::now();
+            epoll.wait(&mut PollEvents::new(), Some(1_500_000));
+            // A signal could end it sooner.
+            assert!(began.elapsed() >= Duration::from_micros(1_500), "{:?}", began.elapsed());
+        }
+        LACKS_PWAIT2.store(false, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_regular_file_cannot_be_watched() {
+        let file = std::fs::File::open("/proc/self/exe").expect("a file");
+        let refused = Epoll::new().expect("a set").add(file.as_fd(), 0).expect_err("it is a regular file");
+        assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+    }
+
+    #[test]
+    fn one_descriptor_or_the_bell_or_the_time() {
+        let ((reader, mut writer), bell) = (io::pipe().expect("a pipe"), EventFd::new().expect("a bell"));
+        let look = |bell| poll_one(reader.as_fd(), false, bell, Some(1_000_000));
+        assert_eq!(look(Some(&bell)), PolledOne { is_ready: false, rings: false });
+        bell.ring();
+        assert_eq!(look(Some(&bell)), PolledOne { is_ready: false, rings: true });
+        writer.write_all(b"x").expect("there is room");
+        assert_eq!(look(None), PolledOne { is_ready: true, rings: false });
+        assert!(poll_one(writer.as_fd(), true, None, None).is_ready);
+    }
+
+    #[test]
+    fn sockets_have_addresses() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        assert_eq!(address_of(listener.as_raw_fd()), Some(address));
+        let stream = std::net::TcpStream::connect(address).expect("it listens");
+        assert_eq!(address_of(stream.as_raw_fd()), Some(stream.peer_addr().expect("it is connected")));
+        let (reader, _writer) = io::pipe().expect("a pipe");
+        assert_eq!(address_of(reader.as_raw_fd()), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! Makes ready what waits for descriptors that are ready now.
+
+#![cfg(not(loom))]
+#![allow(unsafe_code, reason = "who has become the owner of a G")]
+
+use super::ready::ready;
+use super::shared::Shared;
+use crate::g::{G, Runnable, Unparked};
+use crate::m::emit::{Emitted, emit};
+use crate::netpoll::{Came, Direction, Who, find};
+use crate::p::OwnedP;
+use crate::probe::Status;
+
+impl Shared {
+    /// The events are on a P: Gs go to the end of the caller's queue.
+    pub(super) fn deliver_on(&self, p: OwnedP<'_>, came: &Came) {
+        let mut count = 0;
+        let others = each_woken(came, |g, id| count += usize::from(self.wake_on(p, g, id)));
+        // One G is for this M itself; a wake would cost more than running it.
+        if count > 1 {
+            self.offer(p);
+        }
+        wake_others(others);
+    }
+
+    /// The events have no P: Gs go to the global queue.
+    pub(super) fn deliver_to_all(&self, came: &Came) {
+        let mut woken = Vec::new();
+        let others = each_woken(came, |g, id| woken.extend(self.claim_own(g, id)));
+        if !woken.is_empty() {
+            let emitted: Vec<_> = woken.iter().map(|g| emit!(&self.counters, Ready { g: g.g().id() })).collect();
+            self.inject_all(woken);
+            emitted.into_iter().for_each(Emitted::deliver);
+        }
+        wake_others(others);
+    }
+
+    /// Claims a parked G. None: it was not parked, or it is another runtime's, and ready there.
+    fn claim_own(&self, g: &'static G, id: u64) -> Option<Runnable> {
+        if g.word.unpark(id) != Unparked::Claimed {
+            return None;
+        }
+        // SAFETY: it has just been claimed.
+        let runnable = unsafe { Runnable::own(g) };
+        if std::ptr::eq(g.shared_ptr(), self) {
+            g.set_status(Status::Runnable);
+            return Some(runnable);
+        }
+        ready(runnable);
+        None
+    }
+
+    /// Wakes a G that waited for something from outside: it goes to the end of the caller's queue. False if it was
+    /// awake or is another runtime's.
+    #[inline]
+    pub(super) fn wake_on(&self, p: OwnedP<'_>, g: &'static G, id: u64) -> bool {
+        let Some(runnable) = self.claim_own(g, id) else { return false };
+        let ready = emit!(p, Ready { g: id });
+        self.append(p, runnable);
+        ready.deliver();
+        true
+    }
+}
+
+/// Calls `f` with each G that the events are for. Returns the other waiters.
+#[must_use = "they wait until they are woken"]
+fn each_woken(came: &Came, mut f: impl FnMut(&'static G, u64)) -> Vec<Who> {
+    let mut others = Vec::new();
+    for (token, directions) in came.iter() {
+        let Some(record) = find(token) else { continue };
+        for (direction, _) in [Direction::Read, Direction::Write].into_iter().zip(directions).filter(|(_, is)| *is) {
+            record.side(direction).event().for_each(|who| match who {
+                Who::G(g, id) => f(g, id),
+                other => others.push(other),
+            });
+        }
+    }
+    others
+}
+
+/// Wakes those that are no Gs, when nothing is half done: the waker of a task is the user's code.
+fn wake_others(others: Vec<Who>) {
+    for other in others {
+        // It is no G.
+        let _ = other.wake_other();
+    }
+}

@@ -1,0 +1,159 @@
+//! How a G and an async task wait for a descriptor, at the epoll of a runtime.
+
+#![allow(unsafe_code, reason = "which G calls")]
+
+use super::alarm::arm;
+use super::descriptor::{Seen, Source, result_of, timed_out};
+use super::on_thread;
+use super::place::Place;
+use crate::clock::{now_ns, ns_of};
+use crate::g::G;
+use crate::m::fork::{error_in_fork, is_fork};
+use crate::netpoll::{Record, Who, register};
+use crate::park::{current_g, park_on};
+use crate::reason::{Kind, Reason};
+use crate::sched::{Entered, Shared};
+use crate::timers::NEVER;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// A wait for a descriptor.
+static IO_WAIT: Reason = Reason::new("IO wait", Kind::Descriptor);
+
+impl Source {
+    /// Waits until the operation that has seen this should be tried again: there may be something to read, or room to
+    /// write, or nothing at all has happened. Several may wait, in each direction.
+    ///
+    /// # Errors
+    /// `TimedOut` when the earlier of `deadline` and the sticky one has passed; `NotConnected` if it was shut;
+    /// `Unsupported` for what cannot be waited for, as a regular file; `AlreadyExists` if another `Source` of the same
+    /// runtime waits for this descriptor; what the system says when it has no memory or no descriptor for an epoll.
+    pub fn wait(&self, fd: BorrowedFd<'_>, seen: Seen, deadline: Option<Instant>) -> io::Result<()> {
+        let deadline_ns = deadline.map_or(NEVER, ns_of);
+        match current_g() {
+            Some(g) => self.wait_on_g(g, fd, seen, deadline_ns),
+            None => on_thread::wait(self, fd, seen, deadline_ns),
+        }
+    }
+
+    fn wait_on_g(&self, g: &'static G, fd: BorrowedFd<'_>, seen: Seen, deadline_ns: u64) -> io::Result<()> {
+        let Some((record, look)) = self.start(seen) else { return Ok(()) };
+        // SAFETY: `g` is the caller, so its runtime is there.
+        let shared = unsafe { g.shared() };
+        let at = (record, seen.direction);
+        let side = record.side(seen.direction);
+        // It leaves when this is unwound.
+        let mut place = Place::new();
+        loop {
+            self.register(record, fd, shared)?;
+            let mut locked = side.lock();
+            if let Some(found) = locked.differs(look) {
+                return result_of(found);
+            }
+            let until_ns = deadline_ns.min(side.sticky_ns());
+            if until_ns != NEVER && until_ns <= now_ns() {
+                return Err(timed_out());
+            }
+            place.put(at, locked.push(Who::G(g, g.id()), until_ns));
+            // A runtime whose G runs has not ended.
+            let rest = arm(&mut locked, at, || Some(shared.arc()), until_ns).expect("timers end after the Gs");
+            drop(locked);
+            rest.finish();
+            park_on(&IO_WAIT, record.what());
+            if let Some(found) = side.differs(look) {
+                // Whoever has changed it takes all waiters.
+                place.was_taken();
+                return result_of(found);
+            }
+            // Woken for no reason, or as its deadline has passed or was changed.
+            place.leave();
+        }
+    }
+
+    /// As [`wait`](Self::wait), for async code: `Ready(Ok(()))` says that the operation should be tried again. `place`
+    /// is where this operation waits. It needs a runtime: the one that the caller runs on, or else the one on which
+    /// something has waited for this descriptor before.
+    ///
+    /// # Errors
+    /// As there; `Unsupported` without a runtime.
+    pub fn poll_wait(
+        &self,
+        fd: BorrowedFd<'_>,
+        seen: Seen,
+        place: &mut Place,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.try_poll_wait(fd, seen, place, cx) {
+            Ok(true) => Poll::Pending,
+            Ok(false) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Whether it waits now.
+    fn try_poll_wait(
+        &self,
+        fd: BorrowedFd<'_>,
+        seen: Seen,
+        place: &mut Place,
+        cx: &mut Context<'_>,
+    ) -> io::Result<bool> {
+        if is_fork() {
+            return Err(error_in_fork());
+        }
+        place.leave();
+        let Some((record, look)) = self.start(seen) else { return Ok(false) };
+        let shared = Entered::new().map(|entered| entered.shared().arc());
+        match &shared {
+            Some(shared) => self.register(record, fd, shared)?,
+            None if record.is_registered() => {}
+            None => return Err(io::Error::new(io::ErrorKind::Unsupported, NO_RUNTIME)),
+        }
+        // It is the user's code, and so is what drops it: both without the lock.
+        let who = Who::Task(cx.waker().clone());
+        let at = (record, seen.direction);
+        let side = record.side(seen.direction);
+        let mut locked = side.lock();
+        if let Some(found) = locked.differs(look) {
+            drop(locked);
+            who.discard();
+            return result_of(found).map(|()| false);
+        }
+        let until_ns = side.sticky_ns();
+        if until_ns != NEVER && until_ns <= now_ns() {
+            drop(locked);
+            who.discard();
+            return Err(timed_out());
+        }
+        place.put(at, locked.push(who, until_ns));
+        let rest = arm(&mut locked, at, || shared, until_ns);
+        drop(locked);
+        match rest {
+            Some(rest) => rest.finish(),
+            None => {
+                place.leave();
+                return Err(io::Error::new(io::ErrorKind::Unsupported, NO_RUNTIME));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Registers the descriptor with that runtime, if it is with none.
+    #[inline]
+    fn register(&self, record: &'static Record, fd: BorrowedFd<'_>, shared: &Shared) -> io::Result<()> {
+        if record.is_registered() { Ok(()) } else { self.register_first(record, fd, shared) }
+    }
+
+    #[cold]
+    fn register_first(&self, record: &'static Record, fd: BorrowedFd<'_>, shared: &Shared) -> io::Result<()> {
+        if register(record, fd, self.kind(), shared.netpoll())? {
+            shared.has_registered();
+        }
+        Ok(())
+    }
+}
+
+const NO_RUNTIME: &str =
+    "async code that waits for a descriptor needs a runtime of pirn: run it on a goroutine, by block_on";
