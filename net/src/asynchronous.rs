@@ -2,12 +2,12 @@
 
 use crate::io::{PipeReader, PipeWriter};
 use crate::poll::{Poll, try_ready};
-use crate::stand_in::{Direction, Place};
 use crate::sys;
 use crate::tcp::{TcpListener, TcpStream, accept_now};
 use crate::udp::UdpSocket;
 use crate::unix::{UnixDatagram, UnixListener, UnixStream};
 use futures_io::{AsyncRead, AsyncWrite};
+use pirn_runtime::internal::{Direction, Place};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};

@@ -19,7 +19,6 @@ mod lookup; // looking up names
 mod forward; // what several types have alike
 mod poll; // `Poll`: tries an operation, and waits while it would block
 mod shared; // what the clones of a descriptor have in common
-mod stand_in; // in the place of the runtime's netpoll
 mod sys; // calls of the system
 
 pub use addresses::{ToSocketAddrs, lookup_host};

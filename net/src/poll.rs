@@ -1,9 +1,8 @@
 //! [`Poll`], on which all sockets are built: tries an operation, and waits in the runtime's netpoll while it would block.
 
 use crate::shared::Shared;
-use crate::stand_in::{Direction, Place, Source};
 use crate::sys;
-use pirn_runtime::internal::{checkpoint, now};
+use pirn_runtime::internal::{Direction, Place, Source, now};
 use socket2::SockRef;
 use std::fmt;
 use std::io;
@@ -109,7 +108,6 @@ impl<T: AsFd> Poll<T> {
 
     #[inline]
     fn with<R>(&self, direction: Direction, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        checkpoint();
         // The timeout of this operation begins when it waits first.
         let mut until = None;
         loop {
@@ -199,7 +197,7 @@ impl<T: AsFd> Poll<T> {
 
     /// The error of an operation after it was closed.
     pub(crate) fn closed(&self) -> io::Error {
-        io::Error::new(io::ErrorKind::NotConnected, "it was closed")
+        io::Error::new(io::ErrorKind::NotConnected, "it has been closed")
     }
 
     /// Whether operations of the user's return instead of waiting.

@@ -99,7 +99,6 @@ fn a_child_is_killed_when_it_is_dropped_if_asked() {
 }
 
 #[test]
-#[ignore = "needs the runtime's netpoll"]
 fn those_that_wait_hold_no_threads() {
     const CHILDREN: usize = 50;
     if child_case("those_that_wait_hold_no_threads").is_none() {
