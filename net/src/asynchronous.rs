@@ -78,6 +78,18 @@ impl<T: AsFd> Pollable for Poll<T> {
     }
 }
 
+impl<T: Pollable> Pollable for &T {
+    type Inner = T::Inner;
+
+    fn as_poll(&self) -> &Poll<T::Inner> {
+        (**self).as_poll()
+    }
+
+    fn end_writes(&self) -> io::Result<()> {
+        (**self).end_writes()
+    }
+}
+
 macro_rules! pollable {
     ($($Type:ident: $Std:ty $(, $end_writes:expr)?;)*) => { $(
         impl Pollable for $Type {
