@@ -1,9 +1,9 @@
 //! A server that ends in good order: it stops to accept, finishes what it has begun, and waits for that no longer than it
 //! has said.
 //!
-//! It ends when its standard input does (Ctrl-D). Three things happen then: the listener is closed, so `incoming` ends; the
-//! context is cancelled, so connections that only wait for a request end; and the group waits for the others, five seconds
-//! at most. Go: `http.Server.Shutdown`.
+//! It ends by Ctrl-C or SIGTERM. Three things happen then: the context ends, so connections that only wait for a request
+//! end; the listener is closed, so `incoming` ends; and the others are waited for, five seconds at most. A second Ctrl-C
+//! ends it at once. Go: `signal.NotifyContext` and `http.Server.Shutdown`.
 //!
 //! ```text
 //! cargo run --example graceful_shutdown
@@ -12,6 +12,7 @@
 
 use pirn::context::Context;
 use pirn::net::{TcpListener, TcpStream};
+use pirn::signal::{Signal, notify_context};
 use pirn::sync::WaitGroup;
 use std::io::{self, BufRead, BufReader, Write};
 use std::sync::Arc;
@@ -25,10 +26,10 @@ fn main() -> io::Result<()> {
     pirn::run(|| {
         let listener = Arc::new(TcpListener::bind(address)?);
         println!("listening on {}", listener.local_addr()?);
-        let (context, cancel) = Context::background().with_cancel();
+        let (context, stop) = notify_context(&Context::background(), &[Signal::INTERRUPT, Signal::TERMINATE])?;
         let connections = Arc::new(WaitGroup::new());
         let server = pirn::go({
-            let (listener, connections) = (listener.clone(), connections.clone());
+            let (listener, connections, context) = (listener.clone(), connections.clone(), context.clone());
             move || {
                 for stream in listener.incoming().map_while(Result::ok) {
                     let context = context.clone();
@@ -36,12 +37,10 @@ fn main() -> io::Result<()> {
                 }
             }
         });
-        for line in pirn::io::stdin().lines() {
-            println!("not a command: {}", line?);
-        }
-        println!("closing");
+        context.wait();
+        println!("closing: {}", context.cause().expect("it has ended"));
+        drop(stop);
         listener.close();
-        cancel.cancel();
         server.join().expect("it does not panic");
         match connections.wait_timeout(GRACE) {
             true => println!("all requests are answered"),

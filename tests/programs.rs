@@ -613,8 +613,9 @@ fn graceful_shutdown() {
     writeln!(&other, "100").expect("it reads");
     let mut other_reads = BufReader::new(other).lines();
     assert_eq!(other_reads.next().expect("an answer").expect("it is connected"), "after 100 ms");
-    drop(server.child.stdin.take());
-    assert_eq!(server.line(), "closing");
+    let id = server.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("it is there").success());
+    assert_eq!(server.line(), "closing: SIGTERM");
     // Those that only wait end at once, the answer that is due comes, and nobody can connect any more.
     assert!(idle_reads.next().is_none());
     assert_eq!(server.line(), "all requests are answered");

@@ -6,6 +6,7 @@
 // A room or file that has unsafe code allows it at its head, and says what for.
 #![deny(unsafe_code)]
 
+pub mod signal; // signals of the process, as messages
 pub mod process; // children that are waited for without a thread
 pub mod os; // what only some platforms have: `os::unix::net`
 mod asynchronous; // `Async`
@@ -19,6 +20,7 @@ mod lookup; // looking up names
 mod forward; // what several types have alike
 mod poll; // `Poll`: tries an operation, and waits while it would block
 mod shared; // what the clones of a descriptor have in common
+mod sys_signals; // the handler of signals
 mod sys; // calls of the system
 
 pub use addresses::{ToSocketAddrs, lookup_host};
