@@ -53,6 +53,8 @@ pub(crate) const SYSMON_BUSY_NS: u64 = 1_000_000;
 /// How long nobody has asked for the events of descriptors when sysmon does: Ms ask at every 61st pick, and whenever
 /// they have nothing to run.
 pub(crate) const POLL_NS: u64 = 1_000_000;
+/// While slices are long, Ms ask for these events at their picks, if nobody has for so long: it takes some 200 ns.
+pub(crate) const ASK_NS: u64 = 20_000;
 /// sysmon may be poked out of a pause that is longer than this.
 pub(crate) const SYSMON_DROWSY_NS: u64 = 200_000;
 

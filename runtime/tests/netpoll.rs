@@ -546,6 +546,51 @@ fn an_event_while_all_ps_are_busy_is_seen_at_a_pick() {
     busy.into_iter().for_each(|g| g.join().expect("no panic"));
 }
 
+/// While slices are long, 61 of them would be a long time.
+#[test]
+fn an_event_while_slices_are_long_is_seen_soon() {
+    const SLICE: Duration = Duration::from_micros(200);
+    let rt = runtime(1);
+    let (over, slices) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            let (over, slices) = (over.clone(), slices.clone());
+            rt.go(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let began = Instant::now();
+                    while began.elapsed() < SLICE {
+                        std::hint::spin_loop();
+                    }
+                    slices.fetch_add(1, Ordering::Relaxed);
+                    yield_now();
+                }
+            })
+        })
+        .collect();
+    eventually("the P has judged its slices", || slices.load(Ordering::Relaxed) > 200);
+    let (a, b) = arc_pair();
+    let seen = slices.clone();
+    let g = rt.go(move || {
+        let read = || (a.read_byte(None).expect("it was written"), seen.load(Ordering::Relaxed)).1;
+        (0..20).map(|_| read()).collect::<Vec<_>>()
+    });
+    let written: Vec<_> = (0..20)
+        .map(|_| {
+            wait_for_waiters(&rt, 1);
+            let now = slices.load(Ordering::Relaxed);
+            b.write_byte(1).expect("there is room");
+            eventually("it is read", || slices.load(Ordering::Relaxed) > now + 70);
+            now
+        })
+        .collect();
+    let waits: Vec<_> = g.join().expect("no panic").iter().zip(written).map(|(read, wrote)| read - wrote).collect();
+    // One that sysmon has seen first, on a machine with other work, waits in the global queue.
+    let soon = waits.iter().filter(|slices| **slices < 15).count();
+    assert!(soon > 10, "{waits:?}");
+    over.store(true, Ordering::Relaxed);
+    busy.into_iter().for_each(|g| g.join().expect("no panic"));
+}
+
 /// The only P is held by a G that computes.
 #[test]
 fn an_event_while_a_g_computes_is_seen_by_sysmon() {

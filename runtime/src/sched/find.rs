@@ -41,9 +41,11 @@ impl Shared {
             if let Some(g) = self.look_round(p) {
                 return Some(g);
             }
-        } else if p.is_coarse() && p.timers.earliest_ns() != NEVER {
-            // Slices are long: the clock costs little then, and timers cannot wait for 61 of them.
-            self.run_due(p, &p, self.refresh_clock());
+        } else if p.is_coarse() && (p.timers.earliest_ns() != NEVER || self.watches_descriptors()) {
+            // Slices are long: the clock costs little then, and what comes from outside cannot wait for 61 of them.
+            let now = self.refresh_clock();
+            self.run_due(p, &p, now);
+            self.look_at_late_descriptors(p, now);
         }
         p.next()
     }

@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | sleep until something comes | [`sleep_as_keeper`](Shared::sleep_as_keeper) | the keeper only (`rest.rs`) |
 //! | end that sleep | [`Poller::wake`] | whoever wakes an M that rests, which may be the keeper (`wake.rs`, `timers.rs`, `machines.rs`) |
-//! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick, before it steals and while it searches (`find.rs`), sysmon when it stands in (`starved.rs`) |
+//! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick (while slices are long at each, if nobody has for [`ASK_NS`]), before it steals and while it searches (`find.rs`), sysmon when it stands in (`starved.rs`) |
 //! | the same without a P | [`ask_as_sysmon`](Shared::ask_as_sysmon) | sysmon, if nobody has asked for a millisecond |
 //! | has something come? | [`has_come`](Shared::has_come) | sysmon, which then wakes an M, or takes the P of one that does not look |
 //! | will something come? | [`awaits`](Shared::awaits) | the deadlock check |
@@ -43,7 +43,7 @@
 
 use super::shared::Shared;
 use crate::clock::rest_ns;
-use crate::config::POLL_NS;
+use crate::config::{ASK_NS, POLL_NS};
 use crate::m::{M, WakeBy};
 use crate::netpoll::{Came, Netpoll, is_waited_for};
 use crate::p::OwnedP;
@@ -68,18 +68,18 @@ impl Poller {
             self.netpoll.ring();
         }
     }
-
-    /// Whether descriptors are registered.
-    #[inline(always)]
-    pub(super) fn watches(&self) -> bool {
-        self.netpoll.registered() != 0
-    }
 }
 
 impl Shared {
     /// Where descriptors are registered.
     pub(crate) fn netpoll(&self) -> &Arc<Netpoll> {
         &self.poller.netpoll
+    }
+
+    /// Whether descriptors are registered.
+    #[inline(always)]
+    pub(super) fn watches_descriptors(&self) -> bool {
+        self.netpoll().registered() != 0
     }
 
     /// The keeper sleeps until something comes, at `until_ns` at the latest, or until it is woken. Returns the events
@@ -117,7 +117,7 @@ impl Shared {
 
     /// A P has become idle, and its M did not see to it that there is a keeper: wakes an M, if descriptors need one.
     pub(super) fn wake_for_events(&self) {
-        if self.poller.watches() && self.lock().idle.keeper().is_none() {
+        if self.watches_descriptors() && self.lock().idle.keeper().is_none() {
             self.announce();
         }
     }
@@ -135,7 +135,15 @@ impl Shared {
     /// Makes ready what waits for descriptors that are ready.
     #[inline]
     pub(super) fn look_at_descriptors(&self, p: OwnedP<'_>, now_ns: u64) {
-        if self.poller.watches() {
+        if self.watches_descriptors() {
+            self.ask_on(p, now_ns);
+        }
+    }
+
+    /// The same at each pick while slices are long, unless somebody has asked a moment ago.
+    #[inline]
+    pub(super) fn look_at_late_descriptors(&self, p: OwnedP<'_>, now_ns: u64) {
+        if now_ns >= self.asks_again_ns(ASK_NS) {
             self.ask_on(p, now_ns);
         }
     }
@@ -149,7 +157,7 @@ impl Shared {
 
     /// For sysmon: asks for the events of descriptors, if nobody has done so for long. Returns whether there were any.
     pub(crate) fn ask_as_sysmon(&self, now_ns: u64) -> bool {
-        if now_ns < self.must_ask_ns() {
+        if now_ns < self.asks_again_ns(POLL_NS) {
             return false;
         }
         let mut came = Came::new();
@@ -160,8 +168,13 @@ impl Shared {
 
     /// When sysmon has to ask, if nobody else does before: never while the keeper waits for events.
     pub(crate) fn must_ask_ns(&self) -> u64 {
+        self.asks_again_ns(POLL_NS)
+    }
+
+    /// When somebody has to ask who leaves so much time since the last one.
+    fn asks_again_ns(&self, pause_ns: u64) -> u64 {
         let netpoll = self.netpoll();
-        if netpoll.registered() == 0 || netpoll.has_waiter() { NEVER } else { netpoll.asked_ns() + POLL_NS }
+        if netpoll.registered() == 0 || netpoll.has_waiter() { NEVER } else { netpoll.asked_ns() + pause_ns }
     }
 
     /// Whether something has come that no M has looked at: a hint.
