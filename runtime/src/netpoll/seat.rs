@@ -31,19 +31,9 @@ impl Seat {
 
     /// Takes it. False: another has it, and will wake the keeper when it leaves.
     pub(crate) fn take(&self) -> bool {
-        loop {
-            match self.0.compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return true,
-                // The exchange, though it is the same: it comes before the swap of who leaves, or that has come.
-                Err(_) => match self
-                    .0
-                    .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| (now != FREE).then_some(WANTED))
-                {
-                    Ok(_) => return false,
-                    Err(_) => continue,
-                },
-            }
-        }
+        // An exchange in both cases: if it is refused, the one that leaves sees that (partner: `leave`).
+        let take_or_want = |now| Some(if now == FREE { TAKEN } else { WANTED });
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, take_or_want) == Ok(FREE)
     }
 
     /// Leaves it. Whether the caller has to wake the keeper.
