@@ -236,6 +236,112 @@ fn a_peer_that_goes_ends_the_wait() {
     assert_eq!(g.join().expect("no panic"), Some(ErrorKind::UnexpectedEof));
 }
 
+// ---------------------------------------------------------------------------------------------------- short reads
+
+fn tcp_pair() -> (Io<TcpStream>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let peer = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    let (stream, _) = listener.accept().expect("it was connected");
+    stream.set_nonblocking(true).expect("it can be");
+    (Io { file: stream, source: Source::new("tcp") }, peer)
+}
+
+impl Io<TcpStream> {
+    /// As a socket does that tries only if there may be something. Counts the attempts that would have blocked.
+    fn read_sparingly(&self, buffer: &mut [u8], blocked: &mut usize) -> io::Result<usize> {
+        loop {
+            let seen = self.source.begin(Direction::Read)?;
+            if !seen.is_drained() {
+                match (&self.file).read(buffer) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => *blocked += 1,
+                    done => {
+                        if done.as_ref().is_ok_and(|n| *n > 0 && *n < buffer.len()) {
+                            self.source.drained(seen);
+                        }
+                        return done;
+                    }
+                }
+            }
+            self.source.wait(self.file.as_fd(), seen, Some(Instant::now() + LONG))?;
+        }
+    }
+}
+
+/// On a G and on a thread: the bytes and the end come in all orders, with the reader before and after them.
+#[test]
+fn a_short_read_saves_an_attempt_and_misses_nothing() {
+    let rt = runtime(2);
+    let rounds = scale(300, 3_000);
+    let read_all = |stream: &Io<TcpStream>| {
+        let (mut read, mut blocked, mut buffer) = (0, 0, [0; 64]);
+        loop {
+            match stream.read_sparingly(&mut buffer, &mut blocked).expect("it is open") {
+                0 => return (read, blocked),
+                n => read += n,
+            }
+        }
+    };
+    let write_all = |mut peer: TcpStream, seed: u64| {
+        let mut rng = Rng::new(seed);
+        let mut written = 0;
+        for _ in 0..rng.below(6) {
+            let bytes = 1 + rng.below(150);
+            peer.write_all(&vec![1; bytes]).expect("it is open");
+            written += bytes;
+            if rng.below(2) == 0 {
+                thread::sleep(Duration::from_micros(rng.below(200) as u64));
+            }
+        }
+        written
+    };
+    for round in 0..rounds as u64 {
+        let (stream, peer) = tcp_pair();
+        let writer = thread::spawn(move || write_all(peer, round));
+        let (read, _) = if round % 4 == 3 { read_all(&stream) } else { rt.run(|| read_all(&stream)) };
+        assert_eq!(read, writer.join().expect("no panic"), "round {round}");
+    }
+    // In turns: after the first wait no attempt blocks.
+    let (stream, mut peer) = tcp_pair();
+    let blocked = rt.run(|| {
+        let (mut blocked, mut buffer) = (0, [0; 64]);
+        let answers = go(move || {
+            for _ in 0..100 {
+                peer.write_all(b"ask").expect("it is open");
+                sleep(Duration::from_micros(200));
+            }
+        });
+        for _ in 0..100 {
+            stream.read_sparingly(&mut buffer, &mut blocked).expect("it was written");
+        }
+        answers.join().expect("no panic");
+        blocked
+    });
+    assert!(blocked < 50, "{blocked} attempts in vain");
+}
+
+/// Urgent data ends a read early, though there is more behind it.
+#[test]
+fn urgent_data_does_not_hide_what_comes_after_it() {
+    let rt = runtime(1);
+    let (stream, mut peer) = tcp_pair();
+    let stream = Arc::new(stream);
+    let reader = stream.clone();
+    let g = rt.go(move || {
+        let (mut read, mut blocked, mut buffer) = (0, 0, [0; 64]);
+        while read < 6 {
+            read += reader.read_sparingly(&mut buffer, &mut blocked).expect("it is open");
+        }
+        read
+    });
+    wait_for_waiters(&rt, 1);
+    peer.write_all(b"abc").expect("it is open");
+    // SAFETY: one byte is there.
+    let sent = unsafe { libc::send(peer.as_raw_fd(), b"!".as_ptr().cast(), 1, libc::MSG_OOB) };
+    assert_eq!(sent, 1);
+    peer.write_all(b"def").expect("it is open");
+    assert_eq!(g.join().expect("no panic"), 6);
+}
+
 // ---------------------------------------------------------------------------------------------------- old descriptors
 
 #[test]

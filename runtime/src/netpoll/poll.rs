@@ -2,7 +2,7 @@
 //! how often it was asked.
 
 use super::seat::Seat;
-use crate::os::{Epoll, EventFd, PollEvents};
+use crate::os::{Epoll, EventFd, PollEvent, PollEvents};
 use crossbeam_utils::CachePadded;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -72,9 +72,9 @@ impl Came {
         self.iter().next().is_none()
     }
 
-    /// The events of descriptors: the token of a record, and whether it concerns reads and writes.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, [bool; 2])> {
-        self.0.iter().map(|event| (event.token, [event.reads, event.writes])).filter(|(token, _)| *token != BELL)
+    /// The events of descriptors.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PollEvent> {
+        self.0.iter().filter(|event| event.token != BELL)
     }
 }
 

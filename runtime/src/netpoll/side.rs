@@ -9,18 +9,22 @@ const NEVER: u64 = u64::MAX;
 
 /// The bit that says that nothing may wait any more.
 const SHUT: u64 = 1;
+/// The bit that says that there is more than bytes to read: the end, an error, urgent data.
+const SPECIAL: u64 = 2;
 /// One event.
-const EVENT: u64 = 2;
+const EVENT: u64 = 4;
+/// No word is this: 2^62 events do not happen.
+const NOT_DRAINED: u64 = u64::MAX;
 
 /// What the word of a side was at a look.
 ///
 /// ```text
-///  63                                    1     0
-/// +---------------------------------------+------+
-/// | the number of events                  | shut |
-/// +---------------------------------------+------+
+///  63                            2      1       0
+/// +-------------------------------+---------+------+
+/// | the number of events          | special | shut |
+/// +-------------------------------+---------+------+
 /// ```
-/// It wraps after 2^63 events.
+/// It wraps after 2^62 events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look(u64);
 
@@ -39,6 +43,8 @@ pub(crate) struct Side<W, T> {
     word: AtomicU64,
     /// The deadline of all waits. Changed under the lock.
     sticky_ns: AtomicU64,
+    /// The word that a read had seen which got all that there was.
+    drained_at: AtomicU64,
     /// How many wait, for readers without the lock.
     waiting: AtomicU32,
     state: Mutex<State<W, T>>,
@@ -86,6 +92,7 @@ impl<W, T> Side<W, T> {
         Side {
             word: AtomicU64::new(0),
             sticky_ns: AtomicU64::new(NEVER),
+            drained_at: AtomicU64::new(NOT_DRAINED),
             waiting: AtomicU32::new(0),
             state: Mutex::new(State { first: None, more: Vec::new(), timer: None, next: 1 }),
         }
@@ -117,10 +124,33 @@ impl<W, T> Side<W, T> {
         self.waiting.load(Ordering::Relaxed) as usize
     }
 
+    /// A read that has seen this got all that there was.
+    #[inline]
+    pub(crate) fn drain(&self, seen: Look) {
+        // Relaxed: it is a number that only a later look can have, or none.
+        self.drained_at.store(seen.0, Ordering::Relaxed);
+    }
+
+    /// Something may be there without an event: a thread has seen it in the kernel.
+    pub(crate) fn undrain(&self) {
+        self.drained_at.store(NOT_DRAINED, Ordering::Relaxed);
+    }
+
+    /// Whether a read has got all that there was, and there was no event until that look.
+    #[inline]
+    pub(crate) fn is_drained(&self, look: Look) -> bool {
+        look.0 & SPECIAL == 0 && self.drained_at.load(Ordering::Relaxed) == look.0
+    }
+
     /// There was an event: returns all that wait.
     pub(crate) fn event(&self) -> Taken<W> {
+        self.event_with(false)
+    }
+
+    /// There was an event, perhaps of more than bytes: returns all that wait.
+    pub(crate) fn event_with(&self, is_special: bool) -> Taken<W> {
         let mut locked = self.lock();
-        locked.change(|word| word.wrapping_add(EVENT));
+        locked.change(|word| word.wrapping_add(EVENT) | if is_special { SPECIAL } else { 0 });
         locked.take_all()
     }
 
@@ -141,7 +171,7 @@ impl<W, T> Side<W, T> {
     /// For the next owner of the record: as new, but the numbers and the count go on. Returns what was left.
     pub(crate) fn renew(&self) -> (Taken<W>, Option<T>) {
         let mut locked = self.lock();
-        locked.change(|word| (word & !SHUT).wrapping_add(EVENT));
+        locked.change(|word| (word & !(SHUT | SPECIAL)).wrapping_add(EVENT));
         self.sticky_ns.store(NEVER, Ordering::Relaxed);
         let timer = locked.state.timer.take().map(|timer| timer.timer);
         (locked.take_all(), timer)
@@ -326,6 +356,30 @@ mod tests {
         let (due, next) = locked.take_due(300);
         assert_eq!((names(due).len(), next), (2, NEVER));
         assert_eq!(names(locked.take_all()), ['c']);
+    }
+
+    #[test]
+    fn what_is_drained_is_so_until_the_next_event() {
+        let side: Side<char, char> = Side::new();
+        let seen = side.look();
+        assert!(!side.is_drained(seen));
+        side.drain(seen);
+        assert!(side.is_drained(side.look()));
+        let _ = side.event();
+        assert!(!side.is_drained(side.look()));
+        // Of one that was slow.
+        side.drain(seen);
+        assert!(!side.is_drained(side.look()));
+        side.drain(side.look());
+        side.undrain();
+        assert!(!side.is_drained(side.look()));
+        // From here on a read that gets little says nothing.
+        let _ = side.event_with(true);
+        side.drain(side.look());
+        assert!(!side.is_drained(side.look()));
+        let _ = side.renew();
+        side.drain(side.look());
+        assert!(side.is_drained(side.look()));
     }
 
     #[test]

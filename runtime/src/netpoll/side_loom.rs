@@ -146,6 +146,67 @@ fn two_readers_get_a_byte_each() {
     });
 }
 
+/// What the kernel has of a stream. The edge stays until a poll takes it, with what is there by then.
+#[derive(Default)]
+struct Stream {
+    bytes: u32,
+    has_ended: bool,
+    has_edge: bool,
+}
+
+/// A poll that does not wait.
+fn poll(h: &House, stream: &Mutex<Stream>) {
+    let mut stream = stream.lock().unwrap();
+    let (has_edge, has_ended) = (std::mem::take(&mut stream.has_edge), stream.has_ended);
+    drop(stream);
+    if has_edge {
+        h.side.event_with(has_ended).for_each(wake);
+    }
+}
+
+#[test]
+fn a_short_read_misses_neither_bytes_nor_the_end() {
+    model(|| {
+        let h = house();
+        let stream = Arc::new(Mutex::new(Stream::default()));
+        let theirs = stream.clone();
+        let peer = thread::spawn(move || {
+            let mut stream = theirs.lock().unwrap();
+            (stream.bytes, stream.has_edge) = (1, true);
+            drop(stream);
+            let mut stream = theirs.lock().unwrap();
+            (stream.has_ended, stream.has_edge) = (true, true);
+        });
+        let (other, theirs) = (h.clone(), stream.clone());
+        let poller = thread::spawn(move || {
+            poll(&other, &theirs);
+            // When all is there, the last edge.
+            peer.join().unwrap();
+            poll(&other, &theirs);
+        });
+        let mut read = 0;
+        loop {
+            let seen = h.side.look();
+            if !h.side.is_drained(seen) {
+                let mut stream = stream.lock().unwrap();
+                match std::mem::take(&mut stream.bytes) {
+                    0 if stream.has_ended => break,
+                    0 => {}
+                    bytes => {
+                        // It asks for more than there can be.
+                        read += bytes;
+                        h.side.drain(seen);
+                        continue;
+                    }
+                }
+            }
+            assert_eq!(h.wait(seen, NEVER), Some(Found::Event));
+        }
+        assert_eq!(read, 1);
+        poller.join().unwrap();
+    });
+}
+
 #[test]
 fn shut_ends_a_wait_and_what_comes_later() {
     model(|| {

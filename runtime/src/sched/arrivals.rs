@@ -66,13 +66,17 @@ impl Shared {
 #[must_use = "they wait until they are woken"]
 fn each_woken(came: &Came, mut f: impl FnMut(&'static G, u64)) -> Vec<Who> {
     let mut others = Vec::new();
-    for (token, directions) in came.iter() {
-        let Some(record) = find(token) else { continue };
-        for (direction, _) in [Direction::Read, Direction::Write].into_iter().zip(directions).filter(|(_, is)| *is) {
-            record.side(direction).event().for_each(|who| match who {
-                Who::G(g, id) => f(g, id),
-                other => others.push(other),
-            });
+    let mut wake = |who| match who {
+        Who::G(g, id) => f(g, id),
+        other => others.push(other),
+    };
+    for event in came.iter() {
+        let Some(record) = find(event.token) else { continue };
+        if event.reads {
+            record.side(Direction::Read).event_with(event.is_special).for_each(&mut wake);
+        }
+        if event.writes {
+            record.side(Direction::Write).event().for_each(&mut wake);
         }
     }
     others

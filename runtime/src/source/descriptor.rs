@@ -26,6 +26,16 @@ pub struct Seen {
     pub(super) direction: Direction,
     /// None: there was no record.
     pub(super) look: Option<Look>,
+    is_drained: bool,
+}
+
+impl Seen {
+    /// Whether an attempt would block: all that there was has been read ([`Source::drained`]), and nothing has come
+    /// since. Then wait with this, and look again.
+    #[inline]
+    pub fn is_drained(&self) -> bool {
+        self.is_drained
+    }
 }
 
 impl Source {
@@ -49,13 +59,22 @@ impl Source {
         // An operation that never has to wait would not let others run.
         checkpoint();
         let Some(side) = self.record.get().map(|record| record.side(direction)) else {
-            return Ok(Seen { direction, look: None });
+            return Ok(Seen { direction, look: None, is_drained: false });
         };
         let look = side.look();
         if look.is_shut() || side.sticky_ns() != NEVER {
             check(side, look)?;
         }
-        Ok(Seen { direction, look: Some(look) })
+        Ok(Seen { direction, look: Some(look), is_drained: side.is_drained(look) })
+    }
+
+    /// A read that has seen this got less than it asked for, so there is no more. Only for a plain read of a TCP stream:
+    /// one of a Unix stream also stops where descriptors come along, and one that peeks leaves all there.
+    #[inline]
+    pub fn drained(&self, seen: Seen) {
+        if let (Some(record), Some(look)) = (self.record.get(), seen.look) {
+            record.side(seen.direction).drain(look);
+        }
     }
 
     /// Sets the deadline of all operations of that direction, those that wait and those that come. One that has passed

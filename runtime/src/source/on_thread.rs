@@ -50,6 +50,7 @@ pub(super) fn wait(source: &Source, fd: BorrowedFd<'_>, seen: Seen, deadline_ns:
             return result_of(found);
         }
         if polled.is_ready {
+            side.undrain();
             return Ok(());
         }
     }

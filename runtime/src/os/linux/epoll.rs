@@ -26,6 +26,8 @@ pub(crate) struct PollEvent {
     pub(crate) reads: bool,
     /// The same for a write.
     pub(crate) writes: bool,
+    /// There is more than bytes to read: the end, an error, or urgent data.
+    pub(crate) is_special: bool,
 }
 
 /// Room for the events of one wait.
@@ -48,7 +50,13 @@ impl PollEvents {
             let any = |bits: libc::c_int| events & bits as u32 != 0;
             // An error or a hangup is for both: the operation says what it is.
             let both = libc::EPOLLERR | libc::EPOLLHUP;
-            PollEvent { token, reads: any(libc::EPOLLIN | libc::EPOLLRDHUP | both), writes: any(libc::EPOLLOUT | both) }
+            let special = libc::EPOLLRDHUP | libc::EPOLLPRI | both;
+            PollEvent {
+                token,
+                reads: any(libc::EPOLLIN | special),
+                writes: any(libc::EPOLLOUT | both),
+                is_special: any(special),
+            }
         })
     }
 }
@@ -143,7 +151,7 @@ impl Epoll {
     }
 }
 
-const BOTH_EDGES: libc::c_int = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+const BOTH_EDGES: libc::c_int = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
 
 /// Something that rings until it is silenced, for one who waits for descriptors.
 #[derive(Debug)]
