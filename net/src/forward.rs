@@ -119,9 +119,9 @@ macro_rules! socket {
 }
 pub(crate) use socket;
 
-/// `Read` or `Write` for a type and its references, by the type that it wraps.
+/// `Read` for a type and its references, by the type that it wraps: with `read_stream` or `read_any` of `Poll`.
 macro_rules! read {
-    ($Type:ty) => {
+    ($Type:ty, $read:ident) => {
         impl std::io::Read for $Type {
             fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
                 std::io::Read::read(&mut &*self, buf)
@@ -134,17 +134,19 @@ macro_rules! read {
 
         impl std::io::Read for &$Type {
             fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-                self.0.read_with(|mut inner| std::io::Read::read(&mut inner, buf))
+                self.0.$read(buf.len(), |mut inner| std::io::Read::read(&mut inner, buf))
             }
 
             fn read_vectored(&mut self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
-                self.0.read_with(|mut inner| std::io::Read::read_vectored(&mut inner, bufs))
+                let room = bufs.iter().map(|buf| buf.len()).sum();
+                self.0.$read(room, |mut inner| std::io::Read::read_vectored(&mut inner, bufs))
             }
         }
     };
 }
 pub(crate) use read;
 
+/// `Write`, in the same way.
 macro_rules! write {
     ($Type:ty) => {
         impl std::io::Write for $Type {

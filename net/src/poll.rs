@@ -2,10 +2,11 @@
 
 use crate::shared::Shared;
 use crate::sys;
-use pirn_runtime::internal::{Direction, Place, Source, now};
+use pirn_runtime::internal::{Direction, Place, Seen, Source, now};
 use socket2::SockRef;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::task::{self, ready};
@@ -96,6 +97,35 @@ impl<T: AsFd> Poll<T> {
         self.with(Direction::Read, operation)
     }
 
+    /// A read of a TCP stream, with room for so many bytes. After one that got less, the next waits for an event first: that
+    /// saves a call of the system in vain for each message.
+    #[inline]
+    pub(crate) fn read_stream(
+        &self,
+        room: usize,
+        mut operation: impl FnMut(&T) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut last = None;
+        // While nobody waits nobody need take events from the system, so what never waits has to try.
+        let may_skip = !self.is_nonblocking();
+        let length = self.with_seen(Direction::Read, may_skip, |inner, seen| {
+            last = Some(seen);
+            operation(inner)
+        })?;
+        if let Some(seen) = last
+            && (1..room).contains(&length)
+        {
+            self.source.drained(seen);
+        }
+        Ok(length)
+    }
+
+    /// A read of anything else.
+    #[inline]
+    pub(crate) fn read_any(&self, _: usize, operation: impl FnMut(&T) -> io::Result<usize>) -> io::Result<usize> {
+        self.read_with(operation)
+    }
+
     /// Calls `operation` until it does not say that it would block, and waits in between until the descriptor may be
     /// writable.
     ///
@@ -108,14 +138,32 @@ impl<T: AsFd> Poll<T> {
 
     #[inline]
     fn with<R>(&self, direction: Direction, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.with_seen(direction, false, |inner, _| operation(inner))
+    }
+
+    /// Tries, and waits, until it succeeds. The first attempt may be left out if it would be in vain.
+    #[inline]
+    fn with_seen<R>(
+        &self,
+        direction: Direction,
+        mut may_skip: bool,
+        mut operation: impl FnMut(&T, Seen) -> io::Result<R>,
+    ) -> io::Result<R> {
         // The timeout of this operation begins when it waits first.
         let mut until = None;
         loop {
             let seen = self.source.begin(direction)?;
-            match operation(self.get_ref()) {
+            let is_skipped = mem::take(&mut may_skip) && seen.is_drained();
+            let result =
+                if is_skipped { Err(io::ErrorKind::WouldBlock.into()) } else { operation(self.get_ref(), seen) };
+            match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.is_nonblocking() => {
                     let until = *until.get_or_insert_with(|| self.deadline_from_now(direction));
-                    self.source.wait(self.as_fd(), seen, until)?;
+                    match self.source.wait(self.as_fd(), seen, until) {
+                        // What has come since may not have been taken from the system yet.
+                        Err(error) if is_skipped && error.kind() == io::ErrorKind::TimedOut => {}
+                        waited => waited?,
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,

@@ -383,3 +383,82 @@ fn gs_threads_and_runtimes_use_one_socket() {
     echo.join().unwrap();
     assert_eq!(Kind::Thread.go(move || (&*a).read(&mut [0]).unwrap()).join(), 0);
 }
+
+/// A read that takes less than it has room for empties the socket, and the next waits without trying. It must not miss
+/// what comes with the end, by a thread, after a peek, or in between.
+#[test]
+fn what_comes_after_a_short_read_is_read() {
+    everywhere(|kind| {
+        let (mut a, mut b) = tcp_pair();
+        let mut buf = [0; 100];
+        for round in 0..20 {
+            let late = round % 2 == 0;
+            let writer = kind.go(move || {
+                if late {
+                    pirn_runtime::sleep(Duration::from_millis(1));
+                }
+                b.write_all(b"12345").unwrap();
+                b
+            });
+            // Sometimes it stays in the socket for a while.
+            if round % 3 == 0 {
+                assert_eq!(a.peek(&mut buf[..3]).unwrap(), 3);
+            }
+            let mut length = 0;
+            while length < 5 {
+                length += a.read(&mut buf).unwrap();
+            }
+            b = writer.join();
+        }
+        // Data and the end in one event.
+        let reader = kind.go(move || {
+            let mut text = String::new();
+            (&a).read_to_string(&mut text).unwrap();
+            let mut buf = [0; 100];
+            assert_eq!((&a).read(&mut buf).unwrap(), 0);
+            text
+        });
+        b.write_all(b"last").unwrap();
+        drop(b);
+        assert_eq!(reader.join(), "last");
+    });
+}
+
+#[test]
+fn the_end_comes_with_the_data() {
+    everywhere(|_| {
+        for _ in 0..20 {
+            let (a, b) = tcp_pair();
+            // It is registered, and both come before anybody looks.
+            a.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+            assert_eq!((&a).read(&mut [0; 10]).unwrap_err().kind(), ErrorKind::TimedOut);
+            (&b).write_all(b"end").unwrap();
+            drop(b);
+            pirn_runtime::sleep(Duration::from_millis(1));
+            a.set_read_timeout(Some(crew::PATIENCE)).unwrap();
+            assert_eq!((&a).read(&mut [0; 10]).unwrap(), 3);
+            assert_eq!((&a).read(&mut [0; 10]).unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_read_that_stops_at_urgent_data_is_followed_by_the_rest() {
+    everywhere(|_| {
+        let (a, b) = tcp_pair();
+        a.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        assert_eq!((&a).read(&mut [0; 10]).unwrap_err().kind(), ErrorKind::TimedOut);
+        a.set_read_timeout(Some(crew::PATIENCE)).unwrap();
+        (&b).write_all(b"before").unwrap();
+        socket2::SockRef::from(&b).send_out_of_band(b"!").unwrap();
+        (&b).write_all(b"after").unwrap();
+        pirn_runtime::sleep(SOON);
+        let mut text = Vec::new();
+        while text.len() < 11 {
+            let mut buf = [0; 100];
+            let length = (&a).read(&mut buf).unwrap();
+            text.extend_from_slice(&buf[..length]);
+        }
+        assert_eq!(text, b"beforeafter");
+    });
+}

@@ -96,5 +96,5 @@ impl PipeWriter {
     forward::deadlines!();
 }
 
-forward::read!(PipeReader);
+forward::read!(PipeReader, read_any);
 forward::write!(PipeWriter);

@@ -204,5 +204,5 @@ impl TcpStream {
     forward::socket!(net::TcpStream);
 }
 
-forward::read!(TcpStream);
+forward::read!(TcpStream, read_stream);
 forward::write!(TcpStream);

@@ -122,5 +122,5 @@ impl UnixStream {
     forward::socket!(net::UnixStream);
 }
 
-forward::read!(UnixStream);
+forward::read!(UnixStream, read_any);
 forward::write!(UnixStream);
