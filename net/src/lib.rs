@@ -1,6 +1,32 @@
 //! Sockets, pipes and other descriptors for goroutines, OS threads and async tasks: std's names, and a thread is held by
 //! none that waits.
 //!
+//! | for | use |
+//! | --- | --- |
+//! | TCP and UDP | [`TcpListener`], [`TcpStream`], [`UdpSocket`]; [`ListenOptions`], [`ConnectOptions`] |
+//! | sockets of Unix | [`UnixListener`](os::unix::net::UnixListener), [`UnixStream`](os::unix::net::UnixStream), [`UnixDatagram`](os::unix::net::UnixDatagram) |
+//! | names | [`lookup_host`], or the name in the place of an address |
+//! | any other descriptor | [`Poll`] |
+//! | async code | [`Async`] |
+//! | pipes, standard input, copying | [`io`] |
+//! | child processes, signals | [`process`], [`signal`] |
+//!
+//! # How they wait
+//! The descriptors are non-blocking. An operation is tried at once. If it would block, a goroutine is parked until the
+//! system says that it is worth to try again; an OS thread sleeps. Several may use one socket at the same time, in each
+//! direction: share it by reference, as `&TcpStream` reads and writes, or by an `Arc`.
+//!
+//! # Timeouts and deadlines
+//! A timeout, which is std's, is the time that one operation may wait. A deadline, which is Go's, is a moment: from then on
+//! all operations fail, those that wait included, until another is set. The earlier of the two counts. Both end an
+//! operation with [`TimedOut`](std::io::ErrorKind::TimedOut). A deadline in the past ends all that wait at once.
+//!
+//! # From and into std
+//! Each type is `From` std's and the other way round, and from and into [`OwnedFd`](std::os::fd::OwnedFd). What comes from
+//! std becomes non-blocking for the system, and what goes there blocks again. For the user both stay as they were set by
+//! `set_nonblocking`, and keep their timeouts. A clone shares that with its original, so after `into_std` of one of them
+//! the other still works, but blocks its thread when it waits.
+//!
 //! The modules are floors: each uses only those below it.
 
 // A room or file that has unsafe code allows it at its head, and says what for.

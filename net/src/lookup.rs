@@ -39,7 +39,7 @@ pub(crate) fn lookup(name: &str, until: Option<Instant>) -> io::Result<Vec<Socke
 }
 
 fn ask_system(name: &str) -> io::Result<Vec<SocketAddr>> {
-    Ok((name, 0).to_socket_addrs()?.collect())
+    pirn_runtime::blocking(|| Ok((name, 0).to_socket_addrs()?.collect()))
 }
 
 fn lookup_by(ask: Ask, name: &str, until: Option<Instant>) -> io::Result<Vec<SocketAddr>> {
