@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::task::{self, Context};
 
 /// A socket, a pipe or any [`Poll`] for async code: with the traits `AsyncRead` and `AsyncWrite` of futures-io, and with
-/// futures for all else.
+/// futures for all else. The features `tokio-io` and `hyper-rt` add those of tokio and of hyper 1.
 ///
 /// It works where [`block_on`](https://docs.rs/pirn/latest/pirn/fn.block_on.html) runs on a goroutine; in async code that
 /// no runtime of pirn runs, its futures fail with [`Unsupported`](io::ErrorKind::Unsupported). Timeouts of single
@@ -201,7 +201,7 @@ impl Async<UnixListener> {
 }
 
 impl<T: Pollable + Unpin> Async<T> {
-    fn poll_read_with<R>(
+    pub(crate) fn poll_read_with<R>(
         &mut self,
         cx: &mut Context<'_>,
         operation: impl FnMut(&T::Inner) -> io::Result<R>,
@@ -209,7 +209,7 @@ impl<T: Pollable + Unpin> Async<T> {
         self.inner.as_poll().poll_with(Direction::Read, &mut self.reads, cx, operation)
     }
 
-    fn poll_write_with<R>(
+    pub(crate) fn poll_write_with<R>(
         &mut self,
         cx: &mut Context<'_>,
         operation: impl FnMut(&T::Inner) -> io::Result<R>,

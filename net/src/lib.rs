@@ -35,6 +35,8 @@
 pub mod signal; // signals of the process, as messages
 pub mod process; // children that are waited for without a thread
 pub mod os; // what only some platforms have: `os::unix::net`
+mod for_hyper; // `Async` with the traits of hyper
+mod for_tokio; // the same with those of tokio
 mod asynchronous; // `Async`
 mod conversions; // as descriptors, and from and to std's types
 pub mod io; // `pipe`, `copy`, `stdin`

@@ -60,11 +60,17 @@ impl<T: AsFd> Poll<T> {
     /// # Errors
     /// If it is not open.
     pub fn new(inner: T) -> io::Result<Poll<T>> {
-        SockRef::from(&inner).set_nonblocking(true)?;
-        Ok(Poll::of(inner, "fd", Shared::default()))
+        Poll::named(inner, "fd")
     }
 
-    /// One that is non-blocking already; `kind` is what dumps call it.
+    /// As [`new`](Self::new); `kind` is what dumps call it.
+    pub(crate) fn named(inner: T, kind: &'static str) -> io::Result<Poll<T>> {
+        // It does so for any descriptor.
+        SockRef::from(&inner).set_nonblocking(true)?;
+        Ok(Poll::of(inner, kind, Shared::default()))
+    }
+
+    /// One that is non-blocking already.
     pub(crate) const fn of(inner: T, kind: &'static str, shared: Shared) -> Poll<T> {
         Poll { source: Source::new(kind), shared, inner: Some(inner) }
     }

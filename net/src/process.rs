@@ -95,7 +95,7 @@ pub struct Child {
 
 impl Child {
     fn new(mut child: process::Child) -> io::Result<Child> {
-        let end = match sys::pidfd(child.id()).and_then(Poll::new) {
+        let end = match sys::pidfd(child.id()).and_then(|end| Poll::named(end, "process")) {
             Ok(end) => end,
             Err(error) => {
                 // It would be lost, and its caller thinks that there is none.

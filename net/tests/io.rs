@@ -148,6 +148,24 @@ fn standard_input_is_read_while_others_run() {
     assert!(text.contains("[\"one\", \"two\", \"three\", \"four\"]"), "{text}");
 }
 
+/// What cannot be watched by epoll is read at once.
+#[test]
+fn standard_input_is_a_file() {
+    if child_case("standard_input_is_a_file").is_some() {
+        return house(builder().procs(1)).run(|| {
+            let mut text = String::new();
+            stdin().read_to_string(&mut text).unwrap();
+            println!("{:?}", text.lines().next());
+        });
+    }
+    for (path, first) in [("/dev/null", "None"), ("Cargo.toml", "Some(\"[package]\")")] {
+        let mut command = child_command("standard_input_is_a_file", "run", &[]);
+        let output = command.stdin(std::fs::File::open(path).unwrap()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains(first), "{text}");
+    }
+}
+
 /// Reads lines while another G counts.
 fn echo_lines() {
     let (has_ended, ticks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));

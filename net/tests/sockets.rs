@@ -3,7 +3,7 @@
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;
 
-use crew::common::runtime;
+use crew::common::{eventually, runtime};
 use crew::{Kind, everywhere};
 use pirn_net::os::unix::net::{UnixDatagram, UnixStream};
 use pirn_net::{ConnectOptions, ListenOptions, Poll, TcpListener, TcpStream, UdpSocket, lookup_host};
@@ -461,4 +461,27 @@ fn a_read_that_stops_at_urgent_data_is_followed_by_the_rest() {
         }
         assert_eq!(text, b"beforeafter");
     });
+}
+
+#[test]
+fn dumps_say_what_is_waited_for() {
+    let house = runtime(1);
+    let (a, b) = tcp_pair();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let expected = [
+        format!("IO wait, fd {}, tcp {}", a.as_raw_fd(), a.peer_addr().unwrap()),
+        format!("IO wait, fd {}, tcp {}", listener.as_raw_fd(), listener.local_addr().unwrap()),
+    ];
+    let listener = Arc::new(listener);
+    let accepting = listener.clone();
+    let gs = [
+        house.go(move || assert_eq!((&a).read(&mut [0]).unwrap(), 0)),
+        house.go(move || drop(accepting.accept().unwrap_err())),
+    ];
+    for expected in expected {
+        eventually(&expected, || house.goroutines().iter().any(|g| g.to_string().contains(&expected)));
+    }
+    drop(b);
+    listener.close();
+    gs.into_iter().for_each(|g| g.join().unwrap());
 }

@@ -2,8 +2,6 @@
 
 use crate::forward;
 use crate::poll::Poll;
-use crate::shared::Shared;
-use socket2::SockRef;
 use std::io;
 
 /// What dumps call it.
@@ -28,11 +26,7 @@ pub(crate) const KIND: &str = "pipe";
 /// ```
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = io::pipe()?;
-    // It does so for any descriptor.
-    SockRef::from(&reader).set_nonblocking(true)?;
-    SockRef::from(&writer).set_nonblocking(true)?;
-    let reader = PipeReader(Poll::of(reader, KIND, Shared::default()));
-    Ok((reader, PipeWriter(Poll::of(writer, KIND, Shared::default()))))
+    Ok((PipeReader(Poll::named(reader, KIND)?), PipeWriter(Poll::named(writer, KIND)?)))
 }
 
 /// The end of a [`pipe`] that reads: [`std::io::PipeReader`], name for name.
