@@ -54,6 +54,29 @@ pub struct Async<T> {
 }
 
 /// What [`Async`] takes: all sockets and pipes, each [`Poll`], and what you build on one.
+///
+/// ```
+/// use pirn::net::{Async, Poll, Pollable};
+/// use std::io::{PipeReader, Read, Write};
+///
+/// struct Events(Poll<PipeReader>);
+///
+/// impl Pollable for Events {
+///     type Inner = PipeReader;
+///
+///     fn as_poll(&self) -> &Poll<PipeReader> {
+///         &self.0
+///     }
+/// }
+///
+/// pirn::run(|| {
+///     let (reader, mut writer) = std::io::pipe().unwrap();
+///     let events = Async::new(Events(Poll::new(reader).unwrap()));
+///     writer.write_all(b"!").unwrap();
+///     let length = pirn::block_on(events.read_with(|mut pipe| pipe.read(&mut [0; 10])));
+///     assert_eq!(length.unwrap(), 1);
+/// });
+/// ```
 pub trait Pollable {
     /// What the operations are called with.
     type Inner: AsFd;

@@ -11,6 +11,15 @@ macro_rules! timeouts {
         ///
         /// # Errors
         /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) if the timeout is nought.
+        ///
+        /// ```
+        /// use std::io::{ErrorKind, Read};
+        /// use std::time::Duration;
+        ///
+        /// let (mut a, _b) = pirn::os::unix::net::UnixStream::pair().unwrap();
+        /// a.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        /// assert_eq!(a.read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
+        /// ```
         pub fn set_read_timeout(&self, timeout: Option<std::time::Duration>) -> std::io::Result<()> {
             crate::forward::check_timeout(timeout)?;
             self.0.shared().made().read_timeout.set(timeout);
@@ -54,6 +63,24 @@ macro_rules! deadlines {
         /// once. None takes it away. A clone has deadlines of its own.
         ///
         /// As Go's `SetDeadline`.
+        ///
+        /// ```
+        /// use std::io::{ErrorKind, Read};
+        /// use std::sync::Arc;
+        /// use std::time::Instant;
+        ///
+        /// pirn::run(|| {
+        ///     let (a, _b) = pirn::os::unix::net::UnixStream::pair().unwrap();
+        ///     let a = Arc::new(a);
+        ///     let reader = pirn::go({
+        ///         let a = a.clone();
+        ///         move || (&*a).read(&mut [0]).unwrap_err().kind()
+        ///     });
+        ///     // Ends the read.
+        ///     a.set_deadline(Some(Instant::now()));
+        ///     assert_eq!(reader.join().unwrap(), ErrorKind::TimedOut);
+        /// });
+        /// ```
         pub fn set_deadline(&self, deadline: Option<std::time::Instant>) {
             self.0.set_deadline(deadline);
         }
@@ -96,6 +123,14 @@ macro_rules! socket {
         ///
         /// # Errors
         /// None; the signature is std's.
+        ///
+        /// ```
+        /// use std::io::{ErrorKind, Read};
+        ///
+        /// let (mut a, _b) = pirn::os::unix::net::UnixStream::pair().unwrap();
+        /// a.set_nonblocking(true).unwrap();
+        /// assert_eq!(a.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        /// ```
         pub fn set_nonblocking(&self, nonblocking: bool) -> std::io::Result<()> {
             self.0.shared().made().is_nonblocking.store(nonblocking, std::sync::atomic::Ordering::Relaxed);
             Ok(())
@@ -112,6 +147,14 @@ macro_rules! socket {
         /// The socket of std. Its descriptor blocks again, unless it was
         /// [set to be non-blocking](Self::set_nonblocking), and has the timeouts that were set. That concerns clones too,
         /// which stand for the same socket: from then on they block their thread when they wait.
+        ///
+        /// ```
+        /// use pirn::os::unix::net::UnixStream;
+        ///
+        /// let (a, _b) = UnixStream::pair().unwrap();
+        /// let std: std::os::unix::net::UnixStream = a.into_std();
+        /// let _a = UnixStream::from(std);
+        /// ```
         pub fn into_std(self) -> $Std {
             crate::forward::restore(self.0)
         }

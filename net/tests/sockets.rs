@@ -485,3 +485,32 @@ fn dumps_say_what_is_waited_for() {
     listener.close();
     gs.into_iter().for_each(|g| g.join().unwrap());
 }
+
+/// The kernel watches what a descriptor stands for until its last clone is closed. The number of the descriptor is another
+/// one's by then.
+#[test]
+fn a_clone_that_is_closed_is_watched_no_more() {
+    everywhere(|_| {
+        let (a, b) = tcp_pair();
+        a.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        for round in 0_u8..20 {
+            let clone = a.try_clone().unwrap();
+            assert_eq!((&clone).read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
+            drop(clone);
+            // Most often one of them has the number; other tests open descriptors too.
+            let other = a.try_clone().unwrap();
+            let (c, d) = UnixDatagram::pair().unwrap();
+            (&b).write_all(&[round]).unwrap();
+            let mut buf = [0];
+            other.set_read_timeout(Some(crew::PATIENCE)).unwrap();
+            (&other).read_exact(&mut buf).unwrap();
+            assert_eq!(buf, [round]);
+            c.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+            assert_eq!(c.recv(&mut buf).unwrap_err().kind(), ErrorKind::TimedOut);
+            d.send(&[round + 1]).unwrap();
+            c.set_read_timeout(Some(crew::PATIENCE)).unwrap();
+            assert_eq!((c.recv(&mut buf).unwrap(), buf), (1, [round + 1]));
+            a.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        }
+    });
+}

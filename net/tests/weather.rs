@@ -294,6 +294,51 @@ fn cpu_ms() -> u128 {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32).as_millis()
 }
 
+/// The resident memory of this process.
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is said");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[test]
+fn connections_come_and_go_without_growth() {
+    const TEST: &str = "connections_come_and_go_without_growth";
+    const ROUNDS: usize = 3_000;
+    if child_case(TEST).is_none() {
+        subprocess(TEST, "run", &[]).expect_success();
+        return;
+    }
+    house(builder().procs(2)).run(|| {
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+        let address = listener.local_addr().unwrap();
+        let accepting = listener.clone();
+        let server = pirn_runtime::go(move || {
+            for stream in accepting.incoming() {
+                let stream = stream.unwrap();
+                pirn_runtime::go(move || std::io::copy(&mut &stream, &mut &stream).unwrap());
+            }
+        });
+        let handle = pirn_runtime::Handle::current().expect("a G");
+        let round = || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"hello").unwrap();
+            stream.read_exact(&mut [0; 5]).unwrap();
+        };
+        (0..ROUNDS).for_each(|_| round());
+        let before = (descriptors(), resident_kib());
+        (0..ROUNDS).for_each(|_| round());
+        // The last ones are still ending.
+        while handle.metrics().descriptors > 1 {
+            pirn_runtime::sleep(Duration::from_millis(1));
+        }
+        assert!(descriptors() <= before.0, "{} descriptors, {before:?}", descriptors());
+        assert!(resident_kib() < before.1 + 4_000, "{} KiB, {before:?}", resident_kib());
+        listener.close();
+        server.join().unwrap();
+    });
+}
+
 #[test]
 fn a_runtime_ends_while_its_gs_wait_for_sockets() {
     // With two descriptors each, within the limit of most systems.
@@ -326,7 +371,10 @@ fn a_runtime_ends_while_its_gs_wait_for_sockets() {
             }
         }
         pirn_runtime::go(move || listener.accept().map(drop));
-        pirn_runtime::sleep(SOON);
+        let handle = pirn_runtime::Handle::current().expect("a G");
+        while handle.metrics().io_waiters < CONNECTIONS * 2 + 1 {
+            pirn_runtime::sleep(Duration::from_millis(1));
+        }
     });
     house.close();
     assert_eq!(unwound.load(Ordering::Relaxed), CONNECTIONS * 2);
