@@ -118,7 +118,7 @@ impl Builder {
     ///
     /// It is reported only if it is certain. There is no report as long as something might wake a G:
     ///
-    /// - a timer runs, or a [`Handle`](crate::Handle) lives;
+    /// - a timer runs, a G waits for a descriptor, or a [`Handle`](crate::Handle) lives;
     /// - a G blocks its thread, if only in a lock of std that another G has;
     /// - the process has any other thread: of a test runner, a logger, another runtime (of pirn or not), whatever it
     ///   does. Threads that wait for one of these Gs in [`Runtime::run`](crate::Runtime::run) or

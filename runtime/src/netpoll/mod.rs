@@ -28,12 +28,12 @@
 //! *The first wait* adds the descriptor to the epoll. What is ready then is an event, so nothing between the attempt
 //! and that is missed. It is watched for both directions, edge-triggered, and never changed.
 //!
-//! *A read that gets less than it asked for* has got all that a TCP stream had ([`Side::drain`](side::Side::drain)). The
-//! next one waits without an attempt, with what the first had seen: what comes after the first read is an event, which
-//! changes the count. That saves the system call that says "would block". It holds for bytes. The end of the stream, an
-//! error, and urgent data may have come with the same edge as the last bytes, and then no event follows. The event of
-//! that edge says so, or a later one does, and from then on a short read says nothing. A thread that finds something by
-//! asking the kernel itself takes the mark away, as there may be no epoll that counts.
+//! *A read that gets less than it asked for* has got all that a TCP stream had ([`Side::drain`](side::Side::drain)).
+//! The next one waits without an attempt, with what the first had seen: what comes after the first read is an event,
+//! which changes the count. That saves the system call that says "would block". It holds for bytes. The end of the
+//! stream, an error, and urgent data may have come with the same edge as the last bytes, and then no event follows. The
+//! event of that edge says so, or a later one does, and from then on a short read says nothing. A thread that finds
+//! something by asking the kernel itself takes the mark away, as there may be no epoll that counts.
 //!
 //! *Shut* is a bit of the same word, set under the same lock: a waiter sees it, or is in the list that is taken then.
 //!

@@ -155,15 +155,13 @@ impl Shared {
         self.deliver_on(p, &came);
     }
 
-    /// For sysmon: asks for the events of descriptors, if nobody has done so for long. Returns whether there were any.
-    pub(crate) fn ask_as_sysmon(&self, now_ns: u64) -> bool {
-        if now_ns < self.asks_again_ns(POLL_NS) {
-            return false;
+    /// For sysmon: asks for the events of descriptors, if nobody has done so for long.
+    pub(crate) fn ask_as_sysmon(&self, now_ns: u64) {
+        if now_ns >= self.must_ask_ns() {
+            let mut came = Came::new();
+            self.netpoll().ask(&mut came, now_ns);
+            self.deliver_to_all(&came);
         }
-        let mut came = Came::new();
-        self.netpoll().ask(&mut came, now_ns);
-        self.deliver_to_all(&came);
-        !came.is_empty()
     }
 
     /// When sysmon has to ask, if nobody else does before: never while the keeper waits for events.

@@ -68,8 +68,8 @@ impl Source {
         Ok(Seen { direction, look: Some(look), is_drained: side.is_drained(look) })
     }
 
-    /// A read that has seen this got less than it asked for, so there is no more. Only for a plain read of a TCP stream:
-    /// one of a Unix stream also stops where descriptors come along, and one that peeks leaves all there.
+    /// A read that has seen this got less than it asked for, so there is no more. Only for a plain read of a TCP
+    /// stream: one of a Unix stream also stops where descriptors come along, and one that peeks leaves all there.
     #[inline]
     pub fn drained(&self, seen: Seen) {
         if let (Some(record), Some(look)) = (self.record.get(), seen.look) {

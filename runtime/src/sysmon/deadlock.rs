@@ -1,14 +1,15 @@
 //! Whether all Gs wait for ever.
 //!
 //! # The argument
-//! Under the scheduler's lock: every P is on the idle list; every M is on the idle list, or is the keeper, or waits
-//! for a G that is locked to it; so none of them runs the user's code, and none has been handed a P. No timer is
-//! pending, no G is queued. Then only something outside could make a G ready: a thread of the process that is no M,
-//! nor sysmon, nor the template, nor waits in a `join` or `run` for one of these very Gs that has not ended, nor waits
-//! without a timeout for what a crate above keeps (`WaitSource`); or the holder of a [`Handle`](crate::Handle). If
-//! there is none of these, no code in this process runs any more but sysmon's, and none ever will, except a signal
-//! handler, which cannot be known. If there is one of these, sysmon reports nothing, and looks again from time to
-//! time. Where it cannot be certain, `stall.rs` reports what it sees, if the user has asked for it.
+//! Under the scheduler's lock: every P is on the idle list; every M is on the idle list, or is the keeper, or waits for
+//! a G that is locked to it; so none of them runs the user's code, and none has been handed a P. No timer is pending,
+//! nothing waits for a descriptor, no G is queued. Then only something outside could make a G ready: a thread of the
+//! process that is no M, nor sysmon, nor the template, nor waits in a `join` or `run` for one of these very Gs that has
+//! not ended, nor waits without a timeout for what a crate above keeps (`WaitSource`); or the holder of a
+//! [`Handle`](crate::Handle). If there is none of these, no code in this process runs any more but sysmon's, and none
+//! ever will, except a signal handler, which cannot be known. If there is one of these, sysmon reports nothing, and
+//! looks again from time to time. Where it cannot be certain, `stall.rs` reports what it sees, if the user has asked
+//! for it.
 
 use super::output::Output;
 use crate::join::{WaitingThread, threads_waiting_in};

@@ -147,7 +147,8 @@ impl Watchman {
         self.no_stack.look(shared, now);
         let mut looked = self.watch.look(shared, now);
         self.see_whether_fenced();
-        looked.helped |= shared.ask_as_sysmon(now);
+        // No reason to look again at once: it asks once in a millisecond at most.
+        shared.ask_as_sysmon(now);
         // Work that no M takes, or timers of a P whose M does not look at them.
         let waits = shared.idle_ps() > 0 && (shared.has_come(now) || shared.has_visible_work());
         looked.helped |= waits && shared.announce();
