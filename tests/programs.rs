@@ -1,7 +1,9 @@
 //! Whole programs: the examples, run as they are, and what they print.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longer than any of them takes, in a debug build on a busy machine.
@@ -495,4 +497,147 @@ fn signal() {
 #[test]
 fn generator() {
     prints("generator", &["all: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]", "five: [1, 2, 3, 4, 5]"]);
+}
+
+/// A server that runs until it is dropped, or its input ends.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    /// Starts it, and waits until it listens.
+    fn start(name: &str) -> Server {
+        let mut command = program(name);
+        command.arg("127.0.0.1:0").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let first = lines.next().expect("it says where it listens").expect("it prints UTF-8");
+        let address = first.trim_start_matches("listening on ").trim_start_matches("http://");
+        Server { address: address.parse().expect(&first), child, lines }
+    }
+
+    /// A connection, whose reads do not last for ever.
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("it is not nought");
+        stream
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().expect("it says more").expect("it prints UTF-8")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended.
+        _ = self.child.kill();
+        self.child.wait().expect("it is ours");
+    }
+}
+
+#[test]
+fn echo_server() {
+    let mut server = Server::start("echo_server");
+    let clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for (nth, mut client) in clients.iter().enumerate() {
+        write!(client, "hello {nth}").expect("it reads");
+        client.shutdown(Shutdown::Write).expect("it is connected");
+    }
+    for (nth, mut client) in clients.iter().enumerate() {
+        let mut text = String::new();
+        client.read_to_string(&mut text).expect("it answers");
+        assert_eq!(text, format!("hello {nth}"));
+        assert!(server.line().ends_with(" bytes"));
+    }
+}
+
+#[test]
+fn http_server() {
+    let server = Server::start("http_server");
+    let mut client = server.connect();
+    // Two requests on one connection, in one piece.
+    let get = |path| format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.write_all((get("you") + &get("me")).as_bytes()).expect("it reads");
+    client.shutdown(Shutdown::Write).expect("it is connected");
+    let mut text = String::new();
+    client.read_to_string(&mut text).expect("it answers");
+    let answer = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    assert_eq!(text, answer("Hello, you!\n") + &answer("Hello, me!\n"));
+}
+
+#[test]
+fn chat() {
+    let server = Server::start("chat");
+    let join = || {
+        let stream = server.connect();
+        let port = stream.local_addr().expect("it has one").port();
+        (BufReader::new(stream.try_clone().expect("a descriptor")).lines(), stream, port)
+    };
+    let (mut first_reads, mut first, first_port) = join();
+    let (mut second_reads, second, second_port) = join();
+    let mut next = || first_reads.next().expect("more").expect("it is connected");
+    assert_eq!(next(), format!("{second_port} has come, 2 are here"));
+    writeln!(first, "hello").expect("it reads");
+    assert_eq!(second_reads.next().expect("more").expect("it is connected"), format!("{first_port}: hello"));
+    writeln!(&second, "who is there?").expect("it reads");
+    assert_eq!(next(), format!("{second_port}: who is there?"));
+    second.shutdown(Shutdown::Both).expect("it is connected");
+    assert_eq!(next(), format!("{second_port} has left"));
+}
+
+#[test]
+fn port_scan() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it has one").port();
+    let (first, last) = (port.saturating_sub(300), port.saturating_add(300));
+    let (out, _) = run(program("port_scan").args(["localhost".to_owned(), first.to_string(), last.to_string()]));
+    let lines: Vec<_> = out.lines().collect();
+    assert!(lines.contains(&&*format!("{port} is open")), "{out}");
+    let tried = format!("{} ports in ", usize::from(last - first) + 1);
+    assert!(lines.last().is_some_and(|line| line.starts_with(&tried)), "{out}");
+}
+
+#[test]
+fn graceful_shutdown() {
+    let mut server = Server::start("graceful_shutdown");
+    let (slow, idle) = (server.connect(), server.connect());
+    writeln!(&idle, "0").expect("it reads");
+    let mut idle_reads = BufReader::new(idle).lines();
+    assert_eq!(idle_reads.next().expect("an answer").expect("it is connected"), "after 0 ms");
+    writeln!(&slow, "1000").expect("it reads");
+    // Its request is read while this one is answered.
+    let other = server.connect();
+    writeln!(&other, "100").expect("it reads");
+    let mut other_reads = BufReader::new(other).lines();
+    assert_eq!(other_reads.next().expect("an answer").expect("it is connected"), "after 100 ms");
+    let id = server.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("it is there").success());
+    assert_eq!(server.line(), "closing: SIGTERM");
+    // Those that only wait end at once, the answer that is due comes, and nobody can connect any more.
+    assert!(idle_reads.next().is_none());
+    assert_eq!(server.line(), "all requests are answered");
+    let mut slow_reads = BufReader::new(slow).lines();
+    assert_eq!(slow_reads.next().expect("an answer").expect("it is connected"), "after 1000 ms");
+    assert!(slow_reads.next().is_none());
+    assert!(server.child.wait().expect("it is ours").success());
+    assert!(TcpStream::connect(server.address).is_err());
+}
+
+#[test]
+fn crawler() {
+    let lines = [
+        "/: 3 links",
+        "/about: 2 links",
+        "/blog: 3 links",
+        "/blog/1: 2 links",
+        "/blog/2: 2 links",
+        "/blog/3: 2 links",
+        "/contact: 1 links",
+        "/old: 404 Not Found",
+        "/team: 1 links",
+    ];
+    prints("crawler", &lines);
 }

@@ -30,7 +30,7 @@ pub use {
     crate::p::{SHORT_ID_BITS, latest_id_like},
     crate::source::{Direction, Place, Seen, Source},
     crate::time::sleep,
-    caller::{Home, around_forks, call_at, give_way, has_timers, may_spin, random_below},
+    caller::{Home, around_forks, call_at, give_way, has_timers, may_spin, random_below, warn},
 };
 
 /// What depends on the runtime that the caller runs on.
@@ -117,6 +117,14 @@ mod caller {
     pub fn may_spin() -> bool {
         let Some(entered) = Entered::new() else { return true };
         entered.p().is_some_and(|p| entered.shared().may_spin(p))
+    }
+
+    /// Leaves a warning, of one line, to sysmon, which prints it and tells a subscriber. On a thread that runs no G nothing
+    /// is said, and this is false.
+    pub fn warn(what: String) -> bool {
+        let Some(entered) = Entered::new() else { return false };
+        entered.shared().warn(what);
+        true
     }
 
     /// A G goes behind the others of its P; another caller's turn is left as it is. This never unwinds.

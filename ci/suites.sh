@@ -1,0 +1,137 @@
+# For the scripts that run tests of others, as published, on pirn's types: changing them, leaving some out, running them
+# and counting. The script says where it works ($work), has a table (left_out) and collects the names of what it has
+# written ($suites). Not a check itself.
+
+mkdir -p "$work"
+: >"$work/left_out.log"
+
+# Written anew only when it changes: cargo looks at the time.
+write() {
+    mkdir -p "$(dirname "$1")"
+    cat >"$1.new"
+    if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
+}
+
+# Takes out what the table says, and tests of features that are not asked for: the suite and file as it says.
+leave_out() {
+    awk -v file="$1" -v both="${1/_1[23]/}" -v log_file="$work/left_out.log" '
+        FNR == NR {
+            if (!/^ /) why = $0
+            else if ($1 == file || $1 == both) for (i = 2; i <= NF; i++) reason[$i] = why
+            next
+        }
+        function flush() { for (i = 1; i <= held; i++) print hold[i]; held = 0; is_test = 0 }
+        # Attributes are held until it is known whose they are.
+        !skipped && /^ *#\[/ && !/^ *#!\[/ { hold[++held] = $0; is_test = is_test || /#\[test\]/; next }
+        !skipped && held && is_test && match($0, /fn [a-z0-9_]+\(/) {
+            name = substr($0, RSTART + 3, RLENGTH - 4)
+            if (name in reason) {
+                print file "\t" name "\t" reason[name] >>log_file
+                delete reason[name]
+                held = 0
+                is_test = 0
+                skipped = 1
+                indent = $0
+                sub(/[^ ].*/, "", indent)
+                if (/\{\}$/) skipped = 0
+                next
+            }
+        }
+        skipped { if ($0 == indent "}") skipped = 0; next }
+        { flush(); print }
+        END {
+            flush()
+            for (name in reason) { print file ": no test " name >"/dev/stderr"; failed = 1 }
+            exit failed
+        }
+    ' <(left_out) -
+}
+
+# Channels of std become ours, and each test calls what was its body from a G.
+to_g() {
+    sed -E -e 's/\bstd::sync::mpsc::channel\b/pirn_channels::unbounded as channel/' \
+        -e 's/\bstd::sync::mpsc::\{TryRecvError, channel\}/pirn_channels::{TryRecvError, unbounded as channel}/' |
+        awk '
+            /^ *#\[test\]$/ { test = 1 }
+            test && match($0, /^ *fn [a-z0-9_]+\(\) \{/) {
+                name = $2
+                sub(/\(\)/, "", name)
+                print "fn " name "() { ::pirn_suite::on_g(body_of_" name ") }"
+                sub("fn " name, "fn body_of_" name)
+                test = 0
+            }
+            { print }
+        '
+}
+
+# A whole file is left out: suite and file, the source, the reason.
+leave_out_file() {
+    awk -v file="$1" -v reason="$3" '
+        /^ *#\[test\]$/ { test = 1 }
+        test && match($0, /fn [a-z0-9_]+\(/) { print file "\t" substr($0, RSTART + 3, RLENGTH - 4) "\t" reason; test = 0 }
+    ' "$2" >>"$work/left_out.log"
+}
+
+# Writes a file of tests for both packages: the suite, the name, and what changes it for Gs. The test is read from stdin.
+for_both() {
+    local suite=$1 name=$2 to_gs=$3
+    write "$work/threads/tests/$suite/$name.rs"
+    "$to_gs" <"$work/threads/tests/$suite/$name.rs" | write "$work/gs/tests/$suite/$name.rs"
+}
+
+# What a log has as its result: passed, failed and ignored. Without one it has not been built, or has aborted.
+result() {
+    local result
+    result=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored;.*/\1 \2 \3/p' "$1")
+    echo "${result:-0 1 0}"
+}
+
+# Runs the tests of one suite, and prints a line.
+run() {
+    local mode=$1 package=$2 suite=$3 log=$work/$1-$3.log began=$SECONDS
+    local passed failed ignored without
+    PIRN_TEST_MODE=${mode/threads/shared} timeout "$hang_secs" cargo test "${options[@]}" \
+        --manifest-path "$work/$package/Cargo.toml" --test "$suite" -- --test-threads=8 >"$log" 2>&1 || true
+    read -r passed failed ignored < <(result "$log")
+    without=$(grep -c "^$suite/" "$work/left_out.log" || true)
+    printf '%-15s %4d passed %4d failed %4d ignored %4d left out %4d s\n' \
+        "$suite" "$passed" "$failed" "$ignored" "$without" $((SECONDS - began))
+    if [ "$failed" -ne 0 ]; then
+        any_failed=1
+        echo "the end of $log:"
+        tail -n 40 "$log"
+    fi
+}
+
+# Runs all in each mode, and says what was left out: threads, shared, isolated, or those that the caller names.
+run_suites() {
+    local mode suite package modes=("$@")
+    [ $# -gt 0 ] || modes=(threads shared isolated)
+    # As much stack as a thread has, and more than one P even on one CPU: some tests wait for threads of the system.
+    export PIRN_STACK=${PIRN_STACK:-4M} PIRN_MAXPROCS=${PIRN_MAXPROCS:-4}
+    options=(--quiet --release --target-dir "$work/target")
+    any_failed=0
+    # A suite takes a few seconds; one that takes so long hangs.
+    hang_secs=${PIRN_TEST_HANG_SECS:-150}
+    for mode in "${modes[@]}"; do
+        package=gs
+        [ "$mode" != threads ] || package=threads
+        cargo build "${options[@]}" --manifest-path "$work/$package/Cargo.toml" --tests
+        echo "=== $mode"
+        for suite in "${suites[@]}"; do
+            run "$mode" "$package" "$suite"
+        done
+    done
+    echo "=== left out"
+    awk -F '\t' '
+        !(($1, $3) in names) { order[++n] = $1 SUBSEP $3 }
+        { names[$1, $3] = names[$1, $3] " " $2 }
+        END {
+            for (i = 1; i <= n; i++) {
+                split(order[i], key, SUBSEP)
+                print key[1] ":" names[order[i]] "\n    " key[2]
+            }
+        }
+    ' "$work/left_out.log"
+    return $any_failed
+}

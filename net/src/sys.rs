@@ -1,0 +1,102 @@
+//! The calls of the system that neither std nor socket2 has.
+
+#![allow(unsafe_code, reason = "system calls")]
+
+use socket2::{SockAddr, SockRef};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+/// A direction as `poll` knows it.
+pub(crate) const READABLE: i16 = libc::POLLIN | libc::POLLRDHUP;
+pub(crate) const WRITABLE: i16 = libc::POLLOUT;
+
+/// Accepts a connection whose descriptor is non-blocking, in one call.
+pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, SockAddr)> {
+    let (socket, address) = SockRef::from(listener).accept4(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)?;
+    Ok((socket.into(), address))
+}
+
+/// Whether an operation in this direction would not block now: it would give something, an end, or an error.
+pub(crate) fn is_ready(fd: BorrowedFd<'_>, events: i16) -> io::Result<bool> {
+    poll(fd, events, 0)
+}
+
+pub(crate) fn poll(fd: BorrowedFd<'_>, events: i16, timeout_ms: i32) -> io::Result<bool> {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+    // SAFETY: one record, which is there for the whole call.
+    match unsafe { libc::poll(&raw mut poll, 1, timeout_ms) } {
+        -1 => Err(io::Error::last_os_error()),
+        count => Ok(count > 0),
+    }
+}
+
+/// No more of this kind of thing now, for this process or for the system: it may be had later.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// A connection that ended before it was accepted.
+pub(crate) fn is_aborted(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECONNABORTED)
+}
+
+/// A connect that has begun and goes on.
+pub(crate) fn is_in_progress(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY | libc::EINTR))
+}
+
+/// Reads from a socket, and leaves there what it has read.
+pub(crate) fn peek(socket: &SockRef<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    socket.peek(uninit(buf))
+}
+
+/// The same, with the sender.
+pub(crate) fn peek_from(socket: &SockRef<'_>, buf: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+    socket.peek_from(uninit(buf))
+}
+
+/// As socket2 wants buffers: it writes only what is initialised.
+fn uninit(buf: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    // SAFETY: of the same layout; socket2 says of its calls that they never write uninitialised bytes.
+    unsafe { &mut *(ptr::from_mut(buf) as *mut [MaybeUninit<u8>]) }
+}
+
+/// Reads from a descriptor; 0 at the end.
+pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    loop {
+        // SAFETY: a buffer of so many bytes.
+        let length = unsafe { libc::read(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) };
+        match usize::try_from(length) {
+            Ok(length) => return Ok(length),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Moves up to so many bytes from one descriptor to another, one of which is a pipe; 0 at the end. Does not wait for a
+/// pipe, nor for a descriptor that is non-blocking.
+pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, length: usize) -> io::Result<usize> {
+    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    // SAFETY: both are open, and neither has an offset.
+    let moved = unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), length, flags) };
+    usize::try_from(moved).map_err(|_| io::Error::last_os_error())
+}
+
+/// A descriptor for a child, which is readable when it has ended.
+pub(crate) fn pidfd(process: u32) -> io::Result<OwnedFd> {
+    // SAFETY: numbers go in, and one comes out. It is closed by exec.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) };
+    match RawFd::try_from(fd) {
+        // SAFETY: it is new, so nobody else has it.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
