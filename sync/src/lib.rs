@@ -13,6 +13,7 @@ pub mod poison; // the same locks with poisoning: std's signatures
 mod map; // `Map`
 mod pool; // `Pool`
 mod pool_bin; // a bin of a pool
+mod pool_slot; // the slot of a bin
 mod lazy_lock; // `LazyLock`
 mod once_lock; // `OnceLock`
 mod once; // `Once`
