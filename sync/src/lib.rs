@@ -15,6 +15,7 @@ mod map_table; // a shard of a `Map`
 mod reading; // reading without a lock what others replace
 mod pool; // `Pool`
 mod pool_bin; // a bin of a pool
+mod pool_slot; // the slot of a bin
 mod lazy_lock; // `LazyLock`
 mod once_lock; // `OnceLock`
 mod once; // `Once`

@@ -1,23 +1,26 @@
 //! [`Pool`]: values that are not in use, in a bin for each OS thread, more or less.
 //!
 //! # The bins
-//! A bin has a lock that nobody waits for: who finds it locked goes to the next bin. It is held for a push or a pop, and
-//! no code of the user's runs under it. Which bin is the caller's own is a hint. So a pool works from any thread, and from
-//! a G that has been moved.
+//! A bin has a slot for one value. Whoever takes a value from the slot of its own bin, or has found the slot empty, holds
+//! the slot until it gives the value back; that is one locked instruction for both (`pool_slot.rs`).
+//!
+//! All other values are under the bin's lock, for which nobody waits: who finds it locked goes to the next bin. It is held
+//! for a push or a pop, and no code of the user's runs under it. Which bin is the caller's own is a hint. So a pool works
+//! from any thread, and from a G that has been moved.
 //!
 //! The own bin follows from the number of the M, not of the P: a G that computes for long loses its P and runs on, and
 //! would share a bin with the one that gets the P. There are several bins for each CPU, since there are more Ms than
 //! CPUs: two threads that run at the same time seldom have the same bin.
 //!
 //! # Age
-//! A bin has two generations, as Go's pools: at each step of age the values of the older one are dropped, and the younger
-//! one becomes the older. A value that is taken and put back is young again. Steps come every [`PERIOD`] while some pool
+//! A value is young or old, as in Go's pools: at each step of age the old values are dropped, and the young ones
+//! become old. A value that is taken and put back is young again. Steps come every [`PERIOD`] while some pool
 //! has values. They are a chore of the runtime: sysmon starts a G for each, and no thread or timer waits for it. Where no
-//! runtime is, a thread that puts something in does the step, if it is due.
+//! runtime is, a thread that uses the pool does the step, if it is due.
 //!
-//! A pool is on the list [`AGED`] while `is_aged` is set. A step clears it when it has found no value, and looks once
-//! more: a put before that look is seen by it, and one after it finds the flag cleared (the locks of the bins order the
-//! two), and puts the pool on the list again. The chore is set while the list is not empty: by whoever makes it not
+//! A pool is on the list [`AGED`] while `is_aged` is set. A step clears it when it has found no value, nor a slot that is
+//! held, and looks once more: a put before that look is seen by it, and one after it finds the flag cleared (the locks of
+//! the bins order the two, and the look at a slot), and puts the pool on the list again. The chore is set while the list is not empty: by whoever makes it not
 //! empty, and by a step that leaves something there. The list's lock makes steps come one after the other; destructors
 //! run after it has been given back.
 
@@ -26,10 +29,11 @@
 
 use crate::holder::me;
 use crate::once_lock::OnceLock;
-use crate::pool_bin::{Bin, Generations};
+use crate::pool_bin::Bin;
+use crate::pool_slot::Held;
 use pirn_runtime::internal::{call_later, m_number};
 use std::fmt;
-use std::mem::{ManuallyDrop, forget, replace, take};
+use std::mem::{ManuallyDrop, forget};
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -55,7 +59,7 @@ const BINS_MAX: usize = 128;
 ///
 /// A pool is no place to keep things: what is not used for 10 to 20 seconds is dropped, on a goroutine that a runtime
 /// starts for that. What waits for such a drop may wait for ever: it does not keep a runtime from reporting that all
-/// its goroutines are asleep. While no goroutine runs, old values are dropped when a thread puts others in, or else when
+/// its goroutines are asleep. While no goroutine runs, old values are dropped when a thread uses a pool, or else when
 /// a runtime next has something to do.
 ///
 /// Nothing here waits. Making a pool needs no memory.
@@ -104,11 +108,33 @@ impl<T: Send + 'static> Pool<T> {
     /// If making one does.
     #[inline]
     pub fn get(&self) -> Pooled<'_, T> {
-        let value = match self.take() {
-            Some(value) => value,
-            None => (self.make)(),
+        let bins = self.bins();
+        let (own, is_thread) = own_bin();
+        let bin = bins.nth(own);
+        if is_thread {
+            // There may be no runtime that does the steps of age.
+            bin.count_use();
+        }
+        let (home, value) = match bin.hold() {
+            Some((home, Some(value))) => {
+                bins.release(1);
+                (Some(home), value)
+            }
+            // If making one panics the slot is let go.
+            Some((home, None)) => (Some(home), self.take_or_make(bins, own)),
+            None => (None, self.take_or_make(bins, own)),
         };
-        Pooled { pool: self, value: ManuallyDrop::new(value) }
+        Pooled { pool: self, home, value: ManuallyDrop::new(value) }
+    }
+
+    #[cold]
+    fn take_or_make(&self, bins: &Bins<T>, own: usize) -> T {
+        bins.pop(own).unwrap_or_else(self.make)
+    }
+
+    #[inline]
+    fn bins(&self) -> &Arc<Bins<T>> {
+        self.bins.get_or_init(|| Arc::new(Bins::new(self.max)))
     }
 
     /// Takes a value, if one is kept.
@@ -118,20 +144,14 @@ impl<T: Send + 'static> Pool<T> {
     }
 
     /// Puts a value in, whoever has made it.
-    #[inline]
     pub fn put(&self, value: T) {
-        let bins = self.bins.get_or_init(|| Arc::new(Bins::new(self.max)));
+        let bins = self.bins();
         let (own, is_thread) = own_bin();
-        let pushed = bins.push(value, own);
-        if !bins.is_aged.load(Ordering::Relaxed) {
-            add_to_aged(bins);
-        }
-        match pushed {
-            // There may be no runtime that does the steps of age.
-            Ok(bin) if is_thread => bin.count_put(),
-            Ok(_) => {}
-            // Dropped outside of the lock.
-            Err(value) => drop(value),
+        // What is not kept is dropped outside of the lock.
+        drop(bins.push(value, own).err());
+        bins.see_to_age();
+        if is_thread {
+            bins.nth(own).count_use();
         }
     }
 
@@ -157,6 +177,8 @@ impl<T: Send + 'static> fmt::Debug for Pool<T> {
 /// A value of a [`Pool`], which goes back when this is dropped.
 pub struct Pooled<'a, T: Send + 'static> {
     pool: &'a Pool<T>,
+    /// The slot to which the value goes back. None: another one held it.
+    home: Option<Held<'a, T>>,
     /// It is there until this is dropped.
     value: ManuallyDrop<T>,
 }
@@ -165,6 +187,7 @@ impl<T: Send + 'static> Pooled<'_, T> {
     /// Takes the value away from the pool.
     pub fn into_inner(this: Self) -> T {
         let mut this = ManuallyDrop::new(this);
+        drop(this.home.take());
         // SAFETY: this is not dropped, and the value is taken once.
         unsafe { ManuallyDrop::take(&mut this.value) }
     }
@@ -187,11 +210,16 @@ impl<T: Send + 'static> DerefMut for Pooled<'_, T> {
 }
 
 impl<T: Send + 'static> Drop for Pooled<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: it is taken once, here.
         let value = unsafe { ManuallyDrop::take(&mut self.value) };
-        if !thread::panicking() {
-            self.pool.put(value);
+        if thread::panicking() {
+            return;
+        }
+        match self.home.take() {
+            Some(home) => self.pool.bins().give_back(value, home),
+            None => self.pool.put(value),
         }
     }
 }
@@ -239,45 +267,49 @@ impl<T> Bins<T> {
         &self.bins[n & (self.bins.len() - 1)]
     }
 
-    /// All other bins, beginning with the next one.
-    fn others(&self, own: usize) -> impl Iterator<Item = &Bin<T>> {
-        (1..self.bins.len()).map(move |n| self.nth(own + n))
+    /// All bins, the caller's own first.
+    fn own_first(&self, own: usize) -> impl Iterator<Item = &Bin<T>> {
+        (0..self.bins.len()).map(move |n| self.nth(own + n))
+    }
+
+    /// Gives a value back to the slot that it came from, if there is room.
+    #[inline]
+    fn give_back(self: &Arc<Self>, value: T, home: Held<'_, T>)
+    where
+        T: Send + 'static,
+    {
+        if self.reserve() {
+            home.give_back(value);
+            self.see_to_age();
+        }
+    }
+
+    /// Puts the pool on the list of those that age, if it is not there.
+    #[inline]
+    fn see_to_age(self: &Arc<Self>)
+    where
+        T: Send + 'static,
+    {
+        if !self.is_aged.load(Ordering::Relaxed) {
+            add_to_aged(self);
+        }
     }
 
     /// Takes a value, from the own bin if that has one.
-    #[inline]
     fn pop(&self, own: usize) -> Option<T> {
-        let value = match self.nth(own).pop() {
-            Some(value) => value,
-            None => self.pop_other(own)?,
-        };
+        let value = self.own_first(own).find_map(Bin::pop)?;
         self.release(1);
         Some(value)
     }
 
-    #[cold]
-    fn pop_other(&self, own: usize) -> Option<T> {
-        self.others(own).find_map(Bin::pop)
-    }
-
-    /// Keeps the value, if there is room, and returns where; or returns the value.
-    #[inline]
-    fn push(&self, value: T, own: usize) -> Result<&Bin<T>, T> {
-        if self.max != usize::MAX && !self.reserve() {
+    /// Keeps the value, if there is room; if not, returns it.
+    fn push(&self, mut value: T, own: usize) -> Result<(), T> {
+        if !self.reserve() {
             return Err(value);
         }
-        let bin = self.nth(own);
-        match bin.push(value) {
-            Ok(()) => Ok(bin),
-            Err(value) => self.push_other(value, own),
-        }
-    }
-
-    #[cold]
-    fn push_other(&self, mut value: T, own: usize) -> Result<&Bin<T>, T> {
-        for bin in self.others(own) {
+        for bin in self.own_first(own) {
             match bin.push(value) {
-                Ok(()) => return Ok(bin),
+                Ok(()) => return Ok(()),
                 Err(back) => value = back,
             }
         }
@@ -287,9 +319,10 @@ impl<T> Bins<T> {
     }
 
     /// One more is kept, if that is not more than the maximum.
+    #[inline]
     fn reserve(&self) -> bool {
         let keep = |kept: usize| (kept < self.max).then_some(kept + 1);
-        self.kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keep).is_ok()
+        self.max == usize::MAX || self.kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keep).is_ok()
     }
 
     /// So many are not kept any more.
@@ -305,45 +338,27 @@ impl<T> Bins<T> {
     }
 }
 
-impl<T> Bins<T> {
-    /// Whether there is a value. This waits for the locks of the bins, which are held for some instructions.
-    fn has_some(&self) -> bool {
-        self.bins.iter().any(|bin| {
-            loop {
-                if let Ok(has_some) = bin.with(|bin| !bin.young.is_empty() || !bin.old.is_empty()) {
-                    break has_some;
-                }
-                thread::yield_now();
-            }
-        })
-    }
-}
-
 /// What a step of age does to each pool.
 trait Aged: Send + Sync {
     /// Takes what has become too old out of it; the closures that are added to `drops` drop it. False if the pool is
-    /// empty, and not to be on the list any more.
+    /// empty and nobody holds a slot, and not to be on the list any more.
     fn age(&self, drops: &mut Vec<Box<dyn FnOnce()>>) -> bool;
 }
 
 impl<T: Send + 'static> Aged for Bins<T> {
     fn age(&self, drops: &mut Vec<Box<dyn FnOnce()>>) -> bool {
         for bin in &self.bins {
-            // A bin that is in use now is aged by the next step.
-            let step = |bin: &mut Generations<T>| {
-                let young = take(&mut bin.young);
-                replace(&mut bin.old, young)
-            };
-            let old = bin.with(step).unwrap_or_else(|_| Vec::new());
+            let old = bin.age();
             if !old.is_empty() {
                 self.release(old.len());
                 // A panic of one destructor is its own.
                 drops.push(Box::new(|| old.into_iter().for_each(|value| contain(|| drop(value)))));
             }
         }
-        self.has_some() || {
+        let may_have_some = || self.bins.iter().any(Bin::may_have_some);
+        may_have_some() || {
             self.is_aged.store(false, Ordering::Relaxed);
-            self.has_some() && !self.is_aged.swap(true, Ordering::Relaxed)
+            may_have_some() && !self.is_aged.swap(true, Ordering::Relaxed)
         }
     }
 }

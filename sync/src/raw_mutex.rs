@@ -118,11 +118,15 @@ impl RawMutex {
         self.wait(until)
     }
 
-    /// Takes it, if it is free and nobody waits.
+    /// Takes it, if it is free. The first exchange assumes that nobody waits: to look before would cost that case more
+    /// than the second exchange costs the other.
     #[inline]
     fn is_taken_at_once(&self) -> bool {
         // Acquire: what was done under the lock before (partner: each Release that takes HELD back).
-        self.state.compare_exchange(0, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        match self.state.compare_exchange(0, HELD, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(state) => self.try_take_from(state, 0),
+        }
     }
 
     /// Takes it, if it is free.
@@ -139,9 +143,15 @@ impl RawMutex {
     /// Takes it, if it is free, and takes the bits `less` back with that.
     #[inline]
     fn try_take(&self, less: u32) -> bool {
-        let mut state = self.state.load(Ordering::Relaxed);
+        self.try_take_from(self.state.load(Ordering::Relaxed), less)
+    }
+
+    /// The same, where the state was `state`.
+    #[inline]
+    fn try_take_from(&self, mut state: u32, less: u32) -> bool {
         while state & HELD == 0 {
             let new = (state | HELD) & !less;
+            // Acquire: as above.
             match self.state.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(other) => state = other,
@@ -248,7 +258,8 @@ impl RawMutex {
     #[inline]
     pub(crate) fn unlock(&self) {
         self.holder.store(0, Ordering::Relaxed);
-        if self.state.compare_exchange(HELD, 0, Ordering::Release, Ordering::Relaxed).is_err() {
+        let unlocked = self.state.compare_exchange(HELD, 0, Ordering::Release, Ordering::Relaxed);
+        if unlocked.is_err_and(|state| !self.is_free_without_waking(state)) {
             self.unlock_contended();
         }
     }
@@ -264,16 +275,20 @@ impl RawMutex {
 
     #[cold]
     fn unlock_contended(&self) {
-        if !self.is_free_without_waking() {
-            self.release(Turn::of(self.key()));
-        }
+        self.release(Turn::of(self.key()));
     }
 
-    /// Gives it back, if nobody waits or one is awake.
-    fn is_free_without_waking(&self) -> bool {
-        let free = |state| (state & WAITERS == 0 || state & WOKEN != 0).then_some(state & !HELD);
-        // Release: what was done under the lock (partner: the next one's Acquire).
-        self.state.fetch_update(Ordering::Release, Ordering::Relaxed, free).is_ok()
+    /// Gives it back, if nobody waits or one is awake. The state was `state`.
+    #[inline]
+    fn is_free_without_waking(&self, mut state: u32) -> bool {
+        while state & WAITERS == 0 || state & WOKEN != 0 {
+            // Release: what was done under the lock (partner: the next one's Acquire).
+            match self.state.compare_exchange_weak(state, state & !HELD, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(other) => state = other,
+            }
+        }
+        false
     }
 
     /// Gives it back, in a turn: to the first, if that has waited for long, or to anybody, and wakes the first.
@@ -287,7 +302,7 @@ impl RawMutex {
             return self.hand_over(turn);
         }
         // One that spins may have said so since.
-        if !self.is_free_without_waking() {
+        if !self.is_free_without_waking(self.state.load(Ordering::Relaxed)) {
             // Nobody is awake, and only in a turn that changes.
             self.state.fetch_xor(HELD | WOKEN, Ordering::Release);
             turn.tell_first(RETRY);

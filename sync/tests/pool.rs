@@ -9,9 +9,10 @@ mod crew;
 
 use crew::{everywhere, on_gs};
 use pirn_sync::{Pool, Pooled};
+use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[test]
 fn what_is_put_is_taken() {
@@ -103,6 +104,51 @@ fn nobody_has_what_another_one_has() {
         workers.into_iter().for_each(|worker| worker.join());
         assert!(pool.kept() <= MADE.load(Ordering::Relaxed));
     });
+}
+
+/// All but one of a thread's are kept in another way.
+#[test]
+fn many_are_in_use_at_the_same_time() {
+    everywhere(|kind| {
+        let pool = Arc::new(Pool::new(|| 0));
+        for _ in 0..3 {
+            let values: Vec<_> = (0..20).map(|_| pool.get()).collect();
+            assert_eq!(pool.kept(), 0);
+            drop(values);
+            assert_eq!(pool.kept(), 20);
+        }
+        let mut values: Vec<_> = (0..20).map(|_| pool.get()).collect();
+        assert_eq!(values.drain(..10).map(Pooled::into_inner).sum::<u32>(), 0);
+        forget(values.pop());
+        drop(values);
+        assert_eq!(pool.kept(), 9, "ten were taken away, and one was forgotten");
+        let other = pool.clone();
+        kind.go(move || (0..100).for_each(|_| drop(other.get()))).join();
+        assert_eq!(pool.kept(), 9);
+    });
+}
+
+#[test]
+fn a_value_may_be_dropped_on_another_thread() {
+    static POOL: Pool<u32> = Pool::new(|| 0);
+    for n in 0..10 {
+        let mut value = POOL.get();
+        assert_eq!((*value, POOL.kept()), (n, 0));
+        *value += 1;
+        std::thread::spawn(move || drop(value)).join().unwrap();
+        assert_eq!(POOL.kept(), 1);
+    }
+}
+
+#[test]
+fn one_that_cannot_be_made_harms_nobody() {
+    static MAY_MAKE: AtomicBool = AtomicBool::new(false);
+    let make: fn() -> u32 = || if MAY_MAKE.load(Ordering::Relaxed) { 1 } else { resume_unwind(Box::new("a mistake")) };
+    let pool = Pool::new(make);
+    catch_unwind(AssertUnwindSafe(|| drop(pool.get()))).expect_err("it panicked");
+    MAY_MAKE.store(true, Ordering::Relaxed);
+    assert_eq!(*pool.get(), 1);
+    assert_eq!(pool.kept(), 1);
 }
 
 /// A destructor of one value may use the pool.
