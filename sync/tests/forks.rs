@@ -47,8 +47,9 @@ fn locks() -> Vec<Mutex<()>> {
     (0..4096).map(|_| Mutex::new(())).collect()
 }
 
-/// Calls `f` while others use the table.
+/// Calls `f` while others use the table. The first use, which prepares forks, is over then.
 fn beside_others(f: impl FnOnce()) {
+    use_all_buckets(&locks()[..1]);
     let over = AtomicBool::new(false);
     scope(|scope| {
         for _ in 0..3 {

@@ -322,14 +322,18 @@ mod forks {
     use super::TABLE;
     use pirn_runtime::internal::around_forks;
     use std::ptr;
-    use std::sync::Once;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
-    /// For each turn: from the first one on forks are prepared.
+    static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+    /// For each turn: from the first one on forks are prepared. No other waits for the first one, as a `Once` would have it:
+    /// the thread that is in it may not be there in the child of a fork.
     #[inline]
     pub(super) fn watch() {
-        static WATCHED: Once = Once::new();
-        // Without memory for it a child may hang, which is no reason to fail here.
-        WATCHED.call_once(|| _ = around_forks(before, in_parent, in_child));
+        if !IS_WATCHED.load(Ordering::Relaxed) && !IS_WATCHED.swap(true, Ordering::Relaxed) {
+            // Without memory for it a child may hang, which is no reason to fail here.
+            _ = around_forks(before, in_parent, in_child);
+        }
     }
 
     extern "C" fn before() {

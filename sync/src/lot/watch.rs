@@ -27,13 +27,16 @@ mod sources {
     use super::party;
     use crate::lot::table::each_wait;
     use pirn_runtime::internal::{Wait, WaitSource, add_waits};
-    use std::sync::Once;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Instant;
 
-    /// For each wait: from the first one on the reports know of them.
+    /// For each wait: from the first one on the reports know of them. No other waits for the first one: the child of a fork
+    /// may be without it.
     pub(in crate::lot) fn begin() {
-        static BEGUN: Once = Once::new();
-        BEGUN.call_once(|| add_waits(WaitSource { longest, each }));
+        static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
+        if !HAS_BEGUN.load(Ordering::Relaxed) && !HAS_BEGUN.swap(true, Ordering::Relaxed) {
+            add_waits(WaitSource { longest, each });
+        }
     }
 
     fn longest() -> Option<Instant> {
