@@ -141,7 +141,7 @@ fn hundred_thousand(procs: usize) {
     };
     let whole = trace(&lines);
     // The first at 0 ms, or as soon as the system lets sysmon run.
-    assert!(whole.first().is_some_and(|line| line.ms < 50), "{all}");
+    assert!(whole.first().is_some_and(|line| line.ms < 500), "{all}");
     for line in &whole {
         check(line, procs);
     }
