@@ -650,8 +650,10 @@ fn an_event_while_all_ps_are_busy_is_seen_at_a_pick() {
     busy.into_iter().for_each(|g| g.join().expect("no panic"));
 }
 
-/// While slices are long, 61 of them would be a long time.
+/// While slices are long, 61 of them would be a long time. On a machine with other work sysmon sees most events first, and
+/// then they wait in the global queue.
 #[test]
+#[ignore = "it needs a machine without other work"]
 fn an_event_while_slices_are_long_is_seen_soon() {
     const SLICE: Duration = Duration::from_micros(200);
     let rt = runtime(1);
@@ -690,9 +692,8 @@ fn an_event_while_slices_are_long_is_seen_soon() {
         let written: Vec<_> = (0..20).map(|_| write()).collect();
         g.join().expect("no panic").iter().zip(written).map(|(read, wrote)| read - wrote).collect()
     };
-    // One that sysmon has seen first waits in the global queue: on a machine with other work that is the case at times.
     let is_soon = |waits: Vec<usize>| waits.iter().filter(|slices| **slices < 15).count() > 10;
-    assert!((0..20).any(|_| is_soon(waits())));
+    assert!((0..5).any(|_| is_soon(waits())));
     over.store(true, Ordering::Relaxed);
     busy.into_iter().for_each(|g| g.join().expect("no panic"));
 }
