@@ -3,7 +3,7 @@
 use super::place::wake;
 use crate::clock::{now_ns, ns_of};
 use crate::m::fork::is_fork;
-use crate::netpoll::{Direction, Found, Look, Record, RecordSide, for_each, give_back, take};
+use crate::netpoll::{Armed, Direction, Found, Locked, Look, Record, RecordSide, Who, for_each, give_back, take};
 use crate::park::checkpoint;
 use crate::sched::Shared;
 use crate::timers::NEVER;
@@ -151,6 +151,20 @@ pub(super) fn result_of(found: Found) -> io::Result<()> {
         Found::Event => Ok(()),
         Found::Shut => Err(shut()),
     }
+}
+
+/// Under the lock of a side: until when a wait with that deadline lasts; or what it answers, if it must not begin.
+pub(super) fn may_wait(
+    side: &RecordSide,
+    locked: &Locked<'_, Who, Armed>,
+    look: Look,
+    deadline_ns: u64,
+) -> Result<u64, io::Result<()>> {
+    if let Some(found) = locked.differs(look) {
+        return Err(result_of(found));
+    }
+    let until_ns = deadline_ns.min(side.sticky_ns());
+    if until_ns != NEVER && until_ns <= now_ns() { Err(Err(timed_out())) } else { Ok(until_ns) }
 }
 
 #[cold]

@@ -1,6 +1,6 @@
 //! How a thread waits for a descriptor that runs no G: in the kernel, for the descriptor and a bell.
 
-use super::descriptor::{Seen, Source, result_of, timed_out};
+use super::descriptor::{Seen, Source, may_wait, result_of, timed_out};
 use super::place::Place;
 use crate::clock::{now_ns, rest_ns};
 use crate::m::fork::is_fork;
@@ -25,13 +25,10 @@ pub(super) fn wait(source: &Source, fd: BorrowedFd<'_>, seen: Seen, deadline_ns:
     let mut place = Place::new();
     loop {
         let mut locked = side.lock();
-        if let Some(found) = locked.differs(look) {
-            return result_of(found);
-        }
-        let until_ns = deadline_ns.min(side.sticky_ns());
-        if until_ns != NEVER && until_ns <= now_ns() {
-            return Err(timed_out());
-        }
+        let until_ns = match may_wait(side, &locked, look, deadline_ns) {
+            Ok(until_ns) => until_ns,
+            Err(answer) => return answer,
+        };
         if let Some(bell) = bell.fd() {
             // The kernel wakes it at its deadline.
             place.put((record, seen.direction), locked.push(Who::Thread(bell.clone()), NEVER));

@@ -3,10 +3,10 @@
 #![allow(unsafe_code, reason = "which G calls")]
 
 use super::alarm::arm;
-use super::descriptor::{Seen, Source, result_of, timed_out};
+use super::descriptor::{Seen, Source, may_wait, result_of};
 use super::on_thread;
 use super::place::Place;
-use crate::clock::{now_ns, ns_of};
+use crate::clock::ns_of;
 use crate::g::G;
 use crate::m::fork::{error_in_fork, is_fork};
 use crate::netpoll::{Record, Who, register};
@@ -49,13 +49,10 @@ impl Source {
         loop {
             self.register(record, fd, shared)?;
             let mut locked = side.lock();
-            if let Some(found) = locked.differs(look) {
-                return result_of(found);
-            }
-            let until_ns = deadline_ns.min(side.sticky_ns());
-            if until_ns != NEVER && until_ns <= now_ns() {
-                return Err(timed_out());
-            }
+            let until_ns = match may_wait(side, &locked, look, deadline_ns) {
+                Ok(until_ns) => until_ns,
+                Err(answer) => return answer,
+            };
             place.put(at, locked.push(Who::G(g, g.id()), until_ns));
             // A runtime whose G runs has not ended.
             let rest = arm(&mut locked, at, || Some(shared.arc()), until_ns).expect("timers end after the Gs");
@@ -116,17 +113,14 @@ impl Source {
         let at = (record, seen.direction);
         let side = record.side(seen.direction);
         let mut locked = side.lock();
-        if let Some(found) = locked.differs(look) {
-            drop(locked);
-            who.discard();
-            return result_of(found).map(|()| false);
-        }
-        let until_ns = side.sticky_ns();
-        if until_ns != NEVER && until_ns <= now_ns() {
-            drop(locked);
-            who.discard();
-            return Err(timed_out());
-        }
+        let until_ns = match may_wait(side, &locked, look, NEVER) {
+            Ok(until_ns) => until_ns,
+            Err(answer) => {
+                drop(locked);
+                who.discard();
+                return answer.map(|()| false);
+            }
+        };
         place.put(at, locked.push(who, until_ns));
         let rest = arm(&mut locked, at, || shared, until_ns);
         drop(locked);
