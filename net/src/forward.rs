@@ -162,6 +162,26 @@ macro_rules! socket {
 }
 pub(crate) use socket;
 
+/// What every listener has.
+macro_rules! listener {
+    () => {
+        /// Sets a moment from which on each `accept` fails with [`TimedOut`](std::io::ErrorKind::TimedOut), those that
+        /// wait now included, until another deadline is set. None takes it away.
+        pub fn set_deadline(&self, deadline: Option<std::time::Instant>) {
+            self.0.set_read_deadline(deadline);
+        }
+
+        /// Waits until there is a connection to accept. Somebody else may accept it first.
+        ///
+        /// # Errors
+        /// As [`accept`](Self::accept).
+        pub fn readable(&self) -> std::io::Result<()> {
+            self.0.readable()
+        }
+    };
+}
+pub(crate) use listener;
+
 /// `Read` for a type and its references, by the type that it wraps: with `read_stream` or `read_any` of `Poll`.
 macro_rules! read {
     ($Type:ty, $read:ident) => {

@@ -3,35 +3,21 @@
 
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;
+mod pairs;
 
 use crew::common::{builder, child_case, eventually, house, subprocess};
 use crew::everywhere;
+use pairs::{name, tcp_pair};
 use pirn_net::os::unix::net::{UnixListener, UnixStream};
 use pirn_net::{ListenOptions, TcpListener, TcpStream, UdpSocket};
 use pirn_runtime::ShutDown;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net as unix;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_millis(30);
-
-/// Two that are connected by TCP.
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let client = TcpStream::connect(listener.local_addr().expect("it has one")).expect("it listens");
-    (client, listener.accept().expect("the client's").0)
-}
-
-/// An abstract name that no other test has.
-fn name() -> unix::SocketAddr {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let name = format!("pirn-weather-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    unix::SocketAddr::from_abstract_name(name).expect("it is short")
-}
 
 /// How many descriptors this process has.
 fn descriptors() -> usize {

@@ -11,7 +11,6 @@ use std::io;
 use std::iter::FusedIterator;
 use std::net::{self, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::time::Instant;
 
 /// Accepts TCP connections: [`std::net::TcpListener`], name for name, but what waits for it holds no thread. For
 /// goroutines, OS threads and async tasks; several may accept at the same time.
@@ -105,19 +104,7 @@ impl TcpListener {
         close(&self.0);
     }
 
-    /// Sets a moment from which on each `accept` fails with [`TimedOut`](io::ErrorKind::TimedOut), those that wait now
-    /// included, until another deadline is set. None takes it away.
-    pub fn set_deadline(&self, deadline: Option<Instant>) {
-        self.0.set_read_deadline(deadline);
-    }
-
-    /// Waits until there is a connection to accept. Somebody else may accept it first.
-    ///
-    /// # Errors
-    /// As [`accept`](Self::accept).
-    pub fn readable(&self) -> io::Result<()> {
-        self.0.readable()
-    }
+    forward::listener!();
 
     /// Sets `IP_TTL`: through how many routers packets may go.
     ///

@@ -12,7 +12,6 @@ use std::iter::FusedIterator;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
-use std::time::Instant;
 
 /// What dumps call it.
 pub(crate) const KIND: &str = "unix";
@@ -110,19 +109,7 @@ impl UnixListener {
         close(&self.0);
     }
 
-    /// Sets a moment from which on each `accept` fails with [`TimedOut`](io::ErrorKind::TimedOut), those that wait now
-    /// included, until another deadline is set. None takes it away.
-    pub fn set_deadline(&self, deadline: Option<Instant>) {
-        self.0.set_read_deadline(deadline);
-    }
-
-    /// Waits until there is a connection to accept. Somebody else may accept it first.
-    ///
-    /// # Errors
-    /// As [`accept`](Self::accept).
-    pub fn readable(&self) -> io::Result<()> {
-        self.0.readable()
-    }
+    forward::listener!();
 
     forward::socket!(net::UnixListener);
 }
