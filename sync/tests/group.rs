@@ -123,6 +123,22 @@ fn a_task_has_ended_whole() {
     });
 }
 
+/// From its first moment, on whatever P that is.
+#[test]
+fn a_task_that_looks_at_its_own_group_finds_that_it_runs() {
+    on_gs(|| {
+        for _ in 0..1000 {
+            let group = Arc::new(ErrGroup::new());
+            let inner = group.clone();
+            group.go(move || {
+                let counts = inner.running() == 1 && inner.wait_timeout(Duration::ZERO).is_none();
+                if counts { Ok(()) } else { Err("it runs, and does not count") }
+            });
+            assert_eq!(group.wait(), Ok(()));
+        }
+    });
+}
+
 #[test]
 fn a_limit_holds_and_a_permit_comes_back_from_all_ends() {
     on_gs(|| {

@@ -117,9 +117,11 @@ impl<E: Send + 'static> ErrGroup<E> {
     #[track_caller]
     fn start(&self, builder: GoBuilder, permit: Permit, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
         self.home.get_or_init(Home::current);
+        let tasks = self.tasks.clone();
+        let starting = self.tasks.begin();
         let g = builder.go(f);
-        let (id, tasks) = (g.id().as_u64(), self.tasks.clone());
-        tasks.begin(id);
+        let id = g.id().as_u64();
+        starting.runs_on(id);
         on_end(g, move |result| tasks.end(id, permit, result));
     }
 

@@ -18,7 +18,7 @@ const NO_PERMIT: Permit = Permit(None);
 
 /// Starts a task that ends so.
 fn task(tasks: &Arc<Tasks<u32>>, id: u64, permit: Permit, result: Result<(), u32>) -> thread::JoinHandle<()> {
-    tasks.begin(id);
+    tasks.begin().runs_on(id);
     let tasks = tasks.clone();
     thread::spawn(move || tasks.end(id, permit, Ok(result)))
 }
@@ -68,7 +68,7 @@ fn two_wait_for_one() {
 fn a_task_starts_another_while_somebody_waits() {
     model(2, || {
         let tasks = Arc::new(Tasks::new(None));
-        tasks.begin(1);
+        tasks.begin().runs_on(1);
         let starts = {
             let tasks = tasks.clone();
             thread::spawn(move || {
@@ -94,11 +94,45 @@ fn a_wait_for_some_time() {
             assert_eq!(tasks.take_outcome().errors, [1]);
         } else {
             // It is a task of the next round as well.
-            tasks.begin(2);
+            tasks.begin().runs_on(2);
             tasks.end(2, NO_PERMIT, Ok(Ok(())));
             assert!(tasks.wait(None));
             assert_eq!(tasks.take_outcome().errors, [1]);
         }
         ends.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_waits_before_it_has_a_number() {
+    model(2, || {
+        let tasks = Arc::new(Tasks::<u32>::new(None));
+        let starting = tasks.begin();
+        let waits = {
+            let tasks = tasks.clone();
+            thread::spawn(move || {
+                assert!(tasks.wait(None));
+                tasks.take_outcome().errors
+            })
+        };
+        assert_eq!(tasks.count(), 1);
+        starting.runs_on(1);
+        tasks.end(1, NO_PERMIT, Ok(Err(1)));
+        assert_eq!(waits.join().unwrap(), [1], "it has waited for the task");
+    });
+}
+
+#[test]
+fn a_wait_ends_when_the_only_task_could_not_be_started() {
+    model(2, || {
+        let tasks = Arc::new(Tasks::<u32>::new(None));
+        let starting = tasks.begin();
+        let waits = {
+            let tasks = tasks.clone();
+            thread::spawn(move || assert!(tasks.wait(None)))
+        };
+        drop(starting);
+        waits.join().unwrap();
+        assert_eq!(tasks.count(), 0);
     });
 }

@@ -1,5 +1,6 @@
 //! The tasks of an [`ErrGroup`](super::ErrGroup): which run, what has become of the others, who waits for the end.
 //!
+//! A task counts before its G exists: the G may run, and wait for its own group, before [`Tasks::begin`]'s caller goes on.
 //! At its end a task leaves its error, ends the context, gives its slot back, and counts no longer, in this order: so who
 //! has waited finds all of it (group I2, I4). Who waits puts a channel among the waiters under the lock, if a task runs;
 //! the last that leaves takes all of them out under the lock, and closes them. So a wait ends when no task has run for a
@@ -30,11 +31,24 @@ pub(super) struct Tasks<E> {
 }
 
 struct State<E> {
+    /// How many are being started: their Gs have no number yet.
+    starting: usize,
     /// The numbers of their Gs.
     running: BTreeSet<u64>,
     /// Dropped when nothing runs any more: then those that wait see the end of their channels.
     waiters: Vec<Sender<Infallible>>,
     outcome: Outcome<E>,
+}
+
+impl<E> State<E> {
+    fn is_idle(&self) -> bool {
+        self.starting == 0 && self.running.is_empty()
+    }
+
+    /// After one has left: who is to be told, if it was the last.
+    fn take_waiters_if_idle(&mut self) -> Vec<Sender<Infallible>> {
+        if self.is_idle() { mem::take(&mut self.waiters) } else { Vec::new() }
+    }
 }
 
 /// What those that have ended have left.
@@ -62,10 +76,36 @@ impl Drop for Permit {
     }
 }
 
+/// A task that is being started, and counts. Dropped without a number: its G could not be made.
+pub(super) struct Starting<'a, E>(&'a Tasks<E>);
+
+impl<E> Starting<'_, E> {
+    /// It has a G, and ends by [`Tasks::end`], with the number of it.
+    pub(super) fn runs_on(self, id: u64) {
+        {
+            let mut state = self.0.lock();
+            state.starting -= 1;
+            state.running.insert(id);
+        }
+        mem::forget(self);
+    }
+}
+
+impl<E> Drop for Starting<'_, E> {
+    fn drop(&mut self) {
+        let told = {
+            let mut state = self.0.lock();
+            state.starting -= 1;
+            state.take_waiters_if_idle()
+        };
+        drop(told);
+    }
+}
+
 impl<E> Tasks<E> {
     /// None of them runs. The first that fails calls `cancel`.
     pub(super) fn new(cancel: Option<Cancel>) -> Tasks<E> {
-        let state = State { running: BTreeSet::new(), waiters: Vec::new(), outcome: Outcome::new() };
+        let state = State { starting: 0, running: BTreeSet::new(), waiters: Vec::new(), outcome: Outcome::new() };
         Tasks { state: Mutex::new(state), cancel }
     }
 
@@ -74,9 +114,10 @@ impl<E> Tasks<E> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// One runs. It may have ended, but not have said so.
-    pub(super) fn begin(&self, id: u64) {
-        self.lock().running.insert(id);
+    /// One will be started at once.
+    pub(super) fn begin(&self) -> Starting<'_, E> {
+        self.lock().starting += 1;
+        Starting(self)
     }
 
     /// One has ended so.
@@ -86,7 +127,7 @@ impl<E> Tasks<E> {
         let told = {
             let mut state = self.lock();
             state.running.remove(&id);
-            if state.running.is_empty() { mem::take(&mut state.waiters) } else { Vec::new() }
+            state.take_waiters_if_idle()
         };
         drop(told);
     }
@@ -112,14 +153,15 @@ impl<E> Tasks<E> {
         }
     }
 
-    /// The numbers of those that run.
+    /// The numbers of those that run, but for one that is being started.
     pub(super) fn running(&self) -> BTreeSet<u64> {
         self.lock().running.clone()
     }
 
     /// How many run.
     pub(super) fn count(&self) -> usize {
-        self.lock().running.len()
+        let state = self.lock();
+        state.starting + state.running.len()
     }
 
     /// One has waited: ends the context, and takes what the tasks have left.
@@ -134,14 +176,14 @@ impl<E> Tasks<E> {
     pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {
         let end = {
             let mut state = self.lock();
-            if state.running.is_empty() {
+            if state.is_idle() {
                 return true;
             }
             let (waiter, end) = bounded::<Infallible>(0);
             state.waiters.push(waiter);
             end
         };
-        wait_for_end(&end, timeout, &GROUP_WAIT) || self.lock().running.is_empty()
+        wait_for_end(&end, timeout, &GROUP_WAIT) || self.lock().is_idle()
     }
 }
 
