@@ -3,9 +3,14 @@
 use loom::sync::{Condvar, Mutex};
 pub(crate) use loom::thread::yield_now as yield_thread;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// The scheduler of loom knows which thread waits: any pause lets others run.
 pub(crate) fn pause(_: u32) {
+    loom::thread::yield_now();
+}
+
+pub(crate) fn nap(_: Duration) {
     loom::thread::yield_now();
 }
 

@@ -25,6 +25,7 @@ pub use parking::{give_way, may_spin, random_below, sleep};
 pub use {
     crate::chores::{call_later, run_due},
     crate::clock::{SetClock, set_seed},
+    crate::hooked::{Hooked, hook_is_linked},
     crate::m::current::m_number,
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::{SHORT_ID_BITS, latest_id_like},

@@ -16,6 +16,7 @@ mod observe; // readers, which change nothing: schedtrace, dumps, metrics, `curr
 mod os_thread; // the thread under a G: `blocking`, `lock_os_thread`
 mod join; // `JoinHandle`
 mod task; // `block_on`
+mod hooked; // what the crate `hook` docks on
 mod source; // the verbs of waiting for a descriptor
 mod wait; // the wait line: tickets, waiters, lines
 mod g_local; // values that each G has of its own, in both thread-local modes
@@ -37,8 +38,8 @@ mod reason; // `Reason`: why a G waits
 mod config; // plain numbers, each with its reason
 mod probe; // names of statuses; the two ways to end the process
 mod clock; // time and randomness; a test may set both
-mod os; // the platform
 mod loom; // the atomics and locks of std, or those of loom
+mod os; // the platform
 
 #[cfg(not(loom))]
 pub use {

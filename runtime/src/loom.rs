@@ -4,7 +4,7 @@
 #[cfg(not(loom))]
 pub use cell::UnsafeCell;
 #[cfg(not(loom))]
-pub(crate) use spin::{Gate, pause, yield_thread};
+pub(crate) use spin::{Gate, nap, pause, yield_thread};
 #[cfg(not(loom))]
 pub use std::sync::Arc;
 #[cfg(not(loom))]
@@ -29,7 +29,7 @@ pub(crate) use loom::sync::{Mutex, MutexGuard};
 pub(crate) use loom::{model, thread};
 
 #[cfg(loom)]
-pub(crate) use gate::{Gate, pause, yield_thread};
+pub(crate) use gate::{Gate, nap, pause, yield_thread};
 
 #[cfg(loom)]
 #[path = "gate_loom.rs"]
@@ -68,6 +68,7 @@ mod cell {
 /// What the lock of a line uses.
 #[cfg(not(loom))]
 mod spin {
+    pub(crate) use crate::os::nap;
     pub(crate) use std::thread::yield_now as yield_thread;
 
     #[inline]

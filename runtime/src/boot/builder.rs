@@ -7,6 +7,7 @@ use super::process;
 use super::runtime::Runtime;
 use crate::config::{MAX_PROCS, STACK_BYTES};
 use crate::go::{stack_class, start_chore};
+use crate::hooked::{is_linked, must_say_not_hooked};
 use crate::locals::Locals;
 use crate::observe::Printer;
 use crate::os::count_quits;
@@ -49,6 +50,7 @@ pub struct Builder {
     partial_deadlocks: Option<bool>,
     shared_thread_locals: bool,
     leaves_room: bool,
+    hooks: Option<bool>,
     retakes_eagerly: bool,
 }
 
@@ -182,6 +184,23 @@ impl Builder {
         self
     }
 
+    /// Whether the blocking calls of std, and of other libraries, park the G instead of its thread, in a program that has
+    /// the feature `hook`. By default `PIRN_DEBUG=hook=0|1`, or otherwise yes. Without the feature this does nothing, and
+    /// so it does with [`shared_thread_locals`](Self::shared_thread_locals): what other libraries keep over a call of theirs
+    /// would be another G's afterwards.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let rt = pirn::Builder::new().hook(false).build()?;
+    /// # drop(rt);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hook(mut self, is_on: bool) -> Builder {
+        self.hooks = Some(is_on);
+        self
+    }
+
     /// Takes Ps from all running Gs as often as possible, whatever they do. This is for tests of code that uses the
     /// runtime.
     #[doc(hidden)]
@@ -305,11 +324,16 @@ impl Builder {
             Locals::isolated(self.leaves_room || settings.leaves_room)?
         };
         let room_bytes = locals.room_bytes();
+        let is_hooked = is_linked() && self.hooks.or(settings.hooks).unwrap_or(true);
+        if is_hooked && self.shared_thread_locals && must_say_not_hooked() {
+            complain(NOT_HOOKED);
+        }
         let stack_bytes = self.stack_bytes.or(settings.stack_bytes).unwrap_or(STACK_BYTES);
         Ok(Setup {
             procs,
             class: stack_class(stack_bytes, room_bytes)?,
             locals,
+            is_hooked: is_hooked && !self.shared_thread_locals,
             room_bytes,
             max_threads,
             deadlock: self.deadlock,
@@ -329,6 +353,10 @@ impl Builder {
         })
     }
 }
+
+const NOT_HOOKED: &str = "pirn: the feature hook does nothing on this runtime, as its goroutines use the thread-locals \
+                          of their threads: blocking calls of std block their threads; if you know that, say \
+                          Builder::hook(false)";
 
 fn invalid<T>(what: String) -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, what))

@@ -42,7 +42,7 @@ const VARIABLES: [Setting; 2] = [
 ];
 
 /// The keys of `PIRN_DEBUG`, each of which has a value.
-const KEYS: [Setting; 10] = [
+const KEYS: [Setting; 11] = [
     Setting {
         name: "schedtrace",
         accepted: "MILLISECONDS",
@@ -96,14 +96,10 @@ const KEYS: [Setting; 10] = [
     Setting {
         name: "partialdeadlock",
         accepted: "0|1",
-        set: |settings, value| {
-            let mut is_on = true;
-            let understood = set_flag(&mut is_on, value);
-            settings.partial_deadlocks = Some(is_on).filter(|_| understood).or(settings.partial_deadlocks);
-            understood
-        },
+        set: |settings, value| set_choice(&mut settings.partial_deadlocks, value),
     },
     Setting { name: "libraryroom", accepted: "0|1", set: |settings, value| set_flag(&mut settings.leaves_room, value) },
+    Setting { name: "hook", accepted: "0|1", set: |settings, value| set_choice(&mut settings.hooks, value) },
 ];
 
 /// What a panic shows of the stack.
@@ -151,6 +147,8 @@ pub(crate) struct Settings {
     pub(crate) partial_deadlocks: Option<bool>,
     /// `PIRN_DEBUG=libraryroom=1`: Gs have room for libraries that are loaded later.
     pub(crate) leaves_room: bool,
+    /// `PIRN_DEBUG=hook=X`: whether libc's blocking functions park Gs, if they are hooked in this program.
+    pub(crate) hooks: Option<bool>,
 }
 
 impl Settings {
@@ -222,6 +220,14 @@ fn set_flag(target: &mut bool, value: &str) -> bool {
     true
 }
 
+/// Sets `target` to yes or no; says whether it did.
+fn set_choice(target: &mut Option<bool>, value: &str) -> bool {
+    let mut is_on = false;
+    let understood = set_flag(&mut is_on, value);
+    *target = Some(is_on).filter(|_| understood).or(*target);
+    understood
+}
+
 /// Understands decimal digits and nothing else: no sign, no space.
 fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
@@ -283,13 +289,14 @@ mod tests {
             names_blockers: false,
             partial_deadlocks: None,
             leaves_room: false,
+            hooks: None,
         };
         assert_eq!(good(&[]), nothing);
     }
 
     #[test]
     fn all_variables_at_once() {
-        let debug = "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1,partialdeadlock=0,libraryroom=1,stall=30";
+        let debug = "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1,partialdeadlock=0,libraryroom=1,hook=0,stall=30";
         let settings = good(&[("PIRN_MAXPROCS", "3"), ("PIRN_STACK", "2M"), ("PIRN_DEBUG", debug)]);
         let expected = Settings {
             procs: Some(3),
@@ -304,6 +311,7 @@ mod tests {
             names_blockers: true,
             partial_deadlocks: Some(false),
             leaves_room: true,
+            hooks: Some(false),
         };
         assert_eq!(settings, expected);
     }
@@ -354,7 +362,7 @@ mod tests {
 
     #[test]
     fn flags_are_yes_or_no() {
-        for key in ["scheddetail", "dumponexit", "dumponsignal", "blockers", "partialdeadlock", "libraryroom"] {
+        for key in ["scheddetail", "dumponexit", "dumponsignal", "blockers", "partialdeadlock", "libraryroom", "hook"] {
             for text in ["2", "yes", "true", "-1", "01"] {
                 let item = format!("{key}={text}");
                 assert!(bad("PIRN_DEBUG", &item).contains(&format!("bad value {item:?}")), "{item}");

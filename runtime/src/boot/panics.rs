@@ -31,6 +31,8 @@ pub(super) fn name_gs() {
     }
     let backtraces = backtraces();
     set_hook(Box::new(move |info| match current_g() {
+        // Its call failed because its runtime closes: it is unwound, as all others are, without a word.
+        Some(g) if g.is_cancelled.get() => {}
         Some(g) => last_words(message(g, info, backtraces).as_bytes()),
         None => std(info),
     }));

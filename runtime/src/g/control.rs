@@ -148,6 +148,8 @@ pub(crate) struct G {
     pub(crate) ending: Cell<bool>,
     /// Its thread-locals are being destroyed or are gone. A subscriber would use them, so no event is delivered.
     pub(crate) is_mute: Cell<bool>,
+    /// A hooked call of it was ended, because its runtime closes (`hooked.rs`).
+    pub(crate) is_cancelled: Cell<bool>,
     /// Its stack begins below all room that libraries may need that it loads.
     pub(crate) leaves_room: Cell<bool>,
 }
@@ -191,6 +193,7 @@ impl G {
             locks: Cell::new(0),
             ending: Cell::new(false),
             is_mute: Cell::new(false),
+            is_cancelled: Cell::new(false),
             leaves_room: Cell::new(false),
             last_m: AtomicU32::new(0),
         }
@@ -236,6 +239,7 @@ impl G {
         self.word.clear();
         self.ending.set(false);
         self.is_mute.set(false);
+        self.is_cancelled.set(false);
         self.leaves_room.set(false);
         self.locks.set(0);
         self.is_reported.store(false, Ordering::Relaxed);

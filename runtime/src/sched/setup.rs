@@ -16,6 +16,8 @@ pub(crate) struct Setup {
     pub(crate) procs: usize,
     pub(crate) class: Class,
     pub(crate) locals: Locals,
+    /// libc's blocking functions park Gs (the crate `hook`).
+    pub(crate) is_hooked: bool,
     /// How much of a slot is set aside for thread-locals.
     pub(crate) room_bytes: usize,
     pub(crate) max_threads: usize,

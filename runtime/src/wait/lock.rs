@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "a promise of the lock to the runtime")]
 
 use crate::g::LineLock;
-use crate::loom::{AtomicUsize, Gate, Ordering, fence, pause, yield_thread};
+use crate::loom::{AtomicUsize, Gate, Ordering, fence, nap, pause, yield_thread};
 use std::ptr;
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl Lock {
             match round {
                 0..ROUNDS_PAUSED => pause(pauses),
                 ROUNDS_PAUSED..ROUNDS_AWAKE => yield_thread(),
-                _ => std::thread::sleep(NAP),
+                _ => nap(NAP),
             }
             pauses = (pauses * 2).min(PAUSES_MAX);
             round = (round + 1).min(ROUNDS_AWAKE);

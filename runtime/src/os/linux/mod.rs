@@ -12,6 +12,7 @@ mod signal;
 mod thread;
 mod thread_pointer;
 mod tls;
+mod unhooked;
 mod unmake;
 mod unwind;
 mod write;
@@ -31,5 +32,6 @@ pub(crate) use thread::{
 };
 pub(crate) use thread_pointer::{ThreadPointer, load_block, loaded_block, with_block};
 pub(crate) use tls::{Blocks, known_blocks, thread_local_blocks};
+pub(crate) use unhooked::nap;
 pub(crate) use unwind::{Frame, answer_quits, count_quits, frames_of, quits, unwind};
 pub(crate) use write::{open_for_lines, try_write_stderr, try_write_to, write_stderr};

@@ -2,6 +2,7 @@
 
 use super::signal::{default_action, earlier_action, pass_on, set_action};
 use super::thread::{monotonic_ns, thread_id};
+use super::unhooked::nap;
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -74,7 +75,7 @@ pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
         if !sent || QUESTION.state.load(Ordering::Acquire) == ANSWERED {
             break;
         }
-        std::thread::sleep(pause);
+        nap(pause);
     }
     let taken_back = QUESTION.state.compare_exchange(asked(tid), IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok();
     if taken_back {
@@ -86,7 +87,7 @@ pub(crate) fn frames_of(tid: i32) -> Option<Vec<Frame>> {
         if monotonic_ns() - began_ns > GIVE_UP_NS {
             return None;
         }
-        std::thread::sleep(pause);
+        nap(pause);
     }
     let len = QUESTION.len.load(Ordering::Relaxed);
     let frame = |[ip, sp]: &[AtomicUsize; 2]| Frame { ip: ip.load(Ordering::Relaxed), sp: sp.load(Ordering::Relaxed) };

@@ -10,9 +10,9 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
-use std::ptr;
 
 use super::thread::monotonic_ns;
+use super::unhooked::poll;
 
 /// So much at a time, so that a large text to a disk does not hold the caller for long.
 const AT_ONCE_BYTES: usize = 1 << 20;
@@ -143,15 +143,13 @@ fn write(fd: RawFd, text: &[u8]) -> isize {
 fn wait_writable(fd: RawFd, most_ms: libc::c_int) {
     if is_writable(fd, most_ms) {
         // It took nothing a moment ago: another writer may be quicker each time. This is not to spin.
-        // SAFETY: poll looks at no descriptor here, and only waits.
-        let _ = unsafe { libc::poll(ptr::null_mut(), 0, 1) };
+        poll(&mut [], 1);
     }
 }
 
 fn is_writable(fd: RawFd, timeout_ms: libc::c_int) -> bool {
-    let mut asked = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: `asked` is one descriptor; poll is signal-safe.
-    unsafe { libc::poll(&raw mut asked, 1, timeout_ms) > 0 }
+    let asked = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    poll(&mut [asked], timeout_ms) > 0
 }
 
 #[cfg(test)]

@@ -1,0 +1,105 @@
+//! What the crate `hook` docks on: whether a call of libc's comes from a G's own code, and how such a G waits.
+//!
+//! A wait here never unwinds, as there is a frame of C's below it. When the runtime closes it ends as
+//! [`is_cancelled`](Hooked::is_cancelled), and the call returns an error. A G that is in a destructor waits on, as in
+//! all waits (`boot/stop.rs`).
+
+#![cfg(not(loom))]
+#![allow(unsafe_code, reason = "which G calls")]
+
+use crate::clock::ns_of;
+use crate::config::UNWINDS;
+use crate::g::G;
+use crate::m::current;
+use crate::park::{defer, in_closing, park_uninterruptibly};
+use crate::reason::Reason;
+use crate::timers::Action;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::panicking;
+use std::time::Instant;
+
+/// Whether libc's blocking functions are hooked in this program.
+static IS_LINKED: AtomicBool = AtomicBool::new(false);
+
+/// libc's blocking functions are hooked in this program. Runtimes that are built later have their Gs parked there.
+pub fn hook_is_linked() {
+    IS_LINKED.store(true, Ordering::Relaxed);
+}
+
+/// Whether they are.
+pub(crate) fn is_linked() -> bool {
+    IS_LINKED.load(Ordering::Relaxed)
+}
+
+/// Whether it has to be said that Gs with shared thread-locals are not parked: true once in each process.
+pub(crate) fn must_say_not_hooked() -> bool {
+    static IS_SAID: AtomicBool = AtomicBool::new(false);
+    !IS_SAID.swap(true, Ordering::Relaxed)
+}
+
+/// The calling G, whose own code makes a hooked call.
+#[derive(Clone, Copy)]
+pub struct Hooked {
+    g: &'static G,
+    /// It stands for the caller.
+    not_send: PhantomData<*mut ()>,
+}
+
+impl Hooked {
+    /// The caller. None: it is a thread that runs no G, the runtime itself (an M is inside, or on its own stack), or a G
+    /// whose runtime is not hooked.
+    #[inline]
+    pub fn current() -> Option<Hooked> {
+        // SAFETY: an M lives as long as its thread runs (m I3).
+        let m = unsafe { current::machine().as_ref() }?;
+        if m.section.is_inside() {
+            return None;
+        }
+        let g = m.g()?;
+        // SAFETY: `g` is the caller, so its runtime is there.
+        let is_hooked = unsafe { g.shared() }.setup.is_hooked;
+        is_hooked.then_some(Hooked { g, not_send: PhantomData })
+    }
+
+    /// Whether it may park where it is. Not in a signal handler that has a stack of its own.
+    pub fn may_park(self) -> bool {
+        let here = 0_u8;
+        let at = (&raw const here).addr();
+        // SAFETY: its slot is set as long as it runs, and only its M changes it, when it has ended.
+        let slot = unsafe { &*self.g.slot.get() };
+        slot.as_ref().is_some_and(|slot| (slot.limit()..slot.stack_base()).contains(&at))
+    }
+
+    /// Whether its wait has to end because its runtime closes. From then on its panics are not printed: they follow from
+    /// that.
+    pub fn is_cancelled(self) -> bool {
+        let is_cancelled = UNWINDS && in_closing(self.g) && !panicking() && !self.g.ending.get();
+        if is_cancelled {
+            self.g.is_cancelled.set(true);
+        }
+        is_cancelled
+    }
+
+    /// Parks the caller, which says why, and on what: an address or a number, for observers, or 0. This returns when it
+    /// is unparked, at the deadline, when the runtime closes, or for no reason: the caller looks.
+    pub fn park(self, reason: &'static Reason, what: usize, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return park_uninterruptibly(reason, what) };
+        // SAFETY: `g` is the caller, so its runtime is there.
+        let shared = unsafe { self.g.shared() };
+        // A runtime whose G runs has not ended.
+        let timer = Action::Wake(self.g, self.g.id());
+        let key = shared.add_timer(ns_of(deadline), timer).expect("timers end after the Gs");
+        let _cancel = defer(|| {
+            shared.cancel_timer(key);
+        });
+        park_uninterruptibly(reason, what);
+    }
+}
+
+impl fmt::Debug for Hooked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hooked").field(&self.g.id()).finish()
+    }
+}
