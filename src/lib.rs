@@ -15,6 +15,8 @@
 
 pub use pirn_channels as channel;
 pub use pirn_channels::{select, select_biased};
+#[cfg(feature = "hook")]
+pub use pirn_hook as hook;
 pub use pirn_net as net;
 pub use pirn_net::{io, os, process, signal};
 pub use pirn_runtime::*;

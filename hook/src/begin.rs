@@ -1,0 +1,17 @@
+//! What runs when the program is loaded: the runtimes that are built later learn that the hooks are there.
+
+#![allow(unsafe_code, reason = "a function in the table of those that the loader calls")]
+
+use pirn_runtime::internal::hook_is_linked;
+
+#[cfg(target_feature = "crt-static")]
+compile_error!("pirn's feature hook needs glibc as a shared library: build without -C target-feature=+crt-static");
+
+// SAFETY: the loader calls what stands there once, before `main`. It does nothing that needs more than that.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEGIN: extern "C" fn() = begin;
+
+extern "C" fn begin() {
+    hook_is_linked();
+}

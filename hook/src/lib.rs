@@ -1,0 +1,63 @@
+//! The blocking calls that std and other libraries make park the goroutine instead of its thread. Code that knows nothing
+//! of pirn, as `std::thread::sleep`, runs by the ten thousand goroutines on a few threads.
+//!
+//! This is the feature `hook` of `pirn`. It needs no call: it is enough that the program has the feature.
+//!
+//! ```
+//! # use pirn_hook as _;
+//! use std::time::{Duration, Instant};
+//!
+//! pirn::run(|| {
+//!     let began = Instant::now();
+//!     let sleepers: Vec<_> = (0..1_000).map(|_| pirn::go(|| std::thread::sleep(Duration::from_millis(20)))).collect();
+//!     sleepers.into_iter().for_each(|g| g.join().unwrap());
+//!     assert!(began.elapsed() < Duration::from_secs(10));
+//! });
+//! ```
+//!
+//! # What is hooked
+//! | call | on a goroutine |
+//! | --- | --- |
+//! | `sleep`, `usleep`, `nanosleep`, `clock_nanosleep` | parks until the time has passed. `EINTR` never. Of the clocks `CLOCK_REALTIME`, `CLOCK_MONOTONIC` and `CLOCK_BOOTTIME`; others block the thread. When the real-time clock is set, a sleep until a moment of it learns of that within a second |
+//!
+//! All other calls block the thread, as without this feature: another thread takes over the other goroutines.
+//!
+//! # How
+//! The crate defines functions with the names of libc's. A definition in the executable comes before that of a shared
+//! library, for the executable and for all libraries that it loads. Each of them asks first whether a goroutine's own code
+//! calls it. If not, it goes on to libc's function, or to that of another library that stands before it, as of a
+//! sanitizer. That costs one read of a thread-local and one jump.
+//!
+//! # The rules
+//! 1. *Inside the runtime nothing is hooked.* A call of the runtime's own code blocks the thread: on an M's own stack, in a
+//!    section, on the other threads of the runtime. What the runtime calls on a goroutine's stack outside of its section,
+//!    and what would block, it calls without libc (`os/linux/unhooked.rs` of the runtime).
+//! 2. *Only goroutines with thread-locals of their own.* What other code keeps in thread-locals over such a call is the
+//!    goroutine's then. With shared thread-locals nothing is hooked, and `build` says so, once. `Builder::hook(false)` and
+//!    `PIRN_DEBUG=hook=0` leave a runtime without.
+//! 3. *Nothing unwinds through a frame of C's.* When the runtime closes, a call that waits, or would have to, fails with
+//!    `ECANCELED`. std's `thread::sleep` panics then, which unwinds the goroutine. The panics of a goroutine to which that
+//!    has happened are not printed. A goroutine in a destructor waits on, as everywhere in pirn.
+//! 4. *A signal handler* on a stack of its own blocks its thread. One on the goroutine's stack is the goroutine's code; it
+//!    is as free to wait as before.
+//! 5. *The child of a fork* runs no goroutine, so all calls go to libc. A child of `vfork` may call `_exit` and `exec` alone,
+//!    as always.
+//! 6. *`errno`* is changed only by a call that fails. It is the goroutine's own.
+//!
+//! # Linking
+//! It needs glibc as a shared library, so not the target feature `crt-static`. A program that loads a library of its own
+//! that contains pirn (a `cdylib`) is not hooked: libc's definitions come first there.
+//!
+//! The modules are floors: each uses only those below it.
+
+// A room or file that has unsafe code allows it at its head, and says what for.
+#![deny(unsafe_code)]
+
+mod begin; // what runs when the program is loaded
+mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`
+mod errno; // how a call of libc's fails
+mod next; // libc's own functions
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

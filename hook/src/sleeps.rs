@@ -1,0 +1,166 @@
+//! `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`.
+
+#![allow(unsafe_code, reason = "functions in the place of libc's")]
+
+use crate::errno::fail;
+use crate::next::Next;
+use libc::{clockid_t, timespec};
+use pirn_runtime::internal::{Hooked, Kind, Reason, checkpoint, give_way, has_come, now};
+use std::ffi::{c_int, c_uint};
+use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
+
+static SLEEP: Reason = Reason::new("nanosleep", Kind::Moment);
+
+/// After so long a sleep until a moment of the real-time clock looks whether that was set.
+const SET_MAX: Duration = Duration::from_secs(1);
+
+type Sleep = unsafe extern "C" fn(c_uint) -> c_uint;
+type USleep = unsafe extern "C" fn(libc::useconds_t) -> c_int;
+type NanoSleep = unsafe extern "C" fn(*const timespec, *mut timespec) -> c_int;
+type ClockNanoSleep = unsafe extern "C" fn(clockid_t, c_int, *const timespec, *mut timespec) -> c_int;
+
+// SAFETY: those are its types.
+static NEXT_SLEEP: Next<Sleep> = unsafe { Next::new(c"sleep") };
+// SAFETY: as above.
+static NEXT_USLEEP: Next<USleep> = unsafe { Next::new(c"usleep") };
+// SAFETY: as above.
+static NEXT_NANOSLEEP: Next<NanoSleep> = unsafe { Next::new(c"nanosleep") };
+// SAFETY: as above.
+static NEXT_CLOCK_NANOSLEEP: Next<ClockNanoSleep> = unsafe { Next::new(c"clock_nanosleep") };
+
+/// In the place of libc's.
+///
+/// # Safety
+/// None.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
+    let Some(g) = sleeper() else {
+        // SAFETY: as the caller.
+        return unsafe { NEXT_SLEEP.get()(seconds) };
+    };
+    let deadline = after(Duration::from_secs(seconds.into()));
+    if wait(g, deadline) {
+        return 0;
+    }
+    // The rest, rounded up.
+    let rest = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now()));
+    c_uint::try_from(rest.as_nanos().div_ceil(1_000_000_000)).unwrap_or(seconds)
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// None.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
+    let Some(g) = sleeper() else {
+        // SAFETY: as the caller.
+        return unsafe { NEXT_USLEEP.get()(microseconds) };
+    };
+    let is_over = wait(g, after(Duration::from_micros(microseconds.into())));
+    if is_over { 0 } else { fail(libc::ECANCELED) }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
+    // SAFETY: it is valid, or null.
+    let asked = unsafe { time.as_ref() };
+    if let Some(g) = sleeper()
+        && let Some(time) = duration(asked)
+    {
+        return if wait(g, after(time)) { 0 } else { fail(libc::ECANCELED) };
+    }
+    // SAFETY: as the caller.
+    unsafe { NEXT_NANOSLEEP.get()(time, rest) }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn clock_nanosleep(
+    clock: clockid_t,
+    flags: c_int,
+    time: *const timespec,
+    rest: *mut timespec,
+) -> c_int {
+    // SAFETY: it is valid, or null.
+    let asked = unsafe { time.as_ref() };
+    if let Some(g) = sleeper()
+        && [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC, libc::CLOCK_BOOTTIME].contains(&clock)
+        && let Some(time) = duration(asked)
+    {
+        let is_over = match flags & libc::TIMER_ABSTIME {
+            0 => wait(g, after(time)),
+            _ => wait_for_moment(g, clock, time),
+        };
+        return if is_over { 0 } else { libc::ECANCELED };
+    }
+    // SAFETY: as the caller.
+    unsafe { NEXT_CLOCK_NANOSLEEP.get()(clock, flags, time, rest) }
+}
+
+/// The G that calls, and may sleep without its thread.
+#[inline(always)]
+fn sleeper() -> Option<Hooked> {
+    Hooked::current().filter(|g| g.may_park())
+}
+
+/// None: it is not valid. libc says so.
+fn duration(time: Option<&timespec>) -> Option<Duration> {
+    let time = time?;
+    let nanoseconds = u32::try_from(time.tv_nsec).ok().filter(|nanoseconds| *nanoseconds < 1_000_000_000)?;
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, nanoseconds))
+}
+
+/// None: never.
+fn after(time: Duration) -> Option<Instant> {
+    now().checked_add(time)
+}
+
+/// Parks until the deadline. False: the runtime closes.
+fn wait(g: Hooked, deadline: Option<Instant>) -> bool {
+    checkpoint();
+    if deadline.is_some_and(has_come) {
+        give_way();
+        return true;
+    }
+    loop {
+        if g.is_cancelled() {
+            return false;
+        }
+        g.park(&SLEEP, 0, deadline);
+        if deadline.is_some_and(has_come) {
+            return true;
+        }
+    }
+}
+
+/// Parks until that moment of the clock. False: the runtime closes.
+fn wait_for_moment(g: Hooked, clock: clockid_t, moment: Duration) -> bool {
+    let most = if clock == libc::CLOCK_REALTIME { SET_MAX } else { Duration::MAX };
+    loop {
+        let rest = moment.saturating_sub(read(clock));
+        if !wait(g, after(rest.min(most))) {
+            return false;
+        }
+        if rest.is_zero() {
+            return true;
+        }
+    }
+}
+
+fn read(clock: clockid_t) -> Duration {
+    let mut time = MaybeUninit::<timespec>::uninit();
+    // SAFETY: it is one of the clocks that there are, and there is room.
+    unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) };
+    // SAFETY: it has been written.
+    let time = unsafe { time.assume_init_ref() };
+    duration(Some(time)).unwrap_or_default()
+}
