@@ -13,9 +13,12 @@ use crate::g::G;
 use crate::m::current;
 use crate::park::{defer, in_closing, park_uninterruptibly};
 use crate::reason::Reason;
+use crate::source::{Direction, wait_for_foreign};
 use crate::timers::Action;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::panicking;
 use std::time::Instant;
@@ -95,6 +98,21 @@ impl Hooked {
             shared.cancel_timer(key);
         });
         park_uninterruptibly(reason, what);
+    }
+
+    /// Parks the caller until one of these descriptors is ready in that direction; otherwise as [`park`](Self::park). They
+    /// are waited for by their numbers alone, so each wait asks the kernel anew.
+    ///
+    /// # Errors
+    /// One cannot be waited for so: it is a regular file, it is closed, the system has no memory for it, or pirn's own
+    /// sockets wait for it. Then the caller has not waited.
+    pub fn wait_for(
+        self,
+        wanted: &[(RawFd, Direction)],
+        reason: &'static Reason,
+        deadline: Option<Instant>,
+    ) -> io::Result<()> {
+        wait_for_foreign(self.g, wanted, |what| self.park(reason, what, deadline))
     }
 }
 

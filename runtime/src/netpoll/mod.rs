@@ -1,6 +1,6 @@
 //! # What lives here
 //! Readiness of descriptors, as nouns: a record for each descriptor that something has waited for (`record`, in slabs:
-//! `slab`), each direction of it with its count of events and its waiters (`side`), who waits (`who`), and the poll of
+//! `slab`; for those of others `foreign`, by the table `numbers`), each direction of it with its count of events and its waiters (`side`), who waits (`who`), and the poll of
 //! one runtime (`poll`): its epoll, its bell, the `seat` of the one M that waits there, and how often it was asked.
 //!
 //! # Who may come in
@@ -57,7 +57,9 @@
 //!    the kernel themselves (`source/on_thread.rs`).
 //! 3. When a runtime has ended, no record is at its epoll ([`Netpoll::close`]): those that wait are woken, and go on at
 //!    the epoll of their own.
-//! 4. While nothing is registered there is no epoll, or nobody asks it.
+//! 4. The record of a number that is not ours (`foreign`) is at an epoll since the first wait, and counted there. It is
+//!    given back never, and changes its epoll when the only one that waits is of another runtime.
+//! 5. While nothing is registered there is no epoll, or nobody asks it.
 //!
 //! # Locks and ordering
 //! A record has three locks, of each side and of its place (`record`). The lock of a place is held over the lock of the
@@ -68,6 +70,10 @@
 //! `side_loom.rs` models waits against events, deadlines and `shut`, `seat_loom.rs` two keepers, one of which leaves;
 //! `tests/netpoll.rs`.
 
+#[cfg(not(loom))]
+mod foreign;
+#[cfg(not(loom))]
+mod numbers;
 #[cfg(not(loom))]
 mod poll;
 #[cfg(not(loom))]
@@ -85,6 +91,7 @@ pub use record::Direction;
 pub(crate) use side::{Found, Locked, Look};
 #[cfg(not(loom))]
 pub(crate) use {
+    foreign::foreign,
     poll::{Came, Netpoll},
     record::{Alarm, Armed, Polled, Record, RecordSide},
     slab::{by_what, count_waiters, find, for_each, for_each_waiting_g, give_back, is_waited_for, register, take},

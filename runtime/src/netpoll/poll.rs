@@ -5,7 +5,7 @@ use super::seat::Seat;
 use crate::os::{Epoll, EventFd, PollEvent, PollEvents};
 use crossbeam_utils::CachePadded;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -153,12 +153,28 @@ impl Netpoll {
         Ok(self.hints.registered.fetch_add(1, Ordering::SeqCst) == 0)
     }
 
+    /// Has one event said of a descriptor of others: see [`Record::arm`](super::Record::arm). It is counted if it `is_new`
+    /// here; then this says whether it is the only one.
+    pub(super) fn arm(&self, fd: RawFd, directions: [bool; 2], token: u64, is_new: bool) -> io::Result<bool> {
+        self.open_or_make()?.epoll.arm(fd, directions, token)?;
+        // SeqCst: as in `add`.
+        Ok(is_new && self.hints.registered.fetch_add(1, Ordering::SeqCst) == 0)
+    }
+
     /// A record has left; the descriptor too, if it is still that record's.
     pub(super) fn remove(&self, fd: Option<BorrowedFd<'_>>) {
         if let Some((fd, open)) = fd.zip(self.open()) {
             open.epoll.remove(fd);
         }
         self.hints.registered.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// The record of a number has left for another epoll.
+    pub(super) fn remove_number(&self, fd: RawFd) {
+        if let Some(open) = self.open() {
+            open.epoll.remove_number(fd);
+        }
+        self.remove(None);
     }
 
     /// Where one has to sit to wait.

@@ -1,16 +1,17 @@
 //! The record of a descriptor.
 
+use super::numbers::{begin_source, end_source};
 use super::poll::Netpoll;
 use super::side::Side;
 use super::who::Who;
-use crate::os::address_of;
+use crate::os::{address_of, kind_of};
 use crate::timers::TimerKey;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a descriptor is waited for.
@@ -58,6 +59,8 @@ pub(crate) struct Record {
     /// The descriptor that was added there, or -1. Changed under that lock.
     fd: AtomicI32,
     place: Mutex<Place>,
+    /// It is for a descriptor of others, which has to be armed for each event (`foreign.rs`).
+    is_foreign: AtomicBool,
     sides: [RecordSide; 2],
 }
 
@@ -84,6 +87,7 @@ impl Record {
             at: AtomicUsize::new(0),
             fd: AtomicI32::new(-1),
             place: Mutex::new(Place { at: None, kind: "" }),
+            is_foreign: AtomicBool::new(false),
             sides: [Side::new(), Side::new()],
         }
     }
@@ -149,10 +153,50 @@ impl Record {
             return Ok(false);
         }
         let is_first = poll.add(fd, self.token(), is_used)?;
+        begin_source(fd.as_raw_fd());
         *place = Place { at: Some(poll.clone()), kind };
         self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
         // Release: partner is `is_registered`.
         self.at.store(Arc::as_ptr(poll).addr(), Ordering::Release);
+        Ok(is_first)
+    }
+
+    /// It is for a descriptor of others.
+    pub(super) fn set_foreign(&self) {
+        self.is_foreign.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is for a descriptor of others. Then an event takes the waiters of both directions, and each arms it
+    /// again.
+    #[inline]
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.is_foreign.load(Ordering::Relaxed)
+    }
+
+    /// Has one event said when something is ready that is waited for: the caller has just put itself into the lists. True:
+    /// it is the only record at that epoll. If nobody else waits for the descriptor, it is at the epoll of `poll` from
+    /// now on; otherwise it stays where it is.
+    ///
+    /// # Errors
+    /// It cannot be watched, is closed, there is no epoll, or the runtime has ended.
+    pub(crate) fn arm(&self, fd: RawFd, poll: &Arc<Netpoll>) -> io::Result<bool> {
+        let mut place = self.place();
+        let waiting: [usize; 2] = self.sides.each_ref().map(Side::waiting);
+        if waiting.iter().sum::<usize>() <= 1
+            && !self.is_at(poll)
+            && let Some(before) = self.take_out(&mut place)
+        {
+            before.remove_number(fd);
+        }
+        let at = place.at.as_ref().unwrap_or(poll).clone();
+        // Under the lock of the place: the last to come names all that wait.
+        let is_first = at.arm(fd, waiting.map(|count| count != 0), self.token(), place.at.is_none())?;
+        if place.at.is_none() {
+            self.fd.store(fd, Ordering::Relaxed);
+            // Release: as in `register`.
+            self.at.store(Arc::as_ptr(&at).addr(), Ordering::Release);
+            place.at = Some(at);
+        }
         Ok(is_first)
     }
 
@@ -178,7 +222,10 @@ impl Record {
 
     fn take_out(&self, place: &mut Place) -> Option<Arc<Netpoll>> {
         self.at.store(0, Ordering::Relaxed);
-        self.fd.store(-1, Ordering::Relaxed);
+        let fd = self.fd.swap(-1, Ordering::Relaxed);
+        if fd >= 0 && !self.is_foreign() {
+            end_source(fd);
+        }
         place.at.take()
     }
 
@@ -205,6 +252,7 @@ impl Record {
         let (fd, kind) = (self.fd(), self.place().kind);
         // That is a system call, so it is not under the lock. The descriptor may be another's by now: it is only looked
         // at.
+        let kind = if self.is_foreign() { kind_of(fd) } else { kind };
         (fd >= 0).then(|| Polled { fd, kind, address: address_of(fd) })
     }
 }

@@ -73,7 +73,8 @@ pub(crate) fn register(
 ) -> io::Result<bool> {
     record.register(fd, kind, poll, || {
         let mut is_used = false;
-        for_each(|other| is_used |= other.is_at(poll) && other.fd() == fd.as_raw_fd());
+        // Who waits for one of others arms it again, or finds that it may not (`foreign.rs`).
+        for_each(|other| is_used |= other.is_at(poll) && other.fd() == fd.as_raw_fd() && !other.is_foreign());
         is_used
     })
 }

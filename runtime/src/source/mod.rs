@@ -1,6 +1,6 @@
 //! # What lives here
 //! The verbs of waiting for a descriptor: the [`Source`] that a socket has beside its descriptor (`descriptor`), how a
-//! G or an async task waits (`wait`), how a thread does that runs no G (`on_thread`), and the timer of a direction
+//! G or an async task waits (`wait`), how a G waits for descriptors that are not ours (`foreign`), how a thread does that runs no G (`on_thread`), and the timer of a direction
 //! (`alarm`).
 //!
 //! # Who may come in
@@ -29,6 +29,7 @@
 
 mod alarm;
 mod descriptor;
+mod foreign;
 mod on_thread;
 mod place;
 mod wait;
@@ -36,4 +37,5 @@ mod wait;
 pub use crate::netpoll::Direction;
 pub(crate) use descriptor::leave_runtime;
 pub use descriptor::{Seen, Source};
+pub(crate) use foreign::wait_for_foreign;
 pub use place::Place;

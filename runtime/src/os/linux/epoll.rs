@@ -96,9 +96,33 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), BOTH_EDGES, token)
     }
 
+    /// One event is said when one of these directions is ready, now or later. It is for a descriptor of others, which
+    /// they may have closed, and opened again under the same number, as often as they like.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); it is closed.
+    pub(crate) fn arm(&self, fd: RawFd, [reads, writes]: [bool; 2], token: u64) -> io::Result<()> {
+        let events =
+            libc::EPOLLONESHOT | if reads { libc::EPOLLIN } else { 0 } | if writes { libc::EPOLLOUT } else { 0 };
+        let mut what = libc::EPOLL_CTL_MOD;
+        loop {
+            match self.control(what, fd, events, token) {
+                // Either may become so in between, but not for long.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => what = libc::EPOLL_CTL_ADD,
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => what = libc::EPOLL_CTL_MOD,
+                answer => return answer,
+            }
+        }
+    }
+
     /// Takes a descriptor out. It may be gone already.
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
-        let _ = self.control(libc::EPOLL_CTL_DEL, fd.as_raw_fd(), 0, 0);
+        self.remove_number(fd.as_raw_fd());
+    }
+
+    /// The same with a number, which may be that of no descriptor any more.
+    pub(crate) fn remove_number(&self, fd: RawFd) {
+        let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
     }
 
     /// Adds a bell: there are events as long as it rings.
@@ -243,6 +267,26 @@ fn address_by(fd: RawFd, name_of: NameOf) -> Option<SocketAddr> {
     }
 }
 
+/// What kind of thing a descriptor is, for people.
+pub(crate) fn kind_of(fd: RawFd) -> &'static str {
+    match (option(fd, libc::SO_DOMAIN), option(fd, libc::SO_TYPE)) {
+        (Some(libc::AF_INET | libc::AF_INET6), Some(libc::SOCK_STREAM)) => "tcp",
+        (Some(libc::AF_INET | libc::AF_INET6), Some(libc::SOCK_DGRAM)) => "udp",
+        (Some(libc::AF_UNIX), _) => "unix",
+        (Some(_), _) => "socket",
+        (None, _) => "file",
+    }
+}
+
+/// An option of a socket. None: it is no socket.
+fn option(fd: RawFd, name: libc::c_int) -> Option<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut bytes = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: there is room for so many bytes.
+    let status = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut bytes) };
+    (status == 0).then_some(value)
+}
+
 fn timespec(ns: u64) -> libc::timespec {
     // Even the largest is far from what a signed number of seconds holds.
     libc::timespec { tv_sec: (ns / 1_000_000_000) as libc::time_t, tv_nsec: (ns % 1_000_000_000) as libc::c_long }
@@ -281,6 +325,45 @@ mod tests {
         epoll.remove(reader.as_fd());
         epoll.wait(&mut events, Some(0));
         assert_eq!(events.iter().count(), 0);
+    }
+
+    #[test]
+    fn what_is_armed_is_said_once() {
+        let epoll = Epoll::new().expect("a set");
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().expect("two sockets");
+        let said = |reads_writes| {
+            epoll.arm(ours.as_raw_fd(), reads_writes, 7).expect("it can be watched");
+            let mut events = PollEvents::new();
+            let mut ask = || {
+                epoll.wait(&mut events, Some(0));
+                events.iter().next().map(|event| (event.reads, event.writes))
+            };
+            (ask(), ask())
+        };
+        assert_eq!(said([true, false]), (None, None));
+        assert_eq!(said([true, true]), (Some((false, true)), None));
+        theirs.write_all(b"x").expect("there is room");
+        // It was not armed again.
+        let mut events = PollEvents::new();
+        epoll.wait(&mut events, Some(0));
+        assert_eq!(events.iter().count(), 0);
+        assert_eq!(said([true, false]), (Some((true, false)), None));
+        assert_eq!(said([false, false]), (None, None));
+        let closed = ours.as_raw_fd();
+        drop(ours);
+        assert_eq!(epoll.arm(closed, [true, false], 7).expect_err("it is closed").raw_os_error(), Some(libc::EBADF));
+        let file = std::fs::File::open("/proc/self/exe").expect("a file");
+        let refused = epoll.arm(file.as_raw_fd(), [true, false], 7).expect_err("it is a regular file");
+        assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+    }
+
+    #[test]
+    fn a_descriptor_has_a_kind() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        assert_eq!(kind_of(listener.as_raw_fd()), "tcp");
+        assert_eq!(kind_of(std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").as_raw_fd()), "udp");
+        assert_eq!(kind_of(std::os::unix::net::UnixDatagram::unbound().expect("a socket").as_raw_fd()), "unix");
+        assert_eq!(kind_of(io::pipe().expect("a pipe").0.as_raw_fd()), "file");
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod unmake;
 mod unwind;
 mod write;
 
-pub(crate) use epoll::{Epoll, EventFd, PollEvent, PollEvents, address_of, poll_one};
+pub(crate) use epoll::{Epoll, EventFd, PollEvent, PollEvents, address_of, kind_of, poll_one};
 pub(crate) use fork::{Rseq, exit_at_once, on_fork};
 #[cfg(test)]
 pub(crate) use memory::set_guard_backend;

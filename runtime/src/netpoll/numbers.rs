@@ -1,0 +1,92 @@
+//! A table by the number of a descriptor, and for each number how many records of ours are at an epoll with it.
+
+#![allow(unsafe_code, reason = "parts of a table that are never freed")]
+
+use std::os::fd::RawFd;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// How many numbers a part of a table has, and how many parts there are. Linux gives a process a million descriptors, or
+/// more if it is asked to.
+const PART: usize = 256;
+const PARTS: usize = 1 << 14;
+
+/// A `T` for each number. It is address space alone, until it is used.
+pub(super) struct ByNumber<T>([AtomicPtr<[T; PART]>; PARTS]);
+
+impl<T: Default + 'static> ByNumber<T> {
+    /// None is there yet.
+    pub(super) const fn new() -> ByNumber<T> {
+        ByNumber([const { AtomicPtr::new(ptr::null_mut()) }; PARTS])
+    }
+
+    /// That of `fd`. None: there are not so many.
+    pub(super) fn of(&self, fd: RawFd) -> Option<&T> {
+        let fd = usize::try_from(fd).ok()?;
+        let place = self.0.get(fd / PART)?;
+        // Acquire: whoever finds a part finds what is in it (partner: the exchange below).
+        let mut part = place.load(Ordering::Acquire);
+        if part.is_null() {
+            let made = Box::into_raw(Box::new(std::array::from_fn(|_| T::default())));
+            // Release: partner is the load above, and the Acquire of one that was slower.
+            part = match place.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => made,
+                Err(other) => {
+                    // SAFETY: it was made above, and nobody has seen it.
+                    drop(unsafe { Box::from_raw(made) });
+                    other
+                }
+            };
+        }
+        // SAFETY: it has been made, and is never freed.
+        Some(&unsafe { &*part }[fd % PART])
+    }
+}
+
+static SOURCES: ByNumber<AtomicU32> = ByNumber::new();
+
+/// A record of ours is at an epoll with that number.
+pub(super) fn begin_source(fd: RawFd) {
+    if let Some(count) = SOURCES.of(fd) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// It is no longer.
+pub(super) fn end_source(fd: RawFd) {
+    if let Some(count) = SOURCES.of(fd) {
+        count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether there is one.
+pub(super) fn has_source(fd: RawFd) -> bool {
+    // Relaxed: who waits for a descriptor in both ways at the same moment is woken in vain.
+    SOURCES.of(fd).is_some_and(|count| count.load(Ordering::Relaxed) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_its_own() {
+        static TABLE: ByNumber<AtomicU32> = ByNumber::new();
+        let of = |fd| TABLE.of(fd).expect("there are so many");
+        of(0).store(1, Ordering::Relaxed);
+        of(1_000_000).store(2, Ordering::Relaxed);
+        assert_eq!([0, 1, 999_999, 1_000_000].map(|fd| of(fd).load(Ordering::Relaxed)), [1, 0, 0, 2]);
+        assert!(TABLE.of(-1).is_none() && TABLE.of(i32::MAX).is_none());
+    }
+
+    #[test]
+    fn sources_are_counted() {
+        let fd = 4_000_000;
+        begin_source(fd);
+        begin_source(fd);
+        end_source(fd);
+        assert!(has_source(fd));
+        end_source(fd);
+        assert!(!has_source(fd));
+    }
+}

@@ -1,0 +1,45 @@
+//! How a G waits for descriptors that are not ours, by their numbers (`netpoll/foreign.rs` has the argument).
+
+#![allow(unsafe_code, reason = "which G calls")]
+
+use super::place::Place;
+use crate::g::G;
+use crate::netpoll::{Direction, Who, foreign};
+use crate::timers::NEVER;
+use std::io;
+use std::os::fd::RawFd;
+
+/// Has `park` called while the G `g`, which is the caller, is woken when one of these is ready, or for no reason. `park` is
+/// given the number that says to observers what is waited for, and does not unwind.
+///
+/// # Errors
+/// `Unsupported` for one that is waited for by a [`Source`](super::Source); what the system says of one that cannot be
+/// watched, as a regular file, or that is closed. Then `park` was not called.
+pub(crate) fn wait_for_foreign(
+    g: &'static G,
+    wanted: &[(RawFd, Direction)],
+    park: impl FnOnce(usize),
+) -> io::Result<()> {
+    // SAFETY: `g` is the caller, so its runtime is there.
+    let shared = unsafe { g.shared() };
+    let mut what = 0;
+    // They leave at the end. Most often there is one.
+    let (mut first, mut more) = (Place::default(), Vec::new());
+    for (nth, (fd, direction)) in wanted.iter().enumerate() {
+        let record = foreign(*fd)?;
+        let place = if nth == 0 {
+            what = record.what();
+            &mut first
+        } else {
+            more.push(Place::default());
+            more.last_mut().expect("it was pushed")
+        };
+        let number = record.side(*direction).lock().push(Who::G(g, g.id()), NEVER);
+        place.put((record, *direction), number);
+        if record.arm(*fd, shared.netpoll())? {
+            shared.has_registered();
+        }
+    }
+    park(what);
+    Ok(())
+}
