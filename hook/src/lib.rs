@@ -19,6 +19,16 @@
 //! | call | on a goroutine |
 //! | --- | --- |
 //! | `sleep`, `usleep`, `nanosleep`, `clock_nanosleep` | parks until the time has passed. `EINTR` never. Of the clocks `CLOCK_REALTIME`, `CLOCK_MONOTONIC` and `CLOCK_BOOTTIME`; others block the thread. When the real-time clock is set, a sleep until a moment of it learns of that within a second |
+//! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg` | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in `recvfrom` and `recvmsg`, it is libc's call |
+//! | `write`, `writev`, `send`, `sendto`, `sendmsg` | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket it is libc's call |
+//! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
+//! | `connect` | parks until it is connected. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
+//! | `poll`, `ppoll` | parks until one is ready, or the time is over. With a signal mask, or for other events than these it is libc's call: `POLLIN`, `POLLOUT`, `POLLRDNORM`, `POLLWRNORM`, and `POLLRDHUP` with one of the first |
+//!
+//! What the user has said about a descriptor is kept: `O_NONBLOCK`, `SO_RCVTIMEO`, `SO_SNDTIMEO`. Regular files, and what
+//! else an epoll cannot watch, block the thread, and so does a descriptor for which pirn's own sockets wait just now. A
+//! descriptor that is no socket is asked before it is read; if two read from one pipe at the same time, one of them may find
+//! that the other was faster, and blocks its thread.
 //!
 //! All other calls block the thread, as without this feature: another thread takes over the other goroutines.
 //!
@@ -44,6 +54,9 @@
 //!    as always.
 //! 6. *`errno`* is changed only by a call that fails. It is the goroutine's own.
 //!
+//! 7. *Nothing is believed of the number of a descriptor.* Others close it as they like, and it comes back. Each wait arms
+//!    the epoll anew (`netpoll/foreign.rs` of the runtime).
+//!
 //! # Linking
 //! It needs glibc as a shared library, so not the target feature `crt-static`. A program that loads a library of its own
 //! that contains pirn (a `cdylib`) is not hooked: libc's definitions come first there.
@@ -54,6 +67,12 @@
 #![deny(unsafe_code)]
 
 mod begin; // what runs when the program is loaded
+mod polls; // `poll`, `ppoll`
+mod connections; // `accept`, `accept4`, `connect`
+mod writes; // `write`, `writev`, `send`, `sendto`, `sendmsg`
+mod reads; // `read`, `readv`, `recv`, `recvfrom`, `recvmsg`
+mod attempts; // trying, and parking while it would block
+mod vectors; // several buffers
 mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`
 mod errno; // how a call of libc's fails
 mod next; // libc's own functions

@@ -1,15 +1,17 @@
-//! libc's own functions, or what else stands behind those of this crate: found at the first call, and then kept.
+//! libc's own functions, or what else stands behind those of this crate: each is found at its first call, and then kept.
 
 #![allow(unsafe_code, reason = "addresses of functions")]
 
-use std::ffi::{CStr, c_void};
+use libc::{c_int, c_uint, c_void, clockid_t, iovec, msghdr, nfds_t, pollfd, sigset_t, size_t, sockaddr, socklen_t};
+use libc::{ssize_t, timespec, useconds_t};
+use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The function of the type `F` that has that name in libc.
-pub(crate) struct Next<F> {
+struct Next<F> {
     name: &'static CStr,
     found: AtomicPtr<c_void>,
     is: PhantomData<F>,
@@ -21,14 +23,14 @@ unsafe impl<F> Sync for Next<F> {}
 impl<F: Copy> Next<F> {
     /// # Safety
     /// The function of that name has the type `F`, a pointer to a function.
-    pub(crate) const unsafe fn new(name: &'static CStr) -> Next<F> {
+    const unsafe fn new(name: &'static CStr) -> Next<F> {
         const { assert!(size_of::<F>() == size_of::<*const ()>()) };
         Next { name, found: AtomicPtr::new(ptr::null_mut()), is: PhantomData }
     }
 
     /// It.
     #[inline(always)]
-    pub(crate) fn get(&self) -> F {
+    fn get(&self) -> F {
         // Relaxed: it leads to code, which has always been there.
         let found = self.found.load(Ordering::Relaxed);
         let found = if found.is_null() { self.find() } else { found };
@@ -49,4 +51,52 @@ impl<F: Copy> Next<F> {
         self.found.store(found, Ordering::Relaxed);
         found
     }
+}
+
+/// A function of this module for each of libc's.
+macro_rules! next {
+    ($($name:literal: fn $function:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
+        /// libc's own.
+        ///
+        /// # Safety
+        /// As for that.
+        #[inline(always)]
+        pub(crate) unsafe fn $function($($arg: $type),*) -> $result {
+            // SAFETY: that is its type in libc.
+            static NEXT: Next<unsafe extern "C" fn($($type),*) -> $result> = unsafe { Next::new($name) };
+            // SAFETY: as the caller promises.
+            unsafe { NEXT.get()($($arg),*) }
+        }
+    )*};
+}
+
+next! {
+    c"sleep": fn sleep(seconds: c_uint) -> c_uint;
+    c"usleep": fn usleep(microseconds: useconds_t) -> c_int;
+    c"nanosleep": fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int;
+    c"clock_nanosleep":
+        fn clock_nanosleep(clock: clockid_t, flags: c_int, time: *const timespec, rest: *mut timespec) -> c_int;
+
+    c"read": fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t;
+    c"readv": fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t;
+    c"recv": fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t;
+    c"recvfrom": fn recvfrom(
+        fd: c_int, buf: *mut c_void, len: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t
+    ) -> ssize_t;
+    c"recvmsg": fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
+    c"write": fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t;
+    c"writev": fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t;
+    c"send": fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t;
+    c"sendto": fn sendto(
+        fd: c_int, buf: *const c_void, len: size_t, flags: c_int, to: *const sockaddr, to_len: socklen_t
+    ) -> ssize_t;
+    c"sendmsg": fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t;
+
+    c"accept": fn accept(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t) -> c_int;
+    c"accept4": fn accept4(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t, flags: c_int) -> c_int;
+    c"connect": fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) -> c_int;
+
+    c"poll": fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int;
+    c"ppoll":
+        fn ppoll(asked: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int;
 }

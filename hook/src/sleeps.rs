@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::errno::fail;
-use crate::next::Next;
+use crate::next;
 use libc::{clockid_t, timespec};
 use pirn_runtime::internal::{Hooked, Kind, Reason, checkpoint, give_way, has_come, now};
 use std::ffi::{c_int, c_uint};
@@ -15,20 +15,6 @@ static SLEEP: Reason = Reason::new("nanosleep", Kind::Moment);
 /// After so long a sleep until a moment of the real-time clock looks whether that was set.
 const SET_MAX: Duration = Duration::from_secs(1);
 
-type Sleep = unsafe extern "C" fn(c_uint) -> c_uint;
-type USleep = unsafe extern "C" fn(libc::useconds_t) -> c_int;
-type NanoSleep = unsafe extern "C" fn(*const timespec, *mut timespec) -> c_int;
-type ClockNanoSleep = unsafe extern "C" fn(clockid_t, c_int, *const timespec, *mut timespec) -> c_int;
-
-// SAFETY: those are its types.
-static NEXT_SLEEP: Next<Sleep> = unsafe { Next::new(c"sleep") };
-// SAFETY: as above.
-static NEXT_USLEEP: Next<USleep> = unsafe { Next::new(c"usleep") };
-// SAFETY: as above.
-static NEXT_NANOSLEEP: Next<NanoSleep> = unsafe { Next::new(c"nanosleep") };
-// SAFETY: as above.
-static NEXT_CLOCK_NANOSLEEP: Next<ClockNanoSleep> = unsafe { Next::new(c"clock_nanosleep") };
-
 /// In the place of libc's.
 ///
 /// # Safety
@@ -37,7 +23,7 @@ static NEXT_CLOCK_NANOSLEEP: Next<ClockNanoSleep> = unsafe { Next::new(c"clock_n
 unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
     let Some(g) = sleeper() else {
         // SAFETY: as the caller.
-        return unsafe { NEXT_SLEEP.get()(seconds) };
+        return unsafe { next::sleep(seconds) };
     };
     let deadline = after(Duration::from_secs(seconds.into()));
     if wait(g, deadline) {
@@ -56,7 +42,7 @@ unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
 unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
     let Some(g) = sleeper() else {
         // SAFETY: as the caller.
-        return unsafe { NEXT_USLEEP.get()(microseconds) };
+        return unsafe { next::usleep(microseconds) };
     };
     let is_over = wait(g, after(Duration::from_micros(microseconds.into())));
     if is_over { 0 } else { fail(libc::ECANCELED) }
@@ -76,7 +62,7 @@ unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_
         return if wait(g, after(time)) { 0 } else { fail(libc::ECANCELED) };
     }
     // SAFETY: as the caller.
-    unsafe { NEXT_NANOSLEEP.get()(time, rest) }
+    unsafe { next::nanosleep(time, rest) }
 }
 
 /// In the place of libc's.
@@ -103,7 +89,7 @@ unsafe extern "C" fn clock_nanosleep(
         return if is_over { 0 } else { libc::ECANCELED };
     }
     // SAFETY: as the caller.
-    unsafe { NEXT_CLOCK_NANOSLEEP.get()(clock, flags, time, rest) }
+    unsafe { next::clock_nanosleep(clock, flags, time, rest) }
 }
 
 /// The G that calls, and may sleep without its thread.
@@ -113,7 +99,7 @@ fn sleeper() -> Option<Hooked> {
 }
 
 /// None: it is not valid. libc says so.
-fn duration(time: Option<&timespec>) -> Option<Duration> {
+pub(crate) fn duration(time: Option<&timespec>) -> Option<Duration> {
     let time = time?;
     let nanoseconds = u32::try_from(time.tv_nsec).ok().filter(|nanoseconds| *nanoseconds < 1_000_000_000)?;
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, nanoseconds))

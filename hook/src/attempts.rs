@@ -1,0 +1,112 @@
+//! An operation on a descriptor: it is tried so that it cannot block, and while it would have, the G parks.
+
+#![allow(unsafe_code, reason = "questions about a descriptor")]
+
+use crate::errno::{checked, errno, fail, set_errno};
+use crate::next;
+use pirn_runtime::internal::{Direction, Hooked, Reason, checkpoint, has_come, now};
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
+
+/// What is waited for, and why.
+pub(crate) struct Waits {
+    pub(crate) fd: c_int,
+    pub(crate) direction: Direction,
+    pub(crate) reason: &'static Reason,
+}
+
+/// Why an operation has no result.
+pub(crate) enum Not {
+    /// It fails.
+    Failed(c_int),
+    /// It cannot be waited for without the thread: libc's function has to.
+    Waited,
+}
+
+/// Ends a call: what it returns. `plainly` calls libc's function, which may block the thread.
+pub(crate) fn answer<N: From<i8>>(result: Result<N, Not>, plainly: impl FnOnce() -> N) -> N {
+    match result {
+        Ok(result) => result,
+        Err(Not::Failed(why)) => fail(why),
+        Err(Not::Waited) => plainly(),
+    }
+}
+
+/// Tries until the attempt says something else than that it would block (`EAGAIN`), and parks in between. What the user has
+/// said about this descriptor is kept: one that is non-blocking fails instead, and so does one whose timeout is over.
+pub(crate) fn until_done<N>(g: Hooked, waits: &Waits, mut attempt: impl FnMut() -> Result<N, c_int>) -> Result<N, Not> {
+    checkpoint();
+    let before = errno();
+    let mut deadline = None;
+    loop {
+        match attempt() {
+            Err(libc::EAGAIN) => {}
+            Err(libc::EINTR) => continue,
+            Err(why) => return Err(Not::Failed(why)),
+            Ok(done) => {
+                set_errno(before);
+                return Ok(done);
+            }
+        }
+        if deadline.is_none() {
+            if is_nonblocking(waits.fd) {
+                return Err(Not::Failed(libc::EAGAIN));
+            }
+            if !g.may_park() {
+                return Err(Not::Waited);
+            }
+            deadline = Some(deadline_of(waits.fd, waits.direction));
+        }
+        wait(g, waits, deadline.flatten())?;
+    }
+}
+
+/// Parks once, until another attempt should be made.
+pub(crate) fn wait(g: Hooked, waits: &Waits, deadline: Option<Instant>) -> Result<(), Not> {
+    if g.is_cancelled() {
+        return Err(Not::Failed(libc::ECANCELED));
+    }
+    if deadline.is_some_and(has_come) {
+        return Err(Not::Failed(libc::EAGAIN));
+    }
+    g.wait_for(&[(waits.fd, waits.direction)], waits.reason, deadline).map_err(|_| Not::Waited)
+}
+
+/// Whether the user wants no operation on it to block.
+pub(crate) fn is_nonblocking(fd: c_int) -> bool {
+    // SAFETY: a question, whatever the number is.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_NONBLOCK != 0
+}
+
+/// Until when an operation may wait that begins now: by `SO_RCVTIMEO` and `SO_SNDTIMEO`.
+pub(crate) fn deadline_of(fd: c_int, direction: Direction) -> Option<Instant> {
+    let name = if direction == Direction::Read { libc::SO_RCVTIMEO } else { libc::SO_SNDTIMEO };
+    let mut time = MaybeUninit::<libc::timeval>::zeroed();
+    let mut bytes = size_of::<libc::timeval>() as libc::socklen_t;
+    // SAFETY: there is room for so many bytes.
+    let status = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, time.as_mut_ptr().cast(), &raw mut bytes) };
+    // SAFETY: of zeros or written, it is a time.
+    let time = unsafe { time.assume_init() };
+    let time = Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_usec).ok()?.checked_mul(1_000)?);
+    if status == 0 && !time.is_zero() { now().checked_add(time) } else { None }
+}
+
+/// Whether an operation in this direction would not block now, or it is not known.
+pub(crate) fn is_ready(fd: c_int, direction: Direction) -> bool {
+    let events = if direction == Direction::Read { libc::POLLIN } else { libc::POLLOUT };
+    let mut asked = libc::pollfd { fd, events, revents: 0 };
+    // SAFETY: one record, which is there.
+    checked(unsafe { next::poll(&raw mut asked, 1, 0) }) != Ok(0)
+}
+
+/// Whether it is a pipe or a terminal, which take a part at a time.
+pub(crate) fn takes_parts(fd: c_int) -> bool {
+    let mut about = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: there is room.
+    let status = unsafe { libc::fstat(fd, about.as_mut_ptr()) };
+    // SAFETY: of zeros or written, it is one.
+    let about = unsafe { about.assume_init() };
+    status == 0 && [libc::S_IFIFO, libc::S_IFCHR].contains(&(about.st_mode & libc::S_IFMT))
+}

@@ -1,0 +1,162 @@
+//! `accept`, `accept4`, `connect`: nothing says of one call that it must not block.
+
+#![allow(unsafe_code, reason = "functions in the place of libc's")]
+
+use crate::attempts::{Not, Waits, answer, deadline_of, is_nonblocking, is_ready, until_done, wait};
+use crate::errno::{checked, errno, set_errno};
+use crate::next;
+use libc::{c_int, sockaddr, socklen_t};
+use pirn_runtime::internal::{Direction, Hooked, Kind, Reason, checkpoint, give_way, has_come, now};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+static ACCEPT: Reason = Reason::new("accept", Kind::Descriptor);
+static CONNECT: Reason = Reason::new("connect", Kind::Descriptor);
+/// A Unix listener whose queue is full does not say when there is room.
+static CONNECT_AGAIN: Reason = Reason::new("connect again", Kind::Moment);
+const AGAIN: Duration = Duration::from_millis(1);
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn accept(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t) -> c_int {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::accept(fd, peer, peer_len) };
+    match Hooked::current() {
+        Some(g) => answer(accept_on(g, fd, plainly), plainly),
+        None => plainly(),
+    }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn accept4(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t, flags: c_int) -> c_int {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::accept4(fd, peer, peer_len, flags) };
+    match Hooked::current() {
+        Some(g) => answer(accept_on(g, fd, plainly), plainly),
+        None => plainly(),
+    }
+}
+
+/// The listener is asked first whether there is a connection. Another G must not take it in between, as the thread of this
+/// one would wait then.
+fn accept_on(g: Hooked, fd: c_int, plainly: impl Fn() -> c_int) -> Result<c_int, Not> {
+    until_done(g, &Waits { fd, direction: Direction::Read, reason: &ACCEPT }, || {
+        let _turn = Turn::of(fd);
+        if is_ready(fd, Direction::Read) { checked(plainly()) } else { Err(libc::EAGAIN) }
+    })
+}
+
+/// The right to ask a listener and to take what it has. It is held for two system calls that do not wait.
+struct Turn(&'static AtomicBool);
+
+const TURNS: usize = 64;
+static TURN_OF: [AtomicBool; TURNS] = [const { AtomicBool::new(false) }; TURNS];
+
+impl Turn {
+    fn of(fd: c_int) -> Turn {
+        let is_taken = &TURN_OF[fd.unsigned_abs() as usize % TURNS];
+        // Acquire: the calls of the one before come first (partner: `drop`).
+        while is_taken.swap(true, Ordering::Acquire) {
+            give_way();
+        }
+        Turn(is_taken)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) -> c_int {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::connect(fd, to, to_len) };
+    match Hooked::current() {
+        Some(g) if g.may_park() && !is_nonblocking(fd) => answer(connect_on(g, fd, plainly), plainly),
+        _ => plainly(),
+    }
+}
+
+/// The descriptor is non-blocking for the time of one call. Until it is connected nobody else has something to do with it.
+fn connect_on(g: Hooked, fd: c_int, attempt: impl Fn() -> c_int) -> Result<c_int, Not> {
+    checkpoint();
+    let before = errno();
+    let deadline = deadline_of(fd, Direction::Write);
+    loop {
+        match without_blocking(fd, &attempt)? {
+            Ok(done) => {
+                set_errno(before);
+                return Ok(done);
+            }
+            Err(libc::EINPROGRESS) => break,
+            Err(libc::EAGAIN) => connect_later(g, deadline)?,
+            Err(why) => return Err(Not::Failed(why)),
+        }
+    }
+    let waits = Waits { fd, direction: Direction::Write, reason: &CONNECT };
+    while !is_ready(fd, Direction::Write) {
+        wait(g, &waits, deadline).map_err(|not| match not {
+            // So it is said that a connect goes on when its time is over.
+            Not::Failed(libc::EAGAIN) => Not::Failed(libc::EINPROGRESS),
+            not => not,
+        })?;
+    }
+    match error_of(fd) {
+        0 => {
+            set_errno(before);
+            Ok(0)
+        }
+        why => Err(Not::Failed(why)),
+    }
+}
+
+/// Makes an attempt that cannot block.
+fn without_blocking(fd: c_int, attempt: impl Fn() -> c_int) -> Result<Result<c_int, c_int>, Not> {
+    // SAFETY: a question, whatever the number is.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    if flags < 0 {
+        return Err(Not::Waited);
+    }
+    // SAFETY: it changes this flag alone.
+    unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) };
+    let tried = checked(attempt());
+    // SAFETY: as it was.
+    unsafe { libc::fcntl(fd, libc::F_SETFL, flags) };
+    Ok(tried)
+}
+
+fn connect_later(g: Hooked, deadline: Option<Instant>) -> Result<(), Not> {
+    if g.is_cancelled() {
+        return Err(Not::Failed(libc::ECANCELED));
+    }
+    if deadline.is_some_and(has_come) {
+        return Err(Not::Failed(libc::EAGAIN));
+    }
+    g.park(&CONNECT_AGAIN, 0, Some(now() + AGAIN));
+    Ok(())
+}
+
+/// What has come of a connect.
+fn error_of(fd: c_int) -> c_int {
+    let mut error: c_int = 0;
+    let mut bytes = size_of::<c_int>() as socklen_t;
+    let place = (&raw mut error).cast();
+    // SAFETY: there is room for so many bytes.
+    match checked(unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, place, &raw mut bytes) }) {
+        Ok(_) => error,
+        Err(why) => why,
+    }
+}

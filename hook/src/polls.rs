@@ -1,0 +1,122 @@
+//! `poll`, `ppoll`.
+
+#![allow(unsafe_code, reason = "functions in the place of libc's")]
+
+use crate::attempts::{Not, answer};
+use crate::errno::{checked, errno, set_errno};
+use crate::next;
+use crate::sleeps::duration;
+use libc::{c_int, c_short, nfds_t, pollfd, sigset_t, timespec};
+use pirn_runtime::internal::{Direction, Hooked, Kind, Reason, checkpoint, has_come, now};
+use std::time::{Duration, Instant};
+
+static POLL: Reason = Reason::new("poll", Kind::Descriptor);
+
+/// What an epoll that is armed for one direction hears of. Of other things only libc's call does.
+const READS: c_short = libc::POLLIN | libc::POLLRDNORM;
+const WRITES: c_short = libc::POLLOUT | libc::POLLWRNORM;
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int {
+    // SAFETY: as the caller.
+    let poll = |timeout_ms| unsafe { next::poll(asked, count, timeout_ms) };
+    let Some(g) = Hooked::current().filter(|_| timeout_ms != 0) else { return poll(timeout_ms) };
+    let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
+    // SAFETY: so many are there.
+    let asked = unsafe { all_of(asked, count) };
+    answer(poll_on(g, asked, timeout, || poll(0)), || poll(timeout_ms))
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn ppoll(
+    asked: *mut pollfd,
+    count: nfds_t,
+    timeout: *const timespec,
+    mask: *const sigset_t,
+) -> c_int {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::ppoll(asked, count, timeout, mask) };
+    // SAFETY: it is valid, or null.
+    let time = unsafe { timeout.as_ref() };
+    let wait = time.map(|time| duration(Some(time)));
+    // The thread's mask is not the G's; and a time that is not valid is libc's to say.
+    let Some(g) = Hooked::current().filter(|_| mask.is_null() && wait != Some(None)) else { return plainly() };
+    // SAFETY: so many are there.
+    let all = unsafe { all_of(asked, count) };
+    // SAFETY: as the caller.
+    answer(poll_on(g, all, wait.flatten(), || unsafe { next::poll(asked, count, 0) }), plainly)
+}
+
+/// # Safety
+/// So many are there, and nobody else uses them.
+unsafe fn all_of<'a>(asked: *const pollfd, count: nfds_t) -> &'a [pollfd] {
+    if count == 0 || asked.is_null() {
+        return &[];
+    }
+    // SAFETY: as the caller promises.
+    unsafe { std::slice::from_raw_parts(asked, count as usize) }
+}
+
+fn poll_on(g: Hooked, asked: &[pollfd], timeout: Option<Duration>, look: impl Fn() -> c_int) -> Result<c_int, Not> {
+    checkpoint();
+    let before = errno();
+    let mut wanted = None;
+    // None: without a limit.
+    let mut deadline: Option<Instant> = None;
+    loop {
+        match checked(look()) {
+            Ok(0) => {}
+            Err(libc::EINTR) => continue,
+            Err(why) => return Err(Not::Failed(why)),
+            Ok(ready) => {
+                set_errno(before);
+                return Ok(ready);
+            }
+        }
+        let wanted = match &wanted {
+            Some(wanted) => wanted,
+            None => {
+                if !g.may_park() {
+                    return Err(Not::Waited);
+                }
+                deadline = timeout.and_then(|timeout| now().checked_add(timeout));
+                &*wanted.insert(wanted_of(asked).ok_or(Not::Waited)?)
+            }
+        };
+        if g.is_cancelled() {
+            return Err(Not::Failed(libc::ECANCELED));
+        }
+        if deadline.is_some_and(has_come) {
+            set_errno(before);
+            return Ok(0);
+        }
+        g.wait_for(wanted, &POLL, deadline).map_err(|_| Not::Waited)?;
+    }
+}
+
+/// What an epoll can be armed for. None: there is more.
+fn wanted_of(asked: &[pollfd]) -> Option<Vec<(c_int, Direction)>> {
+    let mut wanted = Vec::with_capacity(asked.len());
+    for one in asked.iter().filter(|one| one.fd >= 0) {
+        // The end of what the peer sends is readable too, but what it sent before may be as well.
+        let hears = READS | WRITES | if one.events & READS != 0 { libc::POLLRDHUP } else { 0 };
+        if one.events & !hears != 0 || one.events & (READS | WRITES) == 0 {
+            return None;
+        }
+        if one.events & READS != 0 {
+            wanted.push((one.fd, Direction::Read));
+        }
+        if one.events & WRITES != 0 {
+            wanted.push((one.fd, Direction::Write));
+        }
+    }
+    Some(wanted)
+}

@@ -1,0 +1,144 @@
+//! `read`, `readv`, `recv`, `recvfrom`, `recvmsg`.
+
+#![allow(unsafe_code, reason = "functions in the place of libc's")]
+
+use crate::attempts::{Not, Waits, answer, is_ready, until_done};
+use crate::errno::{checked, errno, set_errno};
+use crate::next;
+use crate::vectors::{is_stream, message};
+use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use pirn_runtime::internal::{Direction, Hooked, Kind, Reason};
+
+static READ: Reason = Reason::new("read", Kind::Descriptor);
+static RECV: Reason = Reason::new("recv", Kind::Descriptor);
+
+/// A call with one of these is left to libc: it does not block, or waits for something else than `EPOLLIN` says.
+const LEFT: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUEUE;
+/// The same of a call that would have to keep what it has got so far.
+const LEFT_WHOLE: c_int = LEFT | libc::MSG_WAITALL;
+
+fn reads(fd: c_int) -> Waits {
+    Waits { fd, direction: Direction::Read, reason: &READ }
+}
+
+fn receives(fd: c_int) -> Waits {
+    Waits { fd, direction: Direction::Read, reason: &RECV }
+}
+
+/// The G that receives without its thread.
+#[inline(always)]
+fn receiver(flags: c_int, left: c_int) -> Option<Hooked> {
+    Hooked::current().filter(|_| flags & left == 0)
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::recv(fd, buf, len, flags) };
+    let Some(g) = receiver(flags, LEFT) else { return plainly() };
+    let waits_for_all = flags & libc::MSG_WAITALL != 0 && flags & libc::MSG_PEEK == 0;
+    let flags = flags & !libc::MSG_WAITALL | libc::MSG_DONTWAIT;
+    let (before, mut done) = (errno(), 0);
+    let result = until_done(g, &receives(fd), || {
+        let rest = buf.wrapping_byte_add(done);
+        // SAFETY: what is left of the caller's buffer.
+        let more = checked(unsafe { next::recv(fd, rest, len - done, flags) })?;
+        done += more.unsigned_abs();
+        if waits_for_all && more > 0 && done < len && is_stream(fd) { Err(libc::EAGAIN) } else { Ok(()) }
+    });
+    if done == 0 {
+        return answer(result.map(|()| 0), plainly);
+    }
+    // It returns what it has got, whatever came then.
+    set_errno(before);
+    done.cast_signed()
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn recvfrom(
+    fd: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+    from: *mut sockaddr,
+    from_len: *mut socklen_t,
+) -> ssize_t {
+    // SAFETY: as the caller.
+    let receive = |flags| unsafe { next::recvfrom(fd, buf, len, flags, from, from_len) };
+    match receiver(flags, LEFT_WHOLE) {
+        Some(g) => {
+            let result = until_done(g, &receives(fd), || checked(receive(flags | libc::MSG_DONTWAIT)));
+            answer(result, || receive(flags))
+        }
+        None => receive(flags),
+    }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+    // SAFETY: as the caller.
+    let receive = |flags| unsafe { next::recvmsg(fd, message, flags) };
+    match receiver(flags, LEFT_WHOLE) {
+        Some(g) => {
+            let result = until_done(g, &receives(fd), || checked(receive(flags | libc::MSG_DONTWAIT)));
+            answer(result, || receive(flags))
+        }
+        None => receive(flags),
+    }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::read(fd, buf, len) };
+    let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
+    let result = until_done(g, &reads(fd), || {
+        // SAFETY: as the caller.
+        checked(unsafe { next::recv(fd, buf, len, libc::MSG_DONTWAIT) })
+    });
+    match result {
+        Err(Not::Failed(libc::ENOTSOCK)) => answer(read_file(g, fd, plainly), plainly),
+        result => answer(result, plainly),
+    }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::readv(fd, parts, count) };
+    let Some(g) = Hooked::current().filter(|_| count > 0) else { return plainly() };
+    let result = until_done(g, &reads(fd), || {
+        let mut message = message(parts, count);
+        // SAFETY: it has the caller's parts, and nothing else.
+        checked(unsafe { next::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) })
+    });
+    match result {
+        Err(Not::Failed(libc::ENOTSOCK)) => answer(read_file(g, fd, plainly), plainly),
+        result => answer(result, plainly),
+    }
+}
+
+/// From something that is no socket: asked first whether there is something. A regular file always says so.
+fn read_file(g: Hooked, fd: c_int, plainly: impl Fn() -> ssize_t) -> Result<ssize_t, Not> {
+    until_done(g, &reads(fd), || if is_ready(fd, Direction::Read) { checked(plainly()) } else { Err(libc::EAGAIN) })
+}

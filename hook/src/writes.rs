@@ -1,0 +1,209 @@
+//! `write`, `writev`, `send`, `sendto`, `sendmsg`: a call on a stream that blocks sends all, and so does this.
+
+#![allow(unsafe_code, reason = "functions in the place of libc's")]
+
+use crate::attempts::{Not, Waits, answer, is_ready, takes_parts, until_done};
+use crate::errno::{checked, errno, set_errno};
+use crate::next;
+use crate::vectors::{bytes_of, message, parts_of, rest_of};
+use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use pirn_runtime::internal::{Direction, Hooked, Kind, Reason};
+
+static WRITE: Reason = Reason::new("write", Kind::Descriptor);
+static SEND: Reason = Reason::new("send", Kind::Descriptor);
+
+fn writes(fd: c_int) -> Waits {
+    Waits { fd, direction: Direction::Write, reason: &WRITE }
+}
+
+/// The G that sends without its thread.
+#[inline(always)]
+fn sender(flags: c_int) -> Option<Hooked> {
+    Hooked::current().filter(|_| flags & libc::MSG_DONTWAIT == 0)
+}
+
+/// Whether it is an address of Unix. Who sends to one without being connected does not learn when there is room.
+///
+/// # Safety
+/// It is valid, or null.
+unsafe fn is_unix(to: *const sockaddr) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { to.as_ref() }.is_some_and(|to| c_int::from(to.sa_family) == libc::AF_UNIX)
+}
+
+/// Sends so many bytes: `part` sends of what is left after so many, and says how many. What was sent counts, whatever comes
+/// then.
+fn send_all(
+    g: Hooked,
+    waits: &Waits,
+    bytes: usize,
+    mut part: impl FnMut(usize) -> Result<ssize_t, c_int>,
+) -> Result<ssize_t, Not> {
+    let (before, mut done) = (errno(), 0);
+    let result = until_done(g, waits, || {
+        loop {
+            let more = part(done)?.unsigned_abs();
+            done += more;
+            if done >= bytes || more == 0 {
+                return Ok(());
+            }
+        }
+    });
+    if done > 0 {
+        set_errno(before);
+        return Ok(done.cast_signed());
+    }
+    result.map(|()| 0)
+}
+
+/// The part of a buffer that is left, and how long it is.
+fn left(buf: *const c_void, len: size_t, done: usize) -> (*const c_void, size_t) {
+    (buf.wrapping_byte_add(done), len - done)
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::send(fd, buf, len, flags) };
+    let Some(g) = sender(flags) else { return plainly() };
+    let waits = Waits { fd, direction: Direction::Write, reason: &SEND };
+    let result = send_all(g, &waits, len, |done| {
+        let (buf, len) = left(buf, len, done);
+        // SAFETY: what is left of the caller's buffer.
+        checked(unsafe { next::send(fd, buf, len, flags | libc::MSG_DONTWAIT) })
+    });
+    answer(result, plainly)
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sendto(
+    fd: c_int,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+    to: *const sockaddr,
+    to_len: socklen_t,
+) -> ssize_t {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::sendto(fd, buf, len, flags, to, to_len) };
+    // SAFETY: it is valid, or null.
+    let Some(g) = sender(flags).filter(|_| !unsafe { is_unix(to) }) else { return plainly() };
+    let waits = Waits { fd, direction: Direction::Write, reason: &SEND };
+    let result = send_all(g, &waits, len, |done| {
+        let (buf, len) = left(buf, len, done);
+        // SAFETY: what is left of the caller's buffer; the rest as the caller.
+        checked(unsafe { next::sendto(fd, buf, len, flags | libc::MSG_DONTWAIT, to, to_len) })
+    });
+    answer(result, plainly)
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::sendmsg(fd, message, flags) };
+    // SAFETY: it is valid, or null.
+    let asked = unsafe { message.as_ref() };
+    // SAFETY: it has a valid address, or none.
+    let has_address = asked.is_some_and(|asked| unsafe { is_unix(asked.msg_name.cast()) });
+    let (Some(g), Some(asked), false) = (sender(flags), asked, has_address) else { return plainly() };
+    let waits = Waits { fd, direction: Direction::Write, reason: &SEND };
+    // SAFETY: it has so many parts.
+    answer(unsafe { send_message(g, &waits, *asked, flags) }, plainly)
+}
+
+/// Sends a message.
+///
+/// # Safety
+/// As for `sendmsg`.
+unsafe fn send_message(g: Hooked, waits: &Waits, message: msghdr, flags: c_int) -> Result<ssize_t, Not> {
+    // SAFETY: as the caller promises.
+    let parts = unsafe { parts_of(message.msg_iov, message.msg_iovlen) };
+    send_all(g, waits, bytes_of(parts), |done| {
+        let mut left = message;
+        let rest;
+        if done > 0 {
+            rest = rest_of(parts, done);
+            left.msg_iov = rest.as_ptr().cast_mut();
+            left.msg_iovlen = rest.len() as _;
+            // What goes beside the bytes has gone with the first.
+            left.msg_controllen = 0;
+        }
+        // SAFETY: as the caller promises, without what has been sent.
+        checked(unsafe { next::sendmsg(waits.fd, &raw const left, flags | libc::MSG_DONTWAIT) })
+    })
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::write(fd, buf, len) };
+    let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
+    let result = send_all(g, &writes(fd), len, |done| {
+        let (buf, len) = left(buf, len, done);
+        // SAFETY: what is left of the caller's buffer.
+        checked(unsafe { next::send(fd, buf, len, libc::MSG_DONTWAIT) })
+    });
+    match result {
+        Err(Not::Failed(libc::ENOTSOCK)) => {
+            let part = iovec { iov_base: buf.cast_mut(), iov_len: len };
+            answer(write_file(g, fd, &[part], plainly), plainly)
+        }
+        result => answer(result, plainly),
+    }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::writev(fd, parts, count) };
+    let Some(g) = Hooked::current().filter(|_| count > 0) else { return plainly() };
+    // SAFETY: it has the caller's parts, and nothing else.
+    let result = unsafe { send_message(g, &writes(fd), message(parts, count), 0) };
+    match result {
+        Err(Not::Failed(libc::ENOTSOCK)) => {
+            // SAFETY: so many are there.
+            let parts = unsafe { parts_of(parts, count.unsigned_abs() as usize) };
+            answer(write_file(g, fd, parts, plainly), plainly)
+        }
+        result => answer(result, plainly),
+    }
+}
+
+/// To something that is no socket: asked first whether it takes something. A pipe that says so takes [`libc::PIPE_BUF`]
+/// bytes. A regular file always says so, and takes all.
+fn write_file(g: Hooked, fd: c_int, parts: &[iovec], plainly: impl Fn() -> ssize_t) -> Result<ssize_t, Not> {
+    let bytes = bytes_of(parts);
+    if bytes <= libc::PIPE_BUF || !takes_parts(fd) {
+        return until_done(g, &writes(fd), || {
+            if is_ready(fd, Direction::Write) { checked(plainly()) } else { Err(libc::EAGAIN) }
+        });
+    }
+    send_all(g, &writes(fd), bytes, |done| {
+        if !is_ready(fd, Direction::Write) {
+            return Err(libc::EAGAIN);
+        }
+        let Some(part) = rest_of(parts, done).first().copied() else { return Ok(0) };
+        // SAFETY: a part of the caller's buffer.
+        checked(unsafe { next::write(fd, part.iov_base, part.iov_len.min(libc::PIPE_BUF)) })
+    })
+}
