@@ -384,6 +384,22 @@ fn single_doors() {
     report(wrong);
 }
 
+/// A hook of libc's calls would park a G in the middle of the runtime's own work. Models have loom's lock; a test sets the
+/// clock, and the self-test is about std's locks.
+#[test]
+fn the_runtime_waits_by_locks_of_its_own() {
+    const OTHERS: [&str; 2] = ["clock/hand.rs", "locals/self_test.rs"];
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test() && !OTHERS.contains(&source.path.as_str())) {
+        for (nth, line) in source.code().into_iter().enumerate().filter(|(_, line)| line.contains("std::sync::")) {
+            if all_words(line).any(|word| ["Mutex", "MutexGuard", "RwLock", "Condvar"].contains(&word)) {
+                wrong.push(format!("{}: use crate::os::Mutex: {line}", source.at(nth)));
+            }
+        }
+    }
+    report(wrong);
+}
+
 #[test]
 fn corosensei_has_one_test_file() {
     let users: Vec<_> = sources()

@@ -10,10 +10,10 @@
 #![cfg(not(loom))]
 
 use crate::clock::{NEVER, deadline, now_ns};
+use crate::os::{Mutex, MutexGuard};
 use crate::user_code::contain;
 use std::mem::{forget, take};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// When a chore is due again that was taken and could not be done.

@@ -6,6 +6,7 @@
 use crate::g::{Dropped, G, Gid};
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::os::thread_id;
+use crate::os::{Mutex, MutexGuard};
 use crate::park::{Unparker, checkpoint, current_g, now};
 use crate::probe::fatal;
 use crate::reason::{Kind, Owner, Party, Reason};
@@ -17,7 +18,6 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};

@@ -2,6 +2,8 @@
 //! substitute for parking (`parking`).
 
 #[cfg(not(loom))]
+pub(crate) use crate::os::{Mutex, MutexGuard};
+#[cfg(not(loom))]
 pub use cell::UnsafeCell;
 #[cfg(not(loom))]
 pub(crate) use spin::{Gate, nap, pause, yield_thread};
@@ -11,8 +13,6 @@ pub use std::sync::Arc;
 pub use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64};
-#[cfg(not(loom))]
-pub(crate) use std::sync::{Mutex, MutexGuard};
 
 #[cfg(loom)]
 pub use loom::cell::UnsafeCell;

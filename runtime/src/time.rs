@@ -8,6 +8,7 @@
 
 use crate::clock::{deadline, has_come, now_ns, ns_of, sleep_thread};
 use crate::go::{StartOptions, Unscoped, WhenClosing, start};
+use crate::os::{Mutex, MutexGuard};
 use crate::park::{checkpoint, current_g, park_until_ns};
 use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
@@ -15,7 +16,7 @@ use crate::timers::{Action, Fire, TimerKey};
 use crate::wait::{Line, Ticket, Told, Waiter, on_unwind, wake};
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A [`sleep`].

@@ -8,6 +8,7 @@ use super::values::OwnValues;
 use super::word::ParkWord;
 use crate::coro::{Coro, DIRECT};
 use crate::m::M;
+use crate::os::Mutex;
 use crate::os::ThreadPointer;
 use crate::probe::Status;
 use crate::reason::Reason;
@@ -18,7 +19,6 @@ use std::fmt;
 use std::mem::{MaybeUninit, offset_of};
 use std::panic::Location;
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The number of a goroutine, unique in the process.
@@ -430,7 +430,7 @@ impl fmt::Debug for G {
     }
 }
 
-fn lock_names() -> std::sync::MutexGuard<'static, ()> {
+fn lock_names() -> crate::os::MutexGuard<'static, ()> {
     // Nothing panics under it.
     NAMES.lock().unwrap_or_else(|e| e.into_inner())
 }

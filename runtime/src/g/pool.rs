@@ -4,9 +4,9 @@
 
 use super::control::G;
 use crate::config::FREE_GS_MAX;
+use crate::os::{Mutex, MutexGuard};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard};
 
 /// How many records are made at a time.
 const SLAB: usize = 64;

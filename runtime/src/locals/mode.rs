@@ -2,10 +2,10 @@
 
 use super::block::{make, set_room};
 use super::self_test;
+use crate::os::Mutex;
 use crate::os::{Blocks, ThreadPointer, loaded_block, thread_local_blocks};
 use crate::stack::{Slot, StackError, any_slot_in_use, stack_base_at};
 use std::io;
-use std::sync::Mutex;
 
 /// Whose thread-locals the Gs of a runtime use.
 #[derive(Clone, Copy, Debug)]

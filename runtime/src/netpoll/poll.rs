@@ -3,11 +3,12 @@
 
 use super::seat::Seat;
 use crate::os::{Epoll, EventFd, PollEvent, PollEvents};
+use crate::os::{Mutex, MutexGuard};
 use crossbeam_utils::CachePadded;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The token of the bell. No record has it: there are not so many.
 const BELL: u64 = u64::MAX;

@@ -4,6 +4,7 @@ use super::numbers::{begin_source, end_source};
 use super::poll::Netpoll;
 use super::side::Side;
 use super::who::Who;
+use crate::os::{Mutex, MutexGuard};
 use crate::os::{address_of, kind_of};
 use crate::timers::TimerKey;
 use std::fmt;
@@ -11,8 +12,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a descriptor is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

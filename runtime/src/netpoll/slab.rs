@@ -6,11 +6,12 @@ use super::poll::Netpoll;
 use super::record::Record;
 use super::who::Who;
 use crate::g::G;
+use crate::os::{Mutex, MutexGuard};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How many records are made at a time.
 const SLAB: usize = 64;

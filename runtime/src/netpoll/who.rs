@@ -2,9 +2,10 @@
 
 use crate::g::G;
 use crate::os::EventFd;
+use crate::os::{Mutex, MutexGuard};
 use crate::user_code::contain;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::task::Waker;
 
 /// See the head of this file.

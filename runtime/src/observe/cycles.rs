@@ -25,11 +25,11 @@
 
 use super::parties::Parties;
 use super::waits::{Began, Link, Links, links, woken_by_clock};
+use crate::os::Mutex;
 use crate::reason::{Kind, Party};
 use crate::sched::Shared;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
-use std::sync::Mutex;
 
 /// So many are described; of more, only the number is said.
 const SHOWN_MAX: usize = 20;

@@ -3,12 +3,12 @@
 use crate::g::{G, for_each};
 use crate::join::{WaitingThread, all_waiting_threads, join_of};
 use crate::netpoll::for_each_waiting_g;
+use crate::os::{Mutex, MutexGuard};
 use crate::probe::Status;
 use crate::reason::{Kind, Party, Reason};
 use crate::sched::Shared;
 use crate::timers::{Action, NEVER};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 /// One wait, as a crate above knows it.

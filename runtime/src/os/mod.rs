@@ -14,6 +14,7 @@
 //! - text for people: [`write_stderr`], [`try_write_stderr`], [`try_write_to`], [`open_for_lines`]; the end: [`abort`],
 //!   [`exit`], [`exit_at_once`]; forks: [`on_fork`], [`Rseq`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
+//! - locks: [`Mutex`], [`MutexGuard`];
 //! - clock and threads: [`monotonic_ns`], [`set_timer_slack_ns`], [`prefetch`], [`thread_id`], [`thread_cpu_ns`],
 //!   [`thread_sleeps`], [`thread_stretches`], [`thread_count`], [`threads`], [`thread_name`], [`is_in_lock`], [`nap`];
 //! - descriptors: [`Epoll`], [`PollEvents`], [`EventFd`], [`poll_one`], [`address_of`], [`kind_of`];
@@ -38,7 +39,7 @@
 //!
 //! # Locks and ordering
 //!
-//! No locks, apart from the standard library's `OnceLock` at start-up. The cached answers (page size, guard
+//! It has the lock of the runtime, and few of its own, which are leaves. The cached answers (page size, guard
 //! backend, whether batches work) are independent numbers, so `Relaxed` is enough. [`heavy_fence`] on one
 //! side and [`light_fence`] on the other order plain accesses as two `SeqCst` fences would.
 //!

@@ -5,7 +5,8 @@
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::m::M;
-use std::sync::{Arc, MutexGuard};
+use crate::os::MutexGuard;
+use std::sync::Arc;
 
 /// One look under the scheduler's lock.
 #[derive(Debug)]

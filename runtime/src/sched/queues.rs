@@ -8,7 +8,7 @@ use super::machines::Machines;
 use super::shared::Shared;
 use super::template::Template;
 use crate::g::Runnable;
-use std::sync::MutexGuard;
+use crate::os::MutexGuard;
 
 /// See the head of this file.
 #[derive(Debug)]

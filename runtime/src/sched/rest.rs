@@ -10,9 +10,9 @@ use crate::m::Me;
 use crate::m::emit::emit;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::netpoll::Came;
+use crate::os::MutexGuard;
 use crate::p::{FreeP, P};
 use crate::timers::NEVER;
-use std::sync::MutexGuard;
 
 impl Shared {
     /// Releases the P, looks at the queues once more, and sleeps until the M has a P again. False when the runtime

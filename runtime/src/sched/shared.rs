@@ -16,9 +16,10 @@ use super::sysmon_link::SysmonLink;
 use super::warnings::Warnings;
 use crate::clock::Reader;
 use crate::event::{Count, Counters, is_heard};
+use crate::os::Mutex;
 use crate::p::P;
 use crossbeam_utils::CachePadded;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 /// One runtime.
 #[derive(Debug)]

@@ -6,11 +6,12 @@ use super::queues::Queues;
 use super::setup::Setup;
 use super::shared::Shared;
 use crate::m::M;
+use crate::os::MutexGuard;
 use crate::os::thread_sleeps;
 use crate::p::FreeP;
 use crate::probe::exit_with_report;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 impl Shared {
     /// There is no M for `p`: it becomes idle. An M on its way to the idle list takes it; otherwise sysmon tries again,

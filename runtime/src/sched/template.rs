@@ -20,12 +20,13 @@ use crate::clock::now_ns;
 use crate::config::NO_THREAD_NS;
 use crate::m::M;
 use crate::m::emit::emit;
+use crate::os::MutexGuard;
 use crate::os::thread_id;
 use crate::p::FreeP;
 use crate::user_code::contain;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 /// What is known of the template, under the scheduler's lock.

@@ -5,8 +5,8 @@
 use super::queues::Queues;
 use super::shared::Shared;
 use crate::m::emit::emit;
+use crate::os::MutexGuard;
 use crate::p::{FreeP, OwnedP};
-use std::sync::MutexGuard;
 
 impl Shared {
     /// Whether a G on `p` that waits for a lock should try again before it parks: other Ms run, and nothing waits for

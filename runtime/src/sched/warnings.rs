@@ -3,10 +3,10 @@
 #![cfg(not(loom))]
 
 use super::shared::Shared;
+use crate::os::{Mutex, MutexGuard};
 use crate::stack::StackError;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
 
 /// One warning.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! The address space of one class, and its free slots.
 
+use crate::os::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError};
 
 use super::class::{BATCH_SLOTS, Class};
 use super::error::StackError;

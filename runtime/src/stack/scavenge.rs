@@ -6,8 +6,9 @@
 //! 1 KiB per G, page tables included. The peak, and so what is kept, is halved with each round in which nothing has
 //! needed it.
 
+use crate::os::Mutex;
+use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, TryLockError};
 
 use super::arena::{Arena, Lists};
 use super::slot::Slot;

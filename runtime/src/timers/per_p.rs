@@ -3,9 +3,9 @@
 use super::action::Action;
 use super::heap::{Heap, Key};
 use crate::clock::NEVER;
+use crate::os::{Mutex, MutexGuard};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
 
 /// A timer: which P's heap it was put in, where in it, and for when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod epoll;
 mod fork;
 mod glibc;
 mod keys;
+mod lock;
 mod malloc_cache;
 mod memory;
 mod modules;
@@ -19,6 +20,7 @@ mod write;
 
 pub(crate) use epoll::{Epoll, EventFd, PollEvent, PollEvents, address_of, kind_of, poll_one};
 pub(crate) use fork::{Rseq, exit_at_once, on_fork};
+pub(crate) use lock::{Mutex, MutexGuard};
 #[cfg(test)]
 pub(crate) use memory::set_guard_backend;
 pub(crate) use memory::{

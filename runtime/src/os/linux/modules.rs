@@ -5,11 +5,11 @@
 //! thread-locals at their first use, and nothing while it is being loaded. The vector of a thread that is older than
 //! the module has no entry for it, and asking for the address (`__tls_get_addr`) would make the choice for the module.
 
+use super::lock::{Mutex, MutexGuard};
 use super::thread_pointer::{ThreadPointer, loaded_block};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
 
 /// Where a control block has its vector.
 pub(super) const VECTOR: usize = 0x08;

@@ -17,6 +17,7 @@
 
 use super::glibc::{function, is_under_valgrind, missing, robust_list, rseq_offset, symbol, table};
 use super::keys::Keys;
+use super::lock::Mutex;
 use super::modules::{Latest, Modules, VECTOR, changes, forget_late_modules, modules};
 use super::room::{COLOUR_BYTES, SPARE_BYTES, below_max, colours, with_spare};
 use super::thread_pointer::{ThreadPointer, loaded_block, with_block};
@@ -25,8 +26,8 @@ use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 /// Blocks begin at multiples of this, or of more if a module asks for it.
 const ALIGN_MIN: usize = 64;
@@ -450,7 +451,7 @@ impl Blocks {
             as_new: OnceLock::new(),
             libc,
             errno,
-            overlap: Mutex::default(),
+            overlap: Mutex::new(Overlap::default()),
         })
     }
 }

@@ -3,6 +3,7 @@
 
 use std::arch::asm;
 use std::ptr;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// A system call of up to five arguments. Returns what the kernel returns: an error is negative.
@@ -37,6 +38,20 @@ pub(crate) fn poll(asked: &mut [libc::pollfd], timeout_ms: i32) -> isize {
     let first = if asked.is_empty() { ptr::null_mut() } else { asked.as_mut_ptr() };
     // SAFETY: so many records are there.
     unsafe { system_call(libc::SYS_poll, [first.expose_provenance(), asked.len(), timeout_ms as isize as usize, 0, 0]) }
+}
+
+/// The thread sleeps until another wakes it, unless the word is another one already. It may wake for no reason.
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32) {
+    let what = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;
+    // SAFETY: the word is there, and there is no timeout.
+    let _ = unsafe { system_call(libc::SYS_futex, [ptr::from_ref(word).addr(), what, expected as usize, 0, 0]) };
+}
+
+/// Wakes one that sleeps so.
+pub(crate) fn futex_wake(word: &AtomicU32) {
+    let what = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize;
+    // SAFETY: it is not read; nobody may sleep there, or something else may be there by now.
+    let _ = unsafe { system_call(libc::SYS_futex, [ptr::from_ref(word).addr(), what, 1, 0, 0]) };
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Stack traces: of the calling code, and of a thread that does not answer.
 
+use super::lock::Mutex;
 use super::signal::{default_action, earlier_action, pass_on, set_action};
 use super::thread::{monotonic_ns, thread_id};
 use super::unhooked::nap;
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// A place in the code, and the stack pointer there.
