@@ -10,14 +10,17 @@
 use crate::clock::ns_of;
 use crate::config::UNWINDS;
 use crate::g::G;
-use crate::m::current;
+use crate::m::{M, current};
+use crate::os::Mutex;
 use crate::park::{defer, in_closing, park_uninterruptibly};
 use crate::reason::Reason;
 use crate::source::{Direction, wait_for_foreign};
 use crate::timers::Action;
+use crate::wait::Told;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::mem::take;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::panicking;
@@ -40,6 +43,38 @@ pub(crate) fn is_linked() -> bool {
 pub(crate) fn must_say_not_hooked() -> bool {
     static IS_SAID: AtomicBool = AtomicBool::new(false);
     !IS_SAID.swap(true, Ordering::Relaxed)
+}
+
+/// Operations that were told where none may be woken. It is a leaf.
+static LEFT: Mutex<Vec<Told>> = Mutex::new(Vec::new());
+static ARE_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Wakes an operation that was told, for a caller that may be anything: the runtime itself too, in the middle of its work
+/// and under its locks, when it has called code of others. Then sysmon wakes it.
+pub fn wake_from_anywhere(told: Told) {
+    // SAFETY: an M lives as long as its thread runs (m I3).
+    let m = unsafe { current::machine().as_ref() };
+    match m.filter(|m| m.section.is_inside() || m.g().is_none()) {
+        Some(m) => leave_to_sysmon(m, told),
+        None => told.wake(),
+    }
+}
+
+#[cold]
+fn leave_to_sysmon(m: &M, told: Told) {
+    LEFT.lock().unwrap_or_else(|e| e.into_inner()).push(told);
+    // Release: partner is `wake_left`, which looks when sysmon is unparked, or before.
+    ARE_LEFT.store(true, Ordering::Release);
+    // SAFETY: an M's runtime lives as long as its thread.
+    unsafe { &*m.shared_ptr() }.rouse_sysmon();
+}
+
+/// For sysmon: wakes those.
+pub(crate) fn wake_left() {
+    if ARE_LEFT.load(Ordering::Relaxed) && ARE_LEFT.swap(false, Ordering::Acquire) {
+        let left = take(&mut *LEFT.lock().unwrap_or_else(|e| e.into_inner()));
+        left.into_iter().for_each(Told::wake);
+    }
 }
 
 /// The calling G, whose own code makes a hooked call.

@@ -34,6 +34,7 @@
 use crate::clock::now_ns;
 use crate::config::UNWINDS;
 use crate::g::{G, for_each};
+use crate::hooked::wake_left;
 use crate::locals::unmake_block;
 use crate::observe::{dump_and_count, plural};
 use crate::park::{expose_all, unpark_g};
@@ -57,6 +58,8 @@ impl Shared {
         let ended = self.end_gs(now_ns().saturating_add(timeout_ns));
         sysmon.stop();
         self.stop_machines(ended);
+        // Its Ms may have left something to sysmon, which had ended.
+        wake_left();
         // A timer may have started a G in between. All Ms have ended, so what they count is exact now.
         let ended = ended && self.live_gs() == 0;
         // Nobody asks its epoll any more.
@@ -78,6 +81,7 @@ impl Shared {
     /// Ends the Ms of a runtime that could not be built. A hook of the user's may have started Gs.
     pub(super) fn unbuild(&self) {
         self.stop_machines(true);
+        wake_left();
         leave_runtime(self);
         if self.live_gs() > 0 {
             // As above.

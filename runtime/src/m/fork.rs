@@ -56,7 +56,7 @@ extern "C" fn in_child() {
 
 /// Whether this process was forked after its first runtime was built.
 #[inline]
-pub(crate) fn is_fork() -> bool {
+pub fn is_fork() -> bool {
     // Relaxed: only one thread is there when it is set.
     FORK.load(Ordering::Relaxed) != 0
 }

@@ -61,6 +61,11 @@ impl Shared {
         self.sysmon.wake_if(&self.sysmon.is_asleep);
     }
 
+    /// sysmon looks again, now or when it would sleep next: something is left to it. From anywhere.
+    pub(crate) fn rouse_sysmon(&self) {
+        self.sysmon.unpark();
+    }
+
     /// The calling thread is sysmon.
     pub(crate) fn begin_sysmon(&self) {
         // It is set once: this is the only sysmon of that runtime.

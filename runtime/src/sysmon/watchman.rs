@@ -11,6 +11,7 @@ use super::watch::Watch;
 use crate::chores::{self, Due, take_due};
 use crate::clock::rest_thread;
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS};
+use crate::hooked::wake_left;
 use crate::locals::unmake_block;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
@@ -105,6 +106,7 @@ impl Watchman {
             self.partial.look(&self.shared, &mut self.output, now);
             self.give_back(now);
             self.do_chores(now);
+            wake_left();
             if let Some(warning) = self.shared.setup.locals.look_for_libraries() {
                 self.shared.warn(warning);
             }
