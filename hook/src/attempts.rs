@@ -1,5 +1,6 @@
 //! An operation on a descriptor: it is tried so that it cannot block, and while it would have, the G parks.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "questions about a descriptor")]
 
 use crate::errno::{checked, errno, fail, set_errno};

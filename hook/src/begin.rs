@@ -1,5 +1,6 @@
 //! What runs when the program is loaded: the runtimes that are built later learn that the hooks are there.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "a function in the table of those that the loader calls")]
 
 use pirn_runtime::internal::hook_is_linked;

@@ -1,5 +1,6 @@
 //! `accept`, `accept4`, `connect`: nothing says of one call that it must not block.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{Not, Waits, answer, deadline_of, is_nonblocking, is_ready, until_done, wait};

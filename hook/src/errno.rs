@@ -1,5 +1,6 @@
 //! How a call of libc's fails.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "errno")]
 
 use std::ffi::c_int;

@@ -24,6 +24,7 @@
 //! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
 //! | `connect` | parks until it is connected. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
 //! | `poll`, `ppoll` | parks until one is ready, or the time is over. With a signal mask, or for other events than these it is libc's call: `POLLIN`, `POLLOUT`, `POLLRDNORM`, `POLLWRNORM`, and `POLLRDHUP` with one of the first |
+//! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is for either. Other futexes, and other system calls, go to the kernel. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
 //!
 //! What the user has said about a descriptor is kept: `O_NONBLOCK`, `SO_RCVTIMEO`, `SO_SNDTIMEO`. Regular files, and what
 //! else an epoll cannot watch, block the thread, and so does a descriptor for which pirn's own sockets wait just now. A
@@ -48,13 +49,17 @@
 //! 3. *Nothing unwinds through a frame of C's.* When the runtime closes, a call that waits, or would have to, fails with
 //!    `ECANCELED`. std's `thread::sleep` panics then, which unwinds the goroutine. The panics of a goroutine to which that
 //!    has happened are not printed. A goroutine in a destructor waits on, as everywhere in pirn.
+//!    A goroutine that waits for a futex is waited for, as for a lock.
 //! 4. *A signal handler* on a stack of its own blocks its thread. One on the goroutine's stack is the goroutine's code; it
 //!    is as free to wait as before.
-//! 5. *The child of a fork* runs no goroutine, so all calls go to libc. A child of `vfork` may call `_exit` and `exec` alone,
+//! 5. *A wake is for all that wait.* Goroutines wait in a table (`futex_table.rs` has the argument). Who wakes them may be
+//!    anybody: also code of the user's that the runtime calls in the middle of its work, under its own locks. Such a wake is
+//!    left to sysmon. The runtime's own locks wait without libc, so no goroutine waits for one of them in the table.
+//! 6. *The child of a fork* runs no goroutine, so all calls go to libc. A child of `vfork` may call `_exit` and `exec` alone,
 //!    as always.
-//! 6. *`errno`* is changed only by a call that fails. It is the goroutine's own.
+//! 7. *`errno`* is changed only by a call that fails. It is the goroutine's own.
 //!
-//! 7. *Nothing is believed of the number of a descriptor.* Others close it as they like, and it comes back. Each wait arms
+//! 8. *Nothing is believed of the number of a descriptor.* Others close it as they like, and it comes back. Each wait arms
 //!    the epoll anew (`netpoll/foreign.rs` of the runtime).
 //!
 //! # Linking
@@ -73,7 +78,10 @@ mod writes; // `write`, `writev`, `send`, `sendto`, `sendmsg`
 mod reads; // `read`, `readv`, `recv`, `recvfrom`, `recvmsg`
 mod attempts; // trying, and parking while it would block
 mod vectors; // several buffers
+mod futexes; // `syscall`, for futexes
+mod futex_table; // the Gs that wait for them
 mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`
+mod clocks; // times as libc has them
 mod errno; // how a call of libc's fails
 mod next; // libc's own functions
 

@@ -1,8 +1,11 @@
 //! libc's own functions, or what else stands behind those of this crate: each is found at its first call, and then kept.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "addresses of functions")]
 
-use libc::{c_int, c_uint, c_void, clockid_t, iovec, msghdr, nfds_t, pollfd, sigset_t, size_t, sockaddr, socklen_t};
+use libc::{
+    c_int, c_long, c_uint, c_void, clockid_t, iovec, msghdr, nfds_t, pollfd, sigset_t, size_t, sockaddr, socklen_t,
+};
 use libc::{ssize_t, timespec, useconds_t};
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -71,6 +74,10 @@ macro_rules! next {
 }
 
 next! {
+    c"syscall": fn syscall(
+        number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long
+    ) -> c_long;
+
     c"sleep": fn sleep(seconds: c_uint) -> c_uint;
     c"usleep": fn usleep(microseconds: useconds_t) -> c_int;
     c"nanosleep": fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int;

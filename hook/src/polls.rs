@@ -1,11 +1,12 @@
 //! `poll`, `ppoll`.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{Not, answer};
+use crate::clocks::duration;
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
-use crate::sleeps::duration;
 use libc::{c_int, c_short, nfds_t, pollfd, sigset_t, timespec};
 use pirn_runtime::internal::{Direction, Hooked, Kind, Reason, checkpoint, has_come, now};
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! `read`, `readv`, `recv`, `recvfrom`, `recvmsg`.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{Not, Waits, answer, is_ready, until_done};

@@ -1,13 +1,14 @@
 //! `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
+use crate::clocks::{duration, read};
 use crate::errno::fail;
 use crate::next;
 use libc::{clockid_t, timespec};
 use pirn_runtime::internal::{Hooked, Kind, Reason, checkpoint, give_way, has_come, now};
 use std::ffi::{c_int, c_uint};
-use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
 static SLEEP: Reason = Reason::new("nanosleep", Kind::Moment);
@@ -98,13 +99,6 @@ fn sleeper() -> Option<Hooked> {
     Hooked::current().filter(|g| g.may_park())
 }
 
-/// None: it is not valid. libc says so.
-pub(crate) fn duration(time: Option<&timespec>) -> Option<Duration> {
-    let time = time?;
-    let nanoseconds = u32::try_from(time.tv_nsec).ok().filter(|nanoseconds| *nanoseconds < 1_000_000_000)?;
-    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, nanoseconds))
-}
-
 /// None: never.
 fn after(time: Duration) -> Option<Instant> {
     now().checked_add(time)
@@ -140,13 +134,4 @@ fn wait_for_moment(g: Hooked, clock: clockid_t, moment: Duration) -> bool {
             return true;
         }
     }
-}
-
-fn read(clock: clockid_t) -> Duration {
-    let mut time = MaybeUninit::<timespec>::uninit();
-    // SAFETY: it is one of the clocks that there are, and there is room.
-    unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) };
-    // SAFETY: it has been written.
-    let time = unsafe { time.assume_init_ref() };
-    duration(Some(time)).unwrap_or_default()
 }

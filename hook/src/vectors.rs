@@ -1,5 +1,6 @@
 //! Operations with several buffers, of which a part may be done.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "buffers of the caller")]
 
 use libc::{c_int, iovec, msghdr};

@@ -1,5 +1,6 @@
 //! `write`, `writev`, `send`, `sendto`, `sendmsg`: a call on a stream that blocks sends all, and so does this.
 
+#![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{Not, Waits, answer, is_ready, takes_parts, until_done};

@@ -1,0 +1,193 @@
+//! `syscall`, for futexes: what std's locks, and those of other libraries, wait with.
+//!
+//! A G waits in the table (`futex_table.rs`), and a thread in the kernel. A wake is for either kind: it looks at the table,
+//! and what it has not found there it asks the kernel for. When it is for one only, each second time it asks the kernel
+//! first, as long as threads wait there, and otherwise each eighth; so no kind keeps the other from a lock.
+
+#![cfg(not(loom))]
+#![allow(unsafe_code, reason = "a function in the place of libc's")]
+
+use crate::clocks::{duration, read};
+use crate::errno::fail;
+use crate::futex_table::{Bucket, Waited};
+use crate::next;
+use libc::{c_int, c_long, timespec};
+use pirn_runtime::internal::{Hooked, Kind, Reason, has_come, is_fork, now, wake_from_anywhere};
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+static FUTEX: Reason = Reason::new("futex", Kind::Object("futex"));
+
+const BUCKETS: usize = 2048;
+
+/// A bucket, and when its threads have their turn.
+struct Place {
+    bucket: Bucket,
+    /// How many wakes of one come before the next one that asks the kernel first. A hint.
+    until_threads: AtomicU32,
+}
+
+const TURN_WITH_THREADS: u32 = 1;
+const TURN_WITHOUT: u32 = 7;
+
+static TABLE: [Place; BUCKETS] = [const { Place { bucket: Bucket::new(), until_threads: AtomicU32::new(0) } }; BUCKETS];
+
+fn place(address: usize) -> &'static Place {
+    /// 2^64 divided by the golden ratio: neighbours land far from each other (Knuth, "Sorting and Searching", 6.4).
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let hash = (address as u64).wrapping_mul(SPREAD) >> 32;
+    &TABLE[hash as usize % BUCKETS]
+}
+
+/// In the place of libc's. It takes as many arguments as that takes; what a caller has not given is not used.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn syscall(
+    number: c_long,
+    a: c_long,
+    b: c_long,
+    c: c_long,
+    d: c_long,
+    e: c_long,
+    f: c_long,
+) -> c_long {
+    if number == libc::SYS_futex
+        && let Some(call) = Futex::of(a, b, c)
+    {
+        // SAFETY: it is a call of that kind.
+        let done = unsafe { call.try_here(d, f) };
+        if let Some(done) = done {
+            return done;
+        }
+    }
+    // SAFETY: as the caller.
+    unsafe { next::syscall(number, a, b, c, d, e, f) }
+}
+
+/// A call for a futex of this process.
+struct Futex {
+    address: usize,
+    operation: c_int,
+    value: u32,
+}
+
+impl Futex {
+    /// None: others may wait for it whom nobody here knows.
+    #[inline(always)]
+    fn of(address: c_long, operation: c_long, value: c_long) -> Option<Futex> {
+        let operation = operation as c_int;
+        let is_private = operation & libc::FUTEX_PRIVATE_FLAG != 0;
+        is_private.then_some(Futex { address: address as usize, operation, value: value as u32 })
+    }
+
+    /// The call, if it is about Gs. None: it is for the kernel.
+    ///
+    /// # Safety
+    /// As for `futex`; `time` and `bits` are its fourth and its last argument.
+    #[inline(always)]
+    unsafe fn try_here(&self, time: c_long, bits: c_long) -> Option<c_long> {
+        match self.operation & libc::FUTEX_CMD_MASK {
+            // SAFETY: as the caller promises.
+            libc::FUTEX_WAIT => unsafe { self.wait(time, u32::MAX) },
+            // SAFETY: as above.
+            libc::FUTEX_WAIT_BITSET => unsafe { self.wait(time, bits as u32) },
+            libc::FUTEX_WAKE => self.wake(u32::MAX),
+            libc::FUTEX_WAKE_BITSET => self.wake(bits as u32),
+            _ => None,
+        }
+    }
+
+    /// # Safety
+    /// As for `futex`.
+    unsafe fn wait(&self, time: c_long, bits: u32) -> Option<c_long> {
+        let g = Hooked::current().filter(|g| self.address.is_multiple_of(4) && bits != 0 && g.may_park())?;
+        // SAFETY: it is valid, or null.
+        let deadline = self.deadline(unsafe { ptr::with_exposed_provenance::<timespec>(time as usize).as_ref() })?;
+        let word = ptr::with_exposed_provenance_mut(self.address);
+        // SAFETY: a word to be waited for is there as long as that lasts.
+        let word = unsafe { AtomicU32::from_ptr(word) };
+        // Relaxed: the table orders it.
+        let still = || word.load(Ordering::Relaxed) == self.value;
+        let waited = place(self.address).bucket.wait(self.address, bits, still, |ticket| {
+            while !ticket.is_told() {
+                if deadline.is_some_and(has_come) {
+                    return false;
+                }
+                g.park(&FUTEX, self.address, deadline);
+            }
+            true
+        });
+        Some(match waited {
+            Waited::Woken => 0,
+            Waited::Changed => fail(libc::EAGAIN),
+            Waited::Ended => fail(libc::ETIMEDOUT),
+        })
+    }
+
+    /// Until when a wait lasts. None: that is not valid, as the kernel will say.
+    fn deadline(&self, time: Option<&timespec>) -> Option<Option<Instant>> {
+        let Some(time) = time else { return Some(None) };
+        let time = duration(Some(time))?;
+        let is_absolute = self.operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT_BITSET;
+        let is_real = self.operation & libc::FUTEX_CLOCK_REALTIME != 0;
+        let clock = if is_real { libc::CLOCK_REALTIME } else { libc::CLOCK_MONOTONIC };
+        let time = if is_absolute { time.saturating_sub(read(clock)) } else { time };
+        Some(now().checked_add(time))
+    }
+
+    #[inline(always)]
+    fn wake(&self, bits: u32) -> Option<c_long> {
+        let place = place(self.address);
+        if place.bucket.is_empty() { None } else { self.wake_here(place, bits) }
+    }
+
+    #[cold]
+    fn wake_here(&self, place: &Place, bits: u32) -> Option<c_long> {
+        if is_fork() || bits == 0 {
+            return None;
+        }
+        // As the kernel: none is one.
+        let most = self.value.max(1) as usize;
+        let asks_first = most == 1 && place.is_threads_turn();
+        if asks_first {
+            let woken = self.ask_kernel(1, bits);
+            place.note_threads(woken > 0);
+            if woken != 0 {
+                return Some(woken);
+            }
+        }
+        let woken = place.bucket.wake(self.address, bits, most, wake_from_anywhere);
+        if woken == most || asks_first {
+            return Some(woken as c_long);
+        }
+        let more = self.ask_kernel(most - woken, bits);
+        Some(if more < 0 && woken == 0 { more } else { woken as c_long + more.max(0) })
+    }
+
+    /// Wakes threads. Returns how many there were.
+    fn ask_kernel(&self, most: usize, bits: u32) -> c_long {
+        let most = most.min(c_int::MAX as usize) as c_long;
+        let (address, operation) = (self.address as c_long, c_long::from(self.operation));
+        // SAFETY: the kernel does not follow the address.
+        unsafe { next::syscall(libc::SYS_futex, address, operation, most, 0, 0, c_long::from(bits)) }
+    }
+}
+
+impl Place {
+    /// Whether a wake of one asks the kernel first.
+    fn is_threads_turn(&self) -> bool {
+        let left = self.until_threads.load(Ordering::Relaxed);
+        if left > 0 {
+            self.until_threads.store(left - 1, Ordering::Relaxed);
+        }
+        left == 0
+    }
+
+    /// It has, and has found one or not.
+    fn note_threads(&self, found: bool) {
+        self.until_threads.store(if found { TURN_WITH_THREADS } else { TURN_WITHOUT }, Ordering::Relaxed);
+    }
+}

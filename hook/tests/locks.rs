@@ -1,0 +1,356 @@
+//! std's locks, unmodified, on Gs: they wait for futexes.
+
+#[path = "../../runtime/tests/common/mod.rs"]
+mod common;
+
+use common::{eventually, house, isolated, scale};
+use pirn_hook as _;
+use pirn_runtime::{Builder, JoinHandle, go, yield_now};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::{channel, sync_channel};
+use std::sync::{Arc, Barrier, Condvar, Mutex, Once, OnceLock, RwLock};
+use std::time::{Duration, Instant};
+
+const SHORT: Duration = Duration::from_millis(20);
+
+/// How many threads the process has.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").expect("Linux").count()
+}
+
+fn join_all<T>(gs: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
+    gs.into_iter().map(|g| g.join().expect("it has not panicked")).collect()
+}
+
+fn start<T: Send + 'static>(count: usize, f: impl Fn(usize) -> T + Clone + Send + 'static) -> Vec<JoinHandle<T>> {
+    let start_one = |nth| {
+        let f = f.clone();
+        go(move || f(nth))
+    };
+    (0..count).map(start_one).collect()
+}
+
+#[test]
+fn gs_take_turns_with_a_mutex() {
+    let rounds = scale(20_000, 500_000);
+    isolated(2).run(|| {
+        let count = Arc::new(Mutex::new(0));
+        join_all(start(8, {
+            let count = count.clone();
+            move |_| {
+                for _ in 0..rounds {
+                    *count.lock().unwrap() += 1;
+                }
+            }
+        }));
+        assert_eq!(*count.lock().unwrap(), 8 * rounds);
+    });
+}
+
+#[test]
+fn a_thousand_wait_for_a_mutex_that_is_held_over_a_sleep() {
+    let rt = isolated(2);
+    let before = threads();
+    rt.run(|| {
+        let count = Arc::new(Mutex::new(0));
+        let held = count.lock().unwrap();
+        let waiting = start(1_000, {
+            let count = count.clone();
+            move |nth| {
+                let mut count = count.lock().unwrap();
+                *count += 1;
+                if nth % 100 == 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        });
+        std::thread::sleep(SHORT);
+        let now = threads();
+        drop(held);
+        join_all(waiting);
+        assert_eq!(*count.lock().unwrap(), 1_000);
+        // Others of this test program run at the same time.
+        assert!(now <= before + 2 + 8 + 30, "{now} threads, and {before} before");
+    });
+}
+
+#[test]
+fn a_condvar_hands_a_turn_around() {
+    const GS: usize = 100;
+    let turns = scale(2_000, 20_000);
+    isolated(2).run(|| {
+        let turn = Arc::new((Mutex::new(0), Condvar::new()));
+        join_all(start(GS, move |nth| {
+            let (at, changed) = &*turn;
+            loop {
+                let mut at = changed.wait_while(at.lock().unwrap(), |at| *at % GS != nth && *at < turns).unwrap();
+                if *at >= turns {
+                    return;
+                }
+                *at += 1;
+                changed.notify_all();
+            }
+        }));
+    });
+}
+
+#[test]
+fn waits_have_timeouts() {
+    isolated(1).run(|| {
+        let (lock, condvar) = (Mutex::new(()), Condvar::new());
+        let began = Instant::now();
+        let (_guard, result) = condvar.wait_timeout(lock.lock().unwrap(), SHORT).unwrap();
+        assert!(result.timed_out() && began.elapsed() >= SHORT);
+        let began = Instant::now();
+        std::thread::park_timeout(SHORT);
+        assert!(began.elapsed() >= SHORT);
+        let (sender, receiver) = channel::<()>();
+        assert!(receiver.recv_timeout(SHORT).is_err());
+        drop(sender);
+    });
+}
+
+#[test]
+fn barriers_channels_once_and_rwlocks() {
+    isolated(2).run(|| {
+        let (barrier, leaders) = (Arc::new(Barrier::new(100)), Arc::new(AtomicUsize::new(0)));
+        join_all(start(100, {
+            let leaders = leaders.clone();
+            move |_| {
+                for _ in 0..5 {
+                    leaders.fetch_add(usize::from(barrier.wait().is_leader()), Ordering::Relaxed);
+                }
+            }
+        }));
+        assert_eq!(leaders.load(Ordering::Relaxed), 5);
+
+        let (sender, receiver) = sync_channel(0);
+        let send = go(move || (0..2_000).for_each(|nth| sender.send(nth).unwrap()));
+        assert!(receiver.iter().eq(0..2_000));
+        send.join().unwrap();
+
+        static ONCE: Once = Once::new();
+        static LOCK: OnceLock<usize> = OnceLock::new();
+        let values = join_all(start(50, |nth| {
+            ONCE.call_once(|| std::thread::sleep(SHORT));
+            *LOCK.get_or_init(|| {
+                std::thread::sleep(SHORT);
+                nth
+            })
+        }));
+        assert!(values.iter().all(|value| *value == values[0]));
+
+        let shared = Arc::new(RwLock::new((0, 0)));
+        join_all(start(20, {
+            let shared = shared.clone();
+            move |nth| {
+                for _ in 0..100 {
+                    if nth % 4 == 0 {
+                        let mut pair = shared.write().unwrap();
+                        pair.0 += 1;
+                        yield_now();
+                        pair.1 += 1;
+                    } else {
+                        let pair = shared.read().unwrap();
+                        assert_eq!(pair.0, pair.1);
+                        yield_now();
+                    }
+                }
+            }
+        }));
+        assert_eq!(*shared.read().unwrap(), (500, 500));
+    });
+}
+
+#[test]
+fn gs_and_threads_share_a_lock_and_none_starves() {
+    let rt = isolated(2);
+    let counts = Arc::new(Mutex::new([0_usize; 2]));
+    let over = Arc::new(AtomicBool::new(false));
+    let work = |kind: usize| {
+        let (counts, over) = (counts.clone(), over.clone());
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                let mut counts = counts.lock().unwrap();
+                counts[kind] += 1;
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        }
+    };
+    let workers: Vec<_> = (0..3).map(|_| std::thread::spawn(work(0))).collect();
+    let gs = rt.run(|| (0..3).map(|_| go(work(1))).collect::<Vec<_>>());
+    eventually("each kind has had it", || counts.lock().unwrap().iter().all(|count| *count > 100));
+    over.store(true, Ordering::Relaxed);
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    rt.run(|| join_all(gs));
+}
+
+#[test]
+fn gs_and_threads_pass_a_turn() {
+    let rt = isolated(1);
+    let turn = Arc::new((Mutex::new(0_u32), Condvar::new()));
+    let play = |mine: u32| {
+        let turn = turn.clone();
+        move || {
+            let (at, changed) = &*turn;
+            for _ in 0..500 {
+                let mut at = changed.wait_while(at.lock().unwrap(), |at| *at % 2 != mine).unwrap();
+                *at += 1;
+                changed.notify_one();
+            }
+        }
+    };
+    let thread = std::thread::spawn(play(0));
+    rt.run(|| go(play(1)).join().unwrap());
+    thread.join().unwrap();
+    assert_eq!(*turn.0.lock().unwrap(), 1_000);
+}
+
+#[test]
+fn std_park_and_scope() {
+    isolated(1).run(|| {
+        let me = std::thread::current();
+        let unparks = Arc::new(AtomicU32::new(0));
+        let done = unparks.clone();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(SHORT);
+            done.store(1, Ordering::Release);
+            me.unpark();
+        });
+        while unparks.load(Ordering::Acquire) == 0 {
+            std::thread::park();
+        }
+        thread.join().unwrap();
+        let mut sum = 0;
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                std::thread::sleep(SHORT);
+                sum = 1;
+            });
+        });
+        assert_eq!(sum, 1);
+    });
+}
+
+#[test]
+fn dumps_name_the_word_and_a_shutdown_waits() {
+    let rt = isolated(2);
+    let lock = Arc::new((Mutex::new(false), Condvar::new()));
+    let waiter = lock.clone();
+    rt.run(|| {
+        go(move || {
+            let mut is_set = waiter.0.lock().unwrap();
+            while !*is_set {
+                is_set = waiter.1.wait(is_set).unwrap();
+            }
+        });
+    });
+    eventually("it waits", || rt.handle().goroutines().iter().any(|g| g.wait_reason == Some("futex")));
+    let dump = rt.handle().goroutines()[0].to_string();
+    assert!(dump.contains("[futex, on futex 0x"), "{dump}");
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(SHORT * 2);
+        *lock.0.lock().unwrap() = true;
+        lock.1.notify_one();
+    });
+    let began = Instant::now();
+    rt.close();
+    assert!(began.elapsed() >= SHORT);
+    thread.join().unwrap();
+}
+
+#[test]
+fn two_runtimes_share_a_lock() {
+    let (a, b) = (isolated(1), isolated(1));
+    let count = Arc::new(Mutex::new(0));
+    let all: Vec<_> = [&a, &b, &a, &b]
+        .into_iter()
+        .map(|rt| {
+            let count = count.clone();
+            rt.run(|| {
+                go(move || {
+                    for _ in 0..500 {
+                        let mut count = count.lock().unwrap();
+                        yield_now();
+                        *count += 1;
+                    }
+                })
+            })
+        })
+        .collect();
+    all.into_iter().for_each(|g| g.join().unwrap());
+    assert_eq!(*count.lock().unwrap(), 2_000);
+}
+
+/// What runs on an M's own stack is inside the runtime: it waits in the kernel, and leaves its wakes to sysmon.
+#[test]
+fn code_of_ours_inside_the_runtime_wakes_gs() {
+    static IS_HELD: AtomicBool = AtomicBool::new(false);
+    static IS_WAITED_FOR: AtomicBool = AtomicBool::new(false);
+    let a = isolated(1);
+    let lock = Arc::new(Mutex::new(()));
+    let held = lock.clone();
+    let holds = move || {
+        let _held = held.lock().unwrap();
+        IS_HELD.store(true, Ordering::Release);
+        eventually("it is waited for", || IS_WAITED_FOR.load(Ordering::Acquire));
+    };
+    let b = house(Builder::new().procs(1).on_thread_start(holds));
+    eventually("it is held", || IS_HELD.load(Ordering::Acquire));
+    let g = a.run(|| go(move || drop(lock.lock().unwrap())));
+    eventually("it waits", || a.handle().goroutines().iter().any(|g| g.wait_reason == Some("futex")));
+    IS_WAITED_FOR.store(true, Ordering::Release);
+    g.join().unwrap();
+    b.run(|| ());
+}
+
+#[test]
+fn the_kernel_says_what_is_wrong() {
+    isolated(1).run(|| {
+        let word = AtomicU32::new(0);
+        let wait = |operation: libc::c_int, expected: u32, bits: u32| {
+            let time = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+            let none = std::ptr::null::<u32>();
+            // SAFETY: a word and a time that are there.
+            unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, &raw const time, none, bits) }
+        };
+        let errno = || std::io::Error::last_os_error().raw_os_error();
+        for private in [0, libc::FUTEX_PRIVATE_FLAG] {
+            assert_eq!((wait(libc::FUTEX_WAIT | private, 1, 0), errno()), (-1, Some(libc::EAGAIN)));
+            assert_eq!((wait(libc::FUTEX_WAIT | private, 0, 0), errno()), (-1, Some(libc::ETIMEDOUT)));
+            // A moment long ago.
+            assert_eq!((wait(libc::FUTEX_WAIT_BITSET | private, 0, 1), errno()), (-1, Some(libc::ETIMEDOUT)));
+            assert_eq!((wait(libc::FUTEX_WAIT_BITSET | private, 0, 0), errno()), (-1, Some(libc::EINVAL)));
+            assert_eq!(wait(libc::FUTEX_WAKE | private, 1, 0), 0);
+        }
+        // Another system call, with all its arguments.
+        // SAFETY: it has no preconditions.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_getpid) }, i64::from(std::process::id()));
+    });
+}
+
+#[test]
+fn a_wake_says_how_many_and_whom() {
+    let rt = isolated(1);
+    let word: Arc<AtomicU32> = Arc::default();
+    let call = |operation: libc::c_int, value: u32, bits: u32, word: &AtomicU32| {
+        let none = std::ptr::null::<u32>();
+        let operation = operation | libc::FUTEX_PRIVATE_FLAG;
+        // SAFETY: a word that is there, without a time.
+        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, none, none, bits) }
+    };
+    let waiting: Vec<_> = [1, 2, 2, 3]
+        .into_iter()
+        .map(|bits| {
+            let word = word.clone();
+            rt.run(|| go(move || call(libc::FUTEX_WAIT_BITSET, 0, bits, &word)))
+        })
+        .collect();
+    eventually("all wait", || rt.handle().goroutines().iter().filter(|g| g.wait_reason == Some("futex")).count() == 4);
+    assert_eq!(call(libc::FUTEX_WAKE_BITSET, 9, 4, &word), 0);
+    assert_eq!(call(libc::FUTEX_WAKE_BITSET, 1, 2, &word), 1);
+    assert_eq!(call(libc::FUTEX_WAKE_BITSET, 9, 2, &word), 2);
+    assert_eq!(call(libc::FUTEX_WAKE, 9, 0, &word), 1);
+    assert_eq!(call(libc::FUTEX_WAKE, 9, 0, &word), 0);
+    assert!(waiting.into_iter().all(|g| g.join().unwrap() == 0));
+}
