@@ -74,6 +74,44 @@ pub(crate) fn wait(g: Hooked, waits: &Waits, deadline: Option<Instant>) -> Resul
     g.wait_for(&[(waits.fd, waits.direction)], waits.reason, deadline).map_err(|_| Not::Waited)
 }
 
+/// Looks until there is something (more than 0), or the time is over (0), and parks in between until one of those that are
+/// `wanted` is ready. None: there is no limit, or what is wanted cannot be waited for.
+pub(crate) fn look_until(
+    g: Hooked,
+    reason: &'static Reason,
+    timeout: Option<Duration>,
+    wanted: impl FnOnce() -> Option<Vec<(c_int, Direction)>>,
+    look: impl Fn() -> c_int,
+) -> Result<c_int, Not> {
+    checkpoint();
+    let before = errno();
+    let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
+    let mut wanted = Some(wanted);
+    let mut waits = Vec::new();
+    loop {
+        match checked(look()) {
+            Ok(0) => {}
+            Err(libc::EINTR) => continue,
+            Err(why) => return Err(Not::Failed(why)),
+            Ok(found) => {
+                set_errno(before);
+                return Ok(found);
+            }
+        }
+        if let Some(wanted) = wanted.take() {
+            waits = wanted().filter(|_| g.may_park()).ok_or(Not::Waited)?;
+        }
+        if g.is_cancelled() {
+            return Err(Not::Failed(libc::ECANCELED));
+        }
+        if deadline.is_some_and(has_come) {
+            set_errno(before);
+            return Ok(0);
+        }
+        g.wait_for(&waits, reason, deadline).map_err(|_| Not::Waited)?;
+    }
+}
+
 /// Whether the user wants no operation on it to block.
 pub(crate) fn is_nonblocking(fd: c_int) -> bool {
     // SAFETY: a question, whatever the number is.

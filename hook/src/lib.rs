@@ -24,6 +24,8 @@
 //! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
 //! | `connect` | parks until it is connected. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
 //! | `poll`, `ppoll` | parks until one is ready, or the time is over. With a signal mask, or for other events than these it is libc's call: `POLLIN`, `POLLOUT`, `POLLRDNORM`, `POLLWRNORM`, and `POLLRDHUP` with one of the first |
+//! | `select`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2` | the same. With a signal mask, or with a third set, it is libc's call. `select` leaves its time as it is |
+//! | `waitpid`, `waitid` | parks until that child has ended. For any child, for a group, or for one that stops it is libc's call |
 //! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is for either. Other futexes, and other system calls, go to the kernel. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
 //!
 //! What the user has said about a descriptor is kept: `O_NONBLOCK`, `SO_RCVTIMEO`, `SO_SNDTIMEO`. Regular files, and what
@@ -72,6 +74,8 @@
 #![deny(unsafe_code)]
 
 mod begin; // what runs when the program is loaded
+mod children; // `waitpid`, `waitid`
+mod sets; // `select`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2`
 mod polls; // `poll`, `ppoll`
 mod connections; // `accept`, `accept4`, `connect`
 mod writes; // `write`, `writev`, `send`, `sendto`, `sendmsg`

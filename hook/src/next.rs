@@ -6,7 +6,7 @@
 use libc::{
     c_int, c_long, c_uint, c_void, clockid_t, iovec, msghdr, nfds_t, pollfd, sigset_t, size_t, sockaddr, socklen_t,
 };
-use libc::{ssize_t, timespec, useconds_t};
+use libc::{epoll_event, fd_set, id_t, idtype_t, pid_t, siginfo_t, ssize_t, timespec, timeval, useconds_t};
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem;
@@ -104,6 +104,20 @@ next! {
     c"connect": fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) -> c_int;
 
     c"poll": fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int;
+    c"select": fn select(
+        count: c_int, reads: *mut fd_set, writes: *mut fd_set, others: *mut fd_set, timeout: *mut timeval
+    ) -> c_int;
+    c"epoll_wait": fn epoll_wait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout_ms: c_int) -> c_int;
+    c"epoll_pwait": fn epoll_pwait(
+        epoll: c_int, events: *mut epoll_event, most: c_int, timeout_ms: c_int, mask: *const sigset_t
+    ) -> c_int;
+    c"epoll_pwait2": fn epoll_pwait2(
+        epoll: c_int, events: *mut epoll_event, most: c_int, timeout: *const timespec, mask: *const sigset_t
+    ) -> c_int;
+
+    c"waitpid": fn waitpid(process: pid_t, status: *mut c_int, options: c_int) -> pid_t;
+    c"waitid": fn waitid(of: idtype_t, id: id_t, about: *mut siginfo_t, options: c_int) -> c_int;
+
     c"ppoll":
         fn ppoll(asked: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int;
 }

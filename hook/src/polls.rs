@@ -3,13 +3,12 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, answer};
+use crate::attempts::{answer, look_until};
 use crate::clocks::duration;
-use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use libc::{c_int, c_short, nfds_t, pollfd, sigset_t, timespec};
-use pirn_runtime::internal::{Direction, Hooked, Kind, Reason, checkpoint, has_come, now};
-use std::time::{Duration, Instant};
+use pirn_runtime::internal::{Direction, Hooked, Kind, Reason};
+use std::time::Duration;
 
 static POLL: Reason = Reason::new("poll", Kind::Descriptor);
 
@@ -28,8 +27,8 @@ unsafe extern "C" fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) 
     let Some(g) = Hooked::current().filter(|_| timeout_ms != 0) else { return poll(timeout_ms) };
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     // SAFETY: so many are there.
-    let asked = unsafe { all_of(asked, count) };
-    answer(poll_on(g, asked, timeout, || poll(0)), || poll(timeout_ms))
+    let all = unsafe { all_of(asked, count) };
+    answer(look_until(g, &POLL, timeout, || wanted_of(all), || poll(0)), || poll(timeout_ms))
 }
 
 /// In the place of libc's.
@@ -53,7 +52,8 @@ unsafe extern "C" fn ppoll(
     // SAFETY: so many are there.
     let all = unsafe { all_of(asked, count) };
     // SAFETY: as the caller.
-    answer(poll_on(g, all, wait.flatten(), || unsafe { next::poll(asked, count, 0) }), plainly)
+    let look = || unsafe { next::poll(asked, count, 0) };
+    answer(look_until(g, &POLL, wait.flatten(), || wanted_of(all), look), plainly)
 }
 
 /// # Safety
@@ -64,43 +64,6 @@ unsafe fn all_of<'a>(asked: *const pollfd, count: nfds_t) -> &'a [pollfd] {
     }
     // SAFETY: as the caller promises.
     unsafe { std::slice::from_raw_parts(asked, count as usize) }
-}
-
-fn poll_on(g: Hooked, asked: &[pollfd], timeout: Option<Duration>, look: impl Fn() -> c_int) -> Result<c_int, Not> {
-    checkpoint();
-    let before = errno();
-    let mut wanted = None;
-    // None: without a limit.
-    let mut deadline: Option<Instant> = None;
-    loop {
-        match checked(look()) {
-            Ok(0) => {}
-            Err(libc::EINTR) => continue,
-            Err(why) => return Err(Not::Failed(why)),
-            Ok(ready) => {
-                set_errno(before);
-                return Ok(ready);
-            }
-        }
-        let wanted = match &wanted {
-            Some(wanted) => wanted,
-            None => {
-                if !g.may_park() {
-                    return Err(Not::Waited);
-                }
-                deadline = timeout.and_then(|timeout| now().checked_add(timeout));
-                &*wanted.insert(wanted_of(asked).ok_or(Not::Waited)?)
-            }
-        };
-        if g.is_cancelled() {
-            return Err(Not::Failed(libc::ECANCELED));
-        }
-        if deadline.is_some_and(has_come) {
-            set_errno(before);
-            return Ok(0);
-        }
-        g.wait_for(wanted, &POLL, deadline).map_err(|_| Not::Waited)?;
-    }
 }
 
 /// What an epoll can be armed for. None: there is more.

@@ -1,0 +1,167 @@
+//! `select`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2`: what waits for many descriptors.
+
+#![cfg(not(loom))]
+#![allow(unsafe_code, reason = "functions in the place of libc's")]
+
+use crate::attempts::{answer, look_until};
+use crate::clocks::duration;
+use crate::next;
+use libc::{c_int, epoll_event, fd_set, sigset_t, timespec, timeval};
+use pirn_runtime::internal::{Direction, Hooked, Kind, Reason};
+use std::ptr;
+use std::time::Duration;
+
+static EPOLL: Reason = Reason::new("epoll_wait", Kind::Descriptor);
+static SELECT: Reason = Reason::new("select of descriptors", Kind::Descriptor);
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epoll_wait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout_ms: c_int) -> c_int {
+    // SAFETY: as the caller.
+    let wait = |timeout_ms| unsafe { next::epoll_wait(epoll, events, most, timeout_ms) };
+    match Hooked::current() {
+        Some(g) if timeout_ms != 0 => {
+            answer(wait_for_events(g, epoll, in_ms(timeout_ms), || wait(0)), || wait(timeout_ms))
+        }
+        _ => wait(timeout_ms),
+    }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epoll_pwait(
+    epoll: c_int,
+    events: *mut epoll_event,
+    most: c_int,
+    timeout_ms: c_int,
+    mask: *const sigset_t,
+) -> c_int {
+    // SAFETY: as the caller.
+    let wait = |timeout_ms| unsafe { next::epoll_pwait(epoll, events, most, timeout_ms, mask) };
+    match Hooked::current() {
+        // The thread's mask is not the G's.
+        Some(g) if timeout_ms != 0 && mask.is_null() => {
+            answer(wait_for_events(g, epoll, in_ms(timeout_ms), || wait(0)), || wait(timeout_ms))
+        }
+        _ => wait(timeout_ms),
+    }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epoll_pwait2(
+    epoll: c_int,
+    events: *mut epoll_event,
+    most: c_int,
+    timeout: *const timespec,
+    mask: *const sigset_t,
+) -> c_int {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::epoll_pwait2(epoll, events, most, timeout, mask) };
+    // SAFETY: it is valid, or null.
+    let time = unsafe { timeout.as_ref() }.map(|time| duration(Some(time)));
+    // A time that is not valid is the kernel's to say.
+    let Some(g) = Hooked::current().filter(|_| mask.is_null() && time != Some(None)) else { return plainly() };
+    // SAFETY: as the caller.
+    let look = || unsafe { next::epoll_wait(epoll, events, most, 0) };
+    answer(wait_for_events(g, epoll, time.flatten(), look), plainly)
+}
+
+/// An epoll is readable when it has events.
+fn wait_for_events(
+    g: Hooked,
+    epoll: c_int,
+    timeout: Option<Duration>,
+    look: impl Fn() -> c_int,
+) -> Result<c_int, crate::attempts::Not> {
+    look_until(g, &EPOLL, timeout, || Some(vec![(epoll, Direction::Read)]), look)
+}
+
+/// None: without a limit.
+fn in_ms(timeout_ms: c_int) -> Option<Duration> {
+    u64::try_from(timeout_ms).ok().map(Duration::from_millis)
+}
+
+/// In the place of libc's. Unlike Linux's it leaves the time as it is, as POSIX allows.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn select(
+    count: c_int,
+    reads: *mut fd_set,
+    writes: *mut fd_set,
+    others: *mut fd_set,
+    timeout: *mut timeval,
+) -> c_int {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::select(count, reads, writes, others, timeout) };
+    let Some(g) = Hooked::current().filter(|_| (0..=libc::FD_SETSIZE as c_int).contains(&count)) else {
+        return plainly();
+    };
+    // SAFETY: it is valid, or null.
+    let time = unsafe { timeout.as_ref() }.map(time_of);
+    if time == Some(None) {
+        return plainly();
+    }
+    let sets = [reads, writes, others];
+    // SAFETY: each is valid, or null.
+    let asked = sets.map(|set| unsafe { set.as_ref() }.copied());
+    let look = || {
+        // The last look has left there what it has found.
+        for (set, asked) in sets.into_iter().zip(asked) {
+            if let Some(asked) = asked {
+                // SAFETY: it is valid.
+                unsafe { set.write(asked) };
+            }
+        }
+        let mut now = timeval { tv_sec: 0, tv_usec: 0 };
+        // SAFETY: as the caller.
+        unsafe { next::select(count, reads, writes, others, ptr::from_mut(&mut now)) }
+    };
+    answer(look_until(g, &SELECT, time.flatten(), || wanted_of(count, &asked), look), || {
+        for (set, asked) in sets.into_iter().zip(asked) {
+            if let Some(asked) = asked {
+                // SAFETY: it is valid.
+                unsafe { set.write(asked) };
+            }
+        }
+        plainly()
+    })
+}
+
+/// None: it is not valid.
+fn time_of(time: &timeval) -> Option<Duration> {
+    let microseconds = u32::try_from(time.tv_usec).ok()?;
+    Some(Duration::from_secs(u64::try_from(time.tv_sec).ok()?) + Duration::from_micros(microseconds.into()))
+}
+
+/// What an epoll can be armed for. None: there is more.
+fn wanted_of(count: c_int, [reads, writes, others]: &[Option<fd_set>; 3]) -> Option<Vec<(c_int, Direction)>> {
+    let has = |set: &Option<fd_set>, fd: c_int| {
+        // SAFETY: there are so many.
+        set.as_ref().is_some_and(|set| unsafe { libc::FD_ISSET(fd, set) })
+    };
+    let mut wanted = Vec::new();
+    for fd in 0..count {
+        if has(others, fd) {
+            return None;
+        }
+        if has(reads, fd) {
+            wanted.push((fd, Direction::Read));
+        }
+        if has(writes, fd) {
+            wanted.push((fd, Direction::Write));
+        }
+    }
+    Some(wanted)
+}

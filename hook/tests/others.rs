@@ -1,0 +1,171 @@
+//! Children, epolls and select, on Gs.
+
+#[path = "../../runtime/tests/common/mod.rs"]
+mod common;
+
+use common::{eventually, isolated};
+use pirn_hook as _;
+use pirn_runtime::{JoinHandle, go};
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::ptr;
+use std::time::{Duration, Instant};
+
+const SHORT: Duration = Duration::from_millis(30);
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").expect("Linux").count()
+}
+
+fn join_all<T>(gs: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
+    gs.into_iter().map(|g| g.join().expect("it has not panicked")).collect()
+}
+
+fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let client = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    (client, listener.accept().expect("it is connected").0)
+}
+
+#[test]
+fn children_are_waited_for_on_few_threads() {
+    let rt = isolated(2);
+    let before = threads();
+    rt.run(|| {
+        let children = (0..40).map(|nth| {
+            go(move || {
+                let mut child = Command::new("sh").args(["-c", &format!("sleep 0.3; exit {nth}")]).spawn().unwrap();
+                assert_eq!(child.wait().unwrap().code(), Some(nth));
+            })
+        });
+        let children: Vec<_> = children.collect();
+        std::thread::sleep(SHORT * 5);
+        // Others of this test program run at the same time.
+        assert!(threads() <= before + 2 + 8 + 20, "{} threads, and {before} before", threads());
+        join_all(children);
+    });
+}
+
+#[test]
+fn the_output_of_children() {
+    isolated(2).run(|| {
+        let outputs = join_all((0..20).map(|nth| {
+            go(move || Command::new("sh").args(["-c", &format!("echo {nth}; echo x >&2")]).output().unwrap())
+        }));
+        for (nth, output) in outputs.into_iter().enumerate() {
+            assert_eq!(output.stdout, format!("{nth}\n").as_bytes());
+            assert_eq!(output.stderr, b"x\n");
+        }
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"through a pipe").unwrap();
+        assert_eq!(child.wait_with_output().unwrap().stdout, b"through a pipe");
+    });
+}
+
+#[test]
+fn a_child_of_fork_calls_libc() {
+    use std::os::unix::process::CommandExt;
+    isolated(1).run(|| {
+        let mut command = Command::new("true");
+        let in_child = || {
+            let time = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+            // SAFETY: a valid time.
+            unsafe { libc::nanosleep(&raw const time, ptr::null_mut()) };
+            let (reader, mut writer) = io::pipe()?;
+            writer.write_all(b"x")?;
+            drop(reader);
+            Ok(())
+        };
+        // SAFETY: it calls what is signal-safe.
+        unsafe { command.pre_exec(in_child) };
+        assert!(command.status().unwrap().success());
+    });
+}
+
+#[test]
+fn children_by_waitid() {
+    isolated(1).run(|| {
+        #[expect(clippy::zombie_processes, reason = "waitid waits for it")]
+        let child = Command::new("sh").args(["-c", "sleep 0.05; exit 7"]).spawn().unwrap();
+        // SAFETY: plain numbers, for which all zeros are values.
+        let mut about: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let wait = |options, about: *mut libc::siginfo_t| {
+            // SAFETY: there is room, or it is null.
+            unsafe { libc::waitid(libc::P_PID, child.id(), about, options) }
+        };
+        assert_eq!(wait(libc::WEXITED | libc::WNOWAIT, &raw mut about), 0);
+        // SAFETY: it is about a child.
+        assert_eq!(unsafe { about.si_status() }, 7);
+        assert_eq!(wait(libc::WEXITED, ptr::null_mut()), 0);
+        assert_eq!(wait(libc::WEXITED, ptr::null_mut()), -1);
+        assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ECHILD));
+    });
+}
+
+#[test]
+fn an_epoll_in_the_epoll() {
+    let rt = isolated(1);
+    let handle = rt.handle();
+    rt.run(|| {
+        // SAFETY: it has no preconditions.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        // SAFETY: it is new.
+        let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
+        let (ours, mut theirs) = tcp_pair();
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 5 };
+        // SAFETY: a valid event.
+        let added = unsafe { libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, ours.as_raw_fd(), &raw mut event) };
+        assert_eq!(added, 0);
+        let wait = move |timeout_ms| {
+            let mut event = libc::epoll_event { events: 0, u64: 0 };
+            // SAFETY: room for one.
+            let found = unsafe { libc::epoll_wait(fd, &raw mut event, 1, timeout_ms) };
+            (found, event.u64)
+        };
+        let began = Instant::now();
+        assert_eq!(wait(30).0, 0);
+        assert!(began.elapsed() >= SHORT);
+        let waits = go(move || wait(-1));
+        eventually("it waits", || handle.goroutines().iter().any(|g| g.wait_reason == Some("epoll_wait")));
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(waits.join().unwrap(), (1, 5));
+        let time = libc::timespec { tv_sec: 1, tv_nsec: 0 };
+        // SAFETY: room for one, and a time.
+        assert_eq!(unsafe { libc::epoll_pwait2(fd, &raw mut event, 1, &raw const time, ptr::null()) }, 1);
+        // SAFETY: room for one.
+        assert_eq!(unsafe { libc::epoll_pwait(fd, &raw mut event, 1, -1, ptr::null()) }, 1);
+        drop(epoll);
+    });
+}
+
+#[test]
+fn select_waits_and_says_which() {
+    isolated(1).run(|| {
+        let pairs = [tcp_pair(), tcp_pair()];
+        let fds = [pairs[0].0.as_raw_fd(), pairs[1].0.as_raw_fd()];
+        let select = |timeout_us: Option<i64>| {
+            // SAFETY: all zeros are the empty set.
+            let mut set: libc::fd_set = unsafe { std::mem::zeroed() };
+            for fd in fds {
+                // SAFETY: there are less descriptors than a set has places.
+                unsafe { libc::FD_SET(fd, &raw mut set) };
+            }
+            let mut time = timeout_us.map(|tv_usec| libc::timeval { tv_sec: 0, tv_usec });
+            let time = time.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+            let most = fds[0].max(fds[1]) + 1;
+            // SAFETY: the set and the time are there.
+            let found = unsafe { libc::select(most, &raw mut set, ptr::null_mut(), ptr::null_mut(), time) };
+            // SAFETY: as above.
+            (found, fds.map(|fd| unsafe { libc::FD_ISSET(fd, &raw const set) }))
+        };
+        let began = Instant::now();
+        assert_eq!(select(Some(30_000)), (0, [false, false]));
+        assert!(began.elapsed() >= SHORT);
+        let mut other = pairs[1].1.try_clone().unwrap();
+        let write = go(move || other.write_all(b"x").unwrap());
+        assert_eq!(select(None), (1, [false, true]));
+        write.join().unwrap();
+    });
+}
