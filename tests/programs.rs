@@ -641,3 +641,38 @@ fn crawler() {
     ];
     prints("crawler", &lines);
 }
+
+#[cfg(feature = "hook")]
+#[test]
+fn std_everything_needs_few_threads_and_ends_without_a_word() {
+    let (out, err) = run(program("std_everything").env("PIRN_MAXPROCS", "2"));
+    let (child, last) = out.trim().split_once('\n').expect(&out);
+    assert_eq!(child, "a child too");
+    let threads = last.strip_prefix("1000 goroutines have waited, and there were ").expect(&out);
+    let threads: usize = threads.strip_suffix(" threads").expect(&out).parse().expect(&out);
+    assert!(threads <= 2 + 8, "{out}");
+    // A goroutine that sleeps is unwound by a panic of std's, which is not printed.
+    assert_eq!(err, "");
+}
+
+#[cfg(feature = "hook")]
+#[test]
+fn std_echo_sends_back() {
+    let mut child = program("std_echo").arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("it says where it listens");
+    let address: SocketAddr = line.trim().strip_prefix("listening on ").expect(&line).parse().expect(&line);
+    let mut streams: Vec<_> = (0..50).map(|_| TcpStream::connect(address).expect("it listens")).collect();
+    for stream in &mut streams {
+        stream.write_all(b"hello").expect("it reads");
+    }
+    for mut stream in streams {
+        stream.shutdown(Shutdown::Write).expect("it is connected");
+        let mut got = String::new();
+        stream.read_to_string(&mut got).expect("it writes");
+        assert_eq!(got, "hello");
+    }
+    child.kill().expect("it is ours");
+    child.wait().expect("it is ours");
+}
