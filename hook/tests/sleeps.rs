@@ -180,6 +180,15 @@ fn a_runtime_may_be_without() {
 }
 
 #[test]
+fn gs_with_shared_thread_locals_block_their_threads() {
+    // SAFETY: nothing here keeps a thread-local over a suspension.
+    let rt = house(unsafe { Builder::new().procs(1).shared_thread_locals() });
+    rt.run(|| drop(go(|| std::thread::sleep(SHORT))));
+    assert!(reasons(&rt).is_empty());
+    eventually("no G is left", || rt.handle().goroutines().is_empty());
+}
+
+#[test]
 fn threads_sleep_as_always() {
     let rt = isolated(1);
     let began = Instant::now();
