@@ -316,7 +316,9 @@ fn a_shutdown_cancels() {
     let cancelled = Arc::new(AtomicUsize::new(0));
     let (listener, (reader, _reader)) = (TcpListener::bind("127.0.0.1:0").unwrap(), tcp_pair());
     let (pipe, _writer) = io::pipe().unwrap();
-    let mut peeks = [libc::pollfd { fd: reader.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+    // The other one is closed by the first that is cancelled.
+    let polled = reader.try_clone().unwrap();
+    let mut peeks = [libc::pollfd { fd: polled.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
     rt.run(|| {
         let waits: [Box<dyn FnOnce() -> io::Error + Send>; 4] = [
             Box::new(move || listener.accept().unwrap_err()),
