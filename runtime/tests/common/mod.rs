@@ -149,7 +149,8 @@ pub(crate) fn threads_of(prefix: &str) -> Vec<i32> {
         .collect()
 }
 
-/// How often these threads of the process have gone to sleep; none if one of them is awake.
+/// How often these threads of the process have gone to sleep; none if one of them is awake, or if there is no such thread:
+/// one that has just been started has no name yet.
 pub(crate) fn naps(threads: &[i32]) -> Option<u64> {
     let nap = |thread: &i32| {
         let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).ok()?;
@@ -157,7 +158,7 @@ pub(crate) fn naps(threads: &[i32]) -> Option<u64> {
         let asleep = value("State:")?.starts_with('S');
         value("voluntary_ctxt_switches:")?.parse::<u64>().ok().filter(|_| asleep)
     };
-    threads.iter().map(nap).sum()
+    if threads.is_empty() { None } else { threads.iter().map(nap).sum() }
 }
 
 /// Waits until these threads sleep, and are not woken for so many milliseconds. Nobody announces that.
