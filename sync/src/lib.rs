@@ -34,6 +34,7 @@ mod guard; // what all guards show
 mod raw_rwlock; // the lock under an `RwLock`
 mod rwlock_word; // the word of that
 mod raw_mutex; // the lock under a mutex
+mod mutex_word; // the word of that
 mod lot; // the parking lot: who waits, by address
 mod holder; // who holds a lock
 mod loom; // the atomics of std, or those of loom
