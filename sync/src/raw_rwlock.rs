@@ -8,19 +8,25 @@
 //! add itself before it knows, as it would make others fail that try at the same time.
 //!
 //! As a mutex (`raw_mutex.rs`) for writers: a lock that is free is taken by whoever comes, but a writer that has waited
-//! for a millisecond is handed it. While others read and somebody waits, a new reader waits too, so that writers are
-//! not kept out; one that says that it reads already ([`read_recursive`](RawRwLock::read_recursive)) does not.
+//! for a millisecond is handed it. While others read, somebody waits and nobody is awake, a new reader waits too, so that
+//! writers are not kept out; one that says that it reads already ([`read_recursive`](RawRwLock::read_recursive)) does not.
 //! Readers at the head of the line are always let in, all at once: that costs no turn of anybody.
+//!
+//! While several wait, a writer is mostly awake: it stands in the queue of a busy P. In that state LOOK is not set, so
+//! that others read as if nobody waited. When the writer runs and has to wait again, readers wait behind it.
 //!
 //! # Invariants
 //! 1. *One writes, or some read.* A reader that is counted while WRITER is not set reads, and WRITER is set only when no
 //!    reader is counted. The last reader gives the lock on by itself, if somebody waits: it takes WRITER, if nobody was
 //!    faster, and [`release`](RawRwLock::release) decides with WRITER in its hand. A reader that goes need not know
 //!    whether it is the last: whoever finds the lock free, with WAITERS and without WOKEN, may do that.
-//! 2. *Nobody sleeps for ever.* While the lock is free and WAITERS is set, the last reader is about to take it, or WOKEN
-//!    is set, and the writer that it stands for is awake: it takes the lock, or waits again and takes WOKEN back while
-//!    others hold the lock, or gives up and wakes the next ([`pass_on`](RawRwLock::pass_on)). While others read, the
-//!    first in the line is a writer: a reader that becomes the first is let in ([`left`](RawRwLock::left)).
+//! 2. *Nobody sleeps for ever.* While the lock is free and WAITERS is set, the last reader or the last writer is about to
+//!    take it; or WOKEN is set, and the writer that it stands for is awake: it takes the lock, or waits again and takes
+//!    WOKEN back while others hold the lock, or gives up and wakes the next ([`pass_on`](RawRwLock::pass_on)). While others
+//!    read, the first in the line is a writer: a reader that becomes the first is let in ([`left`](RawRwLock::left)).
+//!    A writer takes LOOK back together with WRITER, in one step, though somebody may wait. If so, it looks after that
+//!    ([`look_after_writing`](RawRwLock::look_after_writing)): it takes the lock again, or sets LOOK for those that read
+//!    since; a writer that was faster looks when it goes.
 //! 3. *The holder is a hint*, as a mutex's, and is that of a writer: who reads is not known.
 
 use crate::holder::{self, me};
@@ -28,7 +34,7 @@ use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now};
 use crate::lot::{Newcomer, Place, Turn, Until, Want, owner_of};
 use crate::raw_mutex::is_starved;
 use crate::rwlock_word::{
-    LOOK, ONE_LESS, READER, WAITERS, WOKEN, WRITER, WRITTEN, has_look, is_free, is_full, is_read, may_read,
+    LOOK, ONE_LESS, READER, WAITERS, WOKEN, WRITER, WRITTEN, has_look, is_asleep, is_free, is_full, is_read, may_read,
     may_read_again, one_more, settled, too_many, update,
 };
 use pirn_runtime::internal::{Kind, Owner, Reason};
@@ -215,18 +221,26 @@ impl RawRwLock {
         false
     }
 
-    /// Takes it to write, if it is free and nobody waits.
+    /// Takes it to write, if it is free. The first exchange assumes that nobody waits.
     #[inline]
     fn is_taken_at_once(&self) -> bool {
         // Acquire: what the last writer and the last readers have done (partner: their Release).
-        self.state.compare_exchange(0, WRITTEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        match self.state.compare_exchange(0, WRITTEN, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(state) => self.try_take_write_from(state, 0),
+        }
     }
 
     /// Takes it to write, if it is free, and takes the bits `less` back with that.
     fn try_take_write(&self, less: u32) -> bool {
-        let mut state = self.state.load(Ordering::Relaxed);
+        self.try_take_write_from(self.state.load(Ordering::Relaxed), less)
+    }
+
+    /// The same, where the state was `state`.
+    #[inline]
+    fn try_take_write_from(&self, mut state: u32, less: u32) -> bool {
         while is_free(state) {
-            let new = (state | WRITTEN) & !less;
+            let new = settled((state | WRITER) & !less);
             match self.state.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(other) => state = other,
@@ -289,7 +303,7 @@ impl RawRwLock {
         if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
             self.nobody_waits();
         }
-        let wait = |state| (!may_go(state)).then_some((state | WAITERS | LOOK) & !woken);
+        let wait = |state| (!may_go(state)).then_some(settled((state | WAITERS) & !woken));
         self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
     }
 
@@ -323,7 +337,7 @@ impl RawRwLock {
     /// A writer that was woken gives up.
     fn pass_on(&self) {
         let mut turn = Turn::of(self.key());
-        let state = self.state.fetch_and(!WOKEN, Ordering::Relaxed);
+        let state = update(&self.state, Ordering::Relaxed, |state| state & !WOKEN);
         // If others have it, they see that nobody is awake. Readers that stood behind the writer need not wait for it.
         if state & WAITERS != 0 && self.try_take_write(0) {
             self.release(turn);
@@ -336,22 +350,25 @@ impl RawRwLock {
     #[inline]
     pub(crate) fn unlock_write(&self) {
         self.holder.store(0, Ordering::Relaxed);
-        if self.state.compare_exchange(WRITTEN, 0, Ordering::Release, Ordering::Relaxed).is_err() {
-            self.unlock_contended();
+        // Release: what was written (partner: the Acquire of the next one).
+        if self.state.fetch_sub(WRITTEN, Ordering::Release) != WRITTEN {
+            self.look_after_writing();
         }
     }
 
+    /// A writer has gone, and LOOK with it, though somebody may wait (I2).
     #[cold]
-    fn unlock_contended(&self) {
-        if !self.is_free_without_waking() {
-            self.release(Turn::of(self.key()));
+    fn look_after_writing(&self) {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while is_asleep(state) && state & (WRITER | LOOK) == 0 {
+            let new = if is_free(state) { state | WRITTEN } else { state | LOOK };
+            // Acquire: what others have done since (partner: their Release).
+            match self.state.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) if new & WRITER != 0 => return self.release(Turn::of(self.key())),
+                Ok(_) => return,
+                Err(other) => state = other,
+            }
         }
-    }
-
-    /// Gives it back, if nobody waits or one is awake. The caller has WRITER.
-    fn is_free_without_waking(&self) -> bool {
-        let free = |state| (state & WAITERS == 0 || state & WOKEN != 0).then_some(settled(state & !WRITER));
-        self.state.fetch_update(Ordering::Release, Ordering::Relaxed, free).is_ok()
     }
 
     /// Gives it back. The caller has it to read.
@@ -372,7 +389,7 @@ impl RawRwLock {
         if self.state.load(Ordering::Relaxed) == given
             && self.state.compare_exchange(given, given | WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
         {
-            self.unlock_contended();
+            self.release(Turn::of(self.key()));
         }
     }
 
@@ -395,15 +412,15 @@ impl RawRwLock {
             drop(turn);
             return give_way();
         }
-        // Nobody is awake: only one that is told in a turn becomes so. WAITERS is set, so LOOK stays.
-        self.state.fetch_xor(WRITER | WOKEN, Ordering::Release);
+        // Nobody is awake: only one that is told in a turn becomes so.
+        self.state.fetch_xor(WRITTEN | WOKEN, Ordering::Release);
         turn.tell_first(RETRY);
         self.left(&mut turn);
     }
 
     /// Gives it to all readers at the head of the line. The caller, which has WRITER, reads meanwhile.
     fn give_to_readers(&self, turn: Turn) {
-        // Release: what was written (partner: the readers are told after it). WAITERS is set, so LOOK stays.
+        // Release: what was written (partner: the readers are told after it). Nobody is awake, so LOOK stays.
         self.state.fetch_add(READER - WRITER, Ordering::Release);
         self.let_readers_in(turn);
         self.unlock_read();
@@ -458,7 +475,7 @@ fn is_one(want: &Want) -> bool {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{LOOK, Ordering, READER, RawRwLock, WAITERS, WRITER};
+    use super::{LOOK, Ordering, READER, RawRwLock, WAITERS, WOKEN, WRITER};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     fn state(raw: &RawRwLock) -> u32 {
@@ -481,7 +498,34 @@ mod tests {
     }
 
     #[test]
-    fn readers_look_closer_only_while_one_writes_or_waits() {
+    fn readers_look_closer_only_while_one_writes_or_all_that_wait_sleep() {
+        let raw = RawRwLock::new();
+        raw.state.store(WAITERS | WOKEN, Ordering::Relaxed);
+        raw.read();
+        assert!(raw.try_read());
+        assert_eq!(state(&raw), WAITERS | WOKEN | (2 * READER));
+        raw.unlock_read();
+        raw.unlock_read();
+        assert!(raw.try_take_write(WOKEN));
+        assert_eq!(state(&raw), WRITER | WAITERS | LOOK);
+        // Nobody stands in the line.
+        raw.unlock_write();
+        assert_eq!(state(&raw), 0);
+    }
+
+    #[test]
+    fn a_reader_that_comes_while_a_writer_goes_keeps_nobody_asleep() {
+        let raw = RawRwLock::new();
+        raw.state.store(WAITERS | READER, Ordering::Relaxed);
+        raw.look_after_writing();
+        assert_eq!(state(&raw), WAITERS | READER | LOOK);
+        assert!(!raw.try_read());
+        raw.unlock_read();
+        assert_eq!(state(&raw), 0);
+    }
+
+    #[test]
+    fn readers_look_closer_while_one_writes() {
         let raw = RawRwLock::new();
         raw.write();
         assert_eq!(state(&raw), WRITER | LOOK);

@@ -1,6 +1,6 @@
 //! The word of an [`RwLock`](crate::RwLock).
 //! ```text
-//!   LOOK      WRITER or WAITERS is set
+//!   LOOK      WRITER is set; or WAITERS is, and WOKEN is not
 //!   readers   how many have it to read
 //!   WOKEN     a writer that waited is awake and tries again
 //!   WAITERS   somebody stands in the lot, under the lock's address; changed only in a turn of that (lot I1)
@@ -33,13 +33,19 @@ pub(crate) fn has_look(state: u32) -> bool {
     state.cast_signed() < 0
 }
 
-/// With LOOK as it has to be, after WRITER or WAITERS was taken back.
+/// Somebody waits, and nobody is awake.
 #[inline]
-pub(crate) fn settled(state: u32) -> u32 {
-    if state & (WRITER | WAITERS) == 0 { state & !LOOK } else { state }
+pub(crate) fn is_asleep(state: u32) -> bool {
+    state & (WAITERS | WOKEN) == WAITERS
 }
 
-/// Changes it by `f`, which takes something back. Returns what it was.
+/// With LOOK as it has to be, after WRITER, WAITERS or WOKEN was changed.
+#[inline]
+pub(crate) fn settled(state: u32) -> u32 {
+    if state & WRITER != 0 || is_asleep(state) { state | LOOK } else { state & !LOOK }
+}
+
+/// Changes it by `f`. Returns what it was.
 pub(crate) fn update(word: &AtomicU32, ordering: Ordering, f: impl Fn(u32) -> u32) -> u32 {
     let changed = word.fetch_update(ordering, Ordering::Relaxed, |state| Some(settled(f(state))));
     changed.expect("the change is always made")
@@ -48,8 +54,7 @@ pub(crate) fn update(word: &AtomicU32, ordering: Ordering, f: impl Fn(u32) -> u3
 /// Nobody has it. LOOK alone is the mark of too many readers.
 #[inline]
 pub(crate) fn is_free(state: u32) -> bool {
-    let rest = state & !WOKEN;
-    rest == 0 || rest == WAITERS | LOOK
+    state & !(WOKEN | WAITERS) == 0 || state == WAITERS | LOOK
 }
 
 /// Some read.
@@ -57,10 +62,10 @@ pub(crate) fn is_read(state: u32) -> bool {
     state & WRITER == 0 && state & !LOOK >= READER
 }
 
-/// A reader need not wait: nobody writes; and nobody waits, or nobody has it.
+/// A reader need not wait: nobody writes; and nobody waits, or one of those is awake, or nobody has it.
 #[inline]
 pub(crate) fn may_read(state: u32) -> bool {
-    state & (WRITER | WAITERS) == 0 || is_free(state)
+    state & WRITER == 0 && (!is_asleep(state) || is_free(state))
 }
 
 /// The same for one that reads already.
@@ -71,7 +76,7 @@ pub(crate) fn may_read_again(state: u32) -> bool {
 
 /// Whether more read than may.
 pub(crate) fn is_full(state: u32) -> bool {
-    (state & !LOOK) / READER > READERS_MAX || state & (LOOK | WRITER | WAITERS) == LOOK
+    (state & !LOOK) / READER > READERS_MAX || (state & (LOOK | WRITER) == LOOK && !is_asleep(state))
 }
 
 /// With one reader more.
