@@ -36,12 +36,13 @@ use std::time::{Duration, Instant};
 /// Who has waited for longer is handed the lock. Go's figure.
 const STARVES_AFTER: Duration = Duration::from_millis(1);
 
-/// How often one that finds the lock held tries again before it parks, and how long it pauses in between.
+/// How often one that finds the lock held tries again before it parks, and how long it pauses in between: Go's figures. Each
+/// try takes the cache line from the holder.
 #[cfg(not(loom))]
 const SPINS: u32 = 4;
 #[cfg(loom)]
 const SPINS: u32 = 1;
-const PAUSES: u32 = 10;
+const PAUSES: u32 = 30;
 
 /// Answers.
 const RETRY: usize = 0;
