@@ -31,6 +31,7 @@ mod rwlock; // `RwLock`
 mod mutex; // `Mutex`
 mod mapped; // guards for a part of a value
 mod guard; // what all guards show
+mod raw_rwlock_task; // how async tasks wait for it
 mod raw_rwlock; // the lock under an `RwLock`
 mod rwlock_word; // the word of that
 mod raw_mutex; // the lock under a mutex

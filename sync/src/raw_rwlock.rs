@@ -31,16 +31,14 @@
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now};
-use crate::lot::{Newcomer, Place, Turn, Until, Want, owner_of};
+use crate::lot::{Newcomer, Turn, Until, Want, owner_of};
 use crate::raw_mutex::is_starved;
 use crate::rwlock_word::{
     LOOK, ONE_LESS, READER, WAITERS, WOKEN, WRITER, WRITTEN, has_look, is_asleep, is_free, is_full, is_read, may_read,
     may_read_again, one_more, settled, too_many, update,
 };
 use pirn_runtime::internal::{Kind, Owner, Reason};
-use std::pin::Pin;
 use std::ptr;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// Answers.
@@ -48,14 +46,14 @@ const RETRY: usize = 0;
 const HANDED: usize = 1;
 
 /// Kinds of waiters.
-const READS: usize = 0;
+pub(crate) const READS: usize = 0;
 const WRITES: usize = 1;
-const TASK_WRITES: usize = 2;
+pub(crate) const TASK_WRITES: usize = 2;
 
 /// A G waits to read.
-static READ: Reason = Reason::new("sync.RWMutex.RLock", Kind::Object("rwlock")).with_owner(owner);
+pub(crate) static READ: Reason = Reason::new("sync.RWMutex.RLock", Kind::Object("rwlock")).with_owner(owner);
 /// A G waits to write.
-static WRITE: Reason = Reason::new("sync.RWMutex.Lock", Kind::Object("rwlock")).with_owner(owner);
+pub(crate) static WRITE: Reason = Reason::new("sync.RWMutex.Lock", Kind::Object("rwlock")).with_owner(owner);
 
 /// The lock under an [`RwLock`](crate::RwLock), for the guards of `lock_api`: `lock_api::RwLock<RawRwLock, T>`.
 ///
@@ -80,7 +78,7 @@ impl RawRwLock {
         RawRwLock { state: AtomicU32::new(0), holder: AtomicU32::new(0) }
     }
 
-    fn key(&self) -> usize {
+    pub(crate) fn key(&self) -> usize {
         ptr::from_ref(self).expose_provenance()
     }
 
@@ -208,7 +206,7 @@ impl RawRwLock {
     }
 
     #[inline]
-    fn try_take_read(&self, may_read: fn(u32) -> bool) -> bool {
+    pub(crate) fn try_take_read(&self, may_read: fn(u32) -> bool) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while may_read(state) {
             let new = one_more(state);
@@ -232,7 +230,7 @@ impl RawRwLock {
     }
 
     /// Takes it to write, if it is free, and takes the bits `less` back with that.
-    fn try_take_write(&self, less: u32) -> bool {
+    pub(crate) fn try_take_write(&self, less: u32) -> bool {
         self.try_take_write_from(self.state.load(Ordering::Relaxed), less)
     }
 
@@ -299,7 +297,7 @@ impl RawRwLock {
     }
 
     /// In a turn: the caller is going to wait, and is not awake any more. False if it need not.
-    fn will_wait(&self, turn: &Turn, woken: u32, may_go: fn(u32) -> bool) -> bool {
+    pub(crate) fn will_wait(&self, turn: &Turn, woken: u32, may_go: fn(u32) -> bool) -> bool {
         if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
             self.nobody_waits();
         }
@@ -309,7 +307,7 @@ impl RawRwLock {
 
     /// In a turn: one that waited has left by itself, or others have been let in. Readers that are the first now are
     /// let in, if others read (I2).
-    fn left(&self, turn: &mut Turn) {
+    pub(crate) fn left(&self, turn: &mut Turn) {
         while turn.first().is_some_and(|first| first.what == READS) && self.joins_readers() {
             turn.tell_first(HANDED);
         }
@@ -330,7 +328,7 @@ impl RawRwLock {
     }
 
     /// A writer has been told, but has no use for the answer.
-    fn undo_write(&self, answer: usize) {
+    pub(crate) fn undo_write(&self, answer: usize) {
         if answer == HANDED { self.unlock_write() } else { self.pass_on() }
     }
 
@@ -439,28 +437,6 @@ impl RawRwLock {
         if before & WAITERS != 0 {
             self.let_readers_in(Turn::of(self.key()));
         }
-    }
-
-    /// As `read`, for a task: `place` is its future's.
-    pub(crate) fn poll_read(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        let is_taken = || self.try_take_read(may_read);
-        place.poll_taking(context, self.key(), READS, &READ, is_taken, |turn| self.will_wait(turn, 0, may_read))
-    }
-
-    /// As `write`, for a task.
-    pub(crate) fn poll_write(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        let is_taken = || self.try_take_write(0);
-        place.poll_taking(context, self.key(), TASK_WRITES, &WRITE, is_taken, |turn| self.will_wait(turn, 0, is_free))
-    }
-
-    /// The future of `poll_read` is dropped.
-    pub(crate) fn forget_reader(&self, place: Pin<&mut Place>) {
-        place.withdraw(|turn| self.left(turn), |_| self.unlock_read());
-    }
-
-    /// The future of `poll_write` is dropped.
-    pub(crate) fn forget_writer(&self, place: Pin<&mut Place>) {
-        place.withdraw(|turn| self.left(turn), |answer| self.undo_write(answer));
     }
 }
 
