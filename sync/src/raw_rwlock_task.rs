@@ -2,7 +2,7 @@
 
 use crate::lot::Place;
 use crate::raw_rwlock::{READ, READS, RawRwLock, TASK_WRITES, WRITE};
-use crate::rwlock_word::{is_free, may_read};
+use crate::rwlock_word::{WAITERS, is_free, may_read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,13 +10,16 @@ impl RawRwLock {
     /// As `read`, for a task: `place` is its future's.
     pub(crate) fn poll_read(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
         let is_taken = || self.try_take_read(may_read);
-        place.poll_taking(context, self.key(), READS, &READ, is_taken, |turn| self.will_wait(turn, 0, may_read))
+        place
+            .poll_taking(context, self.key(), READS, &READ, is_taken, |turn| self.will_wait(turn, WAITERS, 0, may_read))
     }
 
     /// As `write`, for a task.
     pub(crate) fn poll_write(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
         let is_taken = || self.try_take_write(0);
-        place.poll_taking(context, self.key(), TASK_WRITES, &WRITE, is_taken, |turn| self.will_wait(turn, 0, is_free))
+        place.poll_taking(context, self.key(), TASK_WRITES, &WRITE, is_taken, |turn| {
+            self.will_wait(turn, WAITERS, 0, is_free)
+        })
     }
 
     /// The future of `poll_read` is dropped.
