@@ -27,13 +27,17 @@ mod waiting; // waits for what a word says
 mod owned_permit; // `OwnedPermit`
 mod semaphore; // `Semaphore`
 mod condvar; // `Condvar`
+mod upgradable; // the reader of an `RwLock` that may become a writer
 mod rwlock; // `RwLock`
 mod mutex; // `Mutex`
 mod mapped; // guards for a part of a value
 mod guard; // what all guards show
+mod raw_rwlock_upgrade; // the reader of it that may become a writer
+mod raw_rwlock_task; // how async tasks wait for it
 mod raw_rwlock; // the lock under an `RwLock`
 mod rwlock_word; // the word of that
 mod raw_mutex; // the lock under a mutex
+mod mutex_word; // the word of that
 mod lot; // the parking lot: who waits, by address
 mod holder; // who holds a lock
 mod loom; // the atomics of std, or those of loom
@@ -57,6 +61,7 @@ pub use owned_permit::OwnedPermit;
 pub use pool::{Pool, Pooled};
 pub use rwlock::{ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture};
 pub use semaphore::{AcquireError, AcquireFuture, Permit, Semaphore, TryAcquireError};
+pub use upgradable::RwLockUpgradableReadGuard;
 pub use wait_group::{Token, WaitGroup};
 
 #[cfg(doctest)]

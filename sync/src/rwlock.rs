@@ -46,8 +46,8 @@ use std::time::{Duration, Instant};
 /// });
 /// ```
 pub struct RwLock<T: ?Sized> {
-    raw: RawRwLock,
-    value: UnsafeCell<T>,
+    pub(crate) raw: RawRwLock,
+    pub(crate) value: UnsafeCell<T>,
 }
 
 // SAFETY: the value goes with it.
@@ -215,6 +215,11 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 }
 
 impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
+    /// For a lock that the caller has locked to read.
+    pub(crate) fn new(lock: &'a RwLock<T>) -> Self {
+        RwLockReadGuard { lock }
+    }
+
     /// The lock.
     pub fn rwlock(this: &Self) -> &'a RwLock<T> {
         this.lock
@@ -266,6 +271,11 @@ pub struct RwLockWriteGuard<'a, T: ?Sized> {
 }
 
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
+    /// For a lock that the caller has locked to write.
+    pub(crate) fn new(lock: &'a RwLock<T>) -> Self {
+        RwLockWriteGuard { lock }
+    }
+
     /// The lock.
     pub fn rwlock(this: &Self) -> &'a RwLock<T> {
         this.lock

@@ -61,6 +61,29 @@ fn write_twice(rt: &Runtime) -> Vec<JoinHandle<()>> {
     })]
 }
 
+/// An upgradable reader is the holder, for those that cannot have the lock beside it.
+fn upgradable_and_write(rt: &Runtime) -> Vec<JoinHandle<()>> {
+    vec![named(rt, "first", || {
+        let _b = B.upgradable_read();
+        drop(B.read());
+        drop(B.write());
+    })]
+}
+
+fn a_then_upgradable(rt: &Runtime) -> Vec<JoinHandle<()>> {
+    let first = || {
+        let _a = A.lock();
+        meet();
+        drop(B.upgradable_read());
+    };
+    let second = || {
+        let _b = B.upgradable_read();
+        meet();
+        drop(A.lock());
+    };
+    vec![named(rt, "first", first), named(rt, "second", second)]
+}
+
 /// It waits for all of its tasks, and one of those for its lock.
 fn a_scope(rt: &Runtime) -> Vec<JoinHandle<()>> {
     vec![named(rt, "first", || {
@@ -131,6 +154,26 @@ const CASES: &[(&str, Acts, &[&str])] = &[
             "pirn: partial deadlock: goroutine ",
             " \"first\" waits for rwlock 0x",
             ", which it holds itself (sync.RWMutex.RLock)",
+        ],
+    ),
+    (
+        "upgradable and write",
+        upgradable_and_write,
+        &[
+            "pirn: partial deadlock: goroutine ",
+            " \"first\" waits for rwlock 0x",
+            ", which it holds itself (sync.RWMutex.Lock)",
+        ],
+    ),
+    (
+        "a lock and an upgradable reader",
+        a_then_upgradable,
+        &[
+            "pirn: partial deadlock: goroutine ",
+            " \"first\" waits for rwlock 0x",
+            " held by goroutine ",
+            " \"second\" (sync.RWMutex.UpgradableRLock), which waits for mutex 0x",
+            " (sync.Mutex.Lock)",
         ],
     ),
     (
