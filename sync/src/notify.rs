@@ -6,7 +6,7 @@
 //!   the rest    how often all were notified; it may wrap
 //! ```
 //! PERMIT and WAITERS are never both set: each comes in one step that finds the other not set. So a permit is never left
-//! while somebody waits.
+//! while somebody waits. In a turn in which the line is empty WAITERS means nothing, and is taken back.
 //!
 //! A wait has the count of when it began, and a [`Notified`] that of when it was made. If that has changed before it
 //! stands in the line, it has been notified.
@@ -100,8 +100,9 @@ impl Notify {
     fn tell_one(&self) {
         let mut turn = Turn::of(self.key());
         if turn.is_empty() {
-            // They have left since. Release: as above.
-            _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, leave_permit);
+            // They have left since, or are not in this process (lot I7): then the bit is still set. Release: as above.
+            let leave = |state| Some(state & !WAITERS | PERMIT);
+            _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, leave);
         } else {
             turn.tell_first(ONE);
             self.left(&mut turn);
