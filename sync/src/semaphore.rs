@@ -124,7 +124,11 @@ impl Semaphore {
     /// If they are not to be had now, or never.
     pub fn try_acquire(&self, n: usize) -> Result<Permit<'_>, TryAcquireError> {
         checkpoint();
-        self.take(n).map(|()| Permit { semaphore: self, n })
+        let taken = match self.take(n) {
+            Err(TryAcquireError::NoPermits) if self.available() >= n => self.take_if_nobody_waits(n),
+            result => result,
+        };
+        taken.map(|()| Permit { semaphore: self, n })
     }
 
     /// Waits for `n` permits for `timeout` at most.
@@ -218,6 +222,13 @@ impl Semaphore {
                 Err(other) => state = other,
             }
         }
+    }
+
+    /// The same, where WAITERS may be of those who are not in this process (lot I7).
+    #[cold]
+    fn take_if_nobody_waits(&self, n: usize) -> Result<(), TryAcquireError> {
+        self.note_left(&Turn::of(self.key()));
+        self.take(n)
     }
 
     /// Waits for `n` permits for as long as that says.

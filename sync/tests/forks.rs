@@ -135,3 +135,18 @@ fn a_notification_in_the_child_is_not_lost() {
         assert_eq!(ended.code(), Some(7), "{ended}");
     });
 }
+
+/// Permits that are free are to be had, whoever waited in the parent for more.
+#[test]
+fn free_permits_are_to_be_had_in_the_child() {
+    let semaphore = Semaphore::new(1);
+    scope(|scope| {
+        let waiter = scope.spawn(|| drop(semaphore.acquire(2)));
+        std::thread::sleep(Duration::from_millis(50));
+        let ended = fork(|| assert!(semaphore.try_acquire(1).is_ok(), "nobody waits"));
+        assert!(semaphore.try_acquire(1).is_err(), "one waits");
+        semaphore.add_permits(1);
+        waiter.join().expect("no panic");
+        assert_eq!(ended.code(), Some(7), "{ended}");
+    });
+}
