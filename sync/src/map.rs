@@ -14,10 +14,10 @@
 #![cfg(not(loom))]
 
 use crate::loom::checkpoint;
+use crate::map_hasher::MapHasher;
 use crate::map_table::{Entries, Entry, Garbage, Shard, spread};
 use crate::reading::Readers;
 use std::borrow::Borrow;
-use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash};
 use std::sync::Arc;
@@ -41,8 +41,8 @@ const SHARDS: usize = 8;
 /// Values are returned as clones; put what is costly to clone into an [`Arc`](std::sync::Arc). A value can not be changed
 /// in its place: [`update`](Self::update) puts another one there.
 ///
-/// The default hasher is std's SipHash with a fixed key, so the order of a map is the same in each run. If an attacker
-/// may choose the keys, use [`with_hasher`](Self::with_hasher) and a hasher with a random key, such as
+/// The default hasher is fast, and has no random key, so the order of a map is the same in each run. If an attacker may
+/// choose the keys, use [`with_hasher`](Self::with_hasher) and a hasher with a random key, such as
 /// [`RandomState`](std::collections::hash_map::RandomState).
 ///
 /// A goroutine that is unwound while its runtime shuts down (`pirn::ShutDown`) has done an operation wholly or not at all.
@@ -58,7 +58,7 @@ const SHARDS: usize = 8;
 ///     assert_eq!(HITS.load("/"), Some(100));
 /// });
 /// ```
-pub struct Map<K, V, S = BuildHasherDefault<DefaultHasher>> {
+pub struct Map<K, V, S = BuildHasherDefault<MapHasher>> {
     parts: [Part<K, V>; PARTS],
     hasher: S,
 }
