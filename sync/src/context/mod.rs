@@ -34,7 +34,7 @@
 //! # What lives here
 //! The handle ([`Context`]: a branch and values), what ends it ([`Cancel`], [`CancelOnDrop`]), what is called at the end
 //! ([`Stop`], `calls`), the branch (`branch`), the tree of branches (`tree`), the values (`values`), the errors (`error`),
-//! and the waits of locks and the like that end with a context (`waits`).
+//! one that waits for the end (`end`), and the waits of locks and the like that end with a context (`waits`).
 //!
 //! # Who may come in
 //! Users, and `group`.
@@ -72,6 +72,7 @@
 
 mod waits;
 mod handle;
+mod end;
 mod cancel;
 mod branch;
 mod calls;
