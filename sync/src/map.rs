@@ -6,7 +6,8 @@
 //! something, or calls a closure, takes clones of the entries with the key's hash ([`Map::see`]); then it compares keys
 //! and calls closures. To change something it locks the shard, and does it only if the entries with that hash are still
 //! those that it has seen ([`Map::commit`]); otherwise it begins anew. As it has clones of them, another entry can not
-//! have the address of one. What has left the table is dropped after unlocking, when nobody reads.
+//! have the address of one. A store calls no closure and needs no clones: it begins anew if the shard has been changed at
+//! all since it looked. What has left the table is dropped after unlocking, when nobody reads.
 //!
 //! So whatever `Hash`, `Eq`, `Clone`, destructors and closures do, they hold nobody up, and may use the same map. Who
 //! begins anew does so because another one has changed something.
@@ -275,7 +276,20 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
 
     /// Stores a value for the key.
     pub fn store(&self, key: K, value: V) {
-        self.store_if(key, Some(value), |_, new| new);
+        let hash = self.hasher.hash_one(&key);
+        let (part, shard) = self.place(hash);
+        let mut new = Arc::new(Entry { hash, key, value });
+        let garbage = loop {
+            checkpoint();
+            let look = shard.look(&part.readers.read(), hash, |there| *there == new.key);
+            // The guard of the shard ends with the statement: no destructor runs under it.
+            let put = shard.lock().put(&look, new);
+            match put {
+                Ok(garbage) => break garbage,
+                Err(back) => new = back,
+            }
+        };
+        garbage.into_iter().for_each(|garbage| part.readers.drop_later(garbage));
     }
 
     /// Stores a value for the key, and returns the one that was there.
