@@ -18,7 +18,7 @@
 //!
 //! Who waits at the end of a scope waits for each of its Gs: while one of them does not end, the wait does not. So it has
 //! as many links, and a cycle by any of them is certain. A G of a scope has that one's address in its record from its
-//! beginning to its end.
+//! start to its end.
 //!
 //! One case remains: a lock knows who has locked it. If that one has given its guard to another, the other may unlock
 //! it.

@@ -5,9 +5,8 @@
 use super::tasks::discard;
 use crate::context::{Cancel, Context};
 use pirn_runtime::internal::Home;
-use pirn_runtime::{Gid, GoBuilder, Goroutine, Scope, ScopedJoinHandle, ShutDown, current_gid, scope};
+use pirn_runtime::{Gid, GoBuilder, Goroutine, Scope, ScopedJoinHandle, ShutDown, scope};
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -72,7 +71,7 @@ where
     E: Send + 'env,
 {
     let (context, cancel) = parent.with_cancel();
-    let outcome = Outcome { error: None, panic: None, is_cancelled: false, running: BTreeSet::new() };
+    let outcome = Outcome { error: None, panic: None, is_cancelled: false };
     let shared = Arc::new(Shared { context, cancel, home: Home::current(), outcome: Mutex::new(outcome) });
     let result = scope(|scope| {
         let tasks = TaskGroup { scope, shared: shared.clone() };
@@ -116,8 +115,6 @@ struct Outcome<E> {
     panic: Option<Box<dyn Any + Send>>,
     /// By [`TaskGroup::cancel`].
     is_cancelled: bool,
-    /// The task at its end, and who has started it, change whether it is in here: in either order it is out of it then.
-    running: BTreeSet<Gid>,
 }
 
 impl<'scope, 'env, E: Send + 'scope> TaskGroup<'scope, 'env, E> {
@@ -143,12 +140,7 @@ impl<'scope, 'env, E: Send + 'scope> TaskGroup<'scope, 'env, E> {
         T: Send + 'scope,
     {
         let shared = self.shared.clone();
-        let handle = self.scope.go_with(builder, move || {
-            let result = shared.run(|| f(&shared.context));
-            shared.toggle(current_gid());
-            result
-        });
-        self.shared.toggle(Some(handle.id()));
+        let handle = self.scope.go_with(builder, move || shared.run(|| f(&shared.context)));
         TaskHandle { handle, shared: self.shared.clone() }
     }
 
@@ -166,9 +158,7 @@ impl<'scope, 'env, E: Send + 'scope> TaskGroup<'scope, 'env, E> {
 
     /// The tasks that still run: their numbers, names, birthplaces, and what they wait for.
     pub fn stragglers(&self) -> Vec<Goroutine> {
-        let Some(home) = &self.shared.home else { return Vec::new() };
-        let running = self.shared.lock().running.clone();
-        home.goroutines().into_iter().filter(|g| running.contains(&g.id)).collect()
+        self.shared.home.as_ref().map_or_else(Vec::new, |home| home.goroutines_of(self.scope))
     }
 }
 
@@ -208,14 +198,6 @@ impl<E> Shared<E> {
         self.cancel.cancel_with("a task of the group has panicked");
         None
     }
-
-    fn toggle(&self, task: Option<Gid>) {
-        let Some(task) = task else { return };
-        let running = &mut self.lock().running;
-        if !running.remove(&task) {
-            running.insert(task);
-        }
-    }
 }
 
 impl<E> Clone for TaskGroup<'_, '_, E> {
@@ -226,7 +208,7 @@ impl<E> Clone for TaskGroup<'_, '_, E> {
 
 impl<E> fmt::Debug for TaskGroup<'_, '_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskGroup").field("running", &self.shared.lock().running.len()).finish_non_exhaustive()
+        f.debug_struct("TaskGroup").field("scope", &self.scope).finish_non_exhaustive()
     }
 }
 
