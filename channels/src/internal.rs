@@ -4,7 +4,6 @@
 
 #[cfg(not(loom))]
 pub use crate::alarm::Alarm;
-#[cfg(not(loom))]
 pub use crate::joined::on_end;
 #[cfg(loom)]
 pub use crate::loom::{Alarm, keep_alarms, ring_next_alarm, take_alarms_that_are_set};
