@@ -8,12 +8,11 @@
 //! others may have been done, who found a count that was not one.
 
 use crate::loom::{Arc, AtomicUsize, Ordering};
-use crate::lot::{Turn, Until};
+use crate::lot::{Turn, Until, key_of};
 use crate::waiting::{self, Awaited, Wait};
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
 use std::future::Future;
-use std::ptr;
 use std::time::Duration;
 
 /// Somebody waits. Changed only in a turn.
@@ -189,10 +188,6 @@ impl Count {
         self.state.load(Ordering::Relaxed) / ONE
     }
 
-    fn key(&self) -> usize {
-        ptr::from_ref(self).addr()
-    }
-
     /// False: the count would be too large.
     #[inline]
     pub(crate) fn add(&self, n: usize) -> bool {
@@ -229,7 +224,7 @@ impl Count {
     /// Takes `n` from the count in a turn: it tells those that wait if these are the last. False: the count is less.
     #[cold]
     fn take_back(&self, n: usize) -> bool {
-        let turn = Turn::of(self.key());
+        let turn = Turn::of(key_of(self));
         // Acquire: what all others did, for those who are told (partner: the Release in `done`).
         let done = self.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |state| state.checked_sub(n * ONE));
         if done.is_ok_and(|state| state < (n + 1) * ONE) {
@@ -272,7 +267,7 @@ impl Awaited for Zero<'_> {
     }
 
     fn key(&self) -> usize {
-        self.count.key()
+        key_of(self.count)
     }
 }
 
