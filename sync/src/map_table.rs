@@ -271,6 +271,9 @@ pub(crate) struct Look<K, V> {
     slot: Option<*const Slot<K, V>>,
 }
 
+/// What has left the shard; or the entry, which has not come into it.
+pub(crate) type Put<K, V> = Result<Option<Garbage<K, V>>, Arc<Entry<K, V>>>;
+
 /// The right to change a shard: its lock is held. No user's code runs meanwhile.
 pub(crate) struct Changing<'a, K, V> {
     shard: &'a Shard<K, V>,
@@ -292,11 +295,7 @@ impl<K, V> Changing<'_, K, V> {
     ///
     /// # Errors
     /// The entry, if it has been changed.
-    pub(crate) fn put(
-        &mut self,
-        look: &Look<K, V>,
-        new: Arc<Entry<K, V>>,
-    ) -> Result<Option<Garbage<K, V>>, Arc<Entry<K, V>>> {
+    pub(crate) fn put(&mut self, look: &Look<K, V>, new: Arc<Entry<K, V>>) -> Put<K, V> {
         if look.changes != self.shard.changes.load(Ordering::Relaxed) {
             return Err(new);
         }
