@@ -39,10 +39,11 @@ mod caller {
     use crate::clock;
     use crate::coro::Suspend;
     use crate::go::{StartOptions, Unscoped, start};
-    use crate::observe::{Goroutine, goroutines};
+    use crate::observe::{Goroutine, goroutines, goroutines_of};
     use crate::os::on_fork;
     use crate::park;
     use crate::sched::{Entered, Shared};
+    use crate::scope::Scope;
     use crate::time::{self, AfterFunc};
     use std::fmt;
     use std::io;
@@ -76,6 +77,12 @@ mod caller {
         pub fn goroutines(&self) -> Vec<Goroutine> {
             park::checkpoint();
             goroutines(&self.0)
+        }
+
+        /// Those of them that are in a scope and have not ended.
+        pub fn goroutines_of(&self, scope: &Scope<'_, '_>) -> Vec<Goroutine> {
+            park::checkpoint();
+            goroutines_of(&self.0, scope.address())
         }
     }
 

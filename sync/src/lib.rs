@@ -11,6 +11,7 @@ mod for_lock_api_04; // the raw locks under the guards of lock_api 0.4
 mod for_lock_api_05; // the same of lock_api 0.5
 pub mod poison; // the same locks with poisoning: std's signatures
 mod map; // `Map`
+mod map_hasher; // its hasher
 mod map_table; // a shard of a `Map`
 mod reading; // reading without a lock what others replace
 mod pool; // `Pool`
@@ -51,6 +52,8 @@ pub use event::Event;
 pub use lazy_lock::LazyLock;
 #[cfg(not(loom))]
 pub use map::Map;
+#[cfg(not(loom))]
+pub use map_hasher::MapHasher;
 pub use mapped::{MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard};
 pub use mutex::{LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};

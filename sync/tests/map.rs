@@ -12,7 +12,7 @@
 mod crew;
 
 use crew::{Kind, everywhere, in_time, on_gs};
-use pirn_sync::{Event, Map};
+use pirn_sync::{Event, Map, MapHasher};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -119,6 +119,7 @@ fn compare<S: BuildHasher + Default>() {
 
 #[test]
 fn it_does_what_a_hash_map_does() {
+    compare::<std::hash::BuildHasherDefault<MapHasher>>();
     compare::<std::hash::BuildHasherDefault<std::collections::hash_map::DefaultHasher>>();
     compare::<Same>();
     compare::<std::collections::hash_map::RandomState>();
@@ -266,8 +267,10 @@ fn a_closure_may_use_the_same_map() {
                 Some(n.map_or(1, |n| n + 1))
             });
             assert_eq!((map.load(&1), calls), (Some(6), 2));
-            map.retain(|_, n| {
-                map.store(2, *n);
+            map.retain(|key, n| {
+                if *key == 1 {
+                    map.store(2, *n);
+                }
                 false
             });
             assert_eq!(map.load(&1), None);

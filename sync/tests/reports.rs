@@ -4,7 +4,7 @@
 mod crew;
 
 use crew::common::talk::{Running, case_of, read_until, wait_for_parent};
-use crew::common::{builder, child_command, eventually, wait_until_waiting};
+use crew::common::{builder, child_command, eventually, subprocess, wait_until_waiting};
 use pirn_runtime::{GoBuilder, JoinHandle, Runtime, sleep};
 use pirn_sync::group::{gather, task_group};
 use pirn_sync::{Mutex, RwLock, Semaphore};
@@ -144,7 +144,7 @@ const CASES: &[(&str, Acts, &[&str])] = &[
         &[
             "pirn: partial deadlock: goroutine ",
             " \"first\" waits for mutex 0x",
-            ", which it holds itself (sync.Mutex.Lock)",
+            ", which it has locked itself (sync.Mutex.Lock), for ever unless it has given the guard away\n",
         ],
     ),
     (
@@ -153,7 +153,7 @@ const CASES: &[(&str, Acts, &[&str])] = &[
         &[
             "pirn: partial deadlock: goroutine ",
             " \"first\" waits for rwlock 0x",
-            ", which it holds itself (sync.RWMutex.RLock)",
+            ", which it has locked itself (sync.RWMutex.RLock), for ever unless it has given the guard away\n",
         ],
     ),
     (
@@ -278,4 +278,35 @@ fn dumps_say_who_has_it() {
     drop(mine);
     semaphore.add_permits(1);
     waiters.into_iter().chain([holder]).for_each(|g| g.join().expect("no panic"));
+}
+
+/// Who has locked a lock and given the guard to another may wait for it: the report does not say that this is for ever.
+#[test]
+fn who_has_given_its_guard_away_goes_on() {
+    const TEST: &str = "who_has_given_its_guard_away_goes_on";
+    if case_of(TEST).is_some() {
+        let rt = builder().procs(2).build().expect("a runtime");
+        let first = named(&rt, "first", || {
+            let guard = A.lock();
+            let other = pirn_runtime::go(move || {
+                sleep(Duration::from_millis(50));
+                drop(guard);
+            });
+            drop(A.lock());
+            other.join().expect("no panic");
+        });
+        first.join().expect("no panic");
+        // The report is printed by a thread of the runtime.
+        return thread::sleep(Duration::from_millis(500));
+    }
+    let ended = subprocess(TEST, "away", &[]);
+    let said = &ended.expect_success().stderr;
+    let parts = [
+        "pirn: partial deadlock: goroutine ",
+        " \"first\" waits for mutex 0x",
+        ", which it has locked itself (sync.Mutex.Lock), for ever unless it has given the guard away\n",
+    ];
+    let rest = parts.iter().try_fold(&**said, |rest, part| Some(rest.split_once(part)?.1));
+    assert!(rest.is_some(), "{said}");
+    assert!(!said.contains("holds"), "{said}");
 }
