@@ -13,6 +13,7 @@
 //! `tests/tcp.rs`, `tests/nettest.rs`, `tests/weather.rs`; std's own by `ci/net-suites`.
 
 mod accept;
+mod dial;
 mod listener;
 mod options;
 mod sockets;

@@ -1,7 +1,8 @@
 //! How connections and listeners are made: [`ConnectOptions`], [`ListenOptions`].
 
+use super::dial::Dial;
 use super::listener::TcpListener;
-use super::sockets::{Dial, Listen};
+use super::sockets::Listen;
 use super::stream::TcpStream;
 use crate::addresses::ToSocketAddrs;
 use std::io;

@@ -1,6 +1,7 @@
 //! [`TcpStream`].
 
-use super::sockets::{Dial, KIND, set_keepalive};
+use super::dial::Dial;
+use super::sockets::{KIND, set_keepalive};
 use crate::addresses::ToSocketAddrs;
 use crate::forward;
 use crate::poll::Poll;
