@@ -275,10 +275,10 @@ impl<T: AsFd> Poll<T> {
         deadline(timeout)
     }
 
-    /// Waits until it may be writable, as a connect is when it has ended.
-    pub(crate) fn wait_connected(&self, until: Option<Instant>) -> io::Result<()> {
-        let seen = self.source.begin(Direction::Write)?;
-        match try_ready(self, Direction::Write) {
+    /// Waits until it may be ready, as a connect is to be written to when it has ended; until a moment at most.
+    pub(crate) fn wait_ready(&self, direction: Direction, until: Option<Instant>) -> io::Result<()> {
+        let seen = self.source.begin(direction)?;
+        match try_ready(self, direction) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.wait(self.as_fd(), seen, until),
             ready => ready,
         }
@@ -306,7 +306,7 @@ pub(crate) fn try_ready(inner: &impl AsFd, direction: Direction) -> io::Result<(
 
 /// The moment that a timeout from now ends; none if never.
 pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    now().checked_add(timeout?)
+    timeout.and_then(|timeout| now().checked_add(timeout))
 }
 
 impl<T: AsFd> AsFd for Poll<T> {

@@ -32,8 +32,8 @@ impl ConnectOptions {
         ConnectOptions::default()
     }
 
-    /// Limits the time for all of it: the lookup of the name, and all addresses. While others are left, an address gets
-    /// its share of what is left, but two seconds at least.
+    /// Limits the time for all of it: the lookup of the name, and all addresses. While others of its family are left, an
+    /// address gets its share of what is left, but two seconds at least. As in Go.
     pub fn timeout(mut self, timeout: Duration) -> ConnectOptions {
         self.0.timeout = Some(timeout);
         self
@@ -57,10 +57,19 @@ impl ConnectOptions {
         self
     }
 
-    /// Connects to the first of the addresses that can be reached, one after the other.
+    /// How long addresses of the second family, IPv4 or IPv6, wait for the first: 300 ms if this is not called, as in Go.
+    /// Which is first, the first address says. When all of the first have failed, those of the second are tried at once.
+    /// None for one line of all addresses.
+    pub fn fallback_delay(mut self, delay: Option<Duration>) -> ConnectOptions {
+        self.0.fallback_delay = delay;
+        self
+    }
+
+    /// Connects to the first of the addresses that answers: one after the other, but those of
+    /// [two families](Self::fallback_delay) at the same time if the first does not answer soon.
     ///
     /// # Errors
-    /// That of the last address, or of the lookup; [`TimedOut`](io::ErrorKind::TimedOut) if the time was over.
+    /// That of the attempt that has failed last, or of the lookup; [`TimedOut`](io::ErrorKind::TimedOut) if the time was over.
     pub fn connect<A: ToSocketAddrs>(&self, address: A) -> io::Result<TcpStream> {
         self.0.connect(address).map(TcpStream)
     }
