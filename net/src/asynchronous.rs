@@ -84,10 +84,10 @@ pub trait Pollable {
     /// The part that waits.
     fn as_poll(&self) -> &Poll<Self::Inner>;
 
-    /// After the last write: the peer reads the end.
+    /// After the last write: the peer reads the end. May be called more than once, and after the end of the connection.
     ///
     /// # Errors
-    /// If it is not connected any more.
+    /// If the system refuses.
     fn end_writes(&self) -> io::Result<()> {
         Ok(())
     }
@@ -130,13 +130,21 @@ macro_rules! pollable {
 }
 pollable! {
     TcpListener: std::net::TcpListener;
-    TcpStream: std::net::TcpStream, |stream: &TcpStream| stream.shutdown(Shutdown::Write);
+    TcpStream: std::net::TcpStream, |stream: &TcpStream| unless_ended(stream.shutdown(Shutdown::Write));
     UdpSocket: std::net::UdpSocket;
     UnixListener: std::os::unix::net::UnixListener;
-    UnixStream: std::os::unix::net::UnixStream, |stream: &UnixStream| stream.shutdown(Shutdown::Write);
+    UnixStream: std::os::unix::net::UnixStream, |stream: &UnixStream| unless_ended(stream.shutdown(Shutdown::Write));
     UnixDatagram: std::os::unix::net::UnixDatagram;
     PipeReader: io::PipeReader;
     PipeWriter: io::PipeWriter;
+}
+
+/// A connection that has ended, or was reset by the peer, has no writes to end.
+fn unless_ended(shutdown: io::Result<()>) -> io::Result<()> {
+    match shutdown {
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        done => done,
+    }
 }
 
 impl<T: Pollable> Async<T> {

@@ -97,3 +97,17 @@ fn deadlines_count() {
         a.into_inner().set_read_deadline(None);
     });
 }
+
+/// As hyper does it: it ends the writes of a connection that its peer has reset.
+#[test]
+fn writes_end_after_a_reset() {
+    on_gs(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap().0;
+        server.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(server);
+        let mut client = Async::new(client);
+        block_on(poll_fn(|cx| Pin::new(&mut client).poll_close(cx))).unwrap();
+    });
+}
