@@ -38,7 +38,13 @@ pub(crate) fn writable_set(fds: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
 
 /// Whether an operation in this direction would not block now: it would give something, an end, or an error.
 pub(crate) fn is_ready(fd: BorrowedFd<'_>, events: i16) -> io::Result<bool> {
-    poll(fd, events, 0)
+    loop {
+        match poll(fd, events, 0) {
+            // A signal is pending.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ready => return ready,
+        }
+    }
 }
 
 pub(crate) fn poll(fd: BorrowedFd<'_>, events: i16, timeout_ms: i32) -> io::Result<bool> {
