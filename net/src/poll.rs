@@ -25,7 +25,14 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// Each operation returns, besides errors of its own,
 /// - [`TimedOut`](io::ErrorKind::TimedOut) if a deadline has passed;
-/// - [`NotConnected`](io::ErrorKind::NotConnected) after [`close`](Self::close).
+/// - [`NotConnected`](io::ErrorKind::NotConnected) after [`close`](Self::close);
+/// - on a goroutine, what the system says if it gives no epoll to the runtime: there is no descriptor left, or a filter of
+///   system calls refuses it. A thread that runs no goroutine can wait all the same.
+///
+/// # If somebody else closes the descriptor
+/// That takes unsafe code, or a `T` that does not own it. What waits here is not told, as the system tells nobody: it waits
+/// for its deadline, or for [`close`](Self::close). If the number is given to another file meanwhile, the next operation is
+/// on that file. So close it by dropping its owner, after all that wait have ended.
 ///
 /// # Cancellation
 /// While the runtime shuts down, an operation that waits unwinds its goroutine with `pirn::ShutDown`. It has done nothing

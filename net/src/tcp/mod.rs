@@ -11,7 +11,8 @@
 //!    and when it ends, the socket becomes writable.
 //!
 //! # Tests
-//! `tests/dial.rs`, `tests/nettest.rs`, `tests/sockets.rs`, `tests/weather.rs`; std's own by `ci/net-suites`.
+//! `tests/dial.rs`, `tests/nettest.rs`, `tests/sockets.rs`, `tests/weather.rs`,
+//! `tests/storms.rs`, `tests/tokio_semantics.rs`; std's own by `ci/net-suites`.
 
 mod accept;
 mod dial;
