@@ -34,6 +34,7 @@ impl ConnectOptions {
 
     /// Limits the time for all of it: the lookup of the name, and all addresses. While others of its family are left, an
     /// address gets its share of what is left, but two seconds at least. As in Go.
+    /// A lookup that is not done by then goes on in the background, as the system cannot be told to stop.
     pub fn timeout(mut self, timeout: Duration) -> ConnectOptions {
         self.0.timeout = Some(timeout);
         self
