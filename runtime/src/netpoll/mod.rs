@@ -87,6 +87,9 @@ pub(crate) use side::{Found, Locked, Look};
 pub(crate) use {
     poll::{Came, Netpoll},
     record::{Alarm, Armed, Polled, Record, RecordSide},
-    slab::{by_what, count_waiters, find, for_each, for_each_waiting_g, give_back, is_waited_for, register, take},
+    slab::{
+        by_what, count_taken, count_waiters, find, for_each, for_each_waiting_g, give_back, is_waited_for, register,
+        take,
+    },
     who::{Bell, Who},
 };

@@ -54,6 +54,12 @@ pub(crate) fn take() -> &'static Record {
     free.records.pop().expect("a slab has been made")
 }
 
+/// How many records have an owner.
+pub(crate) fn count_taken() -> usize {
+    let free = free();
+    free.slabs * SLAB - free.records.len()
+}
+
 /// Gives a record back, whose owner has gone.
 pub(crate) fn give_back(record: &'static Record) {
     record.renew();
