@@ -1,0 +1,95 @@
+//! Programs and crates of others on the sockets of pirn. `ci/net-exams` runs each exam as a process of its own.
+//!
+//! ```text
+//! net-exams          prints the names of the exams
+//! net-exams NAME     runs one: prints what it did, or panics
+//! ```
+
+mod http_async;
+mod http_client;
+mod http_server;
+mod programs;
+mod redis_client;
+mod redis_server;
+mod sql;
+mod threads;
+mod tls;
+mod websocket;
+
+use pirn::Builder;
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+use threads::MostThreads;
+
+/// How many Gs run at the same time.
+const PROCS: usize = 2;
+/// The threads of a process beside one for each P: the main thread, the one that counts, sysmon, the one that starts
+/// threads; and the Ms that have lost their P in the middle of a slice. On a quiet machine those are one or two. On a busy
+/// one the system lets a thread wait for so long that sysmon hands its P off. A thread for each that waits would be
+/// hundreds.
+const OTHER_THREADS: usize = 30;
+/// Longer than the last connections take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Exam {
+    name: &'static str,
+    /// Says what it did.
+    run: fn() -> String,
+    /// How many threads the foreign code blocks at the same time.
+    blocked: usize,
+}
+
+const EXAMS: &[Exam] = &[
+    Exam { name: "rustls", run: tls::exam, blocked: 0 },
+    Exam { name: "tungstenite-server", run: websocket::server, blocked: 0 },
+    Exam { name: "tungstenite-client", run: websocket::client, blocked: 0 },
+    Exam { name: "ureq", run: http_client::exam, blocked: 0 },
+    Exam { name: "hyper", run: http_async::exam, blocked: 0 },
+    Exam { name: "hyper-h2load", run: http_async::under_h2load, blocked: 0 },
+    Exam { name: "redis", run: redis_client::exam, blocked: 0 },
+    Exam { name: "redis-benchmark", run: redis_server::exam, blocked: 0 },
+    Exam { name: "tokio-postgres", run: sql::asynchronous, blocked: 0 },
+    Exam { name: "postgres", run: sql::blocking, blocked: sql::BLOCKED },
+    Exam { name: "wrk", run: http_server::under_wrk, blocked: 0 },
+    Exam { name: "h2load", run: http_server::under_h2load, blocked: 0 },
+];
+
+fn main() {
+    let Some(name) = env::args().nth(1) else {
+        EXAMS.iter().for_each(|exam| println!("{}", exam.name));
+        return;
+    };
+    let exam = EXAMS.iter().find(|exam| exam.name == name).unwrap_or_else(|| panic!("no exam {name}"));
+    let descriptors = open_descriptors();
+    let threads = MostThreads::count();
+
+    let runtime = builder().procs(PROCS).build().expect("a runtime");
+    let did = runtime.run(exam.run);
+    let began = Instant::now();
+    while !runtime.goroutines().is_empty() {
+        assert!(began.elapsed() < PATIENCE, "Gs are left:\n{}", runtime.dump());
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(runtime.shutdown_timeout(PATIENCE), "there are no Gs to wait for");
+
+    let most = threads.most();
+    println!("{did}; {most} threads at most");
+    let allowed = PROCS + OTHER_THREADS + exam.blocked;
+    assert!(most <= allowed, "{most} threads, and {allowed} are enough");
+    assert_eq!(open_descriptors(), descriptors, "descriptors are left open");
+}
+
+/// A builder in the thread-local mode that `PIRN_TEST_MODE` asks for, as in the tests of the runtime.
+#[expect(clippy::disallowed_methods, reason = "a variable of the tests")]
+fn builder() -> Builder {
+    match env::var("PIRN_TEST_MODE").as_deref() {
+        Err(_) | Ok("isolated") => Builder::new(),
+        // SAFETY: neither the exams nor the crates that they call keep a thread-local over an operation of a socket.
+        Ok("shared") => unsafe { Builder::new().shared_thread_locals() },
+        Ok(other) => panic!("PIRN_TEST_MODE={other}: shared or isolated"),
+    }
+}
+
+fn open_descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("it is Linux").count()
+}
