@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! net-exams          prints the names of the exams
-//! net-exams NAME     runs one: prints what it did, or panics
+//! net-exams NAME 60  runs one: prints what it did, or panics. After 60 seconds it prints which Gs wait for what
 //! ```
 
 mod http_async;
@@ -16,14 +16,15 @@ mod threads;
 mod tls;
 mod websocket;
 
-use pirn::Builder;
+use pirn::{Builder, Handle};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 use threads::MostThreads;
 
 /// How many Gs run at the same time.
 const PROCS: usize = 2;
-/// The threads of a process beside one for each P: the main thread, the one that counts, sysmon, the one that starts
+/// The threads of a process beside one for each P: the main thread, those that count and watch, sysmon, the one that starts
 /// threads; and the Ms that have lost their P in the middle of a slice. On a quiet machine those are one or two. On a busy
 /// one the system lets a thread wait for so long that sysmon hands its P off. A thread for each that waits would be
 /// hundreds.
@@ -55,16 +56,19 @@ const EXAMS: &[Exam] = &[
 ];
 
 fn main() {
-    let Some(name) = env::args().nth(1) else {
-        EXAMS.iter().for_each(|exam| println!("{}", exam.name));
-        return;
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let [name, patience] = &arguments[..] else {
+        return EXAMS.iter().for_each(|exam| println!("{}", exam.name));
     };
-    let exam = EXAMS.iter().find(|exam| exam.name == name).unwrap_or_else(|| panic!("no exam {name}"));
+    let exam = EXAMS.iter().find(|exam| exam.name == *name).unwrap_or_else(|| panic!("no exam {name}"));
+    let patience = Duration::from_secs(patience.parse().expect("a number of seconds"));
     let descriptors = open_descriptors();
     let threads = MostThreads::count();
 
     let runtime = builder().procs(PROCS).build().expect("a runtime");
+    let ended = dump_unless_ended(runtime.handle(), patience);
     let did = runtime.run(exam.run);
+    drop(ended);
     let began = Instant::now();
     while !runtime.goroutines().is_empty() {
         assert!(began.elapsed() < PATIENCE, "Gs are left:\n{}", runtime.dump());
@@ -88,6 +92,17 @@ fn builder() -> Builder {
         Ok("shared") => unsafe { Builder::new().shared_thread_locals() },
         Ok(other) => panic!("PIRN_TEST_MODE={other}: shared or isolated"),
     }
+}
+
+/// Prints all Gs if what is returned lives for so long. The script ends the process, and the programs that it has started.
+fn dump_unless_ended(runtime: Handle, patience: Duration) -> mpsc::Sender<()> {
+    let (ended, wait) = mpsc::channel();
+    thread::spawn(move || {
+        if wait.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("it hangs:\n{}", runtime.dump());
+        }
+    });
+    ended
 }
 
 fn open_descriptors() -> usize {
