@@ -10,7 +10,7 @@ use hyper::server::conn as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
 use pirn::net::{Async, TcpListener, TcpStream};
-use pirn::sync::{Barrier, Mutex, WaitGroup};
+use pirn::sync::{Barrier, WaitGroup};
 use pirn::{block_on, go};
 use std::convert::Infallible;
 use std::io::{ErrorKind, Read, Write};
@@ -256,10 +256,9 @@ struct PirnTimer;
 impl Timer for PirnTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
         let due = pirn::channel::after(duration);
-        let sleep = async move {
+        Box::pin(PirnSleep(Box::pin(async move {
             due.recv_async().await.expect("it comes once");
-        };
-        Box::pin(PirnSleep(Mutex::new(Box::pin(sleep))))
+        })))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
@@ -267,14 +266,13 @@ impl Timer for PirnTimer {
     }
 }
 
-/// hyper asks for `Sync`, which the future of a receive is not. The lock is never taken.
-struct PirnSleep(Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>);
+struct PirnSleep(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
 
 impl Future for PirnSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.get_mut().as_mut().poll(cx)
+        self.0.as_mut().poll(cx)
     }
 }
 

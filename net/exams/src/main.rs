@@ -26,9 +26,9 @@ use threads::MostThreads;
 const PROCS: usize = 2;
 /// The threads of a process beside one for each P: the main thread, those that count and watch, sysmon, the one that starts
 /// threads; and the Ms that have lost their P in the middle of a slice. On a quiet machine those are one or two. On a busy
-/// one the system lets a thread wait for so long that sysmon hands its P off. A thread for each that waits would be
-/// hundreds.
-const OTHER_THREADS: usize = 30;
+/// one the system lets threads wait for so long that sysmon hands their Ps off, and they are dozens. A thread for each
+/// connection would be more.
+const OTHER_THREADS: usize = 90;
 /// Longer than the last connections take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -40,7 +40,7 @@ pub(crate) fn wait_until_listening(address: SocketAddr) {
     }
 }
 
-/// A file that is built beside this program, or has come with its sources.
+/// A program that is built with this one.
 pub(crate) fn beside_this_program(name: &str) -> PathBuf {
     env::current_exe().expect("a program knows where it is").with_file_name(name)
 }
