@@ -870,12 +870,24 @@ fn ci_runs_the_command_of_the_readme() {
     let run = read(".ci/run");
     for entry in fs::read_dir(root().join("ci")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        // The first takes longer than CI may, the others check nothing.
-        if ["matrix", "crates", "suites.sh"].contains(&name.as_str()) {
+        // The first takes longer than CI may, the second needs programs that are installed by hand, the others check
+        // nothing.
+        if ["matrix", "net-exams", "crates", "suites.sh"].contains(&name.as_str()) {
             continue;
         }
         assert!(run.contains(&format!("ci/{name}")), ".ci/run does not call ci/{name}");
     }
+}
+
+#[test]
+fn hacking_says_how_to_install_what_the_exams_need() {
+    let hacking = read("HACKING.md");
+    let script = read("ci/net-exams");
+    // The exams, the check, the line that installs it.
+    let installs: Vec<_> = script.lines().filter_map(|line| line.split(" | ").nth(2)).collect();
+    assert!(installs.len() > 1, "the table is not where it was");
+    let missing = installs.into_iter().filter(|install| !hacking.contains(&format!("`{install}`")));
+    report(missing.map(|install| format!("HACKING.md: {install}")).collect());
 }
 
 #[test]
