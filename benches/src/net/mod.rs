@@ -112,6 +112,7 @@ fn http_get(bench: &Bench, own: &[&str]) -> Result<()> {
     allow_descriptors(conns)?;
     let servers: &[(&str, &str)] = match bench.peer {
         Peer::Go => &[("serve_http", ""), ("serve_net_http", "net/http")],
+        Peer::Tokio => &[("serve_http", ""), ("serve_hyper", "hyper")],
         _ => &[("serve_http", "")],
     };
     for (name, tag) in servers {

@@ -57,7 +57,8 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("map90", |bench| in_task(bench, sync::map90)),
 ];
 
-pub(super) const SERVERS: &[Workload] = &[("serve_echo", net::echo), ("serve_http", net::http)];
+pub(super) const SERVERS: &[Workload] =
+    &[("serve_echo", net::echo), ("serve_http", net::http), ("serve_hyper", net::hyper)];
 
 /// The runtime that was asked for.
 fn runtime(bench: &Bench) -> Runtime {

@@ -4,6 +4,14 @@ use super::{joined, runtime};
 use crate::Bench;
 use crate::net::http::{BUFFER, Exchange};
 use crate::net::serve;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_blocking;
@@ -14,6 +22,11 @@ pub(super) fn echo(bench: &Bench) {
 
 pub(super) fn http(bench: &Bench) {
     serve(bench, answer_http);
+}
+
+/// The server of hyper.
+pub(super) fn hyper(bench: &Bench) {
+    serve(bench, answer_by_hyper);
 }
 
 /// Accepts connections, each for a task, until the orders end.
@@ -61,4 +74,33 @@ async fn answer_http(mut stream: TcpStream) {
             return;
         }
     }
+}
+
+/// hyper's answer is any body: this one comes at once, and ends with it.
+struct Hello(Option<Bytes>);
+
+impl Body for Hello {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, Bytes::len) as u64)
+    }
+}
+
+async fn answer_by_hyper(stream: TcpStream) {
+    let hello = service_fn(async |_: Request<Incoming>| {
+        let body = Hello(Some(Bytes::from_static(b"Hello, world!")));
+        Response::builder().header("content-type", "text/plain").body(body)
+    });
+    // A connection that breaks ends as well.
+    _ = http1::Builder::new().serve_connection(TokioIo::new(stream), hello).await;
 }
