@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 
 /// One measurement, in this process: what a child does.
 fn run_child(args: impl Iterator<Item = String>) -> ExitCode {
-    pirn_benches::peers::run(args)
+    pirn_benches::peers::run(&[CHILD], args)
 }
 
 /// Does what was asked for.

@@ -31,8 +31,9 @@ Runs pirn beside what else one could use, and shows the figures in one table.
     --list              says what would be measured, and by whom
     --help              this
 
-    compare child WORKLOAD [--procs P] [--n N] [--peer PEER]
-                        one measurement by itself, in this process
+    compare child WORKLOAD [--procs P] [--n N] [--peer PEER] [--secs S] [--server PROGRAM]
+                        one measurement by itself, in this process; the last two for a load, of
+                        which the server is another process
 ";
 
 /// What was asked for.

@@ -14,7 +14,7 @@ pub(crate) const FIGURES: &str = "benches/FIGURES.md";
 pub(crate) const RECORD: &str = "benches/figures.json";
 
 /// The rows of BENCHMARKS.md: one of each kind. One that a run does not have is left out.
-const ROWS: [(&str, &str); 18] = [
+const ROWS: [(&str, &str); 23] = [
     ("spawn_join/2", "ns_per_task"),
     ("spawn_join_handle/1", "ns_per_pair"),
     ("yield1/1", "ns_per_yield"),
@@ -33,6 +33,11 @@ const ROWS: [(&str, &str); 18] = [
     ("errgroup/2", "ns_per_task"),
     ("ctx_cancel/2", "ns_per_cancel"),
     ("map90/2", "ns_per_call"),
+    ("tcp_echo_1000/2", "msgs_per_s"),
+    ("tcp_echo_1000/2", "server_cpu_us_per_msg"),
+    ("http_64/2", "requests_per_s"),
+    ("connect/2", "conns_per_s"),
+    ("idle/2", "bytes_per_conn"),
 ];
 
 /// Where what is written begins, by name, and where it ends.
