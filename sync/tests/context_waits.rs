@@ -65,13 +65,15 @@ const WAITS: &[(&str, Wait)] = &[
     ("poison write", |all, _, _, context| all.poison_lock.write_ctx(context).err()),
     ("condvar of poison", |all, _, _, context| {
         let alone = poison::Mutex::new(());
-        let (_guard, result) = all.poison_condvar.wait_ctx(context, alone.lock().unwrap()).unwrap();
+        let (_guard, result) =
+            all.poison_condvar.wait_ctx(context, alone.lock().expect("it is new")).expect("nobody panics");
         result.err()
     }),
     ("condvar of poison, while", |all, _, _, context| {
         let alone = poison::Mutex::new(true);
-        let guard = alone.lock().unwrap();
-        let (_guard, result) = all.poison_condvar.wait_while_ctx(context, guard, |is_true| *is_true).unwrap();
+        let guard = alone.lock().expect("it is new");
+        let (_guard, result) =
+            all.poison_condvar.wait_while_ctx(context, guard, |is_true| *is_true).expect("nobody panics");
         result.err()
     }),
 ];
@@ -163,7 +165,7 @@ fn a_join_ends_with_the_context() {
         let (g, error) = ended().join(g).expect_err("it runs");
         assert_eq!(error, CANCELLED);
         let (context, cancel) = Context::background().with_cancel();
-        let waits = kind.go_and_wait(move || context.join(g).map_err(|(g, error)| (g, error)));
+        let waits = kind.go_and_wait(move || context.join(g));
         cancel.cancel();
         let (g, error) = waits.join().expect_err("it runs");
         assert_eq!(error, CANCELLED);
