@@ -21,7 +21,7 @@ pub(crate) struct Target {
 pub(crate) struct Limit {
     /// The peer that it is a share of; none if the figure is compared as it is.
     of: Option<&'static str>,
-    /// With shared thread-locals.
+    /// With shared thread-locals. Here and below infinity is no limit.
     pub(crate) shared: f64,
     /// With a G's own.
     pub(crate) isolated: f64,
@@ -187,7 +187,7 @@ pub(crate) static TARGETS: &[Target] = &[
     rate("http_10000", "requests_per_s"),
     latest("http_10000"),
     server_cpu("http_10000", "server_cpu_us_per_request"),
-    fixed(("idle", 2, "bytes_per_conn"), 10_240.0, 12_288.0),
+    fixed(("idle", 2, "bytes_per_conn"), 10_240.0, f64::INFINITY),
     fixed(("net_and_loop", 2, "late_p99_ms"), 12.0, 12.0),
     // How the cost of a switch grows.
     share(("yield_n_10000", 1, "ns_per_yield"), "tokio", 0.7, 1.1),
@@ -235,7 +235,7 @@ impl Target {
     ) -> Option<Verdict> {
         let at_least = more_is_better(self.metric);
         let verdict = |limit: Limit| {
-            let most = most(limit);
+            let most = Some(most(limit)).filter(|most| most.is_finite())?;
             let Some(peer) = limit.of else { return Some(Verdict { limit: most, is: figure, of: None, at_least }) };
             let now = now(peer).filter(|now| *now > 0.0)?;
             Some(Verdict { limit: most, is: figure / now, of: Some(peer), at_least })
@@ -272,6 +272,8 @@ mod tests {
         let bytes = target("parked_mem", 2, "bytes_per_task").unwrap();
         let verdict = |is| bytes.judge(is, |limit| limit.shared, |_| None).unwrap();
         assert!(verdict(4900.0).reached() && !verdict(4901.0).reached());
+        let idle = target("idle", 2, "bytes_per_conn").unwrap();
+        assert_eq!(idle.judge(1e6, |limit| limit.isolated, |_| None), None, "only the other mode has a limit");
     }
 
     #[test]

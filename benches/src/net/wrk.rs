@@ -33,28 +33,33 @@ pub(super) fn run(address: SocketAddr, conns: usize, time: Duration) -> Result<R
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("wrk: {}: {}", output.status, said.trim()));
     }
-    Report::parse(&text).ok_or_else(|| format!("wrk has seen errors: {}", text.trim().replace('\n', "; ")))
+    Report::parse(&text).map_err(|error| format!("wrk: {error}"))
 }
 
 impl Report {
-    /// None if an answer was wrong or a connection broke, or something is missing.
-    fn parse(text: &str) -> Option<Report> {
+    /// An error if an answer was wrong or a connection broke, or something is missing.
+    fn parse(text: &str) -> Result<Report> {
         let lines = || text.lines().map(str::trim);
         let after = |start: &str| lines().find_map(|line| line.strip_prefix(start)).map(str::trim);
-        if after("Non-2xx").is_some() {
-            return None;
+        if let Some(count) = after("Non-2xx or 3xx responses:") {
+            return Err(format!("{count} answers are not those that were wanted"));
         }
         let errors = after("Socket errors:").unwrap_or("connect 0, read 0, write 0, timeout 0");
-        let counts: Vec<f64> =
-            errors.split(", ").map(|error| error.split_once(' ')?.1.parse().ok()).collect::<Option<_>>()?;
-        let [0.0, 0.0, 0.0, timeouts] = counts[..] else { return None };
-        let (requests, secs) = lines().find_map(|line| line.split_once(" requests in "))?;
-        Some(Report {
-            requests: requests.parse().ok().filter(|requests| *requests > 0.0)?,
-            secs: micros(secs.split_once(',')?.0)? / 1e6,
-            p50_us: micros(after("50%")?)?,
-            p99_us: micros(after("99%")?)?,
-            timeouts,
+        let timeouts = errors.strip_prefix("connect 0, read 0, write 0, timeout ").ok_or(errors)?;
+        let (requests, rest) =
+            lines().find_map(|line| line.split_once(" requests in ")).ok_or("it has counted no requests")?;
+        let secs = rest.split(',').next().and_then(micros).ok_or(rest)? / 1e6;
+        if requests == "0" {
+            return Err(format!("no answer in {secs} s"));
+        }
+        let quantile = |name: &str| after(name).and_then(micros).ok_or_else(|| format!("it knows no {name}"));
+        let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is no number"));
+        Ok(Report {
+            requests: number(requests)?,
+            secs,
+            p50_us: quantile("50%")?,
+            p99_us: quantile("99%")?,
+            timeouts: number(timeouts)?,
         })
     }
 }
@@ -89,19 +94,19 @@ Transfer/sec:      9.95MB
     #[test]
     fn what_it_says_is_read() {
         let report = Report { requests: 280_123.0, secs: 2.01, p50_us: 440.0, p99_us: 2020.0, timeouts: 0.0 };
-        assert_eq!(Report::parse(TEXT), Some(report));
+        assert_eq!(Report::parse(TEXT), Ok(report));
     }
 
     #[test]
     fn errors_are_no_figures() {
-        let with = |line: &str| Report::parse(&TEXT.replace("Requests/sec", &format!("{line}\nRequests/sec")));
-        assert_eq!(
-            with("  Socket errors: connect 0, read 0, write 0, timeout 7").map(|report| report.timeouts),
-            Some(7.0)
-        );
-        assert_eq!(with("  Socket errors: connect 0, read 1, write 0, timeout 0"), None);
-        assert_eq!(with("  Non-2xx or 3xx responses: 5"), None);
-        assert_eq!(Report::parse("unable to connect"), None);
+        let with = |line: &str| Report::parse(&TEXT.replace("Requests/sec:", &format!("{line}\nRequests/sec:")));
+        let slow = with("  Socket errors: connect 0, read 0, write 0, timeout 7");
+        assert_eq!(slow.map(|report| report.timeouts), Ok(7.0));
+        let broken = "connect 0, read 1, write 0, timeout 0";
+        assert_eq!(with(&format!("  Socket errors: {broken}")), Err(broken.to_owned()));
+        assert!(with("  Non-2xx or 3xx responses: 5").unwrap_err().starts_with("5 answers"));
+        assert_eq!(Report::parse(&TEXT.replace("280123 ", "0 ")), Err("no answer in 2.01 s".to_owned()));
+        assert!(Report::parse("unable to connect").is_err());
     }
 
     #[test]
