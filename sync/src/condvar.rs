@@ -312,3 +312,23 @@ impl<T: ?Sized> fmt::Debug for WaitFuture<'_, T> {
         f.debug_struct("WaitFuture").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Condvar, Ordering};
+    use crate::Mutex;
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    /// What is left of those that waited would cost each notification a turn.
+    #[test]
+    fn those_that_waited_leave_nothing_in_the_word() {
+        let (mutex, condvar) = (Mutex::new(()), Condvar::new());
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut waits = Box::pin(condvar.wait_async(mutex.lock()));
+        assert!(waits.as_mut().poll(context).is_pending());
+        condvar.notify_one();
+        assert_eq!(condvar.state.load(Ordering::Relaxed), 0);
+        assert!(waits.as_mut().poll(context).is_ready());
+    }
+}

@@ -409,13 +409,13 @@ mod tests {
                 });
             });
             let runner = runner.recv().expect("it runs").expect("a party");
-            assert_eq!(owner(key_of(&once)), None, "nobody waits");
+            assert_eq!(owner(key_of(once)), None, "nobody waits");
             scope.spawn(|| once.wait());
-            while owner(key_of(&once)).is_none() {
+            while owner(key_of(once)).is_none() {
                 thread::yield_now();
             }
-            assert_eq!(owner(key_of(&once)), Some(Owner::of(runner)));
-            assert_eq!(owner(key_of(&once) + 1), None, "another address");
+            assert_eq!(owner(key_of(once)), Some(Owner::of(runner)));
+            assert_eq!(owner(key_of(once) + 1), None, "another address");
             end.send(()).expect("it waits for that");
         });
         assert_eq!(owner(key_of(&once)), None);

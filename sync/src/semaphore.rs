@@ -439,3 +439,23 @@ impl fmt::Debug for AcquireFuture<'_> {
         f.debug_struct("AcquireFuture").field("n", &self.n).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Ordering, PERMIT, Semaphore};
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    /// What is left of those that waited would cost all that come after them.
+    #[test]
+    fn those_that_waited_leave_nothing_in_the_word() {
+        let semaphore = Semaphore::new(0);
+        let mut waits = [1, 2].map(|n| Box::pin(semaphore.acquire_async(n)));
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(waits.iter_mut().all(|future| future.as_mut().poll(context).is_pending()));
+        semaphore.add_permits(3);
+        assert_eq!(semaphore.state.load(Ordering::Relaxed), 0);
+        drop(waits);
+        assert_eq!(semaphore.state.load(Ordering::Relaxed), 3 * PERMIT);
+    }
+}
