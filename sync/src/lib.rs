@@ -53,7 +53,7 @@ pub use lazy_lock::LazyLock;
 #[cfg(not(loom))]
 pub use map::Map;
 #[cfg(not(loom))]
-pub use map_hasher::MapHasher;
+pub use map_hasher::{MapHasher, MapState};
 pub use mapped::{MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard};
 pub use mutex::{LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};

@@ -15,12 +15,12 @@
 #![cfg(not(loom))]
 
 use crate::loom::checkpoint;
-use crate::map_hasher::MapHasher;
+use crate::map_hasher::MapState;
 use crate::map_table::{Entries, Entry, Garbage, Shard, spread};
 use crate::reading::Readers;
 use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 /// How many parts there are, and how many shards each has; powers of two. In all several shards for each P of a large
@@ -42,9 +42,8 @@ const SHARDS: usize = 8;
 /// Values are returned as clones; put what is costly to clone into an [`Arc`](std::sync::Arc). A value can not be changed
 /// in its place: [`update`](Self::update) puts another one there.
 ///
-/// The default hasher is fast, and has no random key, so the order of a map is the same in each run. If an attacker may
-/// choose the keys, use [`with_hasher`](Self::with_hasher) and a hasher with a random key, such as
-/// [`RandomState`](std::collections::hash_map::RandomState).
+/// The default hasher is fast, and has a seed of the process: see [`MapState`]. The order of a map differs from run to
+/// run. [`with_hasher`](Self::with_hasher) takes another one.
 ///
 /// A goroutine that is unwound while its runtime shuts down (`pirn::ShutDown`) has done an operation wholly or not at all.
 ///
@@ -59,7 +58,7 @@ const SHARDS: usize = 8;
 ///     assert_eq!(HITS.load("/"), Some(100));
 /// });
 /// ```
-pub struct Map<K, V, S = BuildHasherDefault<MapHasher>> {
+pub struct Map<K, V, S = MapState> {
     parts: [Part<K, V>; PARTS],
     hasher: S,
 }
@@ -99,7 +98,7 @@ impl<K, V> Seen<K, V> {
 impl<K, V> Map<K, V> {
     /// An empty map.
     pub const fn new() -> Map<K, V> {
-        Map::with_hasher(BuildHasherDefault::new())
+        Map::with_hasher(MapState::new())
     }
 }
 

@@ -12,7 +12,7 @@
 mod crew;
 
 use crew::{Kind, everywhere, in_time, on_gs};
-use pirn_sync::{Event, Map, MapHasher};
+use pirn_sync::{Event, Map, MapState};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -119,7 +119,7 @@ fn compare<S: BuildHasher + Default>() {
 
 #[test]
 fn it_does_what_a_hash_map_does() {
-    compare::<std::hash::BuildHasherDefault<MapHasher>>();
+    compare::<MapState>();
     compare::<std::hash::BuildHasherDefault<std::collections::hash_map::DefaultHasher>>();
     compare::<Same>();
     compare::<std::collections::hash_map::RandomState>();
