@@ -61,8 +61,8 @@
 //!
 //! # Locks and ordering
 //! A record has three locks, of each side and of its place (`record`). The lock of a place is held over the lock of the
-//! poll. That of a side is held over the lock of a timer heap, in `source`. Under none a waiter is woken or dropped, as
-//! that may be the user's code.
+//! poll, and that over the lock of who asks (`poll`). That of a side is held over the lock of a timer heap, in
+//! `source`. Under none a waiter is woken or dropped, as that may be the user's code.
 //!
 //! # Tests
 //! `side_loom.rs` models waits against events, deadlines and `shut`, `seat_loom.rs` two keepers, one of which leaves;
