@@ -162,7 +162,7 @@ const CASES: &[(&str, Acts, &[&str])] = &[
         &[
             "pirn: partial deadlock: goroutine ",
             " \"first\" waits for rwlock 0x",
-            ", which it holds itself (sync.RWMutex.Lock)",
+            ", which it has locked itself (sync.RWMutex.Lock), for ever unless it has given the guard away\n",
         ],
     ),
     (
