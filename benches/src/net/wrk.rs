@@ -1,4 +1,4 @@
-//! wrk, a load generator for HTTP by others: https://github.com/wg/wrk.
+//! wrk, a load generator for HTTP by others: <https://github.com/wg/wrk>.
 
 use super::Result;
 use std::io::ErrorKind;
