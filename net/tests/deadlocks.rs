@@ -1,24 +1,22 @@
 //! Programs that have no thread but their own and that of signals, in which all wait: which of them are deadlocks, and are
 //! reported at once. The program runs itself, once for each case.
 
+#[path = "../../runtime/tests/common/deadlock_cases.rs"]
+mod deadlock_cases;
+
+use deadlock_cases::Case;
 use pirn_channels::bounded;
 use pirn_net::signal::{Signal, Signals, notify, notify_context};
 use pirn_net::{TcpListener, TcpStream};
-use pirn_runtime::{Builder, park, sleep};
+use pirn_runtime::{park, sleep};
 use pirn_sync::context::Context;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-const CHILD: &str = "PIRN_TEST_CHILD";
-
-/// A report comes sooner than this, on a machine that has much else to do.
-const AT_ONCE: Duration = Duration::from_secs(8);
-
 /// Longer than the pause between two looks at the beginning.
 const LONG: Duration = Duration::from_millis(400);
 
-/// A case: its name, what a child does, and whether that is a deadlock.
-const CASES: &[(&str, fn(), bool)] = &[
+const CASES: &[Case] = &[
     ("nobody_is_notified_any_more", nobody_is_notified_any_more, true),
     ("a_signal_has_come_before", a_signal_has_come_before, true),
     ("a_registration_was_refused", a_registration_was_refused, true),
@@ -27,11 +25,6 @@ const CASES: &[(&str, fn(), bool)] = &[
     ("a_context_waits_for_a_signal", a_context_waits_for_a_signal, false),
     ("somebody_else_could_be_told", somebody_else_could_be_told, false),
 ];
-
-#[expect(clippy::disallowed_methods, reason = "the tests have variables of their own")]
-fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
 
 fn notified() -> Signals {
     notify(&[Signal::USER_1]).expect("a thread and a descriptor")
@@ -106,32 +99,6 @@ fn somebody_else_could_be_told() {
     receiver.recv().expect("it is sent");
 }
 
-fn builder() -> Builder {
-    if env("PIRN_TEST_MODE").is_some_and(|mode| mode == "shared") {
-        // SAFETY: nothing here keeps a thread-local over a suspension.
-        return unsafe { Builder::new().shared_thread_locals() };
-    }
-    Builder::new()
-}
-
 fn main() -> ExitCode {
-    if let Some(child) = env(CHILD) {
-        let (_, case, _) = CASES.iter().find(|(name, ..)| *name == child).expect("a case");
-        builder().procs(2).build().expect("a runtime").run(case);
-        return ExitCode::SUCCESS;
-    }
-    let mut failed = false;
-    for (name, _, is_deadlock) in CASES {
-        let me = std::env::current_exe().expect("the path of the test");
-        let began = Instant::now();
-        let ended = Command::new("timeout").arg("60").arg(me).env(CHILD, name).output().expect("it starts");
-        let stderr = String::from_utf8_lossy(&ended.stderr);
-        let is_reported = stderr.contains("all goroutines are asleep - deadlock!") && ended.status.code() == Some(2);
-        let is_reported = is_reported && began.elapsed() < AT_ONCE;
-        if is_reported != *is_deadlock || (!is_deadlock && !ended.status.success()) {
-            failed = true;
-            eprintln!("{name}: {:?} after {:?}\n{stderr}", ended.status, began.elapsed());
-        }
-    }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    deadlock_cases::run(CASES)
 }

@@ -253,6 +253,16 @@ fn futures_of_the_lock_give_up() {
     });
 }
 
+fn read_raw(lock: &RawRwLock) {
+    lock.read();
+    lock.unlock_read();
+}
+
+fn write_raw(lock: &RawRwLock) {
+    lock.write();
+    lock.unlock_write();
+}
+
 #[test]
 fn one_is_unwound_that_waits_to_write() {
     fn be_unwound(lock: &RawRwLock) {
@@ -260,17 +270,9 @@ fn one_is_unwound_that_waits_to_write() {
             lock.unlock_write();
         }
     }
-    fn read(lock: &RawRwLock) {
-        lock.read();
-        lock.unlock_read();
-    }
-    fn write(lock: &RawRwLock) {
-        lock.write();
-        lock.unlock_write();
-    }
-    model(2, || assert!(together(RawRwLock::new(), &[read, be_unwound, read]).try_write()));
-    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, read]).try_write()));
-    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, write]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[read_raw, be_unwound, read_raw]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write_raw, be_unwound, read_raw]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write_raw, be_unwound, write_raw]).try_write()));
 }
 
 #[test]
@@ -280,11 +282,7 @@ fn one_is_unwound_that_waits_to_read() {
             lock.unlock_read();
         }
     }
-    fn write(lock: &RawRwLock) {
-        lock.write();
-        lock.unlock_write();
-    }
-    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, write]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write_raw, be_unwound, write_raw]).try_write()));
 }
 
 /// What it has read holds until it has written.
@@ -335,16 +333,8 @@ fn one_is_unwound_that_upgrades() {
         lock.read_upgradable(Until::Told);
         if lock.upgrade(Until::Unwound) { lock.unlock_write() } else { lock.unlock_upgradable() }
     }
-    fn read(lock: &RawRwLock) {
-        lock.read();
-        lock.unlock_read();
-    }
-    fn write(lock: &RawRwLock) {
-        lock.write();
-        lock.unlock_write();
-    }
-    model(2, || assert!(together(RawRwLock::new(), &[be_unwound, read, write]).try_write()));
-    model(2, || assert!(together(RawRwLock::new(), &[read, be_unwound, read]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[be_unwound, read_raw, write_raw]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[read_raw, be_unwound, read_raw]).try_write()));
 }
 
 struct Flag {

@@ -25,11 +25,10 @@
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, may_spin, now, pause};
-use crate::lot::{Newcomer, Place, Turn, Until, Want, owner_of};
+use crate::lot::{Newcomer, Place, Turn, Until, Want, key_of, owner_of};
 use crate::mutex_word::{HELD, LOOK, NOT_HELD, WAITERS, WOKEN, has_look, settled, update};
 use pirn_runtime::internal::{Kind, Owner, Reason};
 use std::pin::Pin;
-use std::ptr;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -79,7 +78,7 @@ impl RawMutex {
     }
 
     fn key(&self) -> usize {
-        ptr::from_ref(self).expose_provenance()
+        key_of(self)
     }
 
     /// Waits for the lock.

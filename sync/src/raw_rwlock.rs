@@ -37,14 +37,13 @@
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now};
-use crate::lot::{Newcomer, Turn, Until, Want, owner_of};
+use crate::lot::{Newcomer, Turn, Until, Want, key_of, owner_of};
 use crate::raw_mutex::is_starved;
 use crate::rwlock_word::{
     LOOK, ONE_LESS, READER, UPGRADABLE, UPGRADING, WAITERS, WOKEN, WRITER, WRITTEN, has_look, is_asleep, is_free,
     is_full, is_read, may_read, may_read_again, one_more, one_more_upgradable, settled, too_many, update, upgraded,
 };
 use pirn_runtime::internal::{Kind, Owner, Reason};
-use std::ptr;
 use std::time::Instant;
 
 /// Answers.
@@ -92,7 +91,7 @@ impl RawRwLock {
     }
 
     pub(crate) fn key(&self) -> usize {
-        ptr::from_ref(self).expose_provenance()
+        key_of(self)
     }
 
     /// Whether somebody has it to write.
