@@ -3,7 +3,7 @@
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;
 
-use crew::common::{builder, house, runtime};
+use crew::common::{builder, descriptors, house, runtime};
 use crew::everywhere;
 use pirn_net::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
 use std::io::{self, ErrorKind};
@@ -57,10 +57,6 @@ fn timed(options: &ConnectOptions, addresses: &[SocketAddr]) -> (Duration, io::R
 
 fn options() -> ConnectOptions {
     ConnectOptions::new().fallback_delay(Some(DELAY))
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
 }
 
 #[test]

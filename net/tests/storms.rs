@@ -6,7 +6,9 @@ mod crew;
 mod filter;
 mod pairs;
 
-use crew::common::{Ended, builder, child_case, eventually, house, runtime, subprocess};
+use crew::common::{
+    Ended, builder, child_case, descriptors, eventually, house, limit_descriptors, runtime, subprocess,
+};
 use crew::{Kind, everywhere};
 use filter::refuse;
 use pairs::tcp_pair;
@@ -34,20 +36,6 @@ fn alone(test: &str, body: impl FnOnce()) -> Option<Ended> {
     let ended = subprocess(test, "run", &[]);
     ended.expect_success();
     Some(ended)
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
-}
-
-/// Sets how many descriptors this process may have.
-fn limit_descriptors(count: u64) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: a record for the answer.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
-    limit.rlim_cur = count.min(limit.rlim_max);
-    // SAFETY: a limit that lives during the call.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }
 
 /// Talks for a while, with and without timeouts, and with all that waits.

@@ -455,6 +455,22 @@ pub(crate) fn thread_number() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// How many descriptors the process has.
+pub(crate) fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
+}
+
+/// Sets the lowest number that the process gets for no new descriptor. Those that it has stay open. A test that wants
+/// none to be left sets 3: to open some until none is left would be a race against every thread that closes one.
+pub(crate) fn limit_descriptors(limit: u64) {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a record for the answer.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) }, 0);
+    limits.rlim_cur = limit.min(limits.rlim_max);
+    // SAFETY: limits that live during the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) }, 0);
+}
+
 /// Resident memory of the process, in bytes.
 pub(crate) fn rss_bytes() -> usize {
     let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("Linux");
