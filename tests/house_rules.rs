@@ -862,8 +862,15 @@ fn papers_have_no_hidden_lines() {
 fn other_papers_name_no_other_variables() {
     let (mut variables, _, _) = settings();
     // Of the tests, not of the library.
-    let of_tests =
-        ["PIRN_STRESS_SECS", "PIRN_TORTURE_MIGRATIONS", "PIRN_TEST_SEED", "PIRN_TEST_MODE", "PIRN_TEST_HANG_SECS"];
+    let of_tests = [
+        "PIRN_STRESS_SECS",
+        "PIRN_SOAK_SECS",
+        "PIRN_SOAK_RATE",
+        "PIRN_TORTURE_MIGRATIONS",
+        "PIRN_TEST_SEED",
+        "PIRN_TEST_MODE",
+        "PIRN_TEST_HANG_SECS",
+    ];
     variables.extend(of_tests.map(str::to_owned));
     for paper in ["README.md", "ARCHITECTURE.md", "HACKING.md", "CHANGELOG.md"] {
         let unknown: Vec<_> = variables_in(&read(paper)).difference(&variables).cloned().collect();
@@ -880,12 +887,24 @@ fn ci_runs_the_command_of_the_readme() {
     let run = read(".ci/run");
     for entry in fs::read_dir(root().join("ci")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        // The first takes longer than CI may, the others check nothing.
-        if ["matrix", "crates", "suites.sh"].contains(&name.as_str()) {
+        // The first takes longer than CI may, the second needs programs that are installed by hand, the others check
+        // nothing.
+        if ["matrix", "net-exams", "crates", "suites.sh"].contains(&name.as_str()) {
             continue;
         }
         assert!(run.contains(&format!("ci/{name}")), ".ci/run does not call ci/{name}");
     }
+}
+
+#[test]
+fn hacking_says_how_to_install_what_the_exams_need() {
+    let hacking = read("HACKING.md");
+    let script = read("ci/net-exams");
+    // The exams, the check, the line that installs it.
+    let installs: Vec<_> = script.lines().filter_map(|line| line.split(" | ").nth(2)).collect();
+    assert!(installs.len() > 1, "the table is not where it was");
+    let missing = installs.into_iter().filter(|install| !hacking.contains(&format!("`{install}`")));
+    report(missing.map(|install| format!("HACKING.md: {install}")).collect());
 }
 
 #[test]

@@ -171,8 +171,8 @@ fn check(line: &Line, procs: usize) {
     assert!(line.idleprocs <= procs, "{line:?}");
     assert!(line.idlethreads < line.threads, "{line:?}");
     assert!(line.spinningthreads < line.threads, "{line:?}");
-    // sysmon, and not many more Ms than Ps: nothing blocks here.
-    assert!((2..=procs + 8).contains(&line.threads), "{line:?}");
+    // sysmon, and not many more Ms than Ps: nothing blocks here, but a page fault may, where others map memory too.
+    assert!((2..=procs + 64).contains(&line.threads), "{line:?}");
     assert!(line.needspinning <= 1, "{line:?}");
     // 256 at most; but the two parts of a queue are not read at the same moment.
     assert!(line.local.iter().all(|length| *length <= 512), "{line:?}");

@@ -72,7 +72,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "peers-go: %v\nusage: peers-go WORKLOAD [--procs P] [--n N]\n", err)
 		os.Exit(2)
 	}
-	for _, w := range workloads {
+	for _, w := range append(workloads, servers...) {
 		if w.name == b.workload {
 			runtime.GOMAXPROCS(b.procs)
 			w.run(&b)
@@ -105,7 +105,6 @@ func fromArgs(args []string) (bench, error) {
 		case arg == "--n" && isNumber:
 			b.n = number
 		case arg == "--peer" && value == "go":
-		case arg == "--conns" || arg == "--secs": // only the network workloads have a use for these
 		default:
 			return b, fmt.Errorf("%s: %s?", arg, value)
 		}

@@ -9,6 +9,7 @@ pub mod peers;
 
 mod cpus;
 mod figures;
+mod net;
 mod yields;
 
 pub use yields::{Crowd, Turns};
@@ -19,6 +20,7 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::ops::AddAssign;
+use std::path::PathBuf;
 use std::process;
 use std::time::{Duration, Instant};
 
@@ -35,10 +37,12 @@ pub enum Peer {
     May,
     /// tokio: async tasks.
     Tokio,
+    /// Go. Its program is another one, so it has here only what a load from outside measures.
+    Go,
 }
 
 impl Peer {
-    /// All of them.
+    /// All that run in this program.
     pub const ALL: [Peer; 5] = [Peer::Pirn, Peer::PirnShared, Peer::Threads, Peer::May, Peer::Tokio];
 
     /// The name under which the figures stand.
@@ -49,6 +53,7 @@ impl Peer {
             Peer::Threads => "threads",
             Peer::May => "may",
             Peer::Tokio => "tokio",
+            Peer::Go => "go",
         }
     }
 }
@@ -70,16 +75,28 @@ pub struct Bench {
     /// the current thread.
     pub procs: usize,
     n: Option<NonZeroUsize>,
+    load: Load,
+}
+
+/// What a workload needs to know that puts a load on a server.
+#[derive(Clone, Debug, Default)]
+struct Load {
+    /// How long it is measured, in seconds.
+    secs: Option<f64>,
+    /// The program with the server, if it is another one.
+    server: Option<PathBuf>,
 }
 
 impl Bench {
-    /// Reads `WORKLOAD [--procs P] [--n N] [--peer PEER] [--mode isolated|shared]`, in any order.
+    /// Reads `WORKLOAD [--procs P] [--n N] [--peer PEER] [--mode isolated|shared] [--secs S] [--server PROGRAM]`, in any
+    /// order.
     ///
     /// # Errors
     ///
     /// Says which argument is wrong.
     pub fn from_args(mut args: impl Iterator<Item = String>) -> Result<Bench, String> {
-        let mut bench = Bench { workload: String::new(), peer: Peer::Pirn, procs: 2, n: None };
+        let load = Load::default();
+        let mut bench = Bench { workload: String::new(), peer: Peer::Pirn, procs: 2, n: None, load };
         while let Some(arg) = args.next() {
             if !arg.starts_with('-') {
                 bench.workload = arg;
@@ -91,12 +108,16 @@ impl Bench {
                 ("--procs", _) => bench.procs = value.parse().map_err(|_| wrong())?,
                 ("--n", _) => bench.n = Some(value.parse().map_err(|_| wrong())?),
                 ("--peer", name) => {
-                    bench.peer = Peer::ALL.into_iter().find(|peer| peer.name() == name).ok_or_else(wrong)?;
+                    let all = Peer::ALL.into_iter().chain([Peer::Go]);
+                    bench.peer = all.into_iter().find(|peer| peer.name() == name).ok_or_else(wrong)?;
                 }
                 ("--mode", "isolated") => bench.peer = Peer::Pirn,
                 ("--mode", "shared") => bench.peer = Peer::PirnShared,
-                // Only the network workloads have a use for these.
-                ("--conns" | "--secs", _) => {}
+                ("--secs", _) => {
+                    let secs = value.parse().ok().filter(|secs| (0.01..=3600.0).contains(secs));
+                    bench.load.secs = Some(secs.ok_or_else(wrong)?);
+                }
+                ("--server", path) => bench.load.server = Some(path.into()),
                 _ => return Err(format!("unknown: {arg} {value}")),
             }
         }
@@ -105,6 +126,9 @@ impl Bench {
         }
         if bench.procs == 0 && bench.peer != Peer::Tokio {
             return Err(format!("{} needs a proc", bench.peer));
+        }
+        if bench.peer == Peer::Go && bench.load.server.is_none() {
+            return Err("go is another program: --server PROGRAM says which".into());
         }
         Ok(bench)
     }
@@ -122,6 +146,11 @@ impl Bench {
             process::exit(2);
         }
         size
+    }
+
+    /// How long a load is measured: as long as was asked for, or else the workload's own time.
+    fn time(&self, default: f64) -> Duration {
+        Duration::from_secs_f64(self.load.secs.unwrap_or(default))
     }
 
     /// A part of a tag that says the size, where it is this peer's own and not that of the definition.
@@ -246,9 +275,15 @@ pub struct Memory {
 impl Memory {
     /// Reads it as it is now.
     pub fn now() -> Memory {
+        Memory::of("self")
+    }
+
+    /// That of another process.
+    fn of(process: &str) -> Memory {
+        let status = format!("/proc/{process}/status");
         Memory {
-            resident: proc_bytes("/proc/self/status", "VmRSS:"),
-            page_tables: proc_bytes("/proc/self/status", "VmPTE:"),
+            resident: proc_bytes(&status, "VmRSS:"),
+            page_tables: proc_bytes(&status, "VmPTE:"),
             kernel_stacks: proc_bytes("/proc/meminfo", "KernelStack:"),
         }
     }

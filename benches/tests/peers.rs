@@ -1,7 +1,7 @@
 //! Every workload of every Rust peer, as small as can be, as a program of its own: each has to print figures.
 
 use pirn_benches::Peer;
-use pirn_benches::peers::workloads;
+use pirn_benches::peers::{Workload, net_workloads, servers, workloads};
 use std::collections::BTreeSet;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -61,7 +61,7 @@ fn value(line: &str, workload: &str, peer: &str, procs: &str) -> Result<f64, Str
     {
         return Err(format!("not a metric: {line}"));
     }
-    if !["ns", "us", "ms", "s", "B", "count", "x"].contains(&unit) {
+    if !["ns", "us", "ms", "s", "1/s", "B", "count", "x"].contains(&unit) {
         return Err(format!("not a unit: {line}"));
     }
     match value.parse::<f64>() {
@@ -78,6 +78,11 @@ fn check(peer: Peer, workload: &str, procs: &str) {
     let args = ["--peer", peer.name(), workload, "--procs", procs, "--n", small(workload)];
     let output = run(PEERS, &args);
     assert!(output.status.success(), "{args:?}: {output:?}");
+    check_figures(peer, workload, procs, &args, output);
+}
+
+/// Checks what a program has printed that was called with `args`.
+fn check_figures(peer: Peer, workload: &str, procs: &str, args: &[&str], output: Output) {
     let text = text(output);
     let values: Result<Vec<f64>, String> = text.lines().map(|line| value(line, workload, peer.name(), procs)).collect();
     let values = values.unwrap_or_else(|wrong| panic!("{args:?}: {wrong}"));
@@ -119,6 +124,48 @@ fn tokio() {
     check_all(Peer::Tokio);
 }
 
+/// A load on a server with so many connections. Where something is missing for it, the program has to say so.
+fn check_load(peer: Peer, workload: &str, conns: &str) {
+    let args = ["--peer", peer.name(), workload, "--n", conns, "--secs", "0.1"];
+    let output = run(PEERS, &args);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    if errors.contains("wrk is not installed") || errors.contains("the limit is") {
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {errors}");
+        return;
+    }
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    check_figures(peer, workload, "2", &args, output);
+}
+
+#[test]
+fn every_load() {
+    for peer in Peer::ALL {
+        net_workloads().for_each(|workload| check_load(peer, workload, "40"));
+        check_load(peer, "tcp_echo", "1");
+    }
+}
+
+#[test]
+fn ten_thousand_connections() {
+    for peer in Peer::ALL {
+        check_load(peer, "tcp_echo", "10000");
+    }
+}
+
+#[test]
+fn a_load_says_why_it_has_no_server() {
+    let failed = |args: &[&str], says: &str| {
+        let output = run(PEERS, &[&["tcp_echo", "--secs", "0.1"], args].concat());
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && errors.contains(says), "{args:?}: {output:?}");
+    };
+    failed(&["--server", "/nowhere/peers-go"], "the server did not start: /nowhere/peers-go");
+    failed(&["--server", "true"], "it has ended without a port");
+    failed(&["--server", "echo"], "and not its port");
+    failed(&["--n", "1000000000"], "need 1000000100 descriptors, and the limit is");
+    assert_eq!(run(PEERS, &["tcp_echo", "--peer", "go"]).status.code(), Some(2), "whose program?");
+}
+
 #[test]
 fn one_proc_and_none() {
     for peer in Peer::ALL {
@@ -135,12 +182,13 @@ fn what_is_not_there_is_3_and_what_is_wrong_is_2() {
         assert_eq!(run(PEERS, &["--peer", peer.name(), "knitting"]).status.code(), Some(3), "{peer}");
     }
     assert_eq!(run(PEERS, &["--peer", "threads", "skynet"]).status.code(), Some(3));
-    let wrong: [&[&str]; 6] = [
+    let wrong: [&[&str]; 7] = [
         &[],
         &["yield1", "--n"],
         &["yield1", "--n", "0"],
         &["yield1", "--peer", "erlang"],
         &["yield1", "--procs", "0"],
+        &["tcp_echo", "--secs", "0"],
         &["yield_n", "--peer", "threads", "--n", "10001"],
     ];
     for args in wrong {
@@ -158,10 +206,14 @@ fn peers_pirn_has_its_modes() {
 
 #[test]
 fn go_has_what_pirn_has() {
-    let main = include_str!("../go/main.go");
-    let (_, table) = main.split_once("var workloads = ").expect("the table");
-    let (table, _) = table.split_once("\n}\n").expect("the end of it");
-    let of_go: BTreeSet<_> = table.split("{\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
-    let of_pirn: BTreeSet<_> = workloads(Peer::Pirn).iter().map(|(name, _)| *name).collect();
-    assert_eq!(of_go, of_pirn);
+    let of_go = |file: &'static str, table: &str| -> BTreeSet<_> {
+        let (_, table) = file.split_once(table).expect("the table");
+        let (table, _) = table.split_once("\n}\n").expect("the end of it");
+        table.split("{\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect()
+    };
+    let of_pirn = |workloads: &'static [Workload]| workloads.iter().map(|(name, _)| *name).collect();
+    assert_eq!(of_go(include_str!("../go/main.go"), "var workloads = "), of_pirn(workloads(Peer::Pirn)));
+    let mut servers_of_go = of_go(include_str!("../go/net.go"), "var servers = ");
+    assert!(servers_of_go.remove("serve_net_http"), "that of the standard library");
+    assert_eq!(servers_of_go, of_pirn(servers(Peer::Pirn)));
 }

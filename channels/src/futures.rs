@@ -56,6 +56,8 @@ pub struct SendFuture<'a, T> {
 
 // SAFETY: what the line has of it is used under the channel's lock; the value may be sent.
 unsafe impl<T: Send> Send for SendFuture<'_, T> {}
+// SAFETY: by a shared reference nothing is used of it: only its name is printed.
+unsafe impl<T: Send> Sync for SendFuture<'_, T> {}
 
 impl<T> Sender<T> {
     /// As [`send`](Self::send), for async tasks.
@@ -152,6 +154,8 @@ pub struct RecvFuture<'a, T> {
 
 // SAFETY: as for `SendFuture`.
 unsafe impl<T: Send> Send for RecvFuture<'_, T> {}
+// SAFETY: as for `SendFuture`.
+unsafe impl<T: Send> Sync for RecvFuture<'_, T> {}
 
 impl<T> Receiver<T> {
     /// As [`recv`](Self::recv), for async tasks.

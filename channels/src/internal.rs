@@ -4,10 +4,9 @@
 
 #[cfg(not(loom))]
 pub use crate::alarm::Alarm;
-#[cfg(not(loom))]
 pub use crate::joined::on_end;
 #[cfg(loom)]
-pub use crate::loom::Alarm;
+pub use crate::loom::{Alarm, keep_alarms, ring_next_alarm, take_alarms_that_are_set};
 
 use crate::cases::Selectable;
 use crate::channel::{Flavor, Receiver, Sender};

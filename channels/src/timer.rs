@@ -76,7 +76,7 @@ struct Armed {
 struct State {
     /// When it is due. None: it has fired, or is stopped.
     due: Option<Instant>,
-    /// How often it was set or stopped. An alarm of another round means nothing.
+    /// How often it was set or stopped, or an alarm was too early. An alarm of another round means nothing.
     round: u64,
     /// No alarm is set or dropped under the lock.
     alarm: Option<Alarm>,
@@ -169,6 +169,9 @@ impl Armed {
         let mut state = self.lock();
         let Some(due) = state.due.filter(|_| state.round == round) else { return };
         if !has_come(due) {
+            // A round of its own: who has set the alarm that rang may still be about to keep it.
+            state.round += 1;
+            let round = state.round;
             drop(state);
             return self.arm(due, round);
         }

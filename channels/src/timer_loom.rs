@@ -2,7 +2,7 @@
 //! what is due is received once.
 
 use super::{Timer, timer};
-use crate::loom::{keep_alarms, take_alarms};
+use crate::loom::{keep_alarms, ring_next_alarm, take_alarms, take_alarms_that_are_set};
 use crate::{RecvError, RecvTimeoutError, TryRecvError, select, unbounded};
 use loom::thread;
 use std::task::Waker;
@@ -114,6 +114,21 @@ fn a_select_is_told() {
         assert_eq!(moment, Ok(due));
         fires.join().unwrap();
         assert!(!timer.stop());
+    });
+}
+
+/// Who has set that alarm does not keep it in the place of the one that was set when it rang.
+#[test]
+fn an_alarm_that_rings_too_early_before_it_is_kept() {
+    model(2, || {
+        keep_alarms();
+        ring_next_alarm();
+        let timer = timer(SOON);
+        let due = due(&timer);
+        let alarms = take_alarms_that_are_set();
+        thread::spawn(move || go_off(alarms)).join().unwrap();
+        assert_eq!(timer.receiver().try_recv(), Ok(due));
+        assert_eq!(timer.receiver().try_recv(), Err(TryRecvError::Empty));
     });
 }
 

@@ -7,10 +7,11 @@ use crew::common::{Census, eventually, runtime, scale};
 use crew::{Item, KINDS, Kind, PATIENCE, SHORT, everywhere, item, on_gs, poll_once, wait_until_parked};
 use futures_core::Stream;
 use pirn_channels::{
-    Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded,
-    select, select_biased, unbounded,
+    Receiver, RecvError, RecvFuture, RecvStream, RecvTimeoutError, SendError, SendFuture, SendTimeoutError, Sender,
+    TryRecvError, TrySendError, bounded, select, select_biased, unbounded,
 };
 use pirn_runtime::{block_on, go};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -525,4 +526,13 @@ fn a_capacity_at_the_limit_is_one() {
     // Of large values the room is not taken before it is needed.
     let (s, r) = bounded::<[u8; 1 << 12]>(1 << 50);
     assert_eq!((s.capacity(), r.is_empty()), (Some(1 << 50), true));
+}
+
+/// What async code of others asks of a future, hyper's timers for one; the values need only be sent.
+#[test]
+fn futures_can_be_shared_by_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<RecvFuture<'_, Cell<u8>>>();
+    is_shared::<RecvStream<'_, Cell<u8>>>();
+    is_shared::<SendFuture<'_, Cell<u8>>>();
 }

@@ -145,6 +145,9 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
     }
 }
 
+/// As std says it.
+pub(crate) const NO_ADDRESSES: &str = "could not resolve to any addresses";
+
 /// Tries each address until one succeeds; the last error if none does. As std.
 pub(crate) fn each<T>(
     addresses: impl Iterator<Item = SocketAddr>,
@@ -157,5 +160,5 @@ pub(crate) fn each<T>(
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any addresses")))
+    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, NO_ADDRESSES)))
 }

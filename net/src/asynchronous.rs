@@ -9,7 +9,7 @@ use crate::unix::{UnixDatagram, UnixListener, UnixStream};
 use futures_io::{AsyncRead, AsyncWrite};
 use pirn_runtime::internal::{Direction, Place};
 use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSliceMut, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::net as unix;
@@ -84,10 +84,10 @@ pub trait Pollable {
     /// The part that waits.
     fn as_poll(&self) -> &Poll<Self::Inner>;
 
-    /// After the last write: the peer reads the end.
+    /// After the last write: the peer reads the end. May be called more than once, and after the end of the connection.
     ///
     /// # Errors
-    /// If it is not connected any more.
+    /// If the system refuses.
     fn end_writes(&self) -> io::Result<()> {
         Ok(())
     }
@@ -130,13 +130,21 @@ macro_rules! pollable {
 }
 pollable! {
     TcpListener: std::net::TcpListener;
-    TcpStream: std::net::TcpStream, |stream: &TcpStream| stream.shutdown(Shutdown::Write);
+    TcpStream: std::net::TcpStream, |stream: &TcpStream| unless_ended(stream.shutdown(Shutdown::Write));
     UdpSocket: std::net::UdpSocket;
     UnixListener: std::os::unix::net::UnixListener;
-    UnixStream: std::os::unix::net::UnixStream, |stream: &UnixStream| stream.shutdown(Shutdown::Write);
+    UnixStream: std::os::unix::net::UnixStream, |stream: &UnixStream| unless_ended(stream.shutdown(Shutdown::Write));
     UnixDatagram: std::os::unix::net::UnixDatagram;
     PipeReader: io::PipeReader;
     PipeWriter: io::PipeWriter;
+}
+
+/// A connection that has ended, or was reset by the peer, has no writes to end.
+fn unless_ended(shutdown: io::Result<()>) -> io::Result<()> {
+    match shutdown {
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        done => done,
+    }
 }
 
 impl<T: Pollable> Async<T> {
@@ -259,30 +267,54 @@ where
     }
 }
 
-impl<T> AsyncWrite for Async<T>
-where
-    T: Pollable + Unpin,
-    for<'a> &'a T::Inner: Write,
-{
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> task::Poll<io::Result<usize>> {
-        self.get_mut().poll_write_with(cx, |mut inner| inner.write(buf))
-    }
+/// The write half of async traits, by the trait and its name for the end of writes: they differ in nothing else, except
+/// that some ask whether several buffers are written at once.
+macro_rules! write_half {
+    ($Trait:path, $poll_end:ident $(, $is_vectored:ident)?) => {
+        impl<T> $Trait for crate::asynchronous::Async<T>
+        where
+            T: crate::asynchronous::Pollable + Unpin,
+            for<'a> &'a T::Inner: std::io::Write,
+        {
+            fn poll_write(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                self.get_mut().poll_write_with(cx, |mut inner| std::io::Write::write(&mut inner, buf))
+            }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> task::Poll<io::Result<usize>> {
-        self.get_mut().poll_write_with(cx, |mut inner| inner.write_vectored(bufs))
-    }
+            fn poll_write_vectored(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                bufs: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                self.get_mut().poll_write_with(cx, |mut inner| std::io::Write::write_vectored(&mut inner, bufs))
+            }
 
-    /// Does nothing: what was written is the system's already.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> task::Poll<io::Result<()>> {
-        task::Poll::Ready(Ok(()))
-    }
+            $(fn $is_vectored(&self) -> bool {
+                true
+            })?
 
-    /// Ends the writes of a socket: the peer reads the end.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> task::Poll<io::Result<()>> {
-        task::Poll::Ready(self.inner.end_writes())
-    }
+            /// Does nothing: what was written is the system's already.
+            fn poll_flush(
+                self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            /// Ends the writes of a socket: the peer reads the end.
+            fn $poll_end(
+                self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                std::task::Poll::Ready(self.get_ref().end_writes())
+            }
+        }
+    };
 }
+#[cfg(any(feature = "hyper-rt", feature = "tokio-io"))]
+pub(crate) use write_half;
+
+write_half!(AsyncWrite, poll_close);

@@ -3,9 +3,9 @@
 #![cfg(feature = "hyper-rt")]
 #![allow(unsafe_code, reason = "hyper's buffers, which are not initialised")]
 
-use crate::asynchronous::{Async, Pollable};
+use crate::asynchronous::{Async, Pollable, write_half};
 use hyper::rt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::ptr;
@@ -29,34 +29,4 @@ where
     }
 }
 
-impl<T> rt::Write for Async<T>
-where
-    T: Pollable + Unpin,
-    for<'a> &'a T::Inner: Write,
-{
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_write_with(cx, |mut inner| inner.write(buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_write_with(cx, |mut inner| inner.write_vectored(bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    /// Does nothing: what was written is the system's already.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Ends the writes of a socket: the peer reads the end.
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.get_ref().end_writes())
-    }
-}
+write_half!(rt::Write, poll_shutdown, is_write_vectored);

@@ -14,12 +14,38 @@
 //! # How they wait
 //! The descriptors are non-blocking. An operation is tried at once. If it would block, a goroutine is parked until the
 //! system says that it is worth to try again; an OS thread sleeps. Several may use one socket at the same time, in each
-//! direction: share it by reference, as `&TcpStream` reads and writes, or by an `Arc`.
+//! direction: share it by reference, as `&TcpStream` reads and writes, or by an `Arc`. So there are no halves to split a
+//! socket into.
 //!
 //! # Timeouts and deadlines
 //! A timeout, which is std's, is the time that one operation may wait. A deadline, which is Go's, is a moment: from then on
 //! all operations fail, those that wait included, until another is set. The earlier of the two counts. Both end an
 //! operation with [`TimedOut`](std::io::ErrorKind::TimedOut). A deadline in the past ends all that wait at once.
+//!
+//! # With contexts and selects
+//! A deadline in the past ends all operations, so a context can end what waits for a socket, as in Go:
+//!
+//! ```
+//! use pirn::context::Context;
+//! use pirn::net::{TcpListener, TcpStream};
+//! use std::io::{ErrorKind, Read};
+//! use std::sync::Arc;
+//! use std::time::{Duration, Instant};
+//!
+//! pirn::run(|| {
+//!     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+//!     let stream = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+//!     let (context, _cancel) = Context::background().with_timeout(Duration::from_millis(10));
+//!     let _stop = context.after_func({
+//!         let stream = stream.clone();
+//!         move || stream.set_deadline(Some(Instant::now()))
+//!     });
+//!     assert_eq!((&*stream).read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
+//! });
+//! ```
+//!
+//! A listener is ended by [`close`](TcpListener::close). A `select!` is among channels, and a socket is none: a goroutine
+//! for each socket reads, and sends what it has read to a channel.
 //!
 //! # From and into std
 //! Each type is `From` std's and the other way round, and from and into [`OwnedFd`](std::os::fd::OwnedFd). What comes from

@@ -25,7 +25,14 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// Each operation returns, besides errors of its own,
 /// - [`TimedOut`](io::ErrorKind::TimedOut) if a deadline has passed;
-/// - [`NotConnected`](io::ErrorKind::NotConnected) after [`close`](Self::close).
+/// - [`NotConnected`](io::ErrorKind::NotConnected) after [`close`](Self::close);
+/// - on a goroutine, what the system says if it gives no epoll to the runtime: there is no descriptor left, or a filter of
+///   system calls refuses it. A thread that runs no goroutine can wait all the same.
+///
+/// # If somebody else closes the descriptor
+/// That takes unsafe code, or a `T` that does not own it. What waits here is not told, as the system tells nobody: it waits
+/// for its deadline, or for [`close`](Self::close). If the number is given to another file meanwhile, the next operation is
+/// on that file. So close it by dropping its owner, after all that wait have ended.
 ///
 /// # Cancellation
 /// While the runtime shuts down, an operation that waits unwinds its goroutine with `pirn::ShutDown`. It has done nothing
@@ -275,10 +282,10 @@ impl<T: AsFd> Poll<T> {
         deadline(timeout)
     }
 
-    /// Waits until it may be writable, as a connect is when it has ended.
-    pub(crate) fn wait_connected(&self, until: Option<Instant>) -> io::Result<()> {
-        let seen = self.source.begin(Direction::Write)?;
-        match try_ready(self, Direction::Write) {
+    /// Waits until it may be ready, as a connect is to be written to when it has ended; until a moment at most.
+    pub(crate) fn wait_ready(&self, direction: Direction, until: Option<Instant>) -> io::Result<()> {
+        let seen = self.source.begin(direction)?;
+        match try_ready(self, direction) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.wait(self.as_fd(), seen, until),
             ready => ready,
         }
@@ -306,7 +313,7 @@ pub(crate) fn try_ready(inner: &impl AsFd, direction: Direction) -> io::Result<(
 
 /// The moment that a timeout from now ends; none if never.
 pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    now().checked_add(timeout?)
+    timeout.and_then(|timeout| now().checked_add(timeout))
 }
 
 impl<T: AsFd> AsFd for Poll<T> {

@@ -3,20 +3,35 @@
 //! While somebody is notified of a signal, the process does not do what it would else do at it (end, in most cases); a
 //! handler that was there before is still called.
 //!
-//! A thread, made at the first call, carries signals from the handler to those that are notified.
+//! A thread, made at the first call, carries signals from the handler to those that are notified. It stays, and is no
+//! reason not to report a deadlock once nobody is notified any more.
 
 use crate::sys_signals::{self, Earlier};
 use pirn_channels::{Receiver, Sender, bounded};
+use pirn_runtime::internal::{Kind, Party, Reason, Wait, WaitSource, add_waits, now};
 use pirn_sync::Mutex;
 use pirn_sync::context::{Cancel, Context};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 /// So many signals wait for one that does not receive; later ones are lost to it.
 const WAITING: usize = 64;
+
+/// Why the thread waits.
+static SIGNAL_WAIT: Reason = Reason::new("signal", Kind::Event);
+
+/// The registrations, and 1 while the thread tells those of one that may be gone by now. While it is 0 no signal wakes a
+/// goroutine.
+static TOLD: AtomicUsize = AtomicUsize::new(0);
+
+/// The number of the thread, and since when it waits.
+static CARRIER: OnceLock<(i32, Instant)> = OnceLock::new();
 
 static SIGNALS: Mutex<Registry> = Mutex::new(Registry::new());
 
@@ -254,10 +269,12 @@ impl Registry {
             sys_signals::make_bell()?;
             thread::Builder::new().name("pirn-signals".to_owned()).spawn(carry)?;
             self.has_thread = true;
+            add_waits(WaitSource { longest: || None, each });
         }
         self.last += 1;
         let bits = signals.iter().fold(0, |bits, signal| bits | signal.bit());
         self.entries.insert(self.last, (bits, told));
+        TOLD.fetch_add(1, Ordering::Relaxed);
         for signal in signals {
             if self.earlier.contains_key(&signal.0) {
                 continue;
@@ -275,6 +292,9 @@ impl Registry {
 
     fn remove(&mut self, number: u64) -> Option<(u64, Told)> {
         let entry = self.entries.remove(&number);
+        if entry.is_some() {
+            TOLD.fetch_sub(1, Ordering::Relaxed);
+        }
         let wanted = self.entries.values().fold(0, |bits, (of_entry, _)| bits | of_entry);
         self.earlier.retain(|number, earlier| {
             let is_wanted = wanted & Signal(*number).bit() != 0;
@@ -298,12 +318,24 @@ fn is_refused(signal: Signal) -> bool {
 
 /// The thread: carries signals from the handler to those that are notified.
 fn carry() {
+    CARRIER.get_or_init(|| (sys_signals::thread_number(), now()));
     loop {
         let come = sys_signals::wait();
+        // Before it looks at the registrations: none of those that it tells goes without being counted here.
+        TOLD.fetch_add(1, Ordering::Relaxed);
         for signal in (1..=sys_signals::SIGNAL_MAX).map(Signal).filter(|signal| come & signal.bit() != 0) {
             let told = SIGNALS.lock().told(signal);
             // Without the lock.
             told.iter().for_each(|told| told.tell(signal));
         }
+        TOLD.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// For the runtime's reports: the thread waits, and may wake a goroutine if somebody is notified.
+fn each(add: &mut dyn FnMut(Wait)) {
+    if let Some((thread, since)) = CARRIER.get() {
+        let may_end = TOLD.load(Ordering::Relaxed) != 0;
+        add(Wait { party: Party::Thread(*thread), reason: &SIGNAL_WAIT, what: 0, since: *since, may_end });
     }
 }

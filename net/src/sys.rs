@@ -18,9 +18,33 @@ pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, SockAddr)> {
     Ok((socket.into(), address))
 }
 
+/// A set of descriptors, which is itself readable as long as one of them is writable or has failed.
+pub(crate) fn writable_set(fds: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
+    // SAFETY: a number goes in, and one comes out.
+    let set = match unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) } {
+        -1 => return Err(io::Error::last_os_error()),
+        // SAFETY: it is new, so nobody else has it.
+        set => unsafe { OwnedFd::from_raw_fd(set) },
+    };
+    for fd in fds {
+        let mut event = libc::epoll_event { events: libc::EPOLLOUT as u32, u64: 0 };
+        // SAFETY: one record, which is there for the whole call.
+        if unsafe { libc::epoll_ctl(set.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(set)
+}
+
 /// Whether an operation in this direction would not block now: it would give something, an end, or an error.
 pub(crate) fn is_ready(fd: BorrowedFd<'_>, events: i16) -> io::Result<bool> {
-    poll(fd, events, 0)
+    loop {
+        match poll(fd, events, 0) {
+            // A signal is pending.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ready => return ready,
+        }
+    }
 }
 
 pub(crate) fn poll(fd: BorrowedFd<'_>, events: i16, timeout_ms: i32) -> io::Result<bool> {

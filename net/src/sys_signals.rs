@@ -38,6 +38,12 @@ pub(crate) fn make_bell() -> io::Result<()> {
     Ok(())
 }
 
+/// The system's number of the calling thread.
+pub(crate) fn thread_number() -> i32 {
+    // SAFETY: nothing goes in, and it always works.
+    unsafe { libc::gettid() }
+}
+
 /// Waits for the bell, and takes the signals that have come: bit 0 is signal 1.
 pub(crate) fn wait() -> u64 {
     let bell = BELL.load(Ordering::Relaxed);

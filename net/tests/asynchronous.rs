@@ -3,7 +3,7 @@
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;
 
-use crew::on_gs;
+use crew::{on_gs, poll_once};
 use futures_io::{AsyncRead, AsyncWrite};
 use pirn_net::io::pipe;
 use pirn_net::os::unix::net::{UnixDatagram, UnixStream};
@@ -95,5 +95,67 @@ fn deadlines_count() {
         let late = block_on(a.readable()).unwrap_err().kind();
         assert_eq!(late, ErrorKind::TimedOut);
         a.into_inner().set_read_deadline(None);
+    });
+}
+
+/// As hyper does it: it ends the writes of a connection that its peer has reset.
+#[test]
+fn writes_end_after_a_reset() {
+    on_gs(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap().0;
+        server.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(server);
+        let mut client = Async::new(client);
+        block_on(poll_fn(|cx| Pin::new(&mut client).poll_close(cx))).unwrap();
+    });
+}
+
+#[test]
+fn a_read_that_is_dropped_has_taken_nothing() {
+    on_gs(|| {
+        const BYTES: usize = 20_000;
+        let (a, b) = UnixStream::pair().unwrap();
+        let writer = go(move || {
+            for chunk in (0..BYTES).map(|n| n as u8).collect::<Vec<_>>().chunks(7) {
+                (&b).write_all(chunk).unwrap();
+                pirn_runtime::yield_now();
+            }
+        });
+        let a = Async::new(a);
+        let (mut got, mut dropped) = (0, 0);
+        let mut check = |buf: &[u8]| {
+            for byte in buf {
+                assert_eq!(*byte, got as u8, "at {got}");
+                got += 1;
+            }
+            got
+        };
+        let mut count = 0;
+        while count < BYTES {
+            let mut buf = [0; 5];
+            let mut read = Box::pin(a.read_with(|mut inner| inner.read(&mut buf)));
+            let length = match poll_once(&mut read) {
+                std::task::Poll::Ready(length) => length.unwrap(),
+                // Some wait, while the writer goes on, and are dropped then; the others come to their end.
+                std::task::Poll::Pending if dropped % 2 == 0 => {
+                    dropped += 1;
+                    pirn_runtime::yield_now();
+                    drop(read);
+                    continue;
+                }
+                std::task::Poll::Pending => {
+                    dropped += 1;
+                    block_on(&mut read).unwrap()
+                }
+            };
+            drop(read);
+            count = check(&buf[..length]);
+        }
+        writer.join().unwrap();
+        assert!(dropped > 0);
+        // A plain read has what is left: nothing.
+        assert_eq!(a.into_inner().read(&mut [0]).unwrap(), 0);
     });
 }

@@ -32,7 +32,7 @@ pub use {
     crate::p::{SHORT_ID_BITS, latest_id_like},
     crate::source::{Direction, Place, Seen, Source},
     crate::time::sleep,
-    caller::{Home, around_forks, call_at, give_way, has_timers, may_spin, random_below, warn},
+    caller::{Home, around_forks, call_at, descriptor_records, give_way, has_timers, may_spin, random_below, warn},
 };
 
 /// What depends on the runtime that the caller runs on.
@@ -41,10 +41,12 @@ mod caller {
     use crate::clock;
     use crate::coro::Suspend;
     use crate::go::{StartOptions, Unscoped, start};
-    use crate::observe::{Goroutine, goroutines};
+    use crate::netpoll;
+    use crate::observe::{Goroutine, goroutines, goroutines_of};
     use crate::os::on_fork;
     use crate::park;
     use crate::sched::{Entered, Shared};
+    use crate::scope::Scope;
     use crate::time::{self, AfterFunc};
     use std::fmt;
     use std::io;
@@ -78,6 +80,12 @@ mod caller {
         pub fn goroutines(&self) -> Vec<Goroutine> {
             park::checkpoint();
             goroutines(&self.0)
+        }
+
+        /// Those of them that are in a scope and have not ended.
+        pub fn goroutines_of(&self, scope: &Scope<'_, '_>) -> Vec<Goroutine> {
+            park::checkpoint();
+            goroutines_of(&self.0, scope.address())
         }
     }
 
@@ -127,6 +135,11 @@ mod caller {
         let Some(entered) = Entered::new() else { return false };
         entered.shared().warn(what);
         true
+    }
+
+    /// How many descriptors of the process, of all runtimes, have a record in netpoll.
+    pub fn descriptor_records() -> usize {
+        netpoll::count_taken()
     }
 
     /// A G goes behind the others of its P; another caller's turn is left as it is. This never unwinds.

@@ -37,6 +37,9 @@ impl Unparker {
 }
 
 impl Unparker {
+    /// A model has no caches.
+    pub fn prefetch(&self) {}
+
     /// There are no line parks in the models that have threads for Gs.
     pub(crate) unsafe fn ready(&self) {
         unreachable!("a thread does not park in a line");

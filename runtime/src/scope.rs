@@ -58,7 +58,7 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     // Acquire: what the Gs did (partner: the drop of a `Member`).
     if scope.left.fetch_sub(1, Ordering::AcqRel) != 1 {
-        scope.ticket.wait_uninterruptibly(&SCOPE, address_of(&scope.ticket));
+        scope.ticket.wait_uninterruptibly(&SCOPE, scope.address());
     }
     match result {
         Err(payload) => resume_unwind(payload),
@@ -150,6 +150,13 @@ impl Drop for Member<'_> {
             // SAFETY: the scope has taken itself off and waits until it is told, and only one is the last.
             unsafe { Ticket::tell(self.ticket, ()) }.wake();
         }
+    }
+}
+
+impl Scope<'_, '_> {
+    /// What the records of its Gs have of it.
+    pub(crate) fn address(&self) -> usize {
+        address_of(&self.ticket)
     }
 }
 

@@ -361,9 +361,10 @@ fn cycle_of(case: &str) -> Option<&'static [&'static str]> {
             "\" (lock of a test), which waits for the end of goroutine ",
             " (join)\n\ngoroutine ",
         ],
-        "cycle_of_one" => {
-            &["cycle: goroutine ", " \"main\" waits for mutex 0xa0, which it holds itself (lock of a test)\n\n"]
-        }
+        "cycle_of_one" => &[
+            "cycle: goroutine ",
+            " \"main\" waits for mutex 0xa0, which it has locked itself (lock of a test), for ever ",
+        ],
         "thread_in_a_lock" => &["deadlock!\n\ngoroutine ", " [park, for "],
         _ => return None,
     })

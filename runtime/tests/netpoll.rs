@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    House, Rng, child_case, eventually, house, runtime, scale, seed, stress_secs, subprocess, threads_of,
-    wait_until_asleep,
+    House, Rng, child_case, eventually, house, limit_descriptors, runtime, scale, seed, stress_secs, subprocess,
+    threads_of, wait_until_asleep,
 };
 use pirn_runtime::internal::{Direction, Place, Source};
 use pirn_runtime::{
@@ -13,7 +13,7 @@ use pirn_runtime::{
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -972,19 +972,7 @@ fn without_a_descriptor_for_an_epoll_the_wait_says_so() {
     }
     let rt = runtime(1);
     let (a, b) = arc_pair();
-    let mut taken: Vec<OwnedFd> = Vec::new();
-    let limit = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
-    // SAFETY: the limit is valid.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
-    loop {
-        // SAFETY: no preconditions.
-        let fd = unsafe { libc::dup(0) };
-        if fd < 0 {
-            break;
-        }
-        // SAFETY: it is new.
-        taken.push(unsafe { OwnedFd::from_raw_fd(fd) });
-    }
+    limit_descriptors(3);
     let refused = rt.run(|| a.read_byte(None)).expect_err("there is no epoll");
     assert!(refused.to_string().contains("the runtime gets no epoll: Too many open files"), "{refused}");
     // A thread waits without a bell, and notices what it would have heard.
@@ -993,7 +981,7 @@ fn without_a_descriptor_for_an_epoll_the_wait_says_so() {
     thread::sleep(SHORT);
     a.source.shut();
     assert_eq!(thread.join().expect("no panic"), Some(ErrorKind::NotConnected));
-    drop(taken);
+    limit_descriptors(1_000);
     drop((a, b));
     let (a, b) = arc_pair();
     let g = rt.go(move || a.read_byte(None));

@@ -157,7 +157,8 @@ const CASES: &[(&str, Acts, &[&str])] = &[
         one_lock,
         &[
             "pirn: partial deadlock: goroutine ",
-            " \"a\" waits for mutex 0xa0, which it holds itself (lock of a test)\n\ngoroutine ",
+            " \"a\" waits for mutex 0xa0, which it has locked itself (lock of a test), for ever unless it has given the guard away\n\n\
+             goroutine ",
             "created by go from a thread\n",
         ],
     ),
@@ -324,7 +325,7 @@ fn a_lock_that_its_holder_takes_again_is_reported_at_once() {
         drop((g, rt));
         return;
     }
-    let text = " \"again\" waits for mutex 0xa0, which it holds itself (lock of a test)\n\n";
+    let text = " \"again\" waits for mutex 0xa0, which it has locked itself (lock of a test), for ever unless";
     for (case, who) in [("g", "goroutine "), ("thread", "thread ")] {
         let ended = subprocess(TEST, case, &[]);
         let said = &ended.expect_success().stderr;

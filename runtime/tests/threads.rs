@@ -183,7 +183,12 @@ fn what_a_shutdown_leaves_may_go_on() {
     flag.store(true, Ordering::Release);
     unparker.unpark();
     // It is made ready, but no thread that runs Gs is left. Whoever was woken for it sleeps again, or has ended.
-    wait_until_asleep(|| threads_of("left-"), 5);
+    let mut quiet = 0;
+    eventually("each thread of it sleeps or has ended", || {
+        let is_quiet = threads_of("left-").into_iter().all(|thread| naps(&[thread]).is_some());
+        quiet = if is_quiet { quiet + 1 } else { 0 };
+        quiet == 25
+    });
     std::mem::forget((panics, locked));
 }
 

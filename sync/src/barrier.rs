@@ -8,13 +8,12 @@
 #![allow(unsafe_code, reason = "places in futures that wait")]
 
 use crate::loom::{AtomicBool, AtomicUsize, Ordering, checkpoint, deadline, now};
-use crate::lot::{Newcomer, Place, Turn, Until};
+use crate::lot::{Newcomer, Place, Turn, Until, key_of};
 use pirn_runtime::internal::{Kind, Reason};
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::ptr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -92,10 +91,6 @@ impl Barrier {
         Arrival { barrier: self, round: 0, place: Place::new() }
     }
 
-    fn key(&self) -> usize {
-        ptr::from_ref(self).addr()
-    }
-
     pub(crate) fn wait_within(&self, until: Until<'_>) -> Option<BarrierWaitResult> {
         checkpoint();
         let newcomer = Newcomer::caller(0, &WAIT, now());
@@ -114,7 +109,7 @@ impl Barrier {
 
     /// A turn for one that arrives: those that have forgotten their futures are out of the line (lot I6).
     fn turn(&self) -> Turn {
-        let turn = Turn::of(self.key());
+        let turn = Turn::of(key_of(self));
         _ = turn.settle(self.has_waiters.load(Ordering::Relaxed));
         turn
     }

@@ -3,14 +3,13 @@
 #![allow(unsafe_code, reason = "places in futures that wait")]
 
 use crate::loom::{AtomicU32, Ordering, checkpoint, deadline, now};
-use crate::lot::{Newcomer, Place, Turn, Until};
+use crate::lot::{Newcomer, Place, Turn, Until, key_of};
 use crate::mutex::{LockFuture, MutexGuard};
 use crate::raw_mutex::RawMutex;
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::ptr;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -66,10 +65,6 @@ impl Condvar {
     #[cfg(loom)]
     pub fn new() -> Condvar {
         Condvar { state: AtomicU32::new(0) }
-    }
-
-    fn key(&self) -> usize {
-        ptr::from_ref(self).expose_provenance()
     }
 
     /// Unlocks the mutex, waits until notified, and locks it again.
@@ -141,7 +136,7 @@ impl Condvar {
 
     /// A turn of one that is going to stand in the line.
     fn turn_to_wait(&self) -> Turn {
-        let turn = Turn::of(self.key());
+        let turn = Turn::of(key_of(self));
         // Futures that were forgotten leave (lot I6). If nobody is left the bit is set all the same.
         _ = turn.settle(self.state.load(Ordering::Relaxed) != 0);
         // Who notifies has had the mutex since, if it is to be heard, so it sees this.
@@ -210,12 +205,12 @@ impl Condvar {
         if self.state.load(Ordering::Relaxed) == 0 {
             return 0;
         }
-        Turn::of(self.key()).tell_all(NOTIFIED, |turn| self.left(turn))
+        Turn::of(key_of(self)).tell_all(NOTIFIED, |turn| self.left(turn))
     }
 
     #[cold]
     fn tell_first(&self) -> bool {
-        let mut turn = Turn::of(self.key());
+        let mut turn = Turn::of(key_of(self));
         let is_one = !turn.is_empty();
         if is_one {
             turn.tell_first(NOTIFIED);
@@ -315,5 +310,25 @@ impl<T: ?Sized> Drop for WaitFuture<'_, T> {
 impl<T: ?Sized> fmt::Debug for WaitFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitFuture").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Condvar, Ordering};
+    use crate::Mutex;
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    /// What is left of those that waited would cost each notification a turn.
+    #[test]
+    fn those_that_waited_leave_nothing_in_the_word() {
+        let (mutex, condvar) = (Mutex::new(()), Condvar::new());
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut waits = Box::pin(condvar.wait_async(mutex.lock()));
+        assert!(waits.as_mut().poll(context).is_pending());
+        condvar.notify_one();
+        assert_eq!(condvar.state.load(Ordering::Relaxed), 0);
+        assert!(waits.as_mut().poll(context).is_ready());
     }
 }

@@ -2,7 +2,7 @@
 //! while nobody waits. It goes without one: who waits stands there because it was not set.
 
 use crate::loom::{AtomicU32, Ordering};
-use crate::lot::{Turn, Until};
+use crate::lot::{Turn, Until, key_of};
 use crate::waiting::{self, Awaited, Wait};
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
@@ -70,7 +70,7 @@ impl Event {
 
     #[cold]
     fn tell(&self) {
-        let turn = Turn::of(self.key());
+        let turn = Turn::of(key_of(self));
         // Release: as in `set`.
         self.state.fetch_or(SET, Ordering::Release);
         turn.tell_all(WAS_SET, |turn| self.left(turn));

@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "what lock_api asks of a lock")]
 
 use crate::loom::deadline;
+use crate::lot::Until;
 use crate::raw_mutex::RawMutex;
 use crate::raw_rwlock::RawRwLock;
 use lock_api_04 as lock_api;
@@ -162,4 +163,62 @@ unsafe impl lock_api::RawRwLockRecursive for RawRwLock {
     fn try_lock_shared_recursive(&self) -> bool {
         self.try_read_recursive()
     }
+}
+
+// SAFETY: the upgradable reader is one at a time (`raw_rwlock_upgrade.rs`), and a reader or the writer (I1).
+unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
+    fn lock_upgradable(&self) {
+        self.read_upgradable(Until::ToldForCertain);
+    }
+
+    fn try_lock_upgradable(&self) -> bool {
+        self.try_read_upgradable()
+    }
+
+    unsafe fn unlock_upgradable(&self) {
+        RawRwLock::unlock_upgradable(self);
+    }
+
+    unsafe fn upgrade(&self) {
+        RawRwLock::upgrade(self, Until::ToldForCertain);
+    }
+
+    unsafe fn try_upgrade(&self) -> bool {
+        RawRwLock::try_upgrade(self)
+    }
+}
+
+// SAFETY: nobody writes in between.
+unsafe impl lock_api::RawRwLockUpgradeDowngrade for RawRwLock {
+    unsafe fn downgrade_upgradable(&self) {
+        RawRwLock::downgrade_upgradable(self);
+    }
+
+    unsafe fn downgrade_to_upgradable(&self) {
+        RawRwLock::downgrade_to_upgradable(self);
+    }
+}
+
+// SAFETY: as of `RawRwLockUpgrade`.
+unsafe impl lock_api::RawRwLockUpgradeTimed for RawRwLock {
+    fn try_lock_upgradable_for(&self, timeout: Duration) -> bool {
+        self.read_upgradable(within(timeout))
+    }
+
+    fn try_lock_upgradable_until(&self, timeout: Instant) -> bool {
+        self.read_upgradable(Until::Deadline(timeout))
+    }
+
+    unsafe fn try_upgrade_for(&self, timeout: Duration) -> bool {
+        RawRwLock::upgrade(self, within(timeout))
+    }
+
+    unsafe fn try_upgrade_until(&self, timeout: Instant) -> bool {
+        RawRwLock::upgrade(self, Until::Deadline(timeout))
+    }
+}
+
+/// For so long; without an end if that is too long to have one.
+fn within(timeout: Duration) -> Until<'static> {
+    deadline(timeout).map_or(Until::ToldForCertain, Until::Deadline)
 }

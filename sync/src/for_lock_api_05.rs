@@ -158,6 +158,74 @@ unsafe impl lock_api::RawRwLockTimed for RawRwLock {
     }
 }
 
+// SAFETY: the upgradable reader is one at a time (`raw_rwlock_upgrade.rs`), and a reader or the writer (I1).
+unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
+    type UpgradableGuard = ();
+
+    fn lock_upgradable(&self) -> Self::UpgradableGuard {
+        self.read_upgradable(Until::ToldForCertain);
+    }
+
+    fn try_lock_upgradable(&self) -> Option<Self::UpgradableGuard> {
+        self.try_read_upgradable().then_some(())
+    }
+
+    unsafe fn unlock_upgradable(&self, _: Self::UpgradableGuard) {
+        RawRwLock::unlock_upgradable(self);
+    }
+
+    unsafe fn upgrade(&self, _: Self::UpgradableGuard) -> Self::ExclusiveGuard {
+        RawRwLock::upgrade(self, Until::ToldForCertain);
+    }
+
+    unsafe fn try_upgrade(&self, _: Self::UpgradableGuard) -> Result<Self::ExclusiveGuard, Self::UpgradableGuard> {
+        RawRwLock::try_upgrade(self).then_some(()).ok_or(())
+    }
+}
+
+// SAFETY: nobody writes in between.
+unsafe impl lock_api::RawRwLockUpgradeDowngrade for RawRwLock {
+    unsafe fn downgrade_upgradable(&self, _: Self::UpgradableGuard) -> Self::SharedGuard {
+        RawRwLock::downgrade_upgradable(self);
+    }
+
+    unsafe fn downgrade_to_upgradable(&self, _: Self::ExclusiveGuard) -> Self::UpgradableGuard {
+        RawRwLock::downgrade_to_upgradable(self);
+    }
+}
+
+// SAFETY: as of `RawRwLockUpgrade`.
+unsafe impl lock_api::RawRwLockUpgradeTimed for RawRwLock {
+    fn try_lock_upgradable_for(&self, timeout: Duration) -> Option<Self::UpgradableGuard> {
+        self.read_upgradable(within(timeout)).then_some(())
+    }
+
+    fn try_lock_upgradable_until(&self, timeout: Instant) -> Option<Self::UpgradableGuard> {
+        self.read_upgradable(Until::Deadline(timeout)).then_some(())
+    }
+
+    unsafe fn try_upgrade_for(
+        &self,
+        _: Self::UpgradableGuard,
+        timeout: Duration,
+    ) -> Result<Self::ExclusiveGuard, Self::UpgradableGuard> {
+        RawRwLock::upgrade(self, within(timeout)).then_some(()).ok_or(())
+    }
+
+    unsafe fn try_upgrade_until(
+        &self,
+        _: Self::UpgradableGuard,
+        timeout: Instant,
+    ) -> Result<Self::ExclusiveGuard, Self::UpgradableGuard> {
+        RawRwLock::upgrade(self, Until::Deadline(timeout)).then_some(()).ok_or(())
+    }
+}
+
+/// For so long; without an end if that is too long to have one.
+fn within(timeout: Duration) -> Until<'static> {
+    deadline(timeout).map_or(Until::ToldForCertain, Until::Deadline)
+}
+
 // SAFETY: whoever waits has the mutex again when the wait ends, also if it is unwound. It waits with any mutex.
 unsafe impl lock_api::RawCondvar for Condvar {
     #[allow(clippy::declare_interior_mutable_const, reason = "the trait asks for it")]

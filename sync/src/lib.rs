@@ -11,6 +11,7 @@ mod for_lock_api_04; // the raw locks under the guards of lock_api 0.4
 mod for_lock_api_05; // the same of lock_api 0.5
 pub mod poison; // the same locks with poisoning: std's signatures
 mod map; // `Map`
+mod map_hasher; // its hasher
 mod map_table; // a shard of a `Map`
 mod reading; // reading without a lock what others replace
 mod pool; // `Pool`
@@ -27,13 +28,17 @@ mod waiting; // waits for what a word says
 mod owned_permit; // `OwnedPermit`
 mod semaphore; // `Semaphore`
 mod condvar; // `Condvar`
+mod upgradable; // the reader of an `RwLock` that may become a writer
 mod rwlock; // `RwLock`
 mod mutex; // `Mutex`
 mod mapped; // guards for a part of a value
 mod guard; // what all guards show
+mod raw_rwlock_upgrade; // the reader of it that may become a writer
+mod raw_rwlock_task; // how async tasks wait for it
 mod raw_rwlock; // the lock under an `RwLock`
 mod rwlock_word; // the word of that
 mod raw_mutex; // the lock under a mutex
+mod mutex_word; // the word of that
 mod lot; // the parking lot: who waits, by address
 mod holder; // who holds a lock
 mod loom; // the atomics of std, or those of loom
@@ -47,6 +52,8 @@ pub use event::Event;
 pub use lazy_lock::LazyLock;
 #[cfg(not(loom))]
 pub use map::Map;
+#[cfg(not(loom))]
+pub use map_hasher::{MapHasher, MapState};
 pub use mapped::{MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard};
 pub use mutex::{LockFuture, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
@@ -57,6 +64,7 @@ pub use owned_permit::OwnedPermit;
 pub use pool::{Pool, Pooled};
 pub use rwlock::{ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture};
 pub use semaphore::{AcquireError, AcquireFuture, Permit, Semaphore, TryAcquireError};
+pub use upgradable::RwLockUpgradableReadGuard;
 pub use wait_group::{Token, WaitGroup};
 
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ use super::modelled::{set_spins, set_starved};
 use crate::lot::Until;
 use crate::raw_mutex::RawMutex;
 use crate::raw_rwlock::RawRwLock;
-use crate::{Condvar, Mutex, RwLock, RwLockWriteGuard, Semaphore, TryAcquireError};
+use crate::{Condvar, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard, Semaphore, TryAcquireError};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -253,6 +253,16 @@ fn futures_of_the_lock_give_up() {
     });
 }
 
+fn read_raw(lock: &RawRwLock) {
+    lock.read();
+    lock.unlock_read();
+}
+
+fn write_raw(lock: &RawRwLock) {
+    lock.write();
+    lock.unlock_write();
+}
+
 #[test]
 fn one_is_unwound_that_waits_to_write() {
     fn be_unwound(lock: &RawRwLock) {
@@ -260,17 +270,9 @@ fn one_is_unwound_that_waits_to_write() {
             lock.unlock_write();
         }
     }
-    fn read(lock: &RawRwLock) {
-        lock.read();
-        lock.unlock_read();
-    }
-    fn write(lock: &RawRwLock) {
-        lock.write();
-        lock.unlock_write();
-    }
-    model(2, || assert!(together(RawRwLock::new(), &[read, be_unwound, read]).try_write()));
-    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, read]).try_write()));
-    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, write]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[read_raw, be_unwound, read_raw]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write_raw, be_unwound, read_raw]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[write_raw, be_unwound, write_raw]).try_write()));
 }
 
 #[test]
@@ -280,11 +282,59 @@ fn one_is_unwound_that_waits_to_read() {
             lock.unlock_read();
         }
     }
-    fn write(lock: &RawRwLock) {
-        lock.write();
-        lock.unlock_write();
+    model(2, || assert!(together(RawRwLock::new(), &[write_raw, be_unwound, write_raw]).try_write()));
+}
+
+/// What it has read holds until it has written.
+fn upgrade(lock: &Shared) {
+    let guard = lock.upgradable_read();
+    let seen = guard.get();
+    let guard = RwLockUpgradableReadGuard::upgrade(guard);
+    assert_eq!(guard.get(), seen);
+    guard.add();
+}
+
+#[test]
+fn a_reader_upgrades() {
+    model(2, || assert_eq!(together(RwLock::new(Number::new()), &[upgrade, read, write]).read().get(), 2));
+}
+
+#[test]
+fn a_reader_does_not_upgrade_after_all() {
+    fn try_to_upgrade(lock: &Shared) {
+        match RwLockUpgradableReadGuard::try_upgrade_for(lock.upgradable_read(), SOON) {
+            Ok(number) => number.add(),
+            Err(guard) => drop(RwLockUpgradableReadGuard::downgrade(guard).get()),
+        }
     }
-    model(2, || assert!(together(RawRwLock::new(), &[write, be_unwound, write]).try_write()));
+    model(2, || drop(together(RwLock::new(Number::new()), &[try_to_upgrade, read, write])));
+    model(2, || drop(together(RwLock::new(Number::new()), &[read, try_to_upgrade, upgrade])));
+}
+
+#[test]
+fn a_writer_becomes_a_reader_that_upgrades() {
+    fn write_twice(lock: &Shared) {
+        let guard = lock.write();
+        guard.add();
+        let seen = guard.get();
+        let guard = RwLockWriteGuard::downgrade_to_upgradable(guard);
+        assert_eq!(guard.get(), seen);
+        let guard = RwLockUpgradableReadGuard::upgrade(guard);
+        assert_eq!(guard.get(), seen);
+        guard.add();
+    }
+    model(3, || assert_eq!(together(RwLock::new(Number::new()), &[write_twice, upgrade]).read().get(), 3));
+    model(2, || assert_eq!(together(RwLock::new(Number::new()), &[write_twice, read]).read().get(), 2));
+}
+
+#[test]
+fn one_is_unwound_that_upgrades() {
+    fn be_unwound(lock: &RawRwLock) {
+        lock.read_upgradable(Until::Told);
+        if lock.upgrade(Until::Unwound) { lock.unlock_write() } else { lock.unlock_upgradable() }
+    }
+    model(2, || assert!(together(RawRwLock::new(), &[be_unwound, read_raw, write_raw]).try_write()));
+    model(2, || assert!(together(RawRwLock::new(), &[read_raw, be_unwound, read_raw]).try_write()));
 }
 
 struct Flag {

@@ -6,7 +6,8 @@
 //! something, or calls a closure, takes clones of the entries with the key's hash ([`Map::see`]); then it compares keys
 //! and calls closures. To change something it locks the shard, and does it only if the entries with that hash are still
 //! those that it has seen ([`Map::commit`]); otherwise it begins anew. As it has clones of them, another entry can not
-//! have the address of one. What has left the table is dropped after unlocking, when nobody reads.
+//! have the address of one. A store calls no closure and needs no clones: it begins anew if the shard has been changed at
+//! all since it looked. What has left the table is dropped after unlocking, when nobody reads.
 //!
 //! So whatever `Hash`, `Eq`, `Clone`, destructors and closures do, they hold nobody up, and may use the same map. Who
 //! begins anew does so because another one has changed something.
@@ -14,12 +15,12 @@
 #![cfg(not(loom))]
 
 use crate::loom::checkpoint;
+use crate::map_hasher::MapState;
 use crate::map_table::{Entries, Entry, Garbage, Shard, spread};
 use crate::reading::Readers;
 use std::borrow::Borrow;
-use std::collections::hash_map::DefaultHasher;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 /// How many parts there are, and how many shards each has; powers of two. In all several shards for each P of a large
@@ -41,9 +42,8 @@ const SHARDS: usize = 8;
 /// Values are returned as clones; put what is costly to clone into an [`Arc`](std::sync::Arc). A value can not be changed
 /// in its place: [`update`](Self::update) puts another one there.
 ///
-/// The default hasher is std's SipHash with a fixed key, so the order of a map is the same in each run. If an attacker
-/// may choose the keys, use [`with_hasher`](Self::with_hasher) and a hasher with a random key, such as
-/// [`RandomState`](std::collections::hash_map::RandomState).
+/// The default hasher is fast, and has a seed of the process: see [`MapState`]. The order of a map differs from run to
+/// run. [`with_hasher`](Self::with_hasher) takes another one.
 ///
 /// A goroutine that is unwound while its runtime shuts down (`pirn::ShutDown`) has done an operation wholly or not at all.
 ///
@@ -58,7 +58,7 @@ const SHARDS: usize = 8;
 ///     assert_eq!(HITS.load("/"), Some(100));
 /// });
 /// ```
-pub struct Map<K, V, S = BuildHasherDefault<DefaultHasher>> {
+pub struct Map<K, V, S = MapState> {
     parts: [Part<K, V>; PARTS],
     hasher: S,
 }
@@ -98,7 +98,7 @@ impl<K, V> Seen<K, V> {
 impl<K, V> Map<K, V> {
     /// An empty map.
     pub const fn new() -> Map<K, V> {
-        Map::with_hasher(BuildHasherDefault::new())
+        Map::with_hasher(MapState::new())
     }
 }
 
@@ -275,7 +275,20 @@ impl<K: Hash + Eq, V, S: BuildHasher> Map<K, V, S> {
 
     /// Stores a value for the key.
     pub fn store(&self, key: K, value: V) {
-        self.store_if(key, Some(value), |_, new| new);
+        let hash = self.hasher.hash_one(&key);
+        let (part, shard) = self.place(hash);
+        let mut new = Arc::new(Entry { hash, key, value });
+        let garbage = loop {
+            checkpoint();
+            let look = shard.look(&part.readers.read(), hash, |there| *there == new.key);
+            // The guard of the shard ends with the statement: no destructor runs under it.
+            let put = shard.lock().put(&look, new);
+            match put {
+                Ok(garbage) => break garbage,
+                Err(back) => new = back,
+            }
+        };
+        garbage.into_iter().for_each(|garbage| part.readers.drop_later(garbage));
     }
 
     /// Stores a value for the key, and returns the one that was there.

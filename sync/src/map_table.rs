@@ -14,6 +14,10 @@
 //!    [`Reading`] of that owner.
 //! 3. *A reader sees a key as it was at one moment of the look.* It can miss a key that was deleted behind it and stored
 //!    before it, but then there was a moment in between without the key.
+//! 4. *Each change is counted, after it was made, and before the lock is given back.* Who has read the count first, then
+//!    looked, and then locked the shard and found the same count, has seen what is there now: the look has seen a change
+//!    that had been counted (the count is stored with Release and read with Acquire), and any other would have been counted
+//!    since.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "entries that are read without a lock")]
@@ -25,7 +29,7 @@ use std::iter::from_fn;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 const SLOTS_MIN: usize = 8;
 
@@ -42,6 +46,8 @@ pub(crate) type Entries<K, V> = SmallVec<[Arc<Entry<K, V>>; 1]>;
 pub(crate) struct Shard<K, V> {
     /// Null if there is none. Changed under the lock.
     table: AtomicPtr<Table<K, V>>,
+    /// How often it was changed: I4. It may wrap.
+    changes: AtomicUsize,
     lock: Mutex<Counts>,
     owns: PhantomData<Arc<Entry<K, V>>>,
 }
@@ -147,6 +153,7 @@ impl<K, V> Shard<K, V> {
     pub(crate) const fn new() -> Shard<K, V> {
         Shard {
             table: AtomicPtr::new(ptr::null_mut()),
+            changes: AtomicUsize::new(0),
             lock: Mutex::new(Counts { entries: 0, used: 0 }),
             owns: PhantomData,
         }
@@ -185,6 +192,21 @@ impl<K, V> Shard<K, V> {
         entries.find(|entry| is_one(&entry.key))
     }
 
+    /// Where the entry with that hash is for which `is_one` holds.
+    #[inline]
+    pub(crate) fn look(
+        &self,
+        _reading: &Reading<'_, Garbage<K, V>>,
+        hash: u64,
+        is_one: impl Fn(&K) -> bool,
+    ) -> Look<K, V> {
+        // Acquire: the changes that it counts (partner: `count_change`).
+        let changes = self.changes.load(Ordering::Acquire);
+        // SAFETY: it is there while the caller reads (`reading.rs`, I1).
+        let found = self.with_hash(hash).find(|(_, entry)| is_one(unsafe { &(**entry).key }));
+        Look { changes, slot: found.map(|(slot, _)| ptr::from_ref(slot)) }
+    }
+
     /// All entries with that hash.
     pub(crate) fn all(&self, _reading: &Reading<'_, Garbage<K, V>>, hash: u64) -> Entries<K, V> {
         // SAFETY: it is there while the caller reads (`reading.rs`, I1), and the table has it from `into_raw`.
@@ -194,6 +216,13 @@ impl<K, V> Shard<K, V> {
     /// The right to change it.
     pub(crate) fn lock(&self) -> Changing<'_, K, V> {
         Changing { shard: self, counts: self.lock.lock() }
+    }
+
+    /// Under the lock: it has been changed (I4).
+    fn count_change(&self) {
+        let changes = self.changes.load(Ordering::Relaxed);
+        // Release: what was changed (partner: `look`).
+        self.changes.store(changes.wrapping_add(1), Ordering::Release);
     }
 
     /// How many entries there are.
@@ -213,6 +242,7 @@ impl<K, V> Shard<K, V> {
         let mut counts = self.lock.lock();
         *counts = Counts { entries: 0, used: 0 };
         let table = self.table.swap(ptr::null_mut(), Ordering::SeqCst);
+        self.count_change();
         // SAFETY: it came from a box, and has left the shard.
         (!table.is_null()).then(|| Garbage::Table(Filled(unsafe { Box::from_raw(table) })))
     }
@@ -233,6 +263,17 @@ impl<K, V> Drop for Filled<K, V> {
     }
 }
 
+/// What one has seen of a key.
+pub(crate) struct Look<K, V> {
+    /// How often the shard had been changed.
+    changes: usize,
+    /// Where its entry is. It is there as long as that is so.
+    slot: Option<*const Slot<K, V>>,
+}
+
+/// What has left the shard; or the entry, which has not come into it.
+pub(crate) type Put<K, V> = Result<Option<Garbage<K, V>>, Arc<Entry<K, V>>>;
+
 /// The right to change a shard: its lock is held. No user's code runs meanwhile.
 pub(crate) struct Changing<'a, K, V> {
     shard: &'a Shard<K, V>,
@@ -250,6 +291,19 @@ impl<K, V> Changing<'_, K, V> {
         are_there && count == entries.len()
     }
 
+    /// Puts an entry where its key was seen, or in, if the shard has not been changed since. Returns what has left it.
+    ///
+    /// # Errors
+    /// The entry, if it has been changed.
+    pub(crate) fn put(&mut self, look: &Look<K, V>, new: Arc<Entry<K, V>>) -> Put<K, V> {
+        if look.changes != self.shard.changes.load(Ordering::Relaxed) {
+            return Err(new);
+        }
+        let Some(slot) = look.slot else { return Ok(self.insert(new)) };
+        // SAFETY: the table is that of the look (I4), and the lock is held.
+        Ok(Some(self.replace_in(unsafe { &*slot }, Some(new))))
+    }
+
     /// Puts an entry in. Returns a table that was too small.
     pub(crate) fn insert(&mut self, new: Arc<Entry<K, V>>) -> Option<Garbage<K, V>> {
         let old = self.make_room();
@@ -260,6 +314,7 @@ impl<K, V> Changing<'_, K, V> {
             self.counts.used += 1;
         }
         self.counts.entries += 1;
+        self.shard.count_change();
         old
     }
 
@@ -267,10 +322,16 @@ impl<K, V> Changing<'_, K, V> {
     pub(crate) fn replace(&mut self, old: &Arc<Entry<K, V>>, new: Option<Arc<Entry<K, V>>>) -> Garbage<K, V> {
         let found = self.shard.with_hash(old.hash).find(|(_, entry)| ptr::eq(Arc::as_ptr(old), *entry));
         let (slot, _) = found.expect("it has just been looked at");
+        self.replace_in(slot, new)
+    }
+
+    /// The same, of the slot with an entry.
+    fn replace_in(&mut self, slot: &Slot<K, V>, new: Option<Arc<Entry<K, V>>>) -> Garbage<K, V> {
         if new.is_none() {
             self.counts.entries -= 1;
         }
         let old = slot.swap(new.map_or(used(), |new| Arc::into_raw(new).cast_mut()), Ordering::SeqCst);
+        self.shard.count_change();
         // SAFETY: the table had it from `into_raw`, and has it no more.
         Garbage::Entry(unsafe { Arc::from_raw(old) })
     }

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// are the rules of Go's `sync.Mutex`. An async task is always handed the lock in its turn.
 ///
 /// **Errors of use.** A goroutine that locks a mutex that it holds waits for ever; the report of deadlocks says so, and
-/// a warning comes at once. A guard that is forgotten ([`std::mem::forget`]) leaves the mutex locked.
+/// a warning comes at once (also if it has given the guard away, which is not known). A guard that is forgotten ([`std::mem::forget`]) leaves the mutex locked.
 ///
 /// While the runtime of a goroutine shuts down, a `lock` that waits unwinds it with `pirn::ShutDown`; the mutex is as
 /// before.

@@ -6,7 +6,7 @@
 //!   the rest    how often all were notified; it may wrap
 //! ```
 //! PERMIT and WAITERS are never both set: each comes in one step that finds the other not set. So a permit is never left
-//! while somebody waits.
+//! while somebody waits. In a turn in which the line is empty WAITERS means nothing, and is taken back.
 //!
 //! A wait has the count of when it began, and a [`Notified`] that of when it was made. If that has changed before it
 //! stands in the line, it has been notified.
@@ -14,13 +14,12 @@
 #![allow(unsafe_code, reason = "futures that wait")]
 
 use crate::loom::{AtomicUsize, Ordering};
-use crate::lot::{Turn, Until};
+use crate::lot::{Turn, Until, key_of};
 use crate::waiting::{self, Awaited, Wait};
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::ptr;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -98,10 +97,11 @@ impl Notify {
 
     #[cold]
     fn tell_one(&self) {
-        let mut turn = Turn::of(self.key());
+        let mut turn = Turn::of(key_of(self));
         if turn.is_empty() {
-            // They have left since. Release: as above.
-            _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, leave_permit);
+            // They have left since, or are not in this process (lot I7): then the bit is still set. Release: as above.
+            let leave = |state| Some(state & !WAITERS | PERMIT);
+            _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, leave);
         } else {
             turn.tell_first(ONE);
             self.left(&mut turn);
@@ -114,7 +114,7 @@ impl Notify {
         let count = |state: usize| (state & WAITERS == 0).then_some(state.wrapping_add(ONE_OF_ALL));
         // Release: what the caller did (partner: the Acquire in `Notified`).
         if self.state.fetch_update(Ordering::Release, Ordering::Relaxed, count).is_err() {
-            let turn = Turn::of(self.key());
+            let turn = Turn::of(key_of(self));
             // Release: as above.
             self.state.fetch_add(ONE_OF_ALL, Ordering::Release);
             turn.tell_all(ALL, |turn| self.left(turn));
@@ -152,10 +152,6 @@ impl Notify {
 
     fn begin(&self) -> FromNow<'_> {
         FromNow { notify: self, all: self.state.load(Ordering::Relaxed) / ONE_OF_ALL }
-    }
-
-    fn key(&self) -> usize {
-        ptr::from_ref(self).addr()
     }
 
     /// In a turn: some have left the line.
@@ -222,7 +218,7 @@ impl Awaited for FromNow<'_> {
     }
 
     fn key(&self) -> usize {
-        self.notify.key()
+        key_of(self.notify)
     }
 }
 

@@ -15,7 +15,7 @@
 #![allow(unsafe_code, reason = "an observer looks at a `Once` that somebody waits for")]
 
 use crate::loom::{AtomicU32, AtomicUsize, Ordering, checkpoint};
-use crate::lot::{Turn, Until};
+use crate::lot::{Turn, Until, key_of};
 use crate::waiting::{self, Awaited, Wait};
 use pirn_runtime::internal::{Kind, Owner, Party, Reason, party_word};
 use std::any::Any;
@@ -257,7 +257,7 @@ impl Once {
     fn end(&self, state: u32) {
         // Release: what the initialiser did (partner: `is_completed`, `call`).
         if self.state.compare_exchange(RUNNING, state, Ordering::Release, Ordering::Relaxed).is_err() {
-            let turn = Turn::of(self.key());
+            let turn = Turn::of(key_of(self));
             // In a turn WAITERS does not change. Release: as above.
             self.state.store(state | WAITERS, Ordering::Release);
             turn.tell_all(LOOK_AGAIN, |turn| self.left(turn));
@@ -273,11 +273,6 @@ impl Once {
 
     pub(crate) fn waits_in(&self, waits_in: States) -> OtherState<'_> {
         OtherState { once: self, waits_in }
-    }
-
-    /// Its address, also for `owner`.
-    fn key(&self) -> usize {
-        ptr::from_ref(self).expose_provenance()
     }
 
     /// In a turn: some have left the line.
@@ -331,7 +326,7 @@ impl Awaited for OtherState<'_> {
     }
 
     fn key(&self) -> usize {
-        self.once.key()
+        key_of(self.once)
     }
 }
 
@@ -395,7 +390,7 @@ mod models;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{Once, owner};
+    use super::{Once, key_of, owner};
     use pirn_runtime::internal::{Owner, Party, party_word};
     use std::sync::mpsc::channel;
     use std::thread;
@@ -414,16 +409,16 @@ mod tests {
                 });
             });
             let runner = runner.recv().expect("it runs").expect("a party");
-            assert_eq!(owner(once.key()), None, "nobody waits");
+            assert_eq!(owner(key_of(once)), None, "nobody waits");
             scope.spawn(|| once.wait());
-            while owner(once.key()).is_none() {
+            while owner(key_of(once)).is_none() {
                 thread::yield_now();
             }
-            assert_eq!(owner(once.key()), Some(Owner::of(runner)));
-            assert_eq!(owner(once.key() + 1), None, "another address");
+            assert_eq!(owner(key_of(once)), Some(Owner::of(runner)));
+            assert_eq!(owner(key_of(once) + 1), None, "another address");
             end.send(()).expect("it waits for that");
         });
-        assert_eq!(owner(once.key()), None);
+        assert_eq!(owner(key_of(&once)), None);
     }
 
     #[test]
@@ -434,7 +429,7 @@ mod tests {
             while once.state.load(super::Ordering::Relaxed) & super::WAITERS == 0 {
                 thread::yield_now();
             }
-            assert_eq!(owner(once.key()), None);
+            assert_eq!(owner(key_of(&once)), None);
             once.call_once(|| ());
         });
     }

@@ -1,23 +1,23 @@
 //! The lock under a mutex: one word, and who holds it.
 //!
 //! # The protocol
-//! ```text
-//!   HELD      somebody has it
-//!   WAITERS   somebody stands in the lot, under the lock's address; changed only in a turn of that (lot I1)
-//!   WOKEN     somebody who waited is awake and tries again, or somebody spins: unlocking need not wake another;
-//!             set only in a turn
-//! ```
-//! Locking sets HELD, and may be faster than those that wait: a lock that is handed over is idle until the one that
-//! gets it runs, so each hand-over costs a switch. One that has waited for [`STARVES_AFTER`] is handed the lock all
-//! the same: HELD stays, and the one that unlocks gives way, so that it runs next. These are the rules of Go's
-//! `sync.Mutex`. One that spins does not set WOKEN while the first in the line is due to be handed the lock: a few that
-//! spin in turn would keep it out.
+//! `mutex_word.rs` has the word. Locking sets HELD, and may be faster than those that wait: a lock that is handed over is
+//! idle until the one that gets it runs, so each hand-over costs a switch. Unlocking takes HELD back, whoever waits. If the
+//! word has LOOK then, the one that has unlocked takes the lock again, if nobody was faster, and decides with HELD in its
+//! hand who gets it ([`release`](RawMutex::release)). One that has waited for [`STARVES_AFTER`] is handed the lock: HELD
+//! stays, and the one that gives it away gives way, so that the other runs next. These are the rules of Go's `sync.Mutex`.
+//! One that spins does not set WOKEN while the first in the line is due to be handed the lock: a few that spin in turn
+//! would keep it out.
+//!
+//! While several wait, one of them is mostly awake: it stands in the queue of a busy P, and WAITERS and WOKEN are set.
+//! So that state has to be as fast as a free lock, and LOOK is not set in it.
 //!
 //! # Invariants
 //! 1. *One has it*: HELD is set by the one that gets it, or stays set from the one that hands it over.
-//! 2. *Nobody sleeps for ever.* While WAITERS is set and the lock is free, WOKEN is set, and the one that it stands for
-//!    is awake: it takes the lock, or waits again and takes WOKEN back while the lock is held, whose holder will look
-//!    for it, or gives up and wakes the next ([`pass_on`](RawMutex::pass_on)).
+//! 2. *Nobody sleeps for ever.* While WAITERS is set and the lock is free, the one that has unlocked is about to take it
+//!    again ([`give_on`](RawMutex::give_on)); or WOKEN is set, and the one that it stands for is awake: it takes the lock,
+//!    or waits again and takes WOKEN back while the lock is held, whose holder will look for it, or gives up and wakes the
+//!    next ([`pass_on`](RawMutex::pass_on)). If somebody is faster than `give_on`, that one unlocks later, and looks then.
 //! 3. *The holder is a hint.* It is written after the lock has been taken and cleared before it is given back, so who
 //!    reads its own name there has the lock, or has given the guard to somebody else.
 //!
@@ -25,26 +25,23 @@
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, may_spin, now, pause};
-use crate::lot::{Newcomer, Place, Turn, Until, Want, owner_of};
+use crate::lot::{Newcomer, Place, Turn, Until, Want, key_of, owner_of};
+use crate::mutex_word::{HELD, LOOK, NOT_HELD, WAITERS, WOKEN, has_look, settled, update};
 use pirn_runtime::internal::{Kind, Owner, Reason};
 use std::pin::Pin;
-use std::ptr;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-
-const HELD: u32 = 1;
-const WAITERS: u32 = 1 << 1;
-const WOKEN: u32 = 1 << 2;
 
 /// Who has waited for longer is handed the lock. Go's figure.
 const STARVES_AFTER: Duration = Duration::from_millis(1);
 
-/// How often one that finds the lock held tries again before it parks, and how long it pauses in between.
+/// How often one that finds the lock held tries again before it parks, and how long it pauses in between: Go's figures. Each
+/// try takes the cache line from the holder.
 #[cfg(not(loom))]
 const SPINS: u32 = 4;
 #[cfg(loom)]
 const SPINS: u32 = 1;
-const PAUSES: u32 = 10;
+const PAUSES: u32 = 30;
 
 /// Answers.
 const RETRY: usize = 0;
@@ -81,52 +78,47 @@ impl RawMutex {
     }
 
     fn key(&self) -> usize {
-        ptr::from_ref(self).expose_provenance()
+        key_of(self)
     }
 
     /// Waits for the lock.
     #[inline]
     pub(crate) fn lock(&self) {
         checkpoint();
-        self.lock_within(Until::Told);
+        if !self.is_taken_at_once() {
+            self.wait_until_told();
+        }
     }
 
     /// The same for a caller that owes it to somebody: this never unwinds.
     pub(crate) fn lock_for_certain(&self) {
-        self.lock_within(Until::ToldForCertain);
+        if !self.is_taken_at_once() {
+            self.wait(Until::ToldForCertain);
+        }
     }
 
     /// The same for a caller that is unwound where it waits. False if it was.
     #[cfg(all(test, loom))]
     pub(crate) fn lock_or_be_unwound(&self) -> bool {
-        self.lock_within(Until::Unwound)
+        self.is_taken_at_once() || self.wait(Until::Unwound)
     }
 
     /// Waits for the lock until `deadline`. False if that has passed.
     #[inline]
     pub(crate) fn lock_until(&self, deadline: Instant) -> bool {
         checkpoint();
-        self.lock_within(Until::Deadline(deadline))
+        self.is_taken_at_once() || self.wait(Until::Deadline(deadline))
     }
 
-    #[inline]
-    fn lock_within(&self, until: Until<'_>) -> bool {
-        if self.is_taken_at_once() {
-            self.holder.store(me(), Ordering::Relaxed);
-            return true;
-        }
-        self.wait(until)
-    }
-
-    /// Takes it, if it is free. The first exchange assumes that nobody waits: to look before would cost that case more
-    /// than the second exchange costs the other.
+    /// Takes it, if it is free.
     #[inline]
     fn is_taken_at_once(&self) -> bool {
         // Acquire: what was done under the lock before (partner: each Release that takes HELD back).
-        match self.state.compare_exchange(0, HELD, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => true,
-            Err(state) => self.try_take_from(state, 0),
+        let is_taken = self.state.fetch_or(HELD, Ordering::Acquire) & HELD == 0;
+        if is_taken {
+            self.holder.store(me(), Ordering::Relaxed);
         }
+        is_taken
     }
 
     /// Takes it, if it is free.
@@ -143,14 +135,9 @@ impl RawMutex {
     /// Takes it, if it is free, and takes the bits `less` back with that.
     #[inline]
     fn try_take(&self, less: u32) -> bool {
-        self.try_take_from(self.state.load(Ordering::Relaxed), less)
-    }
-
-    /// The same, where the state was `state`.
-    #[inline]
-    fn try_take_from(&self, mut state: u32, less: u32) -> bool {
+        let mut state = self.state.load(Ordering::Relaxed);
         while state & HELD == 0 {
-            let new = (state | HELD) & !less;
+            let new = settled((state | HELD) & !less);
             // Acquire: as above.
             match self.state.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
@@ -169,6 +156,13 @@ impl RawMutex {
     /// Who has it, as far as is known (I3).
     pub(crate) fn holder(&self) -> u32 {
         self.holder.load(Ordering::Relaxed)
+    }
+
+    /// [`lock`](Self::lock) passes nothing, so that it writes nothing before it has the lock: the locked instruction would
+    /// wait for that.
+    #[cold]
+    fn wait_until_told(&self) {
+        self.wait(Until::Told);
     }
 
     #[cold]
@@ -208,7 +202,7 @@ impl RawMutex {
 
     /// One that spins says that it is awake, if others wait and nobody is awake for them. Returns what it has of WOKEN.
     fn announce_spinner(&self, woken: u32) -> u32 {
-        let may_announce = |state| state & (HELD | WAITERS | WOKEN) == HELD | WAITERS;
+        let may_announce = |state| state & (HELD | LOOK) == HELD | LOOK;
         if woken != 0 || !may_announce(self.state.load(Ordering::Relaxed)) {
             return 0;
         }
@@ -216,7 +210,7 @@ impl RawMutex {
         if turn.first().is_none_or(is_handed) {
             return 0;
         }
-        let announce = |state| may_announce(state).then_some(state | WOKEN);
+        let announce = |state| may_announce(state).then_some(settled(state | WOKEN));
         match self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, announce) {
             Ok(_) => WOKEN,
             Err(_) => 0,
@@ -226,17 +220,22 @@ impl RawMutex {
     /// In a turn: the caller is going to wait, and is not awake any more. False if the lock is free.
     fn will_wait(&self, turn: &Turn, woken: u32) -> bool {
         if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
-            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+            self.nobody_waits();
         }
-        let wait = |state| (state & HELD != 0).then_some((state | WAITERS) & !woken);
+        let wait = |state| (state & HELD != 0).then_some(settled((state | WAITERS) & !woken));
         self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
     }
 
     /// In a turn: one that waited has left by itself.
     fn left(&self, turn: &mut Turn) {
         if turn.is_empty() {
-            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+            self.nobody_waits();
         }
+    }
+
+    /// In a turn: takes WAITERS back.
+    fn nobody_waits(&self) {
+        update(&self.state, Ordering::Relaxed, |state| state & !WAITERS);
     }
 
     /// One that waited has been told, but has no use for the answer.
@@ -247,7 +246,7 @@ impl RawMutex {
     /// One that was woken gives up.
     fn pass_on(&self) {
         let turn = Turn::of(self.key());
-        let state = self.state.fetch_and(!WOKEN, Ordering::Relaxed);
+        let state = update(&self.state, Ordering::Relaxed, |state| state & !WOKEN);
         // If it is held, its holder sees that nobody is awake.
         if state & (HELD | WAITERS) == WAITERS && self.try_take(0) {
             self.release(turn);
@@ -258,9 +257,10 @@ impl RawMutex {
     #[inline]
     pub(crate) fn unlock(&self) {
         self.holder.store(0, Ordering::Relaxed);
-        let unlocked = self.state.compare_exchange(HELD, 0, Ordering::Release, Ordering::Relaxed);
-        if unlocked.is_err_and(|state| !self.is_free_without_waking(state)) {
-            self.unlock_contended();
+        // Release: what was done under the lock (partner: the next one's Acquire).
+        let before = self.state.fetch_add(NOT_HELD, Ordering::Release);
+        if has_look(before.wrapping_add(NOT_HELD)) {
+            self.give_on();
         }
     }
 
@@ -273,38 +273,30 @@ impl RawMutex {
         }
     }
 
+    /// The caller has unlocked it. If nobody has it, somebody waits, and nobody is awake, it takes it to give it on (I2).
     #[cold]
-    fn unlock_contended(&self) {
-        self.release(Turn::of(self.key()));
-    }
-
-    /// Gives it back, if nobody waits or one is awake. The state was `state`.
-    #[inline]
-    fn is_free_without_waking(&self, mut state: u32) -> bool {
-        while state & WAITERS == 0 || state & WOKEN != 0 {
-            // Release: what was done under the lock (partner: the next one's Acquire).
-            match self.state.compare_exchange_weak(state, state & !HELD, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(other) => state = other,
-            }
+    fn give_on(&self) {
+        let given = WAITERS | LOOK;
+        if self.state.load(Ordering::Relaxed) == given
+            && self.state.compare_exchange(given, given | HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        {
+            self.release(Turn::of(self.key()));
         }
-        false
     }
 
     /// Gives it back, in a turn: to the first, if that has waited for long, or to anybody, and wakes the first.
     fn release(&self, mut turn: Turn) {
         let Some(first) = turn.first() else {
             // They have left since; or it has moved away from a future that was forgotten (lot I6).
-            self.state.fetch_and(!(HELD | WAITERS), Ordering::Release);
+            update(&self.state, Ordering::Release, |state| state & !(HELD | WAITERS));
             return;
         };
         if is_handed(first) {
             return self.hand_over(turn);
         }
-        // One that spins may have said so since.
-        if !self.is_free_without_waking(self.state.load(Ordering::Relaxed)) {
-            // Nobody is awake, and only in a turn that changes.
-            self.state.fetch_xor(HELD | WOKEN, Ordering::Release);
+        // Only in a turn somebody becomes awake: one that spins may have said so since.
+        let before = update(&self.state, Ordering::Release, |state| state & !HELD | WOKEN);
+        if before & WOKEN == 0 {
             turn.tell_first(RETRY);
             self.left(&mut turn);
         }
@@ -358,9 +350,24 @@ pub(crate) fn is_starved(_: Instant) -> bool {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{Ordering, Place, RawMutex, STARVES_AFTER, WAITERS, owner};
+    use super::{HELD, LOOK, Ordering, Place, RawMutex, STARVES_AFTER, WAITERS, WOKEN, owner};
     use std::task::{Context, Waker};
     use std::thread::{scope, sleep, yield_now};
+
+    #[test]
+    fn one_that_unlocks_looks_closer_only_while_all_that_wait_sleep() {
+        let raw = RawMutex::new();
+        raw.state.store(WAITERS | WOKEN, Ordering::Relaxed);
+        raw.lock();
+        assert_eq!(raw.state.load(Ordering::Relaxed), HELD | WAITERS | WOKEN);
+        raw.unlock();
+        assert_eq!(raw.state.load(Ordering::Relaxed), WAITERS | WOKEN);
+        // The one that was awake has the lock now, and nobody stands in the line any more.
+        assert!(raw.try_take(WOKEN));
+        assert_eq!(raw.state.load(Ordering::Relaxed), HELD | WAITERS | LOOK);
+        raw.unlock();
+        assert_eq!(raw.state.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn one_that_spins_does_not_keep_out_one_that_starves() {

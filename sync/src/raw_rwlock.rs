@@ -8,33 +8,42 @@
 //! add itself before it knows, as it would make others fail that try at the same time.
 //!
 //! As a mutex (`raw_mutex.rs`) for writers: a lock that is free is taken by whoever comes, but a writer that has waited
-//! for a millisecond is handed it. While others read and somebody waits, a new reader waits too, so that writers are
-//! not kept out; one that says that it reads already ([`read_recursive`](RawRwLock::read_recursive)) does not.
+//! for a millisecond is handed it. While others read, somebody waits and nobody is awake, a new reader waits too, so that
+//! writers are not kept out; one that says that it reads already ([`read_recursive`](RawRwLock::read_recursive)) does not.
 //! Readers at the head of the line are always let in, all at once: that costs no turn of anybody.
+//!
+//! While several wait, a writer is mostly awake: it stands in the queue of a busy P. In that state LOOK is not set, so
+//! that others read as if nobody waited. When the writer runs and has to wait again, readers wait behind it.
+//!
+//! `raw_rwlock_upgrade.rs` has the verbs of the one reader that may become a writer.
 //!
 //! # Invariants
 //! 1. *One writes, or some read.* A reader that is counted while WRITER is not set reads, and WRITER is set only when no
 //!    reader is counted. The last reader gives the lock on by itself, if somebody waits: it takes WRITER, if nobody was
 //!    faster, and [`release`](RawRwLock::release) decides with WRITER in its hand. A reader that goes need not know
 //!    whether it is the last: whoever finds the lock free, with WAITERS and without WOKEN, may do that.
-//! 2. *Nobody sleeps for ever.* While the lock is free and WAITERS is set, the last reader is about to take it, or WOKEN
-//!    is set, and the writer that it stands for is awake: it takes the lock, or waits again and takes WOKEN back while
-//!    others hold the lock, or gives up and wakes the next ([`pass_on`](RawRwLock::pass_on)). While others read, the
-//!    first in the line is a writer: a reader that becomes the first is let in ([`left`](RawRwLock::left)).
-//! 3. *The holder is a hint*, as a mutex's, and is that of a writer: who reads is not known.
+//! 2. *Nobody sleeps for ever.* While the lock is free and WAITERS is set, the last reader or the last writer is about to
+//!    take it; or WOKEN is set, and the writer that it stands for is awake: it takes the lock, or waits again and takes
+//!    WOKEN back while others hold the lock, or gives up and wakes the next ([`pass_on`](RawRwLock::pass_on)). While others
+//!    read and nobody is awake, the first in the line is a writer, or one that upgrades, or an upgradable reader while there
+//!    is another one: a reader that becomes the first is let in ([`left`](RawRwLock::left)). A writer takes LOOK back together with WRITER, in one step, though somebody may wait. If so, it looks after that
+//!    ([`look_after_writing`](RawRwLock::look_after_writing)): it takes the lock again, or sets LOOK for those that read
+//!    since; a writer that was faster looks when it goes.
+//! 3. *The holder is a hint*, as a mutex's, and is the writer or the upgradable reader: who else reads is not known.
+//! 4. *One that upgrades gets the lock.* It waits as a reader, so nobody writes meanwhile, and it waits for readers only.
+//!    While it waits, UPGRADING and LOOK are set: new readers wait, except those that say that they read already; and a
+//!    reader that goes and leaves it alone gives it the lock, in a turn. It stands first in the line: a writer that has
+//!    waited before stands last while UPGRADING is set.
 
 use crate::holder::{self, me};
 use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now};
-use crate::lot::{Newcomer, Place, Turn, Until, Want, owner_of};
+use crate::lot::{Newcomer, Turn, Until, Want, key_of, owner_of};
 use crate::raw_mutex::is_starved;
 use crate::rwlock_word::{
-    LOOK, ONE_LESS, READER, WAITERS, WOKEN, WRITER, WRITTEN, has_look, is_free, is_full, is_read, may_read,
-    may_read_again, one_more, settled, too_many, update,
+    LOOK, ONE_LESS, READER, UPGRADABLE, UPGRADING, WAITERS, WOKEN, WRITER, WRITTEN, has_look, is_asleep, is_free,
+    is_full, is_read, may_read, may_read_again, one_more, one_more_upgradable, settled, too_many, update, upgraded,
 };
 use pirn_runtime::internal::{Kind, Owner, Reason};
-use std::pin::Pin;
-use std::ptr;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// Answers.
@@ -42,14 +51,21 @@ const RETRY: usize = 0;
 const HANDED: usize = 1;
 
 /// Kinds of waiters.
-const READS: usize = 0;
+pub(crate) const READS: usize = 0;
 const WRITES: usize = 1;
-const TASK_WRITES: usize = 2;
+pub(crate) const TASK_WRITES: usize = 2;
+/// A reader that may upgrade.
+pub(crate) const UPGRADABLE_READS: usize = 3;
+/// That one, until the other readers have gone.
+pub(crate) const UPGRADES: usize = 4;
 
 /// A G waits to read.
-static READ: Reason = Reason::new("sync.RWMutex.RLock", Kind::Object("rwlock")).with_owner(owner);
+pub(crate) static READ: Reason = Reason::new("sync.RWMutex.RLock", Kind::Object("rwlock")).with_owner(owner_of_reader);
 /// A G waits to write.
-static WRITE: Reason = Reason::new("sync.RWMutex.Lock", Kind::Object("rwlock")).with_owner(owner);
+pub(crate) static WRITE: Reason = Reason::new("sync.RWMutex.Lock", Kind::Object("rwlock")).with_owner(owner);
+/// A G waits to read, and may upgrade then.
+pub(crate) static UPGRADABLE_READ: Reason =
+    Reason::new("sync.RWMutex.UpgradableRLock", Kind::Object("rwlock")).with_owner(owner);
 
 /// The lock under an [`RwLock`](crate::RwLock), for the guards of `lock_api`: `lock_api::RwLock<RawRwLock, T>`.
 ///
@@ -57,8 +73,8 @@ static WRITE: Reason = Reason::new("sync.RWMutex.Lock", Kind::Object("rwlock")).
 #[cfg_attr(not(any(feature = "lock_api_04", feature = "lock_api_05")), allow(unreachable_pub, reason = "for lock_api"))]
 #[derive(Debug)]
 pub struct RawRwLock {
-    state: AtomicU32,
-    holder: AtomicU32,
+    pub(crate) state: AtomicU32,
+    pub(crate) holder: AtomicU32,
 }
 
 impl RawRwLock {
@@ -74,8 +90,8 @@ impl RawRwLock {
         RawRwLock { state: AtomicU32::new(0), holder: AtomicU32::new(0) }
     }
 
-    fn key(&self) -> usize {
-        ptr::from_ref(self).expose_provenance()
+    pub(crate) fn key(&self) -> usize {
+        key_of(self)
     }
 
     /// Whether somebody has it to write.
@@ -202,7 +218,7 @@ impl RawRwLock {
     }
 
     #[inline]
-    fn try_take_read(&self, may_read: fn(u32) -> bool) -> bool {
+    pub(crate) fn try_take_read(&self, may_read: fn(u32) -> bool) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while may_read(state) {
             let new = one_more(state);
@@ -215,18 +231,26 @@ impl RawRwLock {
         false
     }
 
-    /// Takes it to write, if it is free and nobody waits.
+    /// Takes it to write, if it is free. The first exchange assumes that nobody waits.
     #[inline]
     fn is_taken_at_once(&self) -> bool {
         // Acquire: what the last writer and the last readers have done (partner: their Release).
-        self.state.compare_exchange(0, WRITTEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        match self.state.compare_exchange(0, WRITTEN, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(state) => self.try_take_write_from(state, 0),
+        }
     }
 
     /// Takes it to write, if it is free, and takes the bits `less` back with that.
-    fn try_take_write(&self, less: u32) -> bool {
-        let mut state = self.state.load(Ordering::Relaxed);
+    pub(crate) fn try_take_write(&self, less: u32) -> bool {
+        self.try_take_write_from(self.state.load(Ordering::Relaxed), less)
+    }
+
+    /// The same, where the state was `state`.
+    #[inline]
+    fn try_take_write_from(&self, mut state: u32, less: u32) -> bool {
         while is_free(state) {
-            let new = (state | WRITTEN) & !less;
+            let new = settled((state | WRITER) & !less);
             match self.state.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(other) => state = other,
@@ -237,20 +261,35 @@ impl RawRwLock {
 
     #[cold]
     pub(crate) fn wait_to_read(&self, may_read: fn(u32) -> bool, until: Until<'_>) -> bool {
-        self.look_for_own(&READ, until);
-        let newcomer = Newcomer::caller(READS, &READ, now());
+        if self.is_locked_exclusive() {
+            self.look_for_own(&READ, until);
+        }
+        let is_taken = || self.try_take_read(may_read);
+        self.wait_to_be_let_in(READS, &READ, until, may_read, is_taken, || self.unlock_read())
+    }
+
+    /// A reader of the kind `what` waits. It is let in, or not at all.
+    pub(crate) fn wait_to_be_let_in(
+        &self,
+        what: usize,
+        reason: &'static Reason,
+        until: Until<'_>,
+        may_go: fn(u32) -> bool,
+        is_taken: impl Fn() -> bool,
+        undo: impl Fn(),
+    ) -> bool {
+        let newcomer = Newcomer::caller(what, reason, now());
         let turn = loop {
             let turn = Turn::of(self.key());
-            if self.will_wait(&turn, 0, may_read) {
+            if self.will_wait(&turn, WAITERS, 0, may_go) {
                 break turn;
             }
             drop(turn);
-            if self.try_take_read(may_read) {
+            if is_taken() {
                 return true;
             }
         };
-        // It is let in, or not at all.
-        turn.wait(newcomer, false, until, |turn| self.left(turn), |_| self.unlock_read()).is_some()
+        turn.wait(newcomer, false, until, |turn| self.left(turn), |_| undo()).is_some()
     }
 
     #[cold]
@@ -266,10 +305,12 @@ impl RawRwLock {
             }
             let newcomer = Newcomer::caller(WRITES, &WRITE, *since.get_or_insert_with(now));
             let turn = Turn::of(self.key());
-            if !self.will_wait(&turn, woken, is_free) {
+            if !self.will_wait(&turn, WAITERS, woken, is_free) {
                 continue;
             }
-            match turn.wait(newcomer, has_waited, until, |turn| self.left(turn), |answer| self.undo_write(answer)) {
+            // One that upgrades stays the first: others wait for it, and it waits for readers only.
+            let is_first = has_waited && self.state.load(Ordering::Relaxed) & UPGRADING == 0;
+            match turn.wait(newcomer, is_first, until, |turn| self.left(turn), |answer| self.undo_write(answer)) {
                 None => return false,
                 Some(HANDED) => return true,
                 Some(_) => (woken, has_waited) = (WOKEN, true),
@@ -277,26 +318,27 @@ impl RawRwLock {
         }
     }
 
-    /// One that has it to write waits for it: for ever, if it does so without a deadline.
-    fn look_for_own(&self, reason: &'static Reason, until: Until<'_>) {
+    /// One that has it to write, or may upgrade, waits for it: for ever, if it does so without a deadline.
+    pub(crate) fn look_for_own(&self, reason: &'static Reason, until: Until<'_>) {
         if !until.may_end() && self.holder.load(Ordering::Relaxed) == me() {
             holder::report_own(reason, self.key());
         }
     }
 
-    /// In a turn: the caller is going to wait, and is not awake any more. False if it need not.
-    fn will_wait(&self, turn: &Turn, woken: u32, may_go: fn(u32) -> bool) -> bool {
+    /// In a turn: the caller is going to wait, and is not awake any more. So it sets and takes back such bits. False if it
+    /// need not.
+    pub(crate) fn will_wait(&self, turn: &Turn, set: u32, less: u32, may_go: fn(u32) -> bool) -> bool {
         if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
             self.nobody_waits();
         }
-        let wait = |state| (!may_go(state)).then_some((state | WAITERS | LOOK) & !woken);
+        let wait = |state| (!may_go(state)).then_some(settled((state | set) & !less));
         self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wait).is_ok()
     }
 
-    /// In a turn: one that waited has left by itself, or others have been let in. Readers that are the first now are
-    /// let in, if others read (I2).
-    fn left(&self, turn: &mut Turn) {
-        while turn.first().is_some_and(|first| first.what == READS) && self.joins_readers() {
+    /// In a turn: one that waited has left by itself, or others have been let in. Those that are the first now are let in,
+    /// if they can be (I2).
+    pub(crate) fn left(&self, turn: &mut Turn) {
+        while turn.first().is_some_and(|first| self.lets_in(first)) {
             turn.tell_first(HANDED);
         }
         if turn.is_empty() {
@@ -309,21 +351,32 @@ impl RawRwLock {
         update(&self.state, Ordering::Relaxed, |state| state & !WAITERS);
     }
 
-    /// Counts one more reader, if others read.
-    fn joins_readers(&self) -> bool {
-        let join = |state| is_read(state).then(|| one_more(state));
-        self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, join).is_ok()
+    /// In a turn: gives the first what it waits for. That is possible for a reader if others read, and for one that
+    /// upgrades if no others do.
+    fn lets_in(&self, first: &Want) -> bool {
+        let new = |state| match first.what {
+            READS => is_read(state).then(|| one_more(state)),
+            UPGRADABLE_READS => (is_read(state) && state & UPGRADABLE == 0).then(|| one_more_upgradable(state)),
+            UPGRADES => upgraded(state),
+            _ => None,
+        };
+        // Acquire: what others have done before (partner: each Release that takes READER or WRITER back).
+        let is_let_in = self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, new).is_ok();
+        if is_let_in && first.what != READS {
+            self.holder.store(first.who, Ordering::Relaxed);
+        }
+        is_let_in
     }
 
     /// A writer has been told, but has no use for the answer.
-    fn undo_write(&self, answer: usize) {
+    pub(crate) fn undo_write(&self, answer: usize) {
         if answer == HANDED { self.unlock_write() } else { self.pass_on() }
     }
 
     /// A writer that was woken gives up.
     fn pass_on(&self) {
         let mut turn = Turn::of(self.key());
-        let state = self.state.fetch_and(!WOKEN, Ordering::Relaxed);
+        let state = update(&self.state, Ordering::Relaxed, |state| state & !WOKEN);
         // If others have it, they see that nobody is awake. Readers that stood behind the writer need not wait for it.
         if state & WAITERS != 0 && self.try_take_write(0) {
             self.release(turn);
@@ -336,22 +389,25 @@ impl RawRwLock {
     #[inline]
     pub(crate) fn unlock_write(&self) {
         self.holder.store(0, Ordering::Relaxed);
-        if self.state.compare_exchange(WRITTEN, 0, Ordering::Release, Ordering::Relaxed).is_err() {
-            self.unlock_contended();
+        // Release: what was written (partner: the Acquire of the next one).
+        if self.state.fetch_sub(WRITTEN, Ordering::Release) != WRITTEN {
+            self.look_after_writing();
         }
     }
 
+    /// A writer has gone, and LOOK with it, though somebody may wait (I2).
     #[cold]
-    fn unlock_contended(&self) {
-        if !self.is_free_without_waking() {
-            self.release(Turn::of(self.key()));
+    fn look_after_writing(&self) {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while is_asleep(state) && state & (WRITER | LOOK) == 0 {
+            let new = if is_free(state) { state | WRITTEN } else { state | LOOK };
+            // Acquire: what others have done since (partner: their Release).
+            match self.state.compare_exchange_weak(state, new, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) if new & WRITER != 0 => return self.release(Turn::of(self.key())),
+                Ok(_) => return,
+                Err(other) => state = other,
+            }
         }
-    }
-
-    /// Gives it back, if nobody waits or one is awake. The caller has WRITER.
-    fn is_free_without_waking(&self) -> bool {
-        let free = |state| (state & WAITERS == 0 || state & WOKEN != 0).then_some(settled(state & !WRITER));
-        self.state.fetch_update(Ordering::Release, Ordering::Relaxed, free).is_ok()
     }
 
     /// Gives it back. The caller has it to read.
@@ -365,14 +421,17 @@ impl RawRwLock {
     }
 
     /// A reader has gone. If nobody has the lock, somebody waits, and nobody is awake, the caller takes it to give it on
-    /// (I1).
+    /// (I1). If only the one that upgrades has it, the caller gives it what it waits for (I4).
     #[cold]
-    fn give_on(&self) {
+    pub(crate) fn give_on(&self) {
         let given = WAITERS | LOOK;
-        if self.state.load(Ordering::Relaxed) == given
+        let state = self.state.load(Ordering::Relaxed);
+        if state == given
             && self.state.compare_exchange(given, given | WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
         {
-            self.unlock_contended();
+            self.release(Turn::of(self.key()));
+        } else if state & UPGRADING != 0 && upgraded(state).is_some() {
+            self.left(&mut Turn::of(self.key()));
         }
     }
 
@@ -385,7 +444,7 @@ impl RawRwLock {
             return;
         };
         let (what, who, since) = (first.what, first.who, first.since);
-        if what == READS {
+        if what == READS || what == UPGRADABLE_READS {
             return self.give_to_readers(turn);
         }
         if what == TASK_WRITES || is_starved(since) {
@@ -395,23 +454,19 @@ impl RawRwLock {
             drop(turn);
             return give_way();
         }
-        // Nobody is awake: only one that is told in a turn becomes so. WAITERS is set, so LOOK stays.
-        self.state.fetch_xor(WRITER | WOKEN, Ordering::Release);
+        // Nobody is awake: only one that is told in a turn becomes so.
+        self.state.fetch_xor(WRITTEN | WOKEN, Ordering::Release);
         turn.tell_first(RETRY);
         self.left(&mut turn);
     }
 
     /// Gives it to all readers at the head of the line. The caller, which has WRITER, reads meanwhile.
-    fn give_to_readers(&self, turn: Turn) {
-        // Release: what was written (partner: the readers are told after it). WAITERS is set, so LOOK stays.
+    fn give_to_readers(&self, mut turn: Turn) {
+        // Release: what was written (partner: the readers are told after it). Nobody is awake, so LOOK stays.
         self.state.fetch_add(READER - WRITER, Ordering::Release);
-        self.let_readers_in(turn);
-        self.unlock_read();
-    }
-
-    /// Lets all readers at the head of the line in. The caller reads.
-    fn let_readers_in(&self, mut turn: Turn) {
         self.left(&mut turn);
+        drop(turn);
+        self.unlock_read();
     }
 
     /// One that has it to write has it to read from now on.
@@ -420,45 +475,31 @@ impl RawRwLock {
         // Release: what was written (partner: the Acquire of a reader). WRITER is set.
         let before = update(&self.state, Ordering::Release, |state| state + READER - WRITER);
         if before & WAITERS != 0 {
-            self.let_readers_in(Turn::of(self.key()));
+            self.left(&mut Turn::of(self.key()));
         }
-    }
-
-    /// As `read`, for a task: `place` is its future's.
-    pub(crate) fn poll_read(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        let is_taken = || self.try_take_read(may_read);
-        place.poll_taking(context, self.key(), READS, &READ, is_taken, |turn| self.will_wait(turn, 0, may_read))
-    }
-
-    /// As `write`, for a task.
-    pub(crate) fn poll_write(&self, place: Pin<&mut Place>, context: &mut Context<'_>) -> Poll<()> {
-        let is_taken = || self.try_take_write(0);
-        place.poll_taking(context, self.key(), TASK_WRITES, &WRITE, is_taken, |turn| self.will_wait(turn, 0, is_free))
-    }
-
-    /// The future of `poll_read` is dropped.
-    pub(crate) fn forget_reader(&self, place: Pin<&mut Place>) {
-        place.withdraw(|turn| self.left(turn), |_| self.unlock_read());
-    }
-
-    /// The future of `poll_write` is dropped.
-    pub(crate) fn forget_writer(&self, place: Pin<&mut Place>) {
-        place.withdraw(|turn| self.left(turn), |answer| self.undo_write(answer));
     }
 }
 
-/// Who has the lock at that address to write.
+/// Who has the lock at that address to write, or may upgrade: who writes or upgrades waits for each reader.
 fn owner(what: usize) -> Option<Owner> {
     owner_of(what, is_one, |raw: &RawRwLock| raw.holder.load(Ordering::Relaxed))
 }
 
+/// Who has the lock at that address to write: who reads waits for nobody else that is known.
+fn owner_of_reader(what: usize) -> Option<Owner> {
+    owner_of(what, is_one, |raw: &RawRwLock| {
+        let holder = raw.holder.load(Ordering::Relaxed);
+        if raw.is_locked_exclusive() { holder } else { 0 }
+    })
+}
+
 fn is_one(want: &Want) -> bool {
-    want.reason == &READ || want.reason == &WRITE
+    [&READ, &WRITE, &UPGRADABLE_READ].contains(&want.reason)
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{LOOK, Ordering, READER, RawRwLock, WAITERS, WRITER};
+    use super::{LOOK, Ordering, READER, RawRwLock, WAITERS, WOKEN, WRITER};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     fn state(raw: &RawRwLock) -> u32 {
@@ -481,7 +522,34 @@ mod tests {
     }
 
     #[test]
-    fn readers_look_closer_only_while_one_writes_or_waits() {
+    fn readers_look_closer_only_while_one_writes_or_all_that_wait_sleep() {
+        let raw = RawRwLock::new();
+        raw.state.store(WAITERS | WOKEN, Ordering::Relaxed);
+        raw.read();
+        assert!(raw.try_read());
+        assert_eq!(state(&raw), WAITERS | WOKEN | (2 * READER));
+        raw.unlock_read();
+        raw.unlock_read();
+        assert!(raw.try_take_write(WOKEN));
+        assert_eq!(state(&raw), WRITER | WAITERS | LOOK);
+        // Nobody stands in the line.
+        raw.unlock_write();
+        assert_eq!(state(&raw), 0);
+    }
+
+    #[test]
+    fn a_reader_that_comes_while_a_writer_goes_keeps_nobody_asleep() {
+        let raw = RawRwLock::new();
+        raw.state.store(WAITERS | READER, Ordering::Relaxed);
+        raw.look_after_writing();
+        assert_eq!(state(&raw), WAITERS | READER | LOOK);
+        assert!(!raw.try_read());
+        raw.unlock_read();
+        assert_eq!(state(&raw), 0);
+    }
+
+    #[test]
+    fn readers_look_closer_while_one_writes() {
         let raw = RawRwLock::new();
         raw.write();
         assert_eq!(state(&raw), WRITER | LOOK);

@@ -24,9 +24,10 @@ use std::time::{Duration, Instant};
 /// [`poison::RwLock`](crate::poison::RwLock) has std's own signatures. The lock is one word beside the value, making it
 /// needs no memory, and guards may be sent.
 ///
-/// **Fairness.** While a writer waits, new readers wait behind it, so readers cannot keep writers out. So a reader that
-/// locks again to read, while it reads, may wait for a writer that waits for it: use
-/// [`read_recursive`](Self::read_recursive) there. A writer that has waited for a millisecond is handed the lock.
+/// **Fairness.** While others read and a writer waits, new readers wait behind it, so readers cannot keep writers out. So a
+/// reader that locks again to read, while it reads, may wait for a writer that waits for it: use
+/// [`read_recursive`](Self::read_recursive) there. A writer that has been woken may be overtaken until it runs. One that has
+/// waited for a millisecond is handed the lock.
 ///
 /// A read costs what a locked instruction costs, on a word that all readers write. It pays for long reads; for short
 /// ones a [`Mutex`](crate::Mutex) is as fast, and for values that hardly change there are crates like `arc-swap`.
@@ -46,8 +47,8 @@ use std::time::{Duration, Instant};
 /// });
 /// ```
 pub struct RwLock<T: ?Sized> {
-    raw: RawRwLock,
-    value: UnsafeCell<T>,
+    pub(crate) raw: RawRwLock,
+    pub(crate) value: UnsafeCell<T>,
 }
 
 // SAFETY: the value goes with it.
@@ -215,6 +216,11 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 }
 
 impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
+    /// For a lock that the caller has locked to read.
+    pub(crate) fn new(lock: &'a RwLock<T>) -> Self {
+        RwLockReadGuard { lock }
+    }
+
     /// The lock.
     pub fn rwlock(this: &Self) -> &'a RwLock<T> {
         this.lock
@@ -266,6 +272,11 @@ pub struct RwLockWriteGuard<'a, T: ?Sized> {
 }
 
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
+    /// For a lock that the caller has locked to write.
+    pub(crate) fn new(lock: &'a RwLock<T>) -> Self {
+        RwLockWriteGuard { lock }
+    }
+
     /// The lock.
     pub fn rwlock(this: &Self) -> &'a RwLock<T> {
         this.lock

@@ -13,7 +13,7 @@
 #![allow(unsafe_code, reason = "the place of a future")]
 
 use crate::loom::{AtomicUsize, Ordering, checkpoint, deadline, now};
-use crate::lot::{Newcomer, Place, Turn, Until};
+use crate::lot::{Newcomer, Place, Turn, Until, key_of};
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
 use std::future::Future;
@@ -99,10 +99,6 @@ impl Semaphore {
         Semaphore { state: AtomicUsize::new(permits * PERMIT) }
     }
 
-    fn key(&self) -> usize {
-        ptr::from_ref(self).expose_provenance()
-    }
-
     /// How many permits are free: a hint, as that may change at once.
     pub fn available(&self) -> usize {
         self.state.load(Ordering::Relaxed) / PERMIT
@@ -124,7 +120,11 @@ impl Semaphore {
     /// If they are not to be had now, or never.
     pub fn try_acquire(&self, n: usize) -> Result<Permit<'_>, TryAcquireError> {
         checkpoint();
-        self.take(n).map(|()| Permit { semaphore: self, n })
+        let taken = match self.take(n) {
+            Err(TryAcquireError::NoPermits) if self.available() >= n => self.take_if_nobody_waits(n),
+            result => result,
+        };
+        taken.map(|()| Permit { semaphore: self, n })
     }
 
     /// Waits for `n` permits for `timeout` at most.
@@ -190,7 +190,7 @@ impl Semaphore {
     /// Closes it: all that wait, and all that come, get an error. Permits that were given stay valid.
     pub fn close(&self) {
         self.state.fetch_or(CLOSED, Ordering::Relaxed);
-        Turn::of(self.key()).tell_all(NOT_GIVEN, |turn| self.note_left(turn));
+        Turn::of(key_of(self)).tell_all(NOT_GIVEN, |turn| self.note_left(turn));
     }
 
     /// Whether it was closed.
@@ -218,6 +218,13 @@ impl Semaphore {
                 Err(other) => state = other,
             }
         }
+    }
+
+    /// The same, where WAITERS may be of those who are not in this process (lot I7).
+    #[cold]
+    fn take_if_nobody_waits(&self, n: usize) -> Result<(), TryAcquireError> {
+        self.note_left(&Turn::of(key_of(self)));
+        self.take(n)
     }
 
     /// Waits for `n` permits for as long as that says.
@@ -252,7 +259,7 @@ impl Semaphore {
                 Err(TryAcquireError::NoPermits) => {}
                 result => return Err(result),
             }
-            let turn = Turn::of(self.key());
+            let turn = Turn::of(key_of(self));
             if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
                 self.state.fetch_and(!WAITERS, Ordering::Relaxed);
             }
@@ -269,7 +276,7 @@ impl Semaphore {
     /// Gives permits to those that wait, as far as they suffice.
     #[cold]
     fn give_out(&self) {
-        self.left(&mut Turn::of(self.key()));
+        self.left(&mut Turn::of(key_of(self)));
     }
 
     /// In a turn: one that waited has left by itself, or there are more permits. Gives them out, from the head of the line.
@@ -430,5 +437,25 @@ impl Drop for AcquireFuture<'_> {
 impl fmt::Debug for AcquireFuture<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AcquireFuture").field("n", &self.n).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Ordering, PERMIT, Semaphore};
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    /// What is left of those that waited would cost all that come after them.
+    #[test]
+    fn those_that_waited_leave_nothing_in_the_word() {
+        let semaphore = Semaphore::new(0);
+        let mut waits = [1, 2].map(|n| Box::pin(semaphore.acquire_async(n)));
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(waits.iter_mut().all(|future| future.as_mut().poll(context).is_pending()));
+        semaphore.add_permits(3);
+        assert_eq!(semaphore.state.load(Ordering::Relaxed), 0);
+        drop(waits);
+        assert_eq!(semaphore.state.load(Ordering::Relaxed), 3 * PERMIT);
     }
 }

@@ -8,7 +8,7 @@
 //! others may have been done, who found a count that was not one.
 
 use crate::loom::{Arc, AtomicUsize, Ordering};
-use crate::lot::{Turn, Until};
+use crate::lot::{Turn, Until, key_of};
 use crate::waiting::{self, Awaited, Wait};
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
@@ -63,15 +63,21 @@ pub struct WaitGroup {
     count: Arc<Count>,
 }
 
-/// The word of a group.
-struct Count {
+/// The word of a group, or of what counts in the same way and has its own reason to wait.
+pub(crate) struct Count {
     state: AtomicUsize,
+}
+
+/// One waits until a count is zero.
+struct Zero<'a> {
+    count: &'a Count,
+    reason: &'static Reason,
 }
 
 impl WaitGroup {
     /// A group with nothing to wait for.
     pub fn new() -> WaitGroup {
-        WaitGroup { count: Arc::new(Count { state: AtomicUsize::new(0) }) }
+        WaitGroup { count: Arc::new(Count::new()) }
     }
 
     /// Adds `n` to the count.
@@ -100,16 +106,21 @@ impl WaitGroup {
     /// Waits until the count is zero. What was done before the calls of `done` has happened then.
     #[inline]
     pub fn wait(&self) {
-        waiting::wait(&*self.count, Until::Told);
+        waiting::wait(&self.zero(), Until::Told);
     }
 
     /// Waits until the count is zero, or until `timeout` has passed: then this is false.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        waiting::wait_timeout(&*self.count, timeout)
+        waiting::wait_timeout(&self.zero(), timeout)
     }
 
     pub(crate) fn wait_within(&self, until: Until<'_>) -> bool {
-        waiting::wait(&*self.count, until)
+        waiting::wait(&self.zero(), until)
+    }
+
+    #[inline]
+    fn zero(&self) -> Zero<'_> {
+        Zero { count: &self.count, reason: &WAIT }
     }
 
     /// As [`wait`](Self::wait), for async tasks. The future may be dropped at any time. One that is forgotten
@@ -123,7 +134,7 @@ impl WaitGroup {
     /// assert_eq!(group.count(), 0);
     /// ```
     pub fn wait_async(&self) -> impl Future<Output = ()> + Send + Sync + '_ {
-        Wait::new(&*self.count)
+        Wait::new(self.zero())
     }
 
     /// Starts a goroutine, as `pirn::go` does, that counts until it ends, by whatever way. It has been
@@ -158,14 +169,28 @@ impl WaitGroup {
 
     /// What has been added and is not done: a hint, as it may change at once.
     pub fn count(&self) -> usize {
-        self.count.state.load(Ordering::Relaxed) / ONE
+        self.count.get()
     }
 }
 
 impl Count {
+    pub(crate) fn new() -> Count {
+        Count { state: AtomicUsize::new(0) }
+    }
+
+    /// Waits until it is zero, for as long as that says. False if the wait has ended without that.
+    pub(crate) fn wait(&self, reason: &'static Reason, until: Until<'_>) -> bool {
+        waiting::wait(&Zero { count: self, reason }, until)
+    }
+
+    /// A hint, as it may change at once.
+    pub(crate) fn get(&self) -> usize {
+        self.state.load(Ordering::Relaxed) / ONE
+    }
+
     /// False: the count would be too large.
     #[inline]
-    fn add(&self, n: usize) -> bool {
+    pub(crate) fn add(&self, n: usize) -> bool {
         if n > COUNT_MAX {
             return false;
         }
@@ -179,7 +204,7 @@ impl Count {
 
     /// False: the count is zero.
     #[inline]
-    fn done(&self) -> bool {
+    pub(crate) fn done(&self) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while state != ONE | WAITERS {
             if state < ONE {
@@ -199,7 +224,7 @@ impl Count {
     /// Takes `n` from the count in a turn: it tells those that wait if these are the last. False: the count is less.
     #[cold]
     fn take_back(&self, n: usize) -> bool {
-        let turn = Turn::of(self.key());
+        let turn = Turn::of(key_of(self));
         // Acquire: what all others did, for those who are told (partner: the Release in `done`).
         let done = self.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |state| state.checked_sub(n * ONE));
         if done.is_ok_and(|state| state < (n + 1) * ONE) {
@@ -207,33 +232,42 @@ impl Count {
         }
         done.is_ok()
     }
+
+    /// In a turn: some have left the line.
+    fn left(&self, turn: &mut Turn) {
+        if turn.is_empty() {
+            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
+        }
+    }
 }
 
-impl Awaited for Count {
+impl Awaited for Zero<'_> {
     fn reason(&self) -> &'static Reason {
-        &WAIT
+        self.reason
     }
 
     #[inline]
     fn has_come(&self) -> bool {
         // Acquire: what was done (partner: the Release in `done`).
-        self.state.load(Ordering::Acquire) < ONE
+        self.count.state.load(Ordering::Acquire) < ONE
     }
 
     fn has_waiters(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & WAITERS != 0
+        self.count.state.load(Ordering::Relaxed) & WAITERS != 0
     }
 
     fn will_wait(&self) -> bool {
         let wait = |state| (state >= ONE).then_some(state | WAITERS);
         // Acquire: as in `has_come`.
-        self.state.fetch_update(Ordering::Relaxed, Ordering::Acquire, wait).is_ok()
+        self.count.state.fetch_update(Ordering::Relaxed, Ordering::Acquire, wait).is_ok()
     }
 
     fn left(&self, turn: &mut Turn) {
-        if turn.is_empty() {
-            self.state.fetch_and(!WAITERS, Ordering::Relaxed);
-        }
+        self.count.left(turn);
+    }
+
+    fn key(&self) -> usize {
+        key_of(self.count)
     }
 }
 

@@ -15,11 +15,10 @@
 #![allow(unsafe_code, reason = "places in futures that wait")]
 
 use crate::loom::{checkpoint, deadline, now};
-use crate::lot::{Newcomer, Place, Turn, Until};
+use crate::lot::{Newcomer, Place, Turn, Until, key_of};
 use pirn_runtime::internal::Reason;
 use std::future::Future;
 use std::pin::Pin;
-use std::ptr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ pub(crate) trait Awaited {
 
     /// Its address.
     fn key(&self) -> usize {
-        ptr::from_ref(self).addr()
+        key_of(self)
     }
 }
 

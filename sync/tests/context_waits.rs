@@ -8,7 +8,8 @@ use crew::common::{Rng, builder, child_command, eventually, runtime, seed, stres
 use crew::{Kind, everywhere};
 use pirn_runtime::{block_on, go, yield_now};
 use pirn_sync::context::{AcquireCtxError, Cancel, Context, ContextError};
-use pirn_sync::{Barrier, Condvar, Event, Mutex, Notify, RwLock, Semaphore, WaitGroup};
+use pirn_sync::group::ErrGroup;
+use pirn_sync::{Barrier, Condvar, Event, Mutex, Notify, RwLock, Semaphore, WaitGroup, poison};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -31,6 +32,9 @@ struct All {
     event: Event,
     notify: Notify,
     group: WaitGroup,
+    poison: poison::Mutex<u32>,
+    poison_lock: poison::RwLock<u32>,
+    poison_condvar: poison::Condvar,
 }
 
 type Wait = fn(&All, &Semaphore, &Barrier, &Context) -> Option<ContextError>;
@@ -56,6 +60,22 @@ const WAITS: &[(&str, Wait)] = &[
     ("notify", |all, _, _, context| all.notify.wait_ctx(context).err()),
     ("group", |all, _, _, context| all.group.wait_ctx(context).err()),
     ("barrier", |_, _, barrier, context| barrier.wait_ctx(context).err()),
+    ("poison lock", |all, _, _, context| all.poison.lock_ctx(context).err()),
+    ("poison read", |all, _, _, context| all.poison_lock.read_ctx(context).err()),
+    ("poison write", |all, _, _, context| all.poison_lock.write_ctx(context).err()),
+    ("condvar of poison", |all, _, _, context| {
+        let alone = poison::Mutex::new(());
+        let (_guard, result) =
+            all.poison_condvar.wait_ctx(context, alone.lock().expect("it is new")).expect("nobody panics");
+        result.err()
+    }),
+    ("condvar of poison, while", |all, _, _, context| {
+        let alone = poison::Mutex::new(true);
+        let guard = alone.lock().expect("it is new");
+        let (_guard, result) =
+            all.poison_condvar.wait_while_ctx(context, guard, |is_true| *is_true).expect("nobody panics");
+        result.err()
+    }),
 ];
 
 #[test]
@@ -96,6 +116,7 @@ fn the_end_of_the_context_ends_each_wait() {
             let all = Arc::new((All::default(), Semaphore::new(1), Barrier::new(2)));
             let token = all.0.group.token();
             let (mutex, lock) = (all.0.mutex.lock(), all.0.lock.write());
+            let (poison, poison_lock) = (all.0.poison.lock(), all.0.poison_lock.write());
             let (context, cancel) = Context::background().with_cancel();
             let waits = {
                 let all = all.clone();
@@ -103,14 +124,90 @@ fn the_end_of_the_context_ends_each_wait() {
             };
             cancel.cancel();
             assert_eq!(waits.join(), Some(CANCELLED), "{name}");
-            drop((mutex, lock, token));
+            drop((mutex, lock, token, poison, poison_lock));
             // Nothing is left of it.
             assert!(all.0.mutex.try_lock().is_some() && all.0.lock.try_write().is_some(), "{name}");
+            assert!(all.0.poison.try_lock().is_ok() && all.0.poison_lock.try_write().is_ok(), "{name}");
             assert!(all.1.try_acquire(1).is_ok(), "{name}");
             assert!(all.2.wait_timeout(Duration::from_millis(1)).is_none(), "{name}");
             all.0.notify.notify_one();
             assert!(all.0.notify.wait_timeout(Duration::ZERO), "{name}: the permit is for the next");
         }
+    });
+}
+
+/// Poison is told beside the end of the context.
+#[test]
+fn poison_is_told_with_a_context() {
+    let (mutex, lock, condvar) = (poison::Mutex::new(0), poison::RwLock::new(0), poison::Condvar::new());
+    let poisons = || {
+        let _guards = (mutex.lock(), lock.write());
+        panic!("with locks, on purpose");
+    };
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(poisons)).is_err());
+    let context = Context::background();
+    assert!(mutex.lock_ctx(&context).expect("it has not ended").is_err());
+    assert!(lock.read_ctx(&context).expect("it has not ended").is_err());
+    assert!(lock.write_ctx(&context).expect("it has not ended").is_err());
+    let guard = mutex.lock().unwrap_or_else(|e| e.into_inner());
+    let (guard, result) = condvar.wait_ctx(&ended(), guard).expect_err("it is poisoned").into_inner();
+    assert_eq!((*guard, result), (0, Err(CANCELLED)));
+    let (_, result) = condvar.wait_while_ctx(&context, guard, |_| false).expect_err("it is poisoned").into_inner();
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn a_join_ends_with_the_context() {
+    everywhere(|kind| {
+        let house = runtime(1);
+        let (go_on, goes_on) = std::sync::mpsc::channel();
+        let g = house.go(move || goes_on.recv().map_or(0, |n: u32| n));
+        let (g, error) = ended().join(g).expect_err("it runs");
+        assert_eq!(error, CANCELLED);
+        let (context, cancel) = Context::background().with_cancel();
+        let waits = kind.go_and_wait(move || context.join(g));
+        cancel.cancel();
+        let (g, error) = waits.join().expect_err("it runs");
+        assert_eq!(error, CANCELLED);
+        let (context, _cancel) = Context::background().with_cancel();
+        let waits = kind.go_and_wait(move || (context.join(g).map_err(|(_, error)| error), context));
+        go_on.send(5).expect("it waits");
+        let (result, context) = waits.join();
+        assert_eq!(result.expect("it has ended").expect("no panic"), 5);
+        let g = house.go(|| 6);
+        eventually("it has ended", || g.is_finished());
+        assert_eq!(context.join(g).expect("it has ended").expect("no panic"), 6);
+        let g = house.go(|| 7);
+        assert_eq!(Context::background().join(g).expect("it ends").expect("no panic"), 7);
+        house.close();
+    });
+}
+
+#[test]
+fn a_wait_for_a_group_ends_with_the_context() {
+    everywhere(|kind| {
+        let house = runtime(1);
+        let group = Arc::new(ErrGroup::<u32>::new());
+        let (go_on, goes_on) = std::sync::mpsc::channel();
+        let starts = group.clone();
+        house.run(move || starts.go(move || goes_on.recv().map_or(Ok(()), Err)));
+        assert_eq!(group.wait_ctx(&ended()), Err(CANCELLED));
+        let (context, cancel) = Context::background().with_cancel();
+        let waits = {
+            let group = group.clone();
+            kind.go_and_wait(move || group.wait_ctx(&context))
+        };
+        cancel.cancel();
+        assert_eq!((waits.join(), group.running()), (Err(CANCELLED), 1));
+        let (context, _cancel) = Context::background().with_cancel();
+        let waits = {
+            let group = group.clone();
+            kind.go_and_wait(move || group.wait_ctx(&context))
+        };
+        go_on.send(3).expect("it waits");
+        assert_eq!(waits.join(), Ok(Err(3)));
+        assert_eq!(group.wait_ctx(&Context::background()), Ok(Ok(())));
+        house.close();
     });
 }
 

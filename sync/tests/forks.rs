@@ -4,7 +4,7 @@
 mod crew;
 
 use crew::common::{builder, house};
-use pirn_sync::{Mutex, MutexGuard, Semaphore};
+use pirn_sync::{Mutex, MutexGuard, Notify, Semaphore};
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitStatus;
@@ -110,6 +110,43 @@ fn those_who_waited_are_not_in_the_child() {
             semaphore.add_permits(1);
             waiter.join().expect("no panic");
         }
+        assert_eq!(ended.code(), Some(7), "{ended}");
+    });
+}
+
+/// The notification is for the next that waits, and not for those who waited in the parent.
+#[test]
+fn a_notification_in_the_child_is_not_lost() {
+    let notify = Notify::new();
+    scope(|scope| {
+        let waiter = scope.spawn(|| notify.wait());
+        std::thread::sleep(Duration::from_millis(50));
+        let ended = fork(|| {
+            notify.notify_one();
+            assert!(notify.wait_timeout(Duration::from_secs(10)), "it was notified");
+            assert!(!notify.wait_timeout(Duration::from_millis(1)), "once");
+            // The same with the permit of a later one.
+            notify.notify_waiters();
+            notify.notify_one();
+            notify.wait();
+        });
+        notify.notify_one();
+        waiter.join().expect("no panic");
+        assert_eq!(ended.code(), Some(7), "{ended}");
+    });
+}
+
+/// Permits that are free are to be had, whoever waited in the parent for more.
+#[test]
+fn free_permits_are_to_be_had_in_the_child() {
+    let semaphore = Semaphore::new(1);
+    scope(|scope| {
+        let waiter = scope.spawn(|| drop(semaphore.acquire(2)));
+        std::thread::sleep(Duration::from_millis(50));
+        let ended = fork(|| assert!(semaphore.try_acquire(1).is_ok(), "nobody waits"));
+        assert!(semaphore.try_acquire(1).is_err(), "one waits");
+        semaphore.add_permits(1);
+        waiter.join().expect("no panic");
         assert_eq!(ended.code(), Some(7), "{ended}");
     });
 }

@@ -214,7 +214,7 @@ fn check(case: &Case, way: Way, status: Option<i32>, said: &str) -> Result<(), S
             let [report] = reports[..] else { return Err("not one partial deadlock".to_owned()) };
             let names = |it: &&Stuck| report.contains(&format!(" \"{}\" ", it.name));
             expect(cycle.iter().all(names), "a member is not named")?;
-            let is_own = report.contains(", which it holds itself (");
+            let is_own = report.contains(", which it has locked itself (");
             expect(is_own == is_on_itself(cycle[0]), "a lock that its holder takes again, or the other way round")?;
             missing(&cycle, said)
         }

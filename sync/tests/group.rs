@@ -572,3 +572,25 @@ fn err_groups_at_random() {
     eventually("no G is left", || house.goroutines().is_empty());
     house.close();
 }
+
+/// A task is among the stragglers from its first step on, whether or not the one who has started it has gone on.
+#[test]
+fn a_task_that_has_just_begun_is_a_straggler() {
+    let house = runtime(4);
+    house.run(|| {
+        let result = task_group::<_, (), _>(|tasks| {
+            for _ in 0..2_000 {
+                let group = tasks.clone();
+                tasks.go(move |_| {
+                    let me = pirn_runtime::current_gid().expect("a G");
+                    assert!(group.stragglers().iter().any(|g| g.id == me));
+                    Ok(())
+                });
+                pirn_runtime::yield_now();
+            }
+            Ok(())
+        });
+        assert_eq!(result, Ok(()));
+    });
+    house.close();
+}

@@ -12,7 +12,7 @@
 mod crew;
 
 use crew::{Kind, everywhere, in_time, on_gs};
-use pirn_sync::{Event, Map};
+use pirn_sync::{Event, Map, MapState};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -119,6 +119,7 @@ fn compare<S: BuildHasher + Default>() {
 
 #[test]
 fn it_does_what_a_hash_map_does() {
+    compare::<MapState>();
     compare::<std::hash::BuildHasherDefault<std::collections::hash_map::DefaultHasher>>();
     compare::<Same>();
     compare::<std::collections::hash_map::RandomState>();
@@ -266,8 +267,10 @@ fn a_closure_may_use_the_same_map() {
                 Some(n.map_or(1, |n| n + 1))
             });
             assert_eq!((map.load(&1), calls), (Some(6), 2));
-            map.retain(|_, n| {
-                map.store(2, *n);
+            map.retain(|key, n| {
+                if *key == 1 {
+                    map.store(2, *n);
+                }
                 false
             });
             assert_eq!(map.load(&1), None);
@@ -321,6 +324,45 @@ fn user_code_of_keys_and_values_may_do_anything() {
         assert_eq!(map.len(), 4);
         map.clear();
     });
+}
+
+/// A store that has looked begins anew if the shard was changed since, here by the comparison of keys.
+#[test]
+fn a_store_sees_what_was_changed_since_it_looked() {
+    thread_local! {
+        static THEN: Cell<Option<fn()>> = const { Cell::new(None) };
+    }
+    static MAP: Map<Spy, u32, Same> = Map::with_hasher(Same);
+    struct Spy(u32);
+    impl Hash for Spy {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+    impl PartialEq for Spy {
+        fn eq(&self, other: &Spy) -> bool {
+            if let Some(then) = THEN.take() {
+                then();
+            }
+            self.0 == other.0
+        }
+    }
+    impl Eq for Spy {}
+    let cases: [(fn(), u32, usize); 4] = [
+        (|| MAP.clear(), 1, 1),
+        (|| assert!(MAP.delete(&Spy(1))), 1, 1),
+        (|| MAP.store(Spy(1), 7), 1, 1),
+        (|| MAP.store(Spy(2), 7), 2, 2),
+    ];
+    for (nth, (then, key, len)) in cases.into_iter().enumerate() {
+        MAP.clear();
+        MAP.store(Spy(1), 5);
+        THEN.set(Some(then));
+        MAP.store(Spy(key), 6);
+        assert_eq!((MAP.load(&Spy(key)), MAP.len()), (Some(6), len), "case {nth}");
+        assert!(MAP.delete(&Spy(key)));
+        assert_eq!((MAP.load(&Spy(key)), MAP.len()), (None, len - 1), "case {nth}");
+    }
 }
 
 /// While one waits in a closure, others use the same key.

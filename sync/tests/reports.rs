@@ -4,7 +4,7 @@
 mod crew;
 
 use crew::common::talk::{Running, case_of, read_until, wait_for_parent};
-use crew::common::{builder, child_command, eventually, wait_until_waiting};
+use crew::common::{builder, child_command, eventually, subprocess, wait_until_waiting};
 use pirn_runtime::{GoBuilder, JoinHandle, Runtime, sleep};
 use pirn_sync::group::{gather, task_group};
 use pirn_sync::{Mutex, RwLock, Semaphore};
@@ -59,6 +59,29 @@ fn write_twice(rt: &Runtime) -> Vec<JoinHandle<()>> {
         let _b = B.write();
         drop(B.read());
     })]
+}
+
+/// An upgradable reader is the holder, for those that cannot have the lock beside it.
+fn upgradable_and_write(rt: &Runtime) -> Vec<JoinHandle<()>> {
+    vec![named(rt, "first", || {
+        let _b = B.upgradable_read();
+        drop(B.read());
+        drop(B.write());
+    })]
+}
+
+fn a_then_upgradable(rt: &Runtime) -> Vec<JoinHandle<()>> {
+    let first = || {
+        let _a = A.lock();
+        meet();
+        drop(B.upgradable_read());
+    };
+    let second = || {
+        let _b = B.upgradable_read();
+        meet();
+        drop(A.lock());
+    };
+    vec![named(rt, "first", first), named(rt, "second", second)]
 }
 
 /// It waits for all of its tasks, and one of those for its lock.
@@ -121,7 +144,7 @@ const CASES: &[(&str, Acts, &[&str])] = &[
         &[
             "pirn: partial deadlock: goroutine ",
             " \"first\" waits for mutex 0x",
-            ", which it holds itself (sync.Mutex.Lock)",
+            ", which it has locked itself (sync.Mutex.Lock), for ever unless it has given the guard away\n",
         ],
     ),
     (
@@ -130,7 +153,27 @@ const CASES: &[(&str, Acts, &[&str])] = &[
         &[
             "pirn: partial deadlock: goroutine ",
             " \"first\" waits for rwlock 0x",
-            ", which it holds itself (sync.RWMutex.RLock)",
+            ", which it has locked itself (sync.RWMutex.RLock), for ever unless it has given the guard away\n",
+        ],
+    ),
+    (
+        "upgradable and write",
+        upgradable_and_write,
+        &[
+            "pirn: partial deadlock: goroutine ",
+            " \"first\" waits for rwlock 0x",
+            ", which it has locked itself (sync.RWMutex.Lock), for ever unless it has given the guard away\n",
+        ],
+    ),
+    (
+        "a lock and an upgradable reader",
+        a_then_upgradable,
+        &[
+            "pirn: partial deadlock: goroutine ",
+            " \"first\" waits for rwlock 0x",
+            " held by goroutine ",
+            " \"second\" (sync.RWMutex.UpgradableRLock), which waits for mutex 0x",
+            " (sync.Mutex.Lock)",
         ],
     ),
     (
@@ -235,4 +278,35 @@ fn dumps_say_who_has_it() {
     drop(mine);
     semaphore.add_permits(1);
     waiters.into_iter().chain([holder]).for_each(|g| g.join().expect("no panic"));
+}
+
+/// Who has locked a lock and given the guard to another may wait for it: the report does not say that this is for ever.
+#[test]
+fn who_has_given_its_guard_away_goes_on() {
+    const TEST: &str = "who_has_given_its_guard_away_goes_on";
+    if case_of(TEST).is_some() {
+        let rt = builder().procs(2).build().expect("a runtime");
+        let first = named(&rt, "first", || {
+            let guard = A.lock();
+            let other = pirn_runtime::go(move || {
+                sleep(Duration::from_millis(50));
+                drop(guard);
+            });
+            drop(A.lock());
+            other.join().expect("no panic");
+        });
+        first.join().expect("no panic");
+        // The report is printed by a thread of the runtime.
+        return thread::sleep(Duration::from_millis(500));
+    }
+    let ended = subprocess(TEST, "away", &[]);
+    let said = &ended.expect_success().stderr;
+    let parts = [
+        "pirn: partial deadlock: goroutine ",
+        " \"first\" waits for mutex 0x",
+        ", which it has locked itself (sync.Mutex.Lock), for ever unless it has given the guard away\n",
+    ];
+    let rest = parts.iter().try_fold(&**said, |rest, part| Some(rest.split_once(part)?.1));
+    assert!(rest.is_some(), "{said}");
+    assert!(!said.contains("holds"), "{said}");
 }

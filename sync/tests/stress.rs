@@ -7,7 +7,7 @@ mod crew;
 use crew::common::{Rng, runtime, seed, stress_secs};
 use crew::{KINDS, Kind, Worker, poll_once};
 use pirn_runtime::{block_on, yield_now};
-use pirn_sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockWriteGuard, Semaphore};
+use pirn_sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard, Semaphore};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -85,7 +85,7 @@ impl World {
     fn read_or_write(&self, kind: Kind, rng: &mut Rng) {
         let lock = &self.locks[rng.below(2)];
         let timeout = Duration::from_micros(rng.below(100) as u64);
-        match (rng.below(9), kind) {
+        match (rng.below(11), kind) {
             (0, _) => {
                 let Some(mut guard) = lock.try_write_for(timeout) else { return };
                 guard.add(rng);
@@ -112,9 +112,38 @@ impl World {
                     guard.check(rng);
                 }
             }
+            (9, _) => self.read_and_upgrade(lock, timeout, rng),
             (5, Kind::Task) => block_on(lock.read_async()).check(rng),
             _ => lock.read().check(rng),
         }
+    }
+
+    /// What is read before an upgrade holds after it.
+    fn read_and_upgrade(&self, lock: &RwLock<Pair>, timeout: Duration, rng: &mut Rng) {
+        let guard = match rng.below(3) {
+            0 => lock.try_upgradable_read(),
+            1 => lock.try_upgradable_read_for(timeout),
+            _ => Some(lock.upgradable_read()),
+        };
+        let Some(guard) = guard else { return };
+        guard.check(rng);
+        let seen = guard.0;
+        let guard = match rng.below(4) {
+            0 => return,
+            1 => RwLockUpgradableReadGuard::try_upgrade(guard),
+            2 => RwLockUpgradableReadGuard::try_upgrade_for(guard, timeout),
+            _ => Ok(RwLockUpgradableReadGuard::upgrade(guard)),
+        };
+        let mut guard = match guard {
+            Ok(guard) => guard,
+            Err(guard) => return RwLockUpgradableReadGuard::downgrade(guard).check(rng),
+        };
+        assert_eq!(guard.0, seen);
+        guard.add(rng);
+        self.count(1);
+        let guard = RwLockWriteGuard::downgrade_to_upgradable(guard);
+        guard.check(rng);
+        assert_eq!(guard.1, seen + 1);
     }
 
     fn throw(&self, rng: &mut Rng) {

@@ -11,6 +11,11 @@ pub(crate) const NEAR_NS: f64 = 100.0;
 pub(crate) const BYTES: &str = "bytes_per_task";
 const PARTS_OF_BYTES: [&str; 3] = ["rss_bytes_per_task", "pte_bytes_per_task", "kstack_bytes_per_task"];
 
+/// Whether more of `metric` is better.
+pub(crate) fn more_is_better(metric: &str) -> bool {
+    ["ticks", "speedup"].contains(&metric) || metric.ends_with("_per_s")
+}
+
 /// One line of a program: `workload peer procs metric value unit`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figure {

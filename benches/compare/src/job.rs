@@ -18,4 +18,6 @@ pub(crate) struct Job<'a> {
     pub(crate) need_mib: usize,
     /// Memory to touch before.
     pub(crate) touch_mib: usize,
+    /// For a server under a load, which comes from this program: how many seconds of it are measured.
+    pub(crate) load_secs: Option<f64>,
 }

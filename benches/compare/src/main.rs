@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 
 /// One measurement, in this process: what a child does.
 fn run_child(args: impl Iterator<Item = String>) -> ExitCode {
-    pirn_benches::peers::run(args)
+    pirn_benches::peers::run(&[CHILD], args)
 }
 
 /// Does what was asked for.
@@ -70,8 +70,7 @@ fn run(options: &Options) -> io::Result<()> {
         return Ok(());
     }
     if let Some(file) = &options.from {
-        let text = fs::read_to_string(file).map_err(|error| named(error, file))?;
-        let report = record::report(&text).map_err(|what| named(io::Error::other(what), file))?;
+        let report = recorded(file)?;
         write(options, &report, &[])?;
         print!("{}", report.text());
         return Ok(());
@@ -139,6 +138,12 @@ fn check_writable(options: &Options) -> io::Result<()> {
     options.svg.as_ref().map_or(Ok(()), |folder| fs::create_dir_all(folder).map_err(|error| named(error, folder)))
 }
 
+/// What an earlier run has written.
+fn recorded(file: &Path) -> io::Result<Report> {
+    let text = fs::read_to_string(file).map_err(|error| named(error, file))?;
+    record::report(&text).map_err(|what| named(io::Error::other(what), file))
+}
+
 fn named(error: io::Error, path: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
@@ -152,12 +157,19 @@ fn write(options: &Options, report: &Report, runs: &[Run]) -> io::Result<()> {
     if let Some(file) = &options.md {
         to(file, report.markdown())?;
     }
+    let mut merged = None;
     if let Some(root) = &options.papers {
+        let record = root.join(papers::RECORD);
         if options.from.is_none() {
-            to(&root.join(papers::RECORD), format!("{:#}\n", json::record(report)))?;
+            if options.wish.only.is_some() {
+                merged = Some(papers::merged(&recorded(&record)?, report));
+            }
+            let report = merged.as_ref().unwrap_or(report);
+            to(&record, format!("{:#}\n", json::record(report)))?;
         }
-        papers::write(root, report).map_err(|error| named(error, root))?;
+        papers::write(root, merged.as_ref().unwrap_or(report)).map_err(|error| named(error, root))?;
     }
+    let report = merged.as_ref().unwrap_or(report);
     if let Some(folder) = &options.svg {
         let charts = [
             ("ratios.svg", charts::ratios(&report.lines)),

@@ -55,7 +55,8 @@ pub(crate) fn measure(
 /// One measurement, with where the CPUs were before and after it.
 fn one(row: &Row, peer: &str, round: usize, ask: &mut impl FnMut(&Job<'_>) -> Outcome) -> Run {
     let (workload, procs, n) = (row.workload, row.procs, row.n(peer));
-    let job = Job { workload, procs, n, peer, need_mib: row.need_mib(peer), touch_mib: row.touch_mib() };
+    let (need_mib, touch_mib, load_secs) = (row.need_mib(peer), row.touch_mib(), row.load_secs());
+    let job = Job { workload, procs, n, peer, need_mib, touch_mib, load_secs };
     let before = probe(procs, ask);
     let (start, cpu) = (Instant::now(), CpuTime::now());
     let outcome = ask(&job);
@@ -69,7 +70,7 @@ fn probe(procs: usize, ask: &mut impl FnMut(&Job<'_>) -> Outcome) -> Option<f64>
     if procs < 2 {
         return None;
     }
-    let job = Job { workload: PROBE, procs, n: None, peer: PROBE, need_mib: 0, touch_mib: 0 };
+    let job = Job { workload: PROBE, procs, n: None, peer: PROBE, need_mib: 0, touch_mib: 0, load_secs: None };
     match ask(&job) {
         Outcome::Figures(figures) => figures.iter().find(|figure| figure.unit == "ns").map(|figure| figure.value),
         Outcome::None | Outcome::Failed { .. } => None,

@@ -24,15 +24,17 @@ Runs pirn beside what else one could use, and shows the figures in one table.
     --svg DIR           the charts: ratios.svg, yield.svg, parked.svg
     --papers DIR        the papers below DIR, the folder of the project: the parts of BENCHMARKS.md that
                         are written by this program, benches/FIGURES.md, and what they are made of,
-                        benches/figures.json; only of a whole run
+                        benches/figures.json; with --only, the rows that were measured are put
+                        in the place of what figures.json has of them
     --from FILE         measures nothing, and shows what --json has written, or --papers
     --go PATH           the go to build Go's program with; the one in the PATH by default
     --program PEER=PATH measures another program as that peer, called PATH WORKLOAD --procs P [--n N]
     --list              says what would be measured, and by whom
     --help              this
 
-    compare child WORKLOAD [--procs P] [--n N] [--peer PEER]
-                        one measurement by itself, in this process
+    compare child WORKLOAD [--procs P] [--n N] [--peer PEER] [--secs S] [--server PROGRAM]
+                        one measurement by itself, in this process; the last two for a load, of
+                        which the server is another process
 ";
 
 /// What was asked for.
@@ -102,16 +104,16 @@ impl Options {
                 _ => return Err(arg.unexpected()),
             }
         }
-        if options.papers.is_some() && options.is_part() {
-            return Err("--papers is for a whole run: without --only, --peers, --quick and --scaling".into());
+        if options.papers.is_some() && options.leaves_out() {
+            return Err("--papers is for whole rows: without --peers, --quick and --scaling".into());
         }
         Ok(options)
     }
 
-    /// Whether something of a whole run is left out.
-    fn is_part(&self) -> bool {
-        let Wish { only, quick, scaling } = &self.wish;
-        only.is_some() || *quick || *scaling || self.peers.len() < PEERS.len()
+    /// Whether something of its rows is left out.
+    fn leaves_out(&self) -> bool {
+        let Wish { only: _, quick, scaling } = &self.wish;
+        *quick || *scaling || self.peers.len() < PEERS.len()
     }
 }
 
@@ -161,7 +163,7 @@ mod tests {
         let paths =
             [options.json.unwrap(), options.md.unwrap(), options.svg.unwrap(), options.go, options.from.unwrap()];
         assert_eq!(paths, ["a", "b", "c", "d", "g"].map(PathBuf::from));
-        assert_eq!(parse("--papers .").unwrap().papers, Some(PathBuf::from(".")));
+        assert_eq!(parse("--papers . --only ^spsc").unwrap().papers, Some(PathBuf::from(".")));
         assert_eq!(options.programs, [("pirn".into(), "e".into()), ("probe".into(), "f".into())]);
     }
 

@@ -2,6 +2,8 @@
 //!
 //! In BENCHMARKS.md only what stands between two marks is written; the rest is written by people.
 
+use crate::plan::{Wish, plan};
+use crate::summary::Line;
 use crate::table::Report;
 use std::fs;
 use std::io;
@@ -14,7 +16,7 @@ pub(crate) const FIGURES: &str = "benches/FIGURES.md";
 pub(crate) const RECORD: &str = "benches/figures.json";
 
 /// The rows of BENCHMARKS.md: one of each kind. One that a run does not have is left out.
-const ROWS: [(&str, &str); 18] = [
+const ROWS: [(&str, &str); 23] = [
     ("spawn_join/2", "ns_per_task"),
     ("spawn_join_handle/1", "ns_per_pair"),
     ("yield1/1", "ns_per_yield"),
@@ -33,6 +35,11 @@ const ROWS: [(&str, &str); 18] = [
     ("errgroup/2", "ns_per_task"),
     ("ctx_cancel/2", "ns_per_cancel"),
     ("map90/2", "ns_per_call"),
+    ("tcp_echo_1000/2", "msgs_per_s"),
+    ("tcp_echo_1000/2", "server_cpu_us_per_msg"),
+    ("http_64/2", "requests_per_s"),
+    ("connect/2", "conns_per_s"),
+    ("idle/2", "bytes_per_conn"),
 ];
 
 /// Where what is written begins, by name, and where it ends.
@@ -79,6 +86,15 @@ pub(crate) fn figures(report: &Report) -> String {
     )
 }
 
+/// `old` with the rows of `new` in the place of its own, in the order of the plan. Each row is of one run.
+pub(crate) fn merged(old: &Report, new: &Report) -> Report {
+    let of_old = |line: &&Line| new.lines.iter().all(|newer| newer.label != line.label);
+    let mut lines: Vec<Line> = old.lines.iter().filter(of_old).chain(&new.lines).cloned().collect();
+    let plan = plan(&Wish::default());
+    lines.sort_by_key(|line| plan.iter().position(|row| row.label() == line.label));
+    Report { head: new.head.clone(), lines, failures: [&old.failures[..], &new.failures].concat() }
+}
+
 /// Writes both, below `root`.
 ///
 /// # Errors
@@ -93,7 +109,6 @@ pub(crate) fn write(root: &Path, report: &Report) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Wish, plan};
     use crate::record;
     use crate::summary::recorded;
 
@@ -130,6 +145,20 @@ mod tests {
         let report = Report { lines, ..Report::default() };
         assert_eq!(report.line("spsc0/2", "ns_per_msg").unwrap().median("pirn"), Some(2.0));
         assert!(report.line("spsc0/2", "ns_per_hop").is_none());
+    }
+
+    #[test]
+    fn some_rows_of_a_newer_run() {
+        let report = |text| Report { lines: recorded::lines(text), ..Report::default() };
+        let old = report(
+            "yield1 - yield1 pirn 1 ns_per_yield 4 ns\n\
+             spsc0 near spsc0 pirn 2 ns_per_msg 1 ns\n\
+             spsc0 far spsc0 pirn 2 ns_per_msg 9 ns",
+        );
+        let new = report("spsc0 near spsc0 pirn 2 ns_per_msg 2 ns");
+        let merged = merged(&old, &new);
+        let figures: Vec<_> = merged.lines.iter().map(|line| (&line.label[..], line.median("pirn"))).collect();
+        assert_eq!(figures, [("yield1/1", Some(4.0)), ("spsc0/2", Some(2.0))]);
     }
 
     #[test]

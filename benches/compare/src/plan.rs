@@ -86,6 +86,7 @@ pub(crate) struct Row {
     /// The figures are of all the work and not of one operation, so that other sizes are not alike.
     whole: bool,
     touch_mib: usize,
+    load_secs: Option<f64>,
     quick: bool,
 }
 
@@ -103,6 +104,7 @@ impl Row {
             tenth: Tenth::Linear,
             whole: false,
             touch_mib: 0,
+            load_secs: None,
             quick: false,
         }
     }
@@ -125,6 +127,11 @@ impl Row {
 
     fn many(self, name: String, tasks: usize) -> Row {
         Row { name, size: tasks, tasks: Some(tasks), touch_mib: (tasks * 6000) >> 20, ..self }
+    }
+
+    /// A server with so many connections, under a load that is measured for so long.
+    fn under_load(self, conns: usize, secs: f64) -> Row {
+        Row { size: conns, tasks: Some(conns), tenth: Tenth::Same, load_secs: Some(secs), ..self }
     }
 
     /// `spawn_join/2`.
@@ -167,6 +174,11 @@ impl Row {
         self.tasks.map_or(0, |_| (self.size(peer) * each) >> 20)
     }
 
+    /// For a server, how many seconds of the load are measured.
+    pub(crate) fn load_secs(&self) -> Option<f64> {
+        self.load_secs.map(|secs| if self.quick { secs / 10.0 } else { secs })
+    }
+
     /// How much free memory to touch beforehand, in MiB.
     pub(crate) fn touch_mib(&self) -> usize {
         if self.quick && self.tenth != Tenth::Same { self.touch_mib / 10 } else { self.touch_mib }
@@ -175,11 +187,6 @@ impl Row {
 
 fn look_up(list: &[(&str, usize)], peer: &str) -> Option<usize> {
     list.iter().find(|(name, _)| *name == peer).map(|(_, value)| *value)
-}
-
-/// Whether more of `metric` is better.
-pub(crate) fn more_is_better(metric: &str) -> bool {
-    ["ticks", "speedup"].contains(&metric)
 }
 
 /// Whether `metric` depends on where the two CPUs are: not what is memory, or mostly sleep.
@@ -267,6 +274,25 @@ fn sync_rows() -> Vec<Row> {
     rows
 }
 
+/// The rows about servers. Those whose name has a number are about so many connections.
+fn net_rows() -> Vec<Row> {
+    const CONNS: [usize; 5] = [1, 64, 256, 1000, 10_000];
+    const ECHO: &[&str] = &["msgs_per_s", "rtt_p50_us", "rtt_p99_us", "server_cpu_us_per_msg"];
+    const HTTP: &[&str] = &["requests_per_s", "rtt_p50_us", "rtt_p99_us", "server_cpu_us_per_request"];
+    let row = |workload, shown| Row::new(workload, 2, 0, shown);
+    // What is soon the same needs no more time; wrk knows whole seconds only.
+    let secs = |conns| if conns < 1000 { 1.0 } else { 2.0 };
+    let points = |workload, shown| {
+        let row = |conns| row(workload, shown).under_load(conns, secs(conns));
+        CONNS.map(|conns| Row { name: format!("{workload}_{conns}"), ..row(conns) })
+    };
+    let mut rows = [points("tcp_echo", ECHO), points("http", HTTP)].concat();
+    rows.push(row("connect", &["conns_per_s", "rtt_p99_us", "server_cpu_us_per_conn"]).under_load(64, 1.5));
+    rows.push(row("idle", &["bytes_per_conn"]).under_load(10_000, 1.0));
+    rows.push(row("net_and_loop", &["late_p99_ms", "late_p99_ms_without_loop"]).under_load(1000, 5.0));
+    rows
+}
+
 /// A row for each number of tasks.
 fn points(points: &'static Points, all: bool, most: usize) -> impl Iterator<Item = Row> {
     let shown = std::slice::from_ref(&points.metric);
@@ -292,7 +318,7 @@ pub(crate) struct Wish {
 /// The rows of a run.
 pub(crate) fn plan(wish: &Wish) -> Vec<Row> {
     let most = if wish.quick { QUICK_POINT_MAX } else { usize::MAX };
-    let mut plan = if wish.scaling { Vec::new() } else { [rows(), sync_rows()].concat() };
+    let mut plan = if wish.scaling { Vec::new() } else { [rows(), sync_rows(), net_rows()].concat() };
     plan.extend(points(&YIELD_POINTS, wish.scaling, most));
     plan.extend(points(&PARKED_POINTS, wish.scaling, most));
     plan.retain(|row| wish.only.as_ref().is_none_or(|only| only.is_match(&row.label())));
@@ -377,7 +403,11 @@ mod tests {
         assert_eq!(n("hog/2", "go"), None);
         assert_eq!(n("parked_mem_1M/2", "go"), Some(100_000));
         assert_eq!(n("yield_n_100/1", "go"), Some(100));
+        assert_eq!(n("tcp_echo_10000/2", "go"), Some(10_000));
+        assert_eq!(row("net_and_loop/2", quick).load_secs(), Some(0.5));
         let full = Wish::default();
+        assert_eq!(row("net_and_loop/2", &full).load_secs(), Some(5.0));
+        assert_eq!(row("ring/1", &full).load_secs(), None);
         assert_eq!(row("spawn_join/1", &full).n("go"), None);
         assert_eq!(row("parked_mem_1M/2", &full).n("go"), Some(1_000_000));
         assert_eq!(row("yield_n_100/1", &full).n("go"), Some(100));

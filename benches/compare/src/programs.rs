@@ -27,9 +27,11 @@ pub(crate) struct Programs {
 impl Programs {
     /// What to run for `job`.
     pub(crate) fn command(&self, job: &Job<'_>) -> Command {
-        let other = self.others.iter().find(|(peer, _)| peer == job.peer);
-        let mut command = match other {
-            Some((_, path)) => Command::new(path),
+        let other = self.others.iter().find(|(peer, _)| peer == job.peer).map(|(_, path)| path);
+        // The load on a server is the same for all, so it is this program's.
+        let runs = other.filter(|_| job.load_secs.is_none());
+        let mut command = match runs {
+            Some(path) => Command::new(path),
             None => {
                 let mut own = Command::new(&self.own);
                 own.arg(CHILD);
@@ -40,8 +42,14 @@ impl Programs {
         if let Some(n) = job.n {
             command.args(["--n", &n.to_string()]);
         }
-        if other.is_none() && job.peer != PROBE {
+        if runs.is_none() && job.peer != PROBE {
             command.args(["--peer", job.peer]);
+        }
+        if let Some(secs) = job.load_secs {
+            command.args(["--secs", &secs.to_string()]);
+            if let Some(path) = other {
+                command.arg("--server").arg(path);
+            }
         }
         command
     }
@@ -106,17 +114,22 @@ mod tests {
     #[test]
     fn each_is_called_in_its_own_way() {
         let programs = Programs { own: "compare".into(), others: vec![("go".into(), "peers-go".into())] };
-        let job = |peer, n| Job { workload: "ring", procs: 2, n, peer, need_mib: 0, touch_mib: 0 };
+        let job = |peer, n| Job { workload: "ring", procs: 2, n, peer, need_mib: 0, touch_mib: 0, load_secs: None };
         assert_eq!(line(&programs.command(&job("may", None))), "compare child ring --procs 2 --peer may");
         assert_eq!(line(&programs.command(&job("may", Some(7)))), "compare child ring --procs 2 --n 7 --peer may");
         assert_eq!(line(&programs.command(&job("go", Some(7)))), "peers-go ring --procs 2 --n 7");
         assert_eq!(line(&programs.command(&job(PROBE, None))), "compare child ring --procs 2");
+        let load = |peer| Job { load_secs: Some(1.5), ..job(peer, Some(7)) };
+        let as_asked = "compare child ring --procs 2 --n 7 --peer";
+        assert_eq!(line(&programs.command(&load("may"))), format!("{as_asked} may --secs 1.5"));
+        assert_eq!(line(&programs.command(&load("go"))), format!("{as_asked} go --secs 1.5 --server peers-go"));
     }
 
     #[test]
     fn what_does_not_fit_is_not_started() {
         let programs = Programs { own: "/nowhere".into(), others: Vec::new() };
-        let job = Job { workload: "ring", procs: 2, n: None, peer: "go", need_mib: 1 << 40, touch_mib: 0 };
+        let job =
+            Job { workload: "ring", procs: 2, n: None, peer: "go", need_mib: 1 << 40, touch_mib: 0, load_secs: None };
         let outcome = programs.run(&job);
         assert!(matches!(&outcome, Outcome::Failed { hopeless: true, .. }), "{outcome:?}");
     }

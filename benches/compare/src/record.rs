@@ -2,7 +2,7 @@
 //!
 //! Ratios and verdicts are taken as they stand there, and are not made anew: the figures may be rounded.
 
-use crate::figures::{Place, Spread};
+use crate::figures::{Place, Spread, more_is_better};
 use crate::plan::{PEERS, Row, Wish, plan};
 use crate::summary::{Cell, Line, Standing, Variant};
 use crate::table::Report;
@@ -62,8 +62,8 @@ fn line(value: &Value, plans: &[Vec<Row>]) -> Result<Line, String> {
         place: Place::named(place).ok_or_else(|| format!("no place is called {place:?}"))?,
         stolen: value["stolen"].as_f64(),
         cells,
-        isolated: standing(&value["pirn"])?,
-        shared: standing(&value["pirn_shared"])?,
+        isolated: standing(metric, &value["pirn"])?,
+        shared: standing(metric, &value["pirn_shared"])?,
         has_target: target(&row.name, row.procs, metric).is_some(),
     })
 }
@@ -84,7 +84,7 @@ fn variant(value: &Value) -> Result<Variant, String> {
     Ok(Variant { tag: text(value, "tag")?.to_owned(), spread })
 }
 
-fn standing(value: &Value) -> Result<Standing, String> {
+fn standing(metric: &str, value: &Value) -> Result<Standing, String> {
     let known = |value: &Value| PEERS.into_iter().find(|peer| value == *peer);
     let (best, target) = (&value["to_best"], &value["target"]);
     let best = match known(&best["peer"]) {
@@ -93,7 +93,12 @@ fn standing(value: &Value) -> Result<Standing, String> {
     };
     let verdict = match target {
         Value::Null => None,
-        _ => Some(Verdict { limit: number(target, "limit")?, is: number(target, "is")?, of: known(&target["of"]) }),
+        _ => Some(Verdict {
+            limit: number(target, "limit")?,
+            is: number(target, "is")?,
+            of: known(&target["of"]),
+            at_least: more_is_better(metric),
+        }),
     };
     Ok(Standing { best, verdict })
 }

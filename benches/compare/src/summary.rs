@@ -1,7 +1,7 @@
 //! The table as data: a line for each figure at each place, with its ratios and verdicts.
 
-use crate::figures::{Outcome, Place, Run, Spread, spread};
-use crate::plan::{ISOLATED, MODES, Row, SHARED, depends_on_place, more_is_better};
+use crate::figures::{Outcome, Place, Run, Spread, more_is_better, spread};
+use crate::plan::{ISOLATED, MODES, Row, SHARED, depends_on_place};
 use crate::targets::{Limit, Verdict, target};
 use std::collections::BTreeMap;
 

@@ -21,8 +21,8 @@ const CLEARLY: f64 = 1.05;
 
 /// What the table means. A paragraph each.
 const LEGEND: &[&str] = &[
-    "Each figure is the median of the rounds, with the least and the greatest. Less is better, except for `ticks` and \
-     `speedup`. A tag says how a peer departs from the definition of the workload.",
+    "Each figure is the median of the rounds, with the least and the greatest. Less is better, except for `ticks`, \
+     `speedup` and what is counted by the second (`_per_s`). A tag says how a peer departs from the definition of the workload.",
     "near, far: with two Ps the distance of the two CPUs matters. near: handing a cache line over took less than 100 \
      ns before and after the run; far: it took longer; mixed: the distance changed during the run, so the figure is \
      comparable to no other and not judged, and is left out if each peer has another one; where?: the probe gave no \
@@ -33,7 +33,7 @@ const LEGEND: &[&str] = &[
      thread-locals of its own, pirn-shared uses those of its threads. A figure for another size is not compared where \
      the size matters. A variant without the bound of the workload is compared only if the peer has no other.",
     "A target is a share of what the peer that it names needs in this run. Bytes, and times that are mostly sleep, are \
-     judged as they are. The second number is the limit. Of several limits the one is shown that is exceeded most, or \
+     judged as they are. The second number is the limit: the least where more is better, else the most. Of several limits the one is shown that is exceeded most, or \
      else the nearest. A question mark says that there is a target, but nothing to \
      judge it by.",
 ];
@@ -186,7 +186,7 @@ impl Report {
             Some(verdict) => {
                 let [is, limit] = [verdict.is, verdict.limit].map(|value| measure(verdict, value));
                 let of = verdict.of.map_or_else(String::new, |peer| format!(" {peer}"));
-                vec![format!("{} {is}", yes_or_no(verdict)), format!("<= {limit}{of}")]
+                vec![format!("{} {is}", yes_or_no(verdict)), format!("{} {limit}{of}", at_most(verdict))]
             }
             None => vec![if line.has_target { "?" } else { "-" }.to_owned()],
         }));
@@ -212,7 +212,7 @@ impl Report {
                 let of = verdict.of.map_or_else(String::new, |peer| format!(" of {peer}"));
                 let answer = yes_or_no(verdict);
                 let answer = if verdict.reached() { answer.to_owned() } else { format!("**{answer}**") };
-                format!("{answer}: {is}{of} (<= {limit})")
+                format!("{answer}: {is}{of} ({} {limit})", at_most(verdict))
             }
             None => if line.has_target { "?" } else { "-" }.to_owned(),
         }));
@@ -229,6 +229,11 @@ fn yes_or_no(verdict: Verdict) -> &'static str {
     if verdict.reached() { "yes" } else { "no" }
 }
 
+/// How a figure must be to its limit.
+fn at_most(verdict: Verdict) -> &'static str {
+    if verdict.at_least { ">=" } else { "<=" }
+}
+
 /// A number of a verdict: a share, or the figure itself.
 fn measure(verdict: Verdict, value: f64) -> String {
     if verdict.of.is_some() { share(value) } else { short(value) }
@@ -242,7 +247,8 @@ fn missed(line: &Line, mode: &str, verdict: Verdict) -> String {
         Some(peer) => format!(" is {is} of {peer}"),
         None => String::new(),
     };
-    format!("{}, {mode}: {own} {}{judged}, target {limit}", line.title(), line.unit)
+    let least = if verdict.at_least { "at least " } else { "" };
+    format!("{}, {mode}: {own} {}{judged}, target {least}{limit}", line.title(), line.unit)
 }
 
 /// A variant in some lines: median, from-to, tag.

@@ -1,6 +1,8 @@
 //! What pirn must reach: a share of what a peer needs in the same run, as a machine is not another one. Sizes, and
 //! times that are mostly sleep, are the same everywhere and are compared as they are.
 
+use crate::figures::more_is_better;
+
 /// What one figure must be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
@@ -8,18 +10,18 @@ pub(crate) struct Target {
     pub(crate) row: &'static str,
     /// On how many Ps.
     pub(crate) procs: usize,
-    /// The figure. Less is better for all of them.
+    /// The figure.
     pub(crate) metric: &'static str,
-    /// What it may be at most: all of these have to be kept.
+    /// What it may be at most, or at least if more of it is better: all of these have to be kept.
     pub(crate) limits: [Option<Limit>; 4],
 }
 
-/// The most that a figure may be.
+/// The most that a figure may be, or the least if more of it is better.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
     /// The peer that it is a share of; none if the figure is compared as it is.
     of: Option<&'static str>,
-    /// With shared thread-locals.
+    /// With shared thread-locals. Here and below infinity is no limit.
     pub(crate) shared: f64,
     /// With a G's own.
     pub(crate) isolated: f64,
@@ -54,6 +56,26 @@ const fn shares((row, procs, metric): Figure, threads: f64, go: f64, may: f64, t
     let limits =
         [Limit::both("threads", threads), Limit::both("go", go), Limit::both("may", may), Limit::both("tokio", tokio)];
     Target { row, procs, metric, limits }
+}
+
+/// A share of what Go needs, and another of what tokio needs, the same for both modes.
+const fn of_go_and_tokio((row, procs, metric): Figure, go: f64, tokio: f64) -> Target {
+    Target { row, procs, metric, limits: [Limit::both("go", go), Limit::both("tokio", tokio), None, None] }
+}
+
+/// How many operations a server does in a second: a fifth more than Go's, and no fewer than tokio's.
+const fn rate(row: &'static str, metric: &'static str) -> Target {
+    of_go_and_tokio((row, 2, metric), 1.2, 1.0)
+}
+
+/// How late the latest of a hundred is: no later than with Go.
+const fn latest(row: &'static str) -> Target {
+    share((row, 2, "rtt_p99_us"), "go", 1.0, 1.0)
+}
+
+/// What an operation costs a server: less than anybody's but tokio's, and at most a tenth more than that.
+const fn server_cpu(row: &'static str, metric: &'static str) -> Target {
+    shares((row, 2, metric), 1.0, 1.0, 1.0, 1.1)
 }
 
 /// A lock that nobody else wants: at most a tenth slower than std's, and no peer is more than 1.2 times as fast.
@@ -136,6 +158,37 @@ pub(crate) static TARGETS: &[Target] = &[
     ahead(("pool", 2, "ns_per_get_put")),
     ahead(("map90", 1, "ns_per_call")),
     ahead(("map90", 2, "ns_per_call")),
+    // Servers.
+    latest("tcp_echo_1"),
+    server_cpu("tcp_echo_1", "server_cpu_us_per_msg"),
+    rate("tcp_echo_64", "msgs_per_s"),
+    latest("tcp_echo_64"),
+    server_cpu("tcp_echo_64", "server_cpu_us_per_msg"),
+    rate("tcp_echo_256", "msgs_per_s"),
+    latest("tcp_echo_256"),
+    server_cpu("tcp_echo_256", "server_cpu_us_per_msg"),
+    rate("tcp_echo_1000", "msgs_per_s"),
+    latest("tcp_echo_1000"),
+    server_cpu("tcp_echo_1000", "server_cpu_us_per_msg"),
+    rate("tcp_echo_10000", "msgs_per_s"),
+    latest("tcp_echo_10000"),
+    server_cpu("tcp_echo_10000", "server_cpu_us_per_msg"),
+    latest("http_1"),
+    server_cpu("http_1", "server_cpu_us_per_request"),
+    rate("http_64", "requests_per_s"),
+    latest("http_64"),
+    server_cpu("http_64", "server_cpu_us_per_request"),
+    rate("http_256", "requests_per_s"),
+    latest("http_256"),
+    server_cpu("http_256", "server_cpu_us_per_request"),
+    rate("http_1000", "requests_per_s"),
+    latest("http_1000"),
+    server_cpu("http_1000", "server_cpu_us_per_request"),
+    rate("http_10000", "requests_per_s"),
+    latest("http_10000"),
+    server_cpu("http_10000", "server_cpu_us_per_request"),
+    fixed(("idle", 2, "bytes_per_conn"), 10_240.0, f64::INFINITY),
+    fixed(("net_and_loop", 2, "late_p99_ms"), 12.0, 12.0),
     // How the cost of a switch grows.
     share(("yield_n_10000", 1, "ns_per_yield"), "tokio", 0.7, 1.1),
     share(("yield_n_100000", 1, "ns_per_yield"), "tokio", 0.7, 1.1),
@@ -155,12 +208,19 @@ pub(crate) struct Verdict {
     pub(crate) is: f64,
     /// By which peer it is measured; none if as it is.
     pub(crate) of: Option<&'static str>,
+    /// Whether the limit is the least that it may be, and not the most.
+    pub(crate) at_least: bool,
 }
 
 impl Verdict {
     /// Whether it is good enough.
     pub(crate) fn reached(self) -> bool {
-        self.is <= self.limit
+        if self.at_least { self.is >= self.limit } else { self.is <= self.limit }
+    }
+
+    /// By how much the limit is exceeded: above 1 it is.
+    fn excess(self) -> f64 {
+        if self.at_least { self.limit / self.is } else { self.is / self.limit }
     }
 }
 
@@ -173,14 +233,15 @@ impl Target {
         most: impl Fn(Limit) -> f64,
         now: impl Fn(&str) -> Option<f64>,
     ) -> Option<Verdict> {
+        let at_least = more_is_better(self.metric);
         let verdict = |limit: Limit| {
-            let most = most(limit);
-            let Some(peer) = limit.of else { return Some(Verdict { limit: most, is: figure, of: None }) };
+            let most = Some(most(limit)).filter(|most| most.is_finite())?;
+            let Some(peer) = limit.of else { return Some(Verdict { limit: most, is: figure, of: None, at_least }) };
             let now = now(peer).filter(|now| *now > 0.0)?;
-            Some(Verdict { limit: most, is: figure / now, of: Some(peer) })
+            Some(Verdict { limit: most, is: figure / now, of: Some(peer), at_least })
         };
         let verdicts = self.limits.into_iter().flatten().filter_map(verdict);
-        verdicts.max_by(|a, b| (a.is / a.limit).total_cmp(&(b.is / b.limit)))
+        verdicts.max_by(|a, b| a.excess().total_cmp(&b.excess()))
     }
 }
 
@@ -211,6 +272,8 @@ mod tests {
         let bytes = target("parked_mem", 2, "bytes_per_task").unwrap();
         let verdict = |is| bytes.judge(is, |limit| limit.shared, |_| None).unwrap();
         assert!(verdict(4900.0).reached() && !verdict(4901.0).reached());
+        let idle = target("idle", 2, "bytes_per_conn").unwrap();
+        assert_eq!(idle.judge(1e6, |limit| limit.isolated, |_| None), None, "only the other mode has a limit");
     }
 
     #[test]
@@ -231,6 +294,25 @@ mod tests {
         let slow_threads = |peer: &str| if peer == "threads" { Some(80.0) } else { now(peer) };
         let verdict = mutex.judge(61.0, |limit| limit.shared, slow_threads).unwrap();
         assert_eq!((verdict.of, verdict.limit, verdict.reached()), (Some("go"), 1.0, false));
+    }
+
+    #[test]
+    fn where_more_is_better_the_limit_is_the_least() {
+        let echo = target("tcp_echo_64", 2, "msgs_per_s").unwrap();
+        let now = |peer: &str| match peer {
+            "go" => Some(100.0),
+            "tokio" => Some(140.0),
+            _ => None,
+        };
+        let judged = |figure| {
+            let verdict = echo.judge(figure, |limit| limit.shared, now).unwrap();
+            (verdict.of, verdict.limit, verdict.reached())
+        };
+        assert_eq!(judged(141.0), (Some("tokio"), 1.0, true));
+        assert_eq!(judged(139.0), (Some("tokio"), 1.0, false));
+        let slow_tokio = |peer: &str| if peer == "tokio" { Some(90.0) } else { now(peer) };
+        let verdict = echo.judge(119.0, |limit| limit.shared, slow_tokio).unwrap();
+        assert_eq!((verdict.of, verdict.limit, verdict.reached()), (Some("go"), 1.2, false));
     }
 
     #[test]

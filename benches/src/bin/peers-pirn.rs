@@ -4,5 +4,5 @@ use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pirn_benches::peers::run(env::args().skip(1))
+    pirn_benches::peers::run(&[], env::args().skip(1))
 }

@@ -22,7 +22,7 @@ mod probe;
 mod threads;
 mod tokio;
 
-use crate::{Bench, Peer};
+use crate::{Bench, Peer, net};
 use std::panic;
 use std::process::{self, ExitCode};
 
@@ -36,23 +36,48 @@ pub fn workloads(peer: Peer) -> &'static [Workload] {
         Peer::Threads => threads::WORKLOADS,
         Peer::May => may::WORKLOADS,
         Peer::Tokio => tokio::WORKLOADS,
+        Peer::Go => &[],
     }
 }
 
+/// The servers of a peer, for [`net_workloads`]. Each runs until its standard input ends.
+pub fn servers(peer: Peer) -> &'static [Workload] {
+    match peer {
+        Peer::Pirn | Peer::PirnShared => pirn::SERVERS,
+        Peer::Threads => threads::SERVERS,
+        Peer::May => may::SERVERS,
+        Peer::Tokio => tokio::SERVERS,
+        Peer::Go => &[],
+    }
+}
+
+/// The workloads that every peer has, and Go too: a load in this process on a server in another.
+pub fn net_workloads() -> impl Iterator<Item = &'static str> {
+    net::WORKLOADS.iter().map(|(name, _)| *name)
+}
+
 /// Runs what the command line asks for, and prints the figures. The exit code is 2 if the arguments are wrong, 3 if the
-/// peer has no such workload, 101 if something went wrong on the way.
-pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
+/// peer has no such workload, 1 if a load or its server could not do their work, 101 if something went wrong on the way.
+/// `own` are the words after which this program takes such a command line: it starts itself as a server.
+pub fn run(own: &[&str], args: impl Iterator<Item = String>) -> ExitCode {
     let bench = match Bench::from_args(args) {
         Ok(bench) => bench,
         Err(text) => {
             let peers = Peer::ALL.map(Peer::name).join("|");
             eprintln!("peers: {text}\nusage: peers WORKLOAD [--procs P] [--n N] [--peer {peers}]");
+            eprintln!(
+                "       peers {} [...] [--secs S] [--server PROGRAM]",
+                net_workloads().collect::<Vec<_>>().join("|")
+            );
             return ExitCode::from(2);
         }
     };
-    let workloads = workloads(bench.peer);
-    let Some((_, workload)) = workloads.iter().find(|(name, _)| *name == bench.workload) else {
-        let names: Vec<_> = workloads.iter().map(|(name, _)| *name).collect();
+    if let Some((_, workload)) = net::WORKLOADS.iter().find(|(name, _)| *name == bench.workload) {
+        return net::run(*workload, &bench, own);
+    }
+    let (workloads, servers) = (workloads(bench.peer), servers(bench.peer));
+    let Some((_, workload)) = workloads.iter().chain(servers).find(|(name, _)| *name == bench.workload) else {
+        let names: Vec<_> = workloads.iter().map(|(name, _)| *name).chain(net_workloads()).collect();
         eprintln!("peers: {} has no workload '{}', but {}", bench.peer, bench.workload, names.join(" "));
         return ExitCode::from(3);
     };

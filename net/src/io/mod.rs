@@ -11,7 +11,7 @@
 //! 2. The descriptor of standard input is left as it is: it is shared with other processes.
 //!
 //! # Tests
-//! `tests/pipe.rs`, `tests/copy.rs`, `tests/nettest.rs`.
+//! `tests/io.rs`, `tests/nettest.rs`.
 
 mod copy;
 mod pipe;

@@ -7,12 +7,15 @@
 //! # Invariants
 //! 1. The descriptor of each socket is non-blocking from its birth: `socket` and `accept4` make it so. One from elsewhere
 //!    is made so when it is adopted (`forward.rs`).
-//! 2. A connect has ended when the socket is writable, and has succeeded if it then has no error, and a peer.
+//! 2. A connect has succeeded when the socket has a peer. It has failed when it has an error and no peer; else it goes on,
+//!    and when it ends, the socket becomes writable.
 //!
 //! # Tests
-//! `tests/tcp.rs`, `tests/nettest.rs`, `tests/weather.rs`; std's own by `ci/net-suites`.
+//! `tests/dial.rs`, `tests/nettest.rs`, `tests/sockets.rs`, `tests/weather.rs`,
+//! `tests/storms.rs`, `tests/tokio_semantics.rs`; std's own by `ci/net-suites`.
 
 mod accept;
+mod dial;
 mod listener;
 mod options;
 mod sockets;

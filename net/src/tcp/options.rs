@@ -1,7 +1,8 @@
 //! How connections and listeners are made: [`ConnectOptions`], [`ListenOptions`].
 
+use super::dial::Dial;
 use super::listener::TcpListener;
-use super::sockets::{Dial, Listen};
+use super::sockets::Listen;
 use super::stream::TcpStream;
 use crate::addresses::ToSocketAddrs;
 use std::io;
@@ -31,8 +32,9 @@ impl ConnectOptions {
         ConnectOptions::default()
     }
 
-    /// Limits the time for all of it: the lookup of the name, and all addresses. While others are left, an address gets
-    /// its share of what is left, but two seconds at least.
+    /// Limits the time for all of it: the lookup of the name, and all addresses. While others of its family are left, an
+    /// address gets its share of what is left, but two seconds at least. As in Go.
+    /// A lookup that is not done by then goes on in the background, as the system cannot be told to stop.
     pub fn timeout(mut self, timeout: Duration) -> ConnectOptions {
         self.0.timeout = Some(timeout);
         self
@@ -56,10 +58,19 @@ impl ConnectOptions {
         self
     }
 
-    /// Connects to the first of the addresses that can be reached, one after the other.
+    /// How long addresses of the second family, IPv4 or IPv6, wait for the first: 300 ms if this is not called, as in Go.
+    /// Which is first, the first address says. When all of the first have failed, those of the second are tried at once.
+    /// None for one line of all addresses.
+    pub fn fallback_delay(mut self, delay: Option<Duration>) -> ConnectOptions {
+        self.0.fallback_delay = delay;
+        self
+    }
+
+    /// Connects to the first of the addresses that answers: one after the other, but those of
+    /// [two families](Self::fallback_delay) at the same time if the first does not answer soon.
     ///
     /// # Errors
-    /// That of the last address, or of the lookup; [`TimedOut`](io::ErrorKind::TimedOut) if the time was over.
+    /// That of the attempt that has failed last, or of the lookup; [`TimedOut`](io::ErrorKind::TimedOut) if the time was over.
     pub fn connect<A: ToSocketAddrs>(&self, address: A) -> io::Result<TcpStream> {
         self.0.connect(address).map(TcpStream)
     }

@@ -1,6 +1,7 @@
 //! [`TcpStream`].
 
-use super::sockets::{Dial, KIND, set_keepalive};
+use super::dial::Dial;
+use super::sockets::{KIND, set_keepalive};
 use crate::addresses::ToSocketAddrs;
 use crate::forward;
 use crate::poll::Poll;
@@ -53,11 +54,13 @@ impl TcpStream {
         TcpStream(Poll::of(fd.into(), KIND, Shared::default()))
     }
 
-    /// Connects to the first of the addresses that can be reached, one after the other. A name is looked up as by
-    /// [`lookup_host`](crate::lookup_host). [`ConnectOptions`](crate::ConnectOptions) has a timeout for all of that.
+    /// Connects to the first of the addresses that answers, one after the other. A name is looked up as by
+    /// [`lookup_host`](crate::lookup_host). If it has addresses of IPv4 and of IPv6, and no address of the first family
+    /// answers within 300 ms, those of the other are tried at the same time. [`ConnectOptions`](crate::ConnectOptions) has a
+    /// timeout for all of that.
     ///
     /// # Errors
-    /// That of the last address, or of the lookup.
+    /// That of the attempt that has failed last, or of the lookup.
     pub fn connect<A: ToSocketAddrs>(address: A) -> io::Result<TcpStream> {
         Dial::default().connect(address).map(TcpStream)
     }

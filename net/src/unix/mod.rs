@@ -10,7 +10,7 @@
 //!    socket whose queue is full. Both are tried again after short pauses (`pauses.rs`).
 //!
 //! # Tests
-//! `tests/unix.rs`, `tests/nettest.rs`; std's own by `ci/net-suites`.
+//! `tests/nettest.rs`, `tests/sockets.rs`, `tests/weather.rs`; std's own by `ci/net-suites`.
 
 mod address;
 mod datagram;

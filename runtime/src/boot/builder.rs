@@ -170,7 +170,8 @@ impl Builder {
     /// be cancelled, ends by itself, so a cycle with one is not reported.
     ///
     /// A lock counts as held by the one that has locked it. So there is a false report if that one has given the guard
-    /// to another goroutine, and then waits in a cycle for longer than a second.
+    /// to another goroutine, and then waits in a cycle for longer than a second; or if it locks the lock again, which is
+    /// reported at once, and says so.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {

@@ -132,7 +132,7 @@ pub(crate) struct G {
     /// The number of the G that started it, 0 if none did.
     parent: AtomicU64,
     name: AtomicPtr<String>,
-    /// The address of the scope that waits for its end, while its closure runs; 0 if it is in none. For observers.
+    /// The address of the scope that waits for its end, from before its start; 0 if it is in none. For observers.
     scope: AtomicUsize,
     /// Its own values (`g_local.rs`).
     pub(crate) values: OwnValues,

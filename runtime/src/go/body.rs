@@ -13,7 +13,7 @@ use std::thread;
 
 /// What happens when the result of a G has been settled.
 pub(crate) trait After: Send {
-    /// The G begins.
+    /// The G is going to be started. Its record is not its own yet.
     #[inline]
     fn begin(&self, _: &G) {}
 
@@ -54,7 +54,6 @@ where
 {
     // SAFETY: as the caller promises.
     let (f, after) = unsafe { g.storage.take::<(F, A)>() };
-    after.begin(g);
     let growth = Growth::measure(g);
     let result: thread::Result<T> = if crate::park::in_closing(g) {
         g.ending.set(true);

@@ -154,6 +154,7 @@ where
         return started;
     };
     let g = p.free_gs().take();
+    after.begin(g);
     // SAFETY: the record is free, so nothing else looks at its storage.
     unsafe { g.storage.put((f, after)) };
     g.join.init();
@@ -220,6 +221,7 @@ where
     }
     shared.setup.locals.look_for_own_libraries();
     let g = crate::g::take_free();
+    after.begin(g);
     // SAFETY: the record is free, so nothing else looks at its storage.
     unsafe { g.storage.put((f, after)) };
     g.join.init();

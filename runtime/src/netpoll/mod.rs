@@ -63,8 +63,8 @@
 //!
 //! # Locks and ordering
 //! A record has three locks, of each side and of its place (`record`). The lock of a place is held over the lock of the
-//! poll. That of a side is held over the lock of a timer heap, in `source`. Under none a waiter is woken or dropped, as
-//! that may be the user's code.
+//! poll, and that over the lock of who asks (`poll`). That of a side is held over the lock of a timer heap, in
+//! `source`. Under none a waiter is woken or dropped, as that may be the user's code.
 //!
 //! # Tests
 //! `side_loom.rs` models waits against events, deadlines and `shut`, `seat_loom.rs` two keepers, one of which leaves;
@@ -94,6 +94,9 @@ pub(crate) use {
     foreign::foreign,
     poll::{Came, Netpoll},
     record::{Alarm, Armed, Polled, Record, RecordSide},
-    slab::{by_what, count_waiters, find, for_each, for_each_waiting_g, give_back, is_waited_for, register, take},
+    slab::{
+        by_what, count_taken, count_waiters, find, for_each, for_each_waiting_g, give_back, is_waited_for, register,
+        take,
+    },
     who::{Bell, Who},
 };

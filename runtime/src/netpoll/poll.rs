@@ -7,8 +7,8 @@ use crate::os::{Mutex, MutexGuard};
 use crossbeam_utils::CachePadded;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, TryLockError};
 
 /// The token of the bell. No record has it: there are not so many.
 const BELL: u64 = u64::MAX;
@@ -19,6 +19,9 @@ pub(crate) struct Netpoll {
     /// Read by all that look for work.
     hints: CachePadded<Hints>,
     state: Mutex<State>,
+    /// What is asked, while there is an epoll: a copy of what `state` has. Whoever asks without waiting has this lock,
+    /// so there is one of them at a time, and it takes no other.
+    asked: CachePadded<Mutex<Option<Arc<Open>>>>,
     /// When it was asked last, without counting one that waits just now.
     asked_ns: AtomicU64,
     polls: AtomicU64,
@@ -31,8 +34,6 @@ struct Hints {
     registered: AtomicUsize,
     /// Of the keeper, which waits in it.
     seat: Seat,
-    /// Somebody asks it just now, without waiting.
-    is_asked: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -82,10 +83,11 @@ impl Came {
 impl Netpoll {
     /// Nothing is registered, so there is no epoll.
     pub(crate) fn new() -> Arc<Netpoll> {
-        let hints = Hints { registered: AtomicUsize::new(0), seat: Seat::new(), is_asked: AtomicBool::new(false) };
+        let hints = Hints { registered: AtomicUsize::new(0), seat: Seat::new() };
         Arc::new(Netpoll {
             hints: CachePadded::new(hints),
             state: Mutex::new(State::Unmade),
+            asked: CachePadded::new(Mutex::new(None)),
             asked_ns: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             events: AtomicU64::new(0),
@@ -135,6 +137,7 @@ impl Netpoll {
         }
         let open = Open::make().map_err(|error| explained(&error, "the runtime gets no epoll"))?;
         *state = State::Open(open.clone());
+        self.set_asked(Some(open.clone()));
         Ok(open)
     }
 
@@ -195,16 +198,24 @@ impl Netpoll {
 
     /// Asks for events without waiting, unless somebody else does, or waits.
     pub(crate) fn ask(&self, came: &mut Came, now_ns: u64) {
-        if self.has_waiter() || self.hints.is_asked.swap(true, Ordering::Acquire) {
+        if self.has_waiter() {
             return;
         }
-        if let Some(open) = self.open() {
+        let asked = match self.asked.try_lock() {
+            Ok(asked) => asked,
+            Err(TryLockError::Poisoned(e)) => e.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if let Some(open) = &*asked {
             open.epoll.wait(&mut came.0, Some(0));
             self.count(came);
             self.has_asked(now_ns);
         }
-        // Release: the next to ask comes after this (partner: the swap above).
-        self.hints.is_asked.store(false, Ordering::Release);
+    }
+
+    /// Changes what is asked. It waits for somebody who asks just now. The caller has the lock of `state`.
+    fn set_asked(&self, open: Option<Arc<Open>>) {
+        *self.asked.lock().unwrap_or_else(|e| e.into_inner()) = open;
     }
 
     /// It was asked at `now_ns`.
@@ -229,7 +240,17 @@ impl Netpoll {
     /// The runtime has ended: nobody asks any more, and nothing is registered from here on. The caller takes the
     /// records out that are here.
     pub(crate) fn close(&self) {
-        *self.lock() = State::Closed;
+        let mut state = self.lock();
+        *state = State::Closed;
+        self.set_asked(None);
+    }
+
+    /// Calls `f` while somebody asks.
+    #[cfg(test)]
+    pub(crate) fn while_asked(&self, f: impl FnOnce()) {
+        let asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
+        f();
+        drop(asked);
     }
 }
 

@@ -46,13 +46,27 @@ pub(crate) fn take() -> &'static Record {
     }
     let nth = free.slabs;
     let place = SLABS.get(nth).expect("more descriptors are waited for than Linux can open");
-    let made: Box<[Record; SLAB]> = Box::new(std::array::from_fn(|at| Record::free((nth * SLAB + at) as u32)));
-    let slab: &'static [Record; SLAB] = Box::leak(made);
+    let slab = make(nth);
     free.slabs += 1;
     free.records.extend(slab.iter().rev());
     // Release: whoever finds it finds records (partner: `slab`).
     place.store(ptr::from_ref(slab).cast_mut(), Ordering::Release);
     free.records.pop().expect("a slab has been made")
+}
+
+/// How many records have an owner.
+pub(crate) fn count_taken() -> usize {
+    let free = free();
+    free.slabs * SLAB - free.records.len()
+}
+
+/// Makes a slab on the heap. An array would be made on the stack first: a frame of 32 KiB, which each G that waits for
+/// the first time would touch.
+#[cold]
+#[inline(never)]
+fn make(nth: usize) -> &'static [Record; SLAB] {
+    let records: Vec<Record> = (0..SLAB).map(|at| Record::free((nth * SLAB + at) as u32)).collect();
+    records.leak().first_chunk().expect("they are as many as a slab has")
 }
 
 /// Gives a record back, whose owner has gone.

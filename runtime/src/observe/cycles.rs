@@ -18,7 +18,7 @@
 //!
 //! Who waits at the end of a scope waits for each of its Gs: while one of them does not end, the wait does not. So it has
 //! as many links, and a cycle by any of them is certain. A G of a scope has that one's address in its record from its
-//! beginning to its end.
+//! start to its end.
 //!
 //! One case remains: a lock knows who has locked it. If that one has given its guard to another, the other may unlock
 //! it.
@@ -193,7 +193,7 @@ fn describe(Cycle(links): &Cycle, parties: &Parties) -> String {
     for (nth, link) in links.iter().enumerate() {
         let who = if nth == 0 { called(parties, link.who) } else { ", which".to_owned() };
         let thing = match link {
-            Link { who, owner, .. } if who == owner => format!("{}, which it holds itself", unowned_thing(link)),
+            Link { who, owner, .. } if who == owner => format!("{}, which it has locked itself", unowned_thing(link)),
             // Its name was said at the beginning.
             _ if nth + 1 == links.len() => thing_of(link, &link.owner.to_string()),
             _ => thing_of(link, &called(parties, link.owner)),
@@ -201,6 +201,12 @@ fn describe(Cycle(links): &Cycle, parties: &Parties) -> String {
         let timeout = if link.may_end { ", for a limited time" } else { "" };
         // Writing to a string cannot fail.
         let _ = write!(text, "{who} waits for {thing} ({}{timeout})", link.reason.name());
+    }
+    if let [Link { who, owner, .. }] = links[..]
+        && who == owner
+    {
+        // Who has the guard is not known.
+        text.push_str(", for ever unless it has given the guard away");
     }
     text
 }
@@ -261,7 +267,8 @@ mod tests {
             link(G(11), &LOCK, 0xf8, G(12)),
         ];
         let expected = [
-            "goroutine 4 waits for mutex 0xe0, which it holds itself (lock of a test)",
+            "goroutine 4 waits for mutex 0xe0, which it has locked itself (lock of a test), for ever unless it has given the \
+             guard away",
             "goroutine 5 waits for mutex 0xc0 held by thread 3 (lock of a test), which waits for the end of goroutine 6 \
              (join of a test), which waits for mutex 0xd0 held by goroutine 5 (lock of a test)",
             "goroutine 7 waits for the end of goroutine 9 (join of a test), which waits for mutex 0xa0 held by \

@@ -175,6 +175,14 @@ pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
     list(shared, shared.refresh_clock()).into_iter().map(|seen| seen.public).collect()
 }
 
+/// Those of a scope, which is there.
+pub(crate) fn goroutines_of(shared: &Shared, scope: usize) -> Vec<Goroutine> {
+    let all = list(shared, shared.refresh_clock()).into_iter();
+    // A record that has gone to another G since is not of this scope, or has the number of that.
+    let of_scope = all.filter(|seen| seen.g.scope() == scope && seen.g.id() == seen.public.id.0);
+    of_scope.map(|seen| seen.public).collect()
+}
+
 /// All Gs of a runtime, by number, with their records, as at `now_ns`.
 pub(crate) fn list(shared: &Shared, now_ns: u64) -> Vec<SeenG> {
     let now_ms = (now_ns.saturating_sub(shared.began_ns()) / 1_000_000) as u32;

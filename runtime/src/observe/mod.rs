@@ -40,7 +40,7 @@ pub use current::{Current, current, current_gid};
 pub(crate) use cycles::{Cycle, describe_cycles, find_cycles};
 pub(crate) use dump::{describe_blocked, dump, dump_and_count, dump_some};
 pub use goroutines::{Goroutine, StackUse, State, WaitsOn, stack_use};
-pub(crate) use goroutines::{goroutines, list};
+pub(crate) use goroutines::{goroutines, goroutines_of, list};
 pub(crate) use growth::Growth;
 pub use metrics::Metrics;
 pub(crate) use metrics::metrics;

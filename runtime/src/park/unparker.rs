@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "who has become the owner of a G")]
 
 use super::verbs::current_g;
-use crate::g::{G, Runnable, Unparked};
+use crate::g::{G, Runnable, Unparked, prefetch_record};
 use crate::sched;
 use std::fmt;
 use std::sync::Arc;
@@ -47,6 +47,15 @@ impl Unparker {
             Target::G(g, id) => unpark_g(g, *id),
             Target::Thread(thread) => thread.unpark(),
             Target::Task(waker) => waker.wake_by_ref(),
+        }
+    }
+
+    /// The waiter will be unparked soon: what that touches may have been cold for as long as it waits.
+    #[doc(hidden)]
+    #[inline]
+    pub fn prefetch(&self) {
+        if let Target::G(g, _) = &self.0 {
+            prefetch_record(*g);
         }
     }
 

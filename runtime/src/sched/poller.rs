@@ -92,6 +92,8 @@ impl Shared {
         }
         let mut came = Came::new();
         keeper.poll(|| netpoll.wait(&mut came, rest_ns(until_ns)));
+        // Before it leaves the seat: otherwise sysmon would see one that nobody has asked for as long as this slept.
+        netpoll.has_asked(self.refresh_clock());
         if netpoll.seat().leave() {
             // This one is not the keeper any more, and the next one waits for the seat.
             self.wake_keeper();
@@ -160,6 +162,9 @@ impl Shared {
         if now_ns >= self.must_ask_ns() {
             let mut came = Came::new();
             self.netpoll().ask(&mut came, now_ns);
+            // If somebody else asks just now, that counts too: it may wait for a CPU there, and sysmon would come back
+            // again and again until it is done.
+            self.netpoll().has_asked(now_ns);
             self.deliver_to_all(&came);
         }
     }

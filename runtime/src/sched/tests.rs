@@ -3,11 +3,14 @@
 #![allow(unsafe_code, reason = "the test owns the G")]
 
 use super::{Setup, Shared};
+use crate::config::POLL_NS;
 use crate::g::{Runnable, give_free, take_free};
 use crate::locals::Locals;
+use crate::netpoll::{give_back, register, take};
 use crate::probe::DeadlockReport;
 use crate::stack::{Class, StackError};
 use crate::timers::NEVER;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 /// All Ps are idle, and there is no M.
@@ -62,4 +65,18 @@ fn sysmon_does_not_sleep_while_a_g_waits_for_a_stack() {
     shared.lock().stackless.clear();
     assert!(sleeps(&shared));
     give_free(g);
+}
+
+/// It looked again and again, as long as an M that was asking waited for a CPU.
+#[test]
+fn sysmon_asks_once_though_somebody_asks_just_now() {
+    let shared = without_threads(1);
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    let record = take();
+    register(record, reader.as_fd(), "pipe", shared.netpoll()).expect("a pipe can be watched");
+    shared.netpoll().while_asked(|| {
+        shared.ask_as_sysmon(POLL_NS);
+        assert_eq!(shared.must_ask_ns(), 2 * POLL_NS);
+    });
+    give_back(record);
 }

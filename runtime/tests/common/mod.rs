@@ -149,7 +149,8 @@ pub(crate) fn threads_of(prefix: &str) -> Vec<i32> {
         .collect()
 }
 
-/// How often these threads of the process have gone to sleep; none if one of them is awake.
+/// How often these threads of the process have gone to sleep; none if one of them is awake, or if there is no such thread:
+/// one that has just been started has no name yet.
 pub(crate) fn naps(threads: &[i32]) -> Option<u64> {
     let nap = |thread: &i32| {
         let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).ok()?;
@@ -157,7 +158,7 @@ pub(crate) fn naps(threads: &[i32]) -> Option<u64> {
         let asleep = value("State:")?.starts_with('S');
         value("voluntary_ctxt_switches:")?.parse::<u64>().ok().filter(|_| asleep)
     };
-    threads.iter().map(nap).sum()
+    if threads.is_empty() { None } else { threads.iter().map(nap).sum() }
 }
 
 /// Waits until these threads sleep, and are not woken for so many milliseconds. Nobody announces that.
@@ -452,6 +453,22 @@ impl Drop for Counted {
 pub(crate) fn thread_number() -> i32 {
     // SAFETY: gettid has no preconditions.
     unsafe { libc::gettid() }
+}
+
+/// How many descriptors the process has.
+pub(crate) fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
+}
+
+/// Sets the lowest number that the process gets for no new descriptor. Those that it has stay open. A test that wants
+/// none to be left sets 3: to open some until none is left would be a race against every thread that closes one.
+pub(crate) fn limit_descriptors(limit: u64) {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a record for the answer.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) }, 0);
+    limits.rlim_cur = limit.min(limits.rlim_max);
+    // SAFETY: limits that live during the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) }, 0);
 }
 
 /// Resident memory of the process, in bytes.

@@ -8,7 +8,6 @@ use pirn_channels::internal::Alarm;
 use pirn_channels::{Receiver, Sender, bounded};
 use pirn_runtime::internal::has_come;
 use std::convert::Infallible;
-use std::mem;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Wake, Waker};
 use std::time::Instant;
@@ -60,8 +59,16 @@ struct Done {
 
 struct Timer {
     cause: Option<Cause>,
-    /// None: it is not set yet, or is not needed any more. No alarm is set or dropped under this lock.
-    alarm: Mutex<Option<Alarm>>,
+    bell: Mutex<Set>,
+}
+
+/// How the bell of a timer is set.
+#[derive(Default)]
+struct Set {
+    /// None: it is not set yet, or is not needed any more. No alarm is set or dropped under the lock.
+    alarm: Option<Alarm>,
+    /// How often it was set: an alarm that was set before the last is not kept.
+    times: u64,
 }
 
 /// A branch that has just been marked, and whom to tell.
@@ -79,17 +86,17 @@ pub(super) fn open(parent: Option<&Arc<Branch>>, deadline: Option<Instant>, caus
         node: AtomicU32::new(0),
         cause: OnceLock::new(),
         deadline: own.or(inherited),
-        timer: own.map(|_| Box::new(Timer { cause, alarm: Mutex::new(None) })),
+        timer: own.map(|_| Box::new(Timer { cause, bell: Mutex::default() })),
         done: OnceLock::new(),
         tree: parent.map_or_else(|| Arc::new(Mutex::new(Tree::new())), |parent| parent.tree.clone()),
         parent: parent.cloned(),
     });
     branch.enter_tree();
-    if let Some(deadline) = own.filter(|_| branch.error().is_none()) {
+    if let (Some(timer), Some(deadline), None) = (&branch.timer, own, branch.error()) {
         if has_come(deadline) {
             branch.exceed();
         } else {
-            branch.set_timer(deadline);
+            branch.set_timer(timer, deadline);
         }
     }
     branch
@@ -226,21 +233,35 @@ impl Branch {
     }
 
     /// Has the bell rung at its own deadline.
-    fn set_timer(self: &Arc<Branch>, deadline: Instant) {
+    fn set_timer(self: &Arc<Branch>, timer: &Timer, deadline: Instant) {
+        let times = {
+            let mut bell = timer.lock();
+            bell.times += 1;
+            bell.times
+        };
         let mut alarm = Alarm::default();
         alarm.set(deadline, &mut Context::from_waker(&Waker::from(Arc::new(Bell(Arc::downgrade(self))))));
-        let unneeded = self.put_alarm(Some(alarm));
+        let unneeded = {
+            let mut bell = timer.lock();
+            // It may have rung before this, too early, and have been set once more. And whoever ends the branch takes
+            // the alarm out after the mark, under this lock: so one of the two sees the other.
+            let is_needed = bell.times == times && self.error().is_none();
+            if is_needed { bell.alarm.replace(alarm) } else { Some(alarm) }
+        };
         drop(unneeded);
     }
 
-    /// Puts another alarm there. Returns what is not needed: the old one, or the new one if it has ended meanwhile.
-    fn put_alarm(&self, alarm: Option<Alarm>) -> Option<Alarm> {
-        let mut place = self.timer.as_ref()?.alarm.lock().unwrap_or_else(|e| e.into_inner());
-        // Whoever ends it takes the alarm out after the mark, under this lock: so one of the two sees the other.
-        if self.error().is_some() && alarm.is_some() {
-            return alarm;
-        }
-        mem::replace(&mut *place, alarm)
+    /// It has ended: the alarm is not needed any more.
+    fn stop_timer(&self) {
+        let unneeded = self.timer.as_ref().and_then(|timer| timer.lock().alarm.take());
+        drop(unneeded);
+    }
+}
+
+impl Timer {
+    fn lock(&self) -> MutexGuard<'_, Set> {
+        // Nothing panics under it.
+        self.bell.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -250,8 +271,8 @@ struct Bell(Weak<Branch>);
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         let Some(branch) = self.0.upgrade() else { return };
-        match branch.deadline {
-            Some(deadline) if !has_come(deadline) => branch.set_timer(deadline),
+        match (&branch.timer, branch.deadline) {
+            (Some(timer), Some(deadline)) if !has_come(deadline) => branch.set_timer(timer, deadline),
             _ => branch.exceed(),
         }
     }
@@ -265,7 +286,7 @@ impl Marked {
             done.sender.close();
         }
         if to_tell.has_timer {
-            drop(self.branch.put_alarm(None));
+            self.branch.stop_timer();
         }
         to_tell.calls.start();
     }

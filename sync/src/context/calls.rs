@@ -8,6 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(not(loom))]
 use pirn_runtime::internal::Home;
 
+/// How far ahead of the next call those that wait are prefetched.
+const LOOKAHEAD: usize = 8;
+
 /// What is done when a branch ends.
 pub(super) enum Call {
     /// A call of the user's.
@@ -93,7 +96,11 @@ impl Calls {
 
     /// Starts all of them. A panic ends here: of a call that is made here, or of a destructor of one that is not made.
     pub(super) fn start(self) {
-        for call in self.calls.into_values() {
+        let mut calls = self.calls.into_values().collect::<Vec<_>>().into_iter();
+        while let Some(call) = calls.next() {
+            if let Some(Call::Unpark(later)) = calls.as_slice().get(LOOKAHEAD) {
+                later.prefetch();
+            }
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| call.start())) {
                 // It has been printed. To drop it might panic again.
                 forget(payload);

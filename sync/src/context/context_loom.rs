@@ -4,8 +4,11 @@
 use super::{Context, ContextError};
 use crate::{Event, Mutex, Semaphore};
 use loom::thread;
+use pirn_channels::internal::{keep_alarms, ring_next_alarm, take_alarms_that_are_set};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::Duration;
 
 /// Tries all orders with up to three preemptions.
 fn model(f: impl Fn() + Sync + Send + 'static) {
@@ -167,5 +170,20 @@ fn an_event_and_an_end_at_once() {
         waits.join().unwrap();
         assert!(event.is_set());
         drop(context);
+    });
+}
+
+/// Who has set that alarm does not keep it in the place of the one that was set when it rang.
+#[test]
+fn an_alarm_that_rings_too_early_before_it_is_kept() {
+    model(|| {
+        keep_alarms();
+        ring_next_alarm();
+        let (context, _cancel) = Context::background().with_timeout(Duration::from_secs(1));
+        let alarms = take_alarms_that_are_set();
+        assert_eq!(context.err(), None);
+        // In that thread alarms go off at once, too early at first.
+        thread::spawn(move || alarms.into_iter().for_each(Waker::wake)).join().unwrap();
+        assert_eq!(context.err(), Some(ContextError::DeadlineExceeded));
     });
 }

@@ -3,11 +3,13 @@
 use super::branch::{Branch, open};
 use super::calls::Call;
 use super::cancel::{Cancel, Stop};
+use super::end::End;
 use super::error::{Cause, ContextError, cause_of};
 use super::values::{Key, Value};
+use crate::lot::Ends;
 use pirn_channels::internal::wait_for_end;
 use pirn_channels::{Receiver, never};
-use pirn_runtime::internal::{Kind, Reason, now, sleep};
+use pirn_runtime::internal::{Kind, Reason, now, park_on, sleep};
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
@@ -247,12 +249,16 @@ impl Context {
 
     /// Waits until it has ended, and returns how. A context that never ends is waited for for ever.
     pub fn wait(&self) -> ContextError {
+        let end = self.branch.as_ref().map(End::of);
         loop {
             if let Some(error) = self.err() {
                 return error;
             }
-            // It is closed after the mark.
-            wait_for_end(self.done(), None, &CONTEXT_WAIT);
+            if let Some(end) = end.as_ref().filter(|end| !end.has_begun()) {
+                end.begin();
+                continue;
+            }
+            park_on(&CONTEXT_WAIT, 0);
         }
     }
 

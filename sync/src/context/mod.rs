@@ -23,8 +23,8 @@
 //! ```
 //!
 //! All waits of `sync` have a form that ends with a context: [`Mutex::lock_ctx`](crate::Mutex::lock_ctx),
-//! [`Semaphore::acquire_ctx`](crate::Semaphore::acquire_ctx), [`WaitGroup::wait_ctx`](crate::WaitGroup::wait_ctx); and any
-//! future can be run until the end of one ([`Context::run_until_end`]).
+//! [`Semaphore::acquire_ctx`](crate::Semaphore::acquire_ctx), [`WaitGroup::wait_ctx`](crate::WaitGroup::wait_ctx); so has a
+//! join ([`Context::join`]); and any future can be run until the end of one ([`Context::run_until_end`]).
 //!
 //! What differs from Go: a `Cancel` that is never called leaks nothing, because a context is freed with its last
 //! handle, however long its parent lives; a cause may be given to every `Cancel`; keys have types.
@@ -34,7 +34,8 @@
 //! # What lives here
 //! The handle ([`Context`]: a branch and values), what ends it ([`Cancel`], [`CancelOnDrop`]), what is called at the end
 //! ([`Stop`], `calls`), the branch (`branch`), the tree of branches (`tree`), the values (`values`), the errors (`error`),
-//! and the waits of locks and the like that end with a context (`waits`).
+//! one that waits for the end (`end`), and the waits of locks and the like that end with a context (`waits`;
+//! `poison_waits`; `join`, of a G's handle).
 //!
 //! # Who may come in
 //! Users, and `group`.
@@ -70,8 +71,11 @@
 //! `context_loom.rs` models I2 to I6; `tests/context.rs`, `tests/context_exam.rs` (Go's tests by name),
 //! `tests/context_stress.rs`.
 
+mod join;
+mod poison_waits;
 mod waits;
 mod handle;
+mod end;
 mod cancel;
 mod branch;
 mod calls;

@@ -1,72 +1,40 @@
 //! Waits that end with a context: of all that can be locked, acquired or waited for here.
 //!
-//! Such a wait stands in its line as any other. When it has to wait it also has itself unparked at the end of the context,
-//! by an entry among the branch's calls. Awake, it looks whether it has been told, and then whether the context has
-//! ended; then it withdraws, as at a deadline. No wake-up is lost: the entry is made before it looks, and the mark of the
-//! end comes before the unpark.
+//! Such a wait stands in its line as any other. When it has to wait it also has itself unparked at the end of the context
+//! (`end.rs`). Awake, it looks whether it has been told, and then whether the context has ended; then it withdraws, as at
+//! a deadline.
 
-use super::branch::Branch;
-use super::calls::Call;
+use super::end::End;
 use super::error::ContextError;
 use super::handle::Context;
 use crate::barrier::{Barrier, BarrierWaitResult};
 use crate::condvar::Condvar;
 use crate::event::Event;
-use crate::loom::Unparker;
-use crate::lot::{Ends, Until};
+use crate::lot::Until;
 use crate::mutex::{Mutex, MutexGuard};
 use crate::notify::Notify;
 use crate::owned_permit::OwnedPermit;
 use crate::rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::semaphore::{Permit, Semaphore, TryAcquireError};
 use crate::wait_group::WaitGroup;
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// The end of a branch, for one operation of one caller.
-struct End<'a> {
-    branch: &'a Arc<Branch>,
-    /// The number of its entry among the branch's calls.
-    entry: Cell<Option<u64>>,
-}
-
-impl Ends for End<'_> {
-    fn begin(&self) {
-        if self.entry.get().is_none() {
-            // If it has ended there is no entry, and the caller sees the end by itself.
-            self.entry.set(self.branch.add_call(Call::Unpark(Unparker::current())).ok());
-        }
-    }
-
-    fn has_ended(&self) -> bool {
-        self.branch.error().is_some()
-    }
-}
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        if let Some(entry) = self.entry.get() {
-            drop(self.branch.take_call(entry));
-        }
-    }
-}
-
 impl Context {
     /// Does a wait of which nothing is left if it returns none, unless the context has ended before. What it has got
     /// counts, also if the context ends meanwhile.
-    fn limit<R>(&self, wait: impl FnOnce(Until<'_>) -> Option<R>) -> Result<R, ContextError> {
+    pub(crate) fn limit<R>(&self, wait: impl FnOnce(Until<'_>) -> Option<R>) -> Result<R, ContextError> {
         self.check()?;
         let result = match &self.branch {
             None => wait(Until::Told),
-            Some(branch) => wait(Until::Ended(&End { branch, entry: Cell::new(None) })),
+            Some(branch) => wait(Until::Ended(&End::of(branch))),
         };
         result.ok_or_else(|| self.err().expect("only the end of the context ends the wait"))
     }
 
     /// The same, for what is given back when it is dropped: that does not outlive the context's end.
-    fn limit_strictly<R>(&self, wait: impl FnOnce(Until<'_>) -> Option<R>) -> Result<R, ContextError> {
+    pub(super) fn limit_strictly<R>(&self, wait: impl FnOnce(Until<'_>) -> Option<R>) -> Result<R, ContextError> {
         let result = self.limit(wait)?;
         self.check()?;
         Ok(result)

@@ -3,7 +3,9 @@
 #![cfg(not(loom))]
 
 use super::tasks::{Outcome, Permit, Tasks};
-use crate::context::{Cancel, Context};
+use crate::context::{Cancel, Context, ContextError};
+use crate::loom::deadline;
+use crate::lot::Until;
 use pirn_channels::internal::on_end;
 use pirn_channels::{Receiver, Sender, bounded};
 use pirn_runtime::internal::Home;
@@ -157,7 +159,7 @@ impl<E: Send + 'static> ErrGroup<E> {
     /// });
     /// ```
     pub fn wait_all(&self) -> Result<(), Vec<E>> {
-        self.tasks.wait(None);
+        self.tasks.wait(Until::Told);
         self.finish()
     }
 
@@ -179,7 +181,33 @@ impl<E: Send + 'static> ErrGroup<E> {
     /// });
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<(), E>> {
-        self.tasks.wait(Some(timeout)).then(|| self.wait())
+        self.tasks.wait(deadline(timeout).map_or(Until::Told, Until::Deadline)).then(|| self.wait())
+    }
+
+    /// As [`wait`](Self::wait), or until `context` ends: then tasks still run, and nothing is cancelled. The context of
+    /// the group itself ends with the first error, and not with the last task.
+    ///
+    /// # Errors
+    /// If the context has ended: before, or meanwhile.
+    ///
+    /// ```
+    /// use pirn::context::{Context, ContextError};
+    /// use pirn::group::ErrGroup;
+    /// use std::time::Duration;
+    ///
+    /// pirn::run(|| {
+    ///     let (context, _cancel) = Context::background().with_timeout(Duration::from_millis(5));
+    ///     let (s, r) = pirn::channel::bounded(0);
+    ///     let group = ErrGroup::<()>::new();
+    ///     group.go(move || Ok(r.recv().unwrap()));
+    ///     assert_eq!(group.wait_ctx(&context), Err(ContextError::DeadlineExceeded));
+    ///     s.send(()).unwrap();
+    ///     assert_eq!(group.wait_ctx(&Context::background()), Ok(Ok(())));
+    /// });
+    /// ```
+    pub fn wait_ctx(&self, context: &Context) -> Result<Result<(), E>, ContextError> {
+        context.limit(|until| self.tasks.wait(until).then_some(()))?;
+        Ok(self.wait())
     }
 
     fn finish(&self) -> Result<(), Vec<E>> {

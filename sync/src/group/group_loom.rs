@@ -2,10 +2,11 @@
 
 use super::{Permit, Tasks};
 use crate::context::{Context, ContextError};
+use crate::loom::now;
+use crate::lot::Until;
 use loom::thread;
 use pirn_channels::bounded;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Tries all orders with up to so many preemptions.
 fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
@@ -32,7 +33,7 @@ fn who_has_waited_finds_the_error_the_end_of_the_context_and_all_permits() {
         take.send(()).unwrap();
         let fails = task(&tasks, 1, Permit(Some(slots)), Err(7));
         let works = task(&tasks, 2, NO_PERMIT, Ok(()));
-        assert!(tasks.wait(None));
+        assert!(tasks.wait(Until::Told));
         assert_eq!(context.err(), Some(ContextError::Cancelled));
         assert!(take.is_empty());
         assert_eq!((tasks.count(), tasks.take_outcome().errors), (0, vec![7]));
@@ -51,11 +52,11 @@ fn two_wait_for_one() {
         let other = {
             let tasks = tasks.clone();
             thread::spawn(move || {
-                assert!(tasks.wait(None));
+                assert!(tasks.wait(Until::Told));
                 tasks.take_outcome().errors
             })
         };
-        assert!(tasks.wait(None));
+        assert!(tasks.wait(Until::Told));
         let mut errors = tasks.take_outcome().errors;
         errors.extend(other.join().unwrap());
         // One of them has it.
@@ -77,7 +78,7 @@ fn a_task_starts_another_while_somebody_waits() {
                 second
             })
         };
-        assert!(tasks.wait(None));
+        assert!(tasks.wait(Until::Told));
         let mut errors = tasks.take_outcome().errors;
         errors.sort_unstable();
         assert_eq!(errors, [1, 2], "it has waited for both");
@@ -90,13 +91,13 @@ fn a_wait_for_some_time() {
     model(2, || {
         let tasks = Arc::new(Tasks::new(None));
         let ends = task(&tasks, 1, NO_PERMIT, Err(1));
-        if tasks.wait(Some(Duration::from_secs(1))) {
+        if tasks.wait(Until::Deadline(now())) {
             assert_eq!(tasks.take_outcome().errors, [1]);
         } else {
             // It is a task of the next round as well.
             tasks.begin().runs_on(2);
             tasks.end(2, NO_PERMIT, Ok(Ok(())));
-            assert!(tasks.wait(None));
+            assert!(tasks.wait(Until::Told));
             assert_eq!(tasks.take_outcome().errors, [1]);
         }
         ends.join().unwrap();
@@ -111,7 +112,7 @@ fn a_task_waits_before_it_has_a_number() {
         let waits = {
             let tasks = tasks.clone();
             thread::spawn(move || {
-                assert!(tasks.wait(None));
+                assert!(tasks.wait(Until::Told));
                 tasks.take_outcome().errors
             })
         };
@@ -129,7 +130,7 @@ fn a_wait_ends_when_the_only_task_could_not_be_started() {
         let starting = tasks.begin();
         let waits = {
             let tasks = tasks.clone();
-            thread::spawn(move || assert!(tasks.wait(None)))
+            thread::spawn(move || assert!(tasks.wait(Until::Told)))
         };
         drop(starting);
         waits.join().unwrap();

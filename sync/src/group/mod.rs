@@ -38,8 +38,8 @@
 //! The rest of this page is for those who work on it.
 //!
 //! # What lives here
-//! `err_group` (tasks that are `'static`; `tasks` counts them), `task_group` (tasks that borrow, on `pirn_runtime`'s scope), `gather` (what is
-//! made of the latter), `completed` (results as they come).
+//! `err_group` (tasks that are `'static`; `tasks` counts them), `task_group` (tasks that borrow, on `pirn_runtime`'s scope;
+//! what they share is in `shared`), `gather` (what is made of the latter), `completed` (results as they come).
 //!
 //! # Who may come in
 //! Users.
@@ -53,11 +53,12 @@
 //! 4. A permit of a limit is given back before its task stops counting: who has waited finds all permits there.
 //!
 //! # Tests
-//! `group_loom.rs` models I2 and I4; `tests/group.rs`, and `tests/group_exam.rs` (Go's errgroup, tokio's JoinSet and TaskTracker by name).
+//! `group_loom.rs` models I2 and I4, `shared_loom.rs` I2 of a `task_group`; `tests/group.rs`, and `tests/group_exam.rs` (Go's errgroup, tokio's JoinSet and TaskTracker by name).
 
 mod gather;
 mod task_group;
 mod err_group;
+mod shared;
 mod tasks;
 mod completed;
 

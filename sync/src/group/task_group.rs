@@ -2,15 +2,13 @@
 
 #![cfg(not(loom))]
 
-use super::tasks::discard;
-use crate::context::{Cancel, Context};
+use super::shared::Shared;
+use crate::context::Context;
 use pirn_runtime::internal::Home;
-use pirn_runtime::{Gid, GoBuilder, Goroutine, Scope, ScopedJoinHandle, ShutDown, current_gid, scope};
-use std::any::Any;
-use std::collections::BTreeSet;
+use pirn_runtime::{Gid, GoBuilder, Goroutine, Scope, ScopedJoinHandle, ShutDown, scope};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread;
 
 /// Runs `f`, which may start tasks that borrow from the caller's stack, and waits for all of them.
@@ -71,9 +69,7 @@ where
     F: for<'scope> FnOnce(&TaskGroup<'scope, 'env, E>) -> Result<R, E>,
     E: Send + 'env,
 {
-    let (context, cancel) = parent.with_cancel();
-    let outcome = Outcome { error: None, panic: None, is_cancelled: false, running: BTreeSet::new() };
-    let shared = Arc::new(Shared { context, cancel, home: Home::current(), outcome: Mutex::new(outcome) });
+    let shared = Arc::new(Shared::new(parent, Home::current()));
     let result = scope(|scope| {
         let tasks = TaskGroup { scope, shared: shared.clone() };
         match catch_unwind(AssertUnwindSafe(|| f(&tasks))) {
@@ -82,12 +78,7 @@ where
             Err(payload) => shared.panicked(payload),
         }
     });
-    // What its tasks have made from the context, and left behind.
-    shared.cancel.cancel();
-    let (error, panic) = {
-        let mut outcome = shared.lock();
-        (outcome.error.take(), outcome.panic.take())
-    };
+    let (error, panic) = shared.finish();
     match (panic, error, result) {
         // In a destructor of a G that unwinds because its runtime ends.
         (Some(payload), None, Some(result)) if payload.is::<ShutDown>() && thread::panicking() => Ok(result),
@@ -102,22 +93,6 @@ where
 pub struct TaskGroup<'scope, 'env: 'scope, E> {
     scope: &'scope Scope<'scope, 'env>,
     shared: Arc<Shared<E>>,
-}
-
-struct Shared<E> {
-    context: Context,
-    cancel: Cancel,
-    home: Option<Home>,
-    outcome: Mutex<Outcome<E>>,
-}
-
-struct Outcome<E> {
-    error: Option<E>,
-    panic: Option<Box<dyn Any + Send>>,
-    /// By [`TaskGroup::cancel`].
-    is_cancelled: bool,
-    /// The task at its end, and who has started it, change whether it is in here: in either order it is out of it then.
-    running: BTreeSet<Gid>,
 }
 
 impl<'scope, 'env, E: Send + 'scope> TaskGroup<'scope, 'env, E> {
@@ -143,20 +118,14 @@ impl<'scope, 'env, E: Send + 'scope> TaskGroup<'scope, 'env, E> {
         T: Send + 'scope,
     {
         let shared = self.shared.clone();
-        let handle = self.scope.go_with(builder, move || {
-            let result = shared.run(|| f(&shared.context));
-            shared.toggle(current_gid());
-            result
-        });
-        self.shared.toggle(Some(handle.id()));
+        let handle = self.scope.go_with(builder, move || shared.run(|| f(&shared.context)));
         TaskHandle { handle, shared: self.shared.clone() }
     }
 
     /// Ends the group's context: the tasks can give up. Errors of tasks that come after this do
     /// not count.
     pub fn cancel(&self) {
-        self.shared.lock().is_cancelled = true;
-        self.shared.cancel.cancel();
+        self.shared.cancel();
     }
 
     /// The context that the tasks get.
@@ -166,55 +135,7 @@ impl<'scope, 'env, E: Send + 'scope> TaskGroup<'scope, 'env, E> {
 
     /// The tasks that still run: their numbers, names, birthplaces, and what they wait for.
     pub fn stragglers(&self) -> Vec<Goroutine> {
-        let Some(home) = &self.shared.home else { return Vec::new() };
-        let running = self.shared.lock().running.clone();
-        home.goroutines().into_iter().filter(|g| running.contains(&g.id)).collect()
-    }
-}
-
-impl<E> Shared<E> {
-    fn lock(&self) -> MutexGuard<'_, Outcome<E>> {
-        // Nothing panics under it but an allocation that fails.
-        self.outcome.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    /// Runs a task. None: the group knows why.
-    fn run<T>(&self, f: impl FnOnce() -> Result<T, E>) -> Option<T> {
-        match catch_unwind(AssertUnwindSafe(f)) {
-            Ok(Ok(value)) => Some(value),
-            Ok(Err(error)) => self.failed(error, true),
-            Err(payload) => self.panicked(payload),
-        }
-    }
-
-    /// An error, of a task or of the group's own closure.
-    fn failed<T>(&self, error: E, of_task: bool) -> Option<T> {
-        let unneeded = {
-            let mut outcome = self.lock();
-            let counts = outcome.error.is_none() && !(of_task && outcome.is_cancelled);
-            if counts { outcome.error.replace(error) } else { Some(error) }
-        };
-        drop(unneeded);
-        self.cancel.cancel_with("a task of the group has failed");
-        None
-    }
-
-    fn panicked<T>(&self, payload: Box<dyn Any + Send>) -> Option<T> {
-        let unneeded = {
-            let place = &mut self.lock().panic;
-            if place.is_none() { place.replace(payload) } else { Some(payload) }
-        };
-        unneeded.into_iter().for_each(discard);
-        self.cancel.cancel_with("a task of the group has panicked");
-        None
-    }
-
-    fn toggle(&self, task: Option<Gid>) {
-        let Some(task) = task else { return };
-        let running = &mut self.lock().running;
-        if !running.remove(&task) {
-            running.insert(task);
-        }
+        self.shared.home.as_ref().map_or_else(Vec::new, |home| home.goroutines_of(self.scope))
     }
 }
 
@@ -226,7 +147,7 @@ impl<E> Clone for TaskGroup<'_, '_, E> {
 
 impl<E> fmt::Debug for TaskGroup<'_, '_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskGroup").field("running", &self.shared.lock().running.len()).finish_non_exhaustive()
+        f.debug_struct("TaskGroup").field("scope", &self.scope).finish_non_exhaustive()
     }
 }
 

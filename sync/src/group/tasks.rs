@@ -2,53 +2,38 @@
 //!
 //! A task counts before its G exists: the G may run, and wait for its own group, before [`Tasks::begin`]'s caller goes on.
 //! At its end a task leaves its error, ends the context, gives its slot back, and counts no longer, in this order: so who
-//! has waited finds all of it (group I2, I4). Who waits puts a channel among the waiters under the lock, if a task runs;
-//! the last that leaves takes all of them out under the lock, and closes them. So a wait ends when no task has run for a
-//! moment since it began, whatever is started after that. Without the lock nothing is decided.
+//! has waited finds all of it (group I2, I4). The count is that of a [`WaitGroup`](crate::WaitGroup), with its protocol: a
+//! wait ends when no task has run for a moment since it began, whatever is started after that. Which Gs run is known
+//! for observers only.
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model has no panics"))]
 
 use crate::context::Cancel;
 use crate::loom::{Mutex, MutexGuard};
-use pirn_channels::internal::wait_for_end;
-use pirn_channels::{Receiver, Sender, bounded};
+use crate::lot::Until;
+use crate::wait_group::Count;
+use pirn_channels::Receiver;
 use pirn_runtime::internal::{Kind, Reason};
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use std::time::Duration;
 
 /// A wait for a group, in any of its forms.
 static GROUP_WAIT: Reason = Reason::new("group wait", Kind::Event);
 
 /// See the head of this file.
 pub(super) struct Tasks<E> {
+    count: Count,
     state: Mutex<State<E>>,
     cancel: Option<Cancel>,
 }
 
 struct State<E> {
-    /// How many are being started: their Gs have no number yet.
-    starting: usize,
-    /// The numbers of their Gs.
+    /// The numbers of their Gs; of one that is being started it is not known.
     running: BTreeSet<u64>,
-    /// Dropped when nothing runs any more: then those that wait see the end of their channels.
-    waiters: Vec<Sender<Infallible>>,
     outcome: Outcome<E>,
-}
-
-impl<E> State<E> {
-    fn is_idle(&self) -> bool {
-        self.starting == 0 && self.running.is_empty()
-    }
-
-    /// After one has left: who is to be told, if it was the last.
-    fn take_waiters_if_idle(&mut self) -> Vec<Sender<Infallible>> {
-        if self.is_idle() { mem::take(&mut self.waiters) } else { Vec::new() }
-    }
 }
 
 /// What those that have ended have left.
@@ -82,31 +67,22 @@ pub(super) struct Starting<'a, E>(&'a Tasks<E>);
 impl<E> Starting<'_, E> {
     /// It has a G, and ends by [`Tasks::end`], with the number of it.
     pub(super) fn runs_on(self, id: u64) {
-        {
-            let mut state = self.0.lock();
-            state.starting -= 1;
-            state.running.insert(id);
-        }
+        self.0.lock().running.insert(id);
         mem::forget(self);
     }
 }
 
 impl<E> Drop for Starting<'_, E> {
     fn drop(&mut self) {
-        let told = {
-            let mut state = self.0.lock();
-            state.starting -= 1;
-            state.take_waiters_if_idle()
-        };
-        drop(told);
+        self.0.leave();
     }
 }
 
 impl<E> Tasks<E> {
     /// None of them runs. The first that fails calls `cancel`.
     pub(super) fn new(cancel: Option<Cancel>) -> Tasks<E> {
-        let state = State { starting: 0, running: BTreeSet::new(), waiters: Vec::new(), outcome: Outcome::new() };
-        Tasks { state: Mutex::new(state), cancel }
+        let state = State { running: BTreeSet::new(), outcome: Outcome::new() };
+        Tasks { count: Count::new(), state: Mutex::new(state), cancel }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<E>> {
@@ -116,20 +92,22 @@ impl<E> Tasks<E> {
 
     /// One will be started at once.
     pub(super) fn begin(&self) -> Starting<'_, E> {
-        self.lock().starting += 1;
+        assert!(self.count.add(1), "there is no room for so many Gs");
         Starting(self)
+    }
+
+    /// One counts no longer.
+    fn leave(&self) {
+        let is_left = self.count.done();
+        debug_assert!(is_left);
     }
 
     /// One has ended so.
     pub(super) fn end(&self, id: u64, permit: Permit, result: thread::Result<Result<(), E>>) {
         self.hear(result);
         drop(permit);
-        let told = {
-            let mut state = self.lock();
-            state.running.remove(&id);
-            state.take_waiters_if_idle()
-        };
-        drop(told);
+        self.lock().running.remove(&id);
+        self.leave();
     }
 
     fn hear(&self, result: thread::Result<Result<(), E>>) {
@@ -160,8 +138,7 @@ impl<E> Tasks<E> {
 
     /// How many run.
     pub(super) fn count(&self) -> usize {
-        let state = self.lock();
-        state.starting + state.running.len()
+        self.count.get()
     }
 
     /// One has waited: ends the context, and takes what the tasks have left.
@@ -172,18 +149,9 @@ impl<E> Tasks<E> {
         mem::replace(&mut self.lock().outcome, Outcome::new())
     }
 
-    /// Waits until nothing runs. False: the time is over.
-    pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {
-        let end = {
-            let mut state = self.lock();
-            if state.is_idle() {
-                return true;
-            }
-            let (waiter, end) = bounded::<Infallible>(0);
-            state.waiters.push(waiter);
-            end
-        };
-        wait_for_end(&end, timeout, &GROUP_WAIT) || self.lock().is_idle()
+    /// Waits until nothing runs, for as long as that says. False: some still run.
+    pub(super) fn wait(&self, until: Until<'_>) -> bool {
+        self.count.wait(&GROUP_WAIT, until)
     }
 }
 

@@ -4,7 +4,7 @@
 //! the table of semaphores of Go's runtime.
 //!
 //! # Who may come in
-//! The primitives, each under its own address (`key`). What the words mean that they keep there is theirs alone.
+//! The primitives, each under its own address (`key_of`). What the words mean that they keep there is theirs alone.
 //!
 //! # The table
 //! ```text
@@ -52,6 +52,6 @@ mod watch;
 
 pub(crate) use newcomer::Newcomer;
 pub(crate) use place::Place;
-pub(crate) use table::{Turn, Want};
+pub(crate) use table::{Turn, Want, key_of};
 pub(crate) use wait::{Ends, Until};
 pub(crate) use watch::owner_of;

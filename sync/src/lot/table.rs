@@ -58,6 +58,12 @@ impl Bucket {
     }
 }
 
+/// The key of an object: its address, by which an observer may find it (`watch.rs`).
+#[inline]
+pub(crate) fn key_of<T: ?Sized>(object: &T) -> usize {
+    ptr::from_ref(object).cast::<()>().expose_provenance()
+}
+
 fn bucket(key: usize) -> &'static Bucket {
     /// 2^64 divided by the golden ratio: neighbours land far from each other (Knuth, "Sorting and Searching", 6.4).
     const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -2,6 +2,7 @@
 
 use super::mutex::MutexGuard;
 use crate::condvar::{self, WaitTimeoutResult};
+use crate::mutex;
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
@@ -50,11 +51,10 @@ impl Condvar {
     /// The guard, if the mutex is poisoned.
     pub fn wait_timeout<'a, T: ?Sized>(
         &self,
-        mut guard: MutexGuard<'a, T>,
+        guard: MutexGuard<'a, T>,
         timeout: Duration,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        let result = self.inner.wait_timeout(&mut guard.inner, timeout);
-        with(result, again(guard))
+        self.wait_by(guard, |condvar, guard| condvar.wait_timeout(guard, timeout))
     }
 
     /// Waits as long as `condition` holds, or until `timeout` has passed.
@@ -63,15 +63,27 @@ impl Condvar {
     /// The guard, if the mutex is poisoned.
     pub fn wait_timeout_while<'a, T: ?Sized, F>(
         &self,
-        mut guard: MutexGuard<'a, T>,
+        guard: MutexGuard<'a, T>,
         timeout: Duration,
         condition: F,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)>
     where
         F: FnMut(&mut T) -> bool,
     {
-        let result = self.inner.wait_timeout_while(&mut guard.inner, timeout, condition);
-        with(result, again(guard))
+        self.wait_by(guard, |condvar, guard| condvar.wait_timeout_while(guard, timeout, condition))
+    }
+
+    /// Waits in that way. The guard comes back with what it says.
+    pub(crate) fn wait_by<'a, T: ?Sized, R>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        wait: impl FnOnce(&condvar::Condvar, &mut mutex::MutexGuard<'a, T>) -> R,
+    ) -> LockResult<(MutexGuard<'a, T>, R)> {
+        let result = wait(&self.inner, &mut guard.inner);
+        match again(guard) {
+            Ok(guard) => Ok((guard, result)),
+            Err(poisoned) => Err(PoisonError::new((poisoned.into_inner(), result))),
+        }
     }
 
     /// Notifies the one that has waited longest, if there is one.
@@ -89,12 +101,4 @@ impl Condvar {
 fn again<T: ?Sized>(guard: MutexGuard<'_, T>) -> LockResult<MutexGuard<'_, T>> {
     let poison = guard.watch.poison;
     poison.result(guard)
-}
-
-/// The guard with what the wait said.
-fn with<G>(result: WaitTimeoutResult, guard: LockResult<G>) -> LockResult<(G, WaitTimeoutResult)> {
-    match guard {
-        Ok(guard) => Ok((guard, result)),
-        Err(poisoned) => Err(PoisonError::new((poisoned.into_inner(), result))),
-    }
 }

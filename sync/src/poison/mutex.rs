@@ -2,6 +2,7 @@
 
 use super::flag::{Flag, Watch, derefs, maps, poisonable};
 use crate::guard::show;
+use crate::lot::Until;
 use crate::mapped;
 use crate::mutex as inner;
 use std::fmt;
@@ -23,6 +24,12 @@ impl<T: ?Sized> Mutex<T> {
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         let guard = MutexGuard::new(&self.poison, self.inner.lock());
         self.poison.result(guard)
+    }
+
+    /// Waits for the lock for as long as that says.
+    pub(crate) fn lock_within(&self, until: Until<'_>) -> Option<LockResult<MutexGuard<'_, T>>> {
+        let guard = MutexGuard::new(&self.poison, self.inner.lock_within(until)?);
+        Some(self.poison.result(guard))
     }
 
     /// Locks it if it is free.

@@ -2,6 +2,7 @@
 
 use super::flag::{Flag, Watch, derefs, maps, poisonable};
 use crate::guard::show;
+use crate::lot::Until;
 use crate::mapped::{self, MappedRwLockReadGuard};
 use crate::rwlock as inner;
 use std::fmt;
@@ -32,6 +33,16 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         self.poison.result(RwLockWriteGuard::new(&self.poison, self.inner.write()))
+    }
+
+    /// Locks it to read, and waits for as long as that says.
+    pub(crate) fn read_within(&self, until: Until<'_>) -> Option<LockResult<RwLockReadGuard<'_, T>>> {
+        Some(self.poison.result(RwLockReadGuard::new(self.inner.read_within(until)?)))
+    }
+
+    /// Locks it to write, and waits for as long as that says.
+    pub(crate) fn write_within(&self, until: Until<'_>) -> Option<LockResult<RwLockWriteGuard<'_, T>>> {
+        Some(self.poison.result(RwLockWriteGuard::new(&self.poison, self.inner.write_within(until)?)))
     }
 
     /// Locks it to read, if that needs no wait.

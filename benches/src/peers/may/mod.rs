@@ -5,6 +5,7 @@
 //! need a mapped stack: the kernel's default of `vm.max_map_count` ends that at some 32,000.
 
 mod channels;
+mod net;
 mod sync;
 mod tasks;
 
@@ -56,6 +57,8 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("wait_group", |bench| in_coroutine(bench, sync::wait_group)),
     ("map90", |bench| in_coroutine(bench, sync::map90)),
 ];
+
+pub(super) const SERVERS: &[Workload] = &[("serve_echo", net::echo), ("serve_http", net::http)];
 
 /// Runs a workload in a coroutine, as its users would.
 fn in_coroutine(bench: &Bench, workload: fn(&Bench)) {

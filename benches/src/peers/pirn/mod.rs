@@ -3,6 +3,7 @@
 //! `pingpong` and `ring` are done twice: over channels, and by park and unpark (tag `[park]`), which is what channels
 //! are made of. `parked_mem` and `deepstack` park.
 
+mod net;
 mod park;
 mod sync;
 mod tasks;
@@ -72,6 +73,9 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("pool", |bench| in_g(bench, sync::pool)),
     ("map90", |bench| in_g(bench, sync::map90)),
 ];
+
+pub(super) const SERVERS: &[Workload] =
+    &[("serve_echo", |bench| in_g(bench, net::echo)), ("serve_http", |bench| in_g(bench, net::http))];
 
 /// Runs a workload in a G of the runtime that was asked for.
 fn in_g(bench: &Bench, workload: fn(&Bench)) {

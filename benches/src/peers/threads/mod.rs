@@ -2,6 +2,7 @@
 //!
 //! Sizes are smaller where a thread for each task makes those of the others senseless.
 
+mod net;
 mod sync;
 mod tasks;
 
@@ -53,6 +54,9 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("wait_group", |bench| on_cpus(bench, sync::wait_group)),
     ("map90", |bench| on_cpus(bench, sync::map90)),
 ];
+
+pub(super) const SERVERS: &[Workload] =
+    &[("serve_echo", |bench| on_cpus(bench, net::echo)), ("serve_http", |bench| on_cpus(bench, net::http))];
 
 /// Runs a workload on so many CPUs.
 fn on_cpus(bench: &Bench, workload: fn(&Bench)) {

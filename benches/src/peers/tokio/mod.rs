@@ -4,6 +4,7 @@
 //! that of the crate async-channel stands in, or a semaphore where nothing is sent.
 
 mod channels;
+mod net;
 mod sync;
 mod tasks;
 
@@ -55,6 +56,9 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("ctx_cancel", |bench| in_task(bench, sync::ctx_cancel)),
     ("map90", |bench| in_task(bench, sync::map90)),
 ];
+
+pub(super) const SERVERS: &[Workload] =
+    &[("serve_echo", net::echo), ("serve_http", net::http), ("serve_hyper", net::hyper)];
 
 /// The runtime that was asked for.
 fn runtime(bench: &Bench) -> Runtime {

@@ -71,12 +71,17 @@ impl Epoll {
     /// An empty set.
     ///
     /// # Errors
-    /// The process or the system has no descriptor or no memory left.
+    /// The process or the system has no descriptor or no memory left; or a filter refuses to make a set, or to wait for one.
     pub(crate) fn new() -> io::Result<Epoll> {
         // SAFETY: it has no preconditions.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: it is new, and no other code has it.
-        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let epoll = Epoll(unsafe { OwnedFd::from_raw_fd(fd) });
+        // Here it can be said that there is none. Later, one that waits in vain could only try again for ever.
+        match epoll.try_wait(&mut PollEvents::new(), Some(0)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(epoll),
+        }
     }
 
     /// Adds a descriptor, edge-triggered, in both directions. If something is ready already, that is an event.
@@ -141,7 +146,7 @@ impl Epoll {
 
     /// Waits for events, `timeout_ns` at most, or without a limit. There may be none, for no reason.
     pub(crate) fn wait(&self, into: &mut PollEvents, timeout_ns: Option<u64>) {
-        // A signal, or a filter that refuses to wait: the caller looks again.
+        // A signal: the caller looks again.
         let count = self.try_wait(into, timeout_ns).unwrap_or(0);
         into.len = usize::try_from(count).unwrap_or(0);
     }
