@@ -633,7 +633,8 @@ fn wait_reasons_have_names_of_their_own() {
     for source in all_sources().iter().filter(|source| !source.is_test()) {
         let code = source.code().join("\n");
         for reason in all_between(&code, "static ", ";") {
-            let Some((ident, value)) = reason.split_once(": Reason =") else { continue };
+            let kinds = [": Reason =", ": Call ="];
+            let Some((ident, value)) = kinds.iter().find_map(|kind| reason.split_once(kind)) else { continue };
             let name = value.split('"').nth(1).expect("the name comes first").to_owned();
             let site = format!("{ident} in {}", source.name());
             if let Some(other) = names.insert(name.clone(), site.clone()) {

@@ -5,16 +5,25 @@
 
 use crate::errno::{checked, errno, fail, set_errno};
 use crate::next;
-use pirn_runtime::internal::{Direction, Hooked, Reason, checkpoint, has_come, now};
+use pirn_runtime::internal::{Call, Direction, Hooked, checkpoint, has_come, now};
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
-/// What is waited for, and why.
+/// What is waited for, and in which call.
 pub(crate) struct Waits {
     pub(crate) fd: c_int,
     pub(crate) direction: Direction,
-    pub(crate) reason: &'static Reason,
+    pub(crate) call: &'static Call,
+    /// What observers are told of, if it is not the descriptor.
+    pub(crate) what: Option<usize>,
+}
+
+impl Waits {
+    /// For a descriptor.
+    pub(crate) fn new(fd: c_int, direction: Direction, call: &'static Call) -> Waits {
+        Waits { fd, direction, call, what: None }
+    }
 }
 
 /// Why an operation has no result.
@@ -71,14 +80,14 @@ pub(crate) fn wait(g: Hooked, waits: &Waits, deadline: Option<Instant>) -> Resul
     if deadline.is_some_and(has_come) {
         return Err(Not::Failed(libc::EAGAIN));
     }
-    g.wait_for(&[(waits.fd, waits.direction)], waits.reason, deadline).map_err(|_| Not::Waited)
+    g.wait_for(&[(waits.fd, waits.direction)], waits.call, waits.what, deadline).map_err(|_| Not::Waited)
 }
 
 /// Looks until there is something (more than 0), or the time is over (0), and parks in between until one of those that are
 /// `wanted` is ready. None: there is no limit, or what is wanted cannot be waited for.
 pub(crate) fn look_until(
     g: Hooked,
-    reason: &'static Reason,
+    call: &'static Call,
     timeout: Option<Duration>,
     wanted: impl FnOnce() -> Option<Vec<(c_int, Direction)>>,
     look: impl Fn() -> c_int,
@@ -108,7 +117,7 @@ pub(crate) fn look_until(
             set_errno(before);
             return Ok(0);
         }
-        g.wait_for(&waits, reason, deadline).map_err(|_| Not::Waited)?;
+        g.wait_for(&waits, call, None, deadline).map_err(|_| Not::Waited)?;
     }
 }
 

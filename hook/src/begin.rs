@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "a function in the table of those that the loader calls")]
 
+use crate::calls::ALL;
 use pirn_runtime::internal::hook_is_linked;
 
 #[cfg(target_feature = "crt-static")]
@@ -14,5 +15,5 @@ compile_error!("pirn's feature hook needs glibc as a shared library: build witho
 static BEGIN: extern "C" fn() = begin;
 
 extern "C" fn begin() {
-    hook_is_linked();
+    hook_is_linked(&ALL);
 }

@@ -4,14 +4,13 @@
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{Not, Waits, answer, wait};
+use crate::calls::WAITPID;
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use libc::{c_int, c_long, id_t, idtype_t, pid_t, siginfo_t};
-use pirn_runtime::internal::{Direction, Hooked, Kind, Reason, checkpoint};
+use pirn_runtime::internal::{Direction, Hooked, checkpoint};
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-
-static WAITPID: Reason = Reason::new("waitpid", Kind::Descriptor);
 
 /// In the place of libc's.
 ///
@@ -25,7 +24,7 @@ unsafe extern "C" fn waitpid(process: pid_t, status: *mut c_int, options: c_int)
         // Of a child that stops no descriptor says anything.
         Some(g) if process > 0 && options == 0 => {
             let look = || checked(wait(libc::WNOHANG)).map(|ended| (ended != 0).then_some(ended));
-            answer(until_ended(g, || pidfd_of(process), look), || wait(options))
+            answer(until_ended(g, process as usize, || pidfd_of(process), look), || wait(options))
         }
         _ => wait(options),
     }
@@ -58,12 +57,14 @@ unsafe extern "C" fn waitid(of: idtype_t, id: id_t, about: *mut siginfo_t, optio
         Ok(Some(0))
     };
     let descriptor = || if of == libc::P_PID { pidfd_of(id.cast_signed()) } else { dup(id.cast_signed()) };
-    answer(until_ended(g, descriptor, look), plainly)
+    let process = if of == libc::P_PID { id as usize } else { 0 };
+    answer(until_ended(g, process, descriptor, look), plainly)
 }
 
-/// Looks until the child has ended, and parks in between.
+/// Looks until the child has ended, and parks in between. `process` is its number, or 0 if that is not known.
 fn until_ended<N>(
     g: Hooked,
+    process: usize,
     descriptor: impl Fn() -> Option<OwnedFd>,
     look: impl Fn() -> Result<Option<N>, c_int>,
 ) -> Result<N, Not> {
@@ -84,7 +85,7 @@ fn until_ended<N>(
             child = descriptor().filter(|_| g.may_park());
         }
         let fd = child.as_ref().ok_or(Not::Waited)?.as_raw_fd();
-        wait(g, &Waits { fd, direction: Direction::Read, reason: &WAITPID }, None)?;
+        wait(g, &Waits { fd, direction: Direction::Read, call: &WAITPID, what: Some(process) }, None)?;
     }
 }
 

@@ -4,17 +4,14 @@
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{Not, Waits, answer, deadline_of, is_nonblocking, is_ready, until_done, wait};
+use crate::calls::{ACCEPT, CONNECT, CONNECT_AGAIN};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use libc::{c_int, sockaddr, socklen_t};
-use pirn_runtime::internal::{Direction, Hooked, Kind, Reason, checkpoint, give_way, has_come, now};
+use pirn_runtime::internal::{Direction, Hooked, checkpoint, give_way, has_come, now};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-static ACCEPT: Reason = Reason::new("accept", Kind::Descriptor);
-static CONNECT: Reason = Reason::new("connect", Kind::Descriptor);
-/// A Unix listener whose queue is full does not say when there is room.
-static CONNECT_AGAIN: Reason = Reason::new("connect again", Kind::Moment);
 const AGAIN: Duration = Duration::from_millis(1);
 
 /// In the place of libc's.
@@ -48,7 +45,7 @@ unsafe extern "C" fn accept4(fd: c_int, peer: *mut sockaddr, peer_len: *mut sock
 /// The listener is asked first whether there is a connection. Another G must not take it in between, as the thread of this
 /// one would wait then.
 fn accept_on(g: Hooked, fd: c_int, plainly: impl Fn() -> c_int) -> Result<c_int, Not> {
-    until_done(g, &Waits { fd, direction: Direction::Read, reason: &ACCEPT }, || {
+    until_done(g, &Waits::new(fd, Direction::Read, &ACCEPT), || {
         let _turn = Turn::of(fd);
         if is_ready(fd, Direction::Read) { checked(plainly()) } else { Err(libc::EAGAIN) }
     })
@@ -107,7 +104,7 @@ fn connect_on(g: Hooked, fd: c_int, attempt: impl Fn() -> c_int) -> Result<c_int
             Err(why) => return Err(Not::Failed(why)),
         }
     }
-    let waits = Waits { fd, direction: Direction::Write, reason: &CONNECT };
+    let waits = Waits::new(fd, Direction::Write, &CONNECT);
     while !is_ready(fd, Direction::Write) {
         wait(g, &waits, deadline).map_err(|not| match not {
             // So it is said that a connect goes on when its time is over.

@@ -7,17 +7,16 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "a function in the place of libc's")]
 
+use crate::calls::FUTEX;
 use crate::clocks::{duration, read};
 use crate::errno::fail;
 use crate::futex_table::{Bucket, Waited};
 use crate::next;
 use libc::{c_int, c_long, timespec};
-use pirn_runtime::internal::{Hooked, Kind, Reason, has_come, is_fork, now, wake_from_anywhere};
+use pirn_runtime::internal::{Hooked, has_come, is_fork, now, wake_from_anywhere};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
-
-static FUTEX: Reason = Reason::new("futex", Kind::Object("futex"));
 
 const BUCKETS: usize = 2048;
 

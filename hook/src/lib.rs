@@ -85,6 +85,7 @@ mod vectors; // several buffers
 mod futexes; // `syscall`, for futexes
 mod futex_table; // the Gs that wait for them
 mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`
+mod calls; // what dumps and `Metrics` call them
 mod clocks; // times as libc has them
 mod errno; // how a call of libc's fails
 mod next; // libc's own functions

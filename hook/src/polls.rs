@@ -4,13 +4,12 @@
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{answer, look_until};
+use crate::calls::POLL;
 use crate::clocks::duration;
 use crate::next;
 use libc::{c_int, c_short, nfds_t, pollfd, sigset_t, timespec};
-use pirn_runtime::internal::{Direction, Hooked, Kind, Reason};
+use pirn_runtime::internal::{Direction, Hooked};
 use std::time::Duration;
-
-static POLL: Reason = Reason::new("poll", Kind::Descriptor);
 
 /// What an epoll that is armed for one direction hears of. Of other things only libc's call does.
 const READS: c_short = libc::POLLIN | libc::POLLRDNORM;

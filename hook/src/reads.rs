@@ -4,14 +4,12 @@
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{Not, Waits, answer, is_ready, until_done};
+use crate::calls::{READ, RECV};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::{is_stream, message};
 use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
-use pirn_runtime::internal::{Direction, Hooked, Kind, Reason};
-
-static READ: Reason = Reason::new("read", Kind::Descriptor);
-static RECV: Reason = Reason::new("recv", Kind::Descriptor);
+use pirn_runtime::internal::{Direction, Hooked};
 
 /// A call with one of these is left to libc: it does not block, or waits for something else than `EPOLLIN` says.
 const LEFT: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUEUE;
@@ -19,11 +17,11 @@ const LEFT: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUEUE;
 const LEFT_WHOLE: c_int = LEFT | libc::MSG_WAITALL;
 
 fn reads(fd: c_int) -> Waits {
-    Waits { fd, direction: Direction::Read, reason: &READ }
+    Waits::new(fd, Direction::Read, &READ)
 }
 
 fn receives(fd: c_int) -> Waits {
-    Waits { fd, direction: Direction::Read, reason: &RECV }
+    Waits::new(fd, Direction::Read, &RECV)
 }
 
 /// The G that receives without its thread.

@@ -4,15 +4,13 @@
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{answer, look_until};
+use crate::calls::{EPOLL_WAIT, SELECT};
 use crate::clocks::duration;
 use crate::next;
 use libc::{c_int, epoll_event, fd_set, sigset_t, timespec, timeval};
-use pirn_runtime::internal::{Direction, Hooked, Kind, Reason};
+use pirn_runtime::internal::{Direction, Hooked};
 use std::ptr;
 use std::time::Duration;
-
-static EPOLL: Reason = Reason::new("epoll_wait", Kind::Descriptor);
-static SELECT: Reason = Reason::new("select of descriptors", Kind::Descriptor);
 
 /// In the place of libc's.
 ///
@@ -83,7 +81,7 @@ fn wait_for_events(
     timeout: Option<Duration>,
     look: impl Fn() -> c_int,
 ) -> Result<c_int, crate::attempts::Not> {
-    look_until(g, &EPOLL, timeout, || Some(vec![(epoll, Direction::Read)]), look)
+    look_until(g, &EPOLL_WAIT, timeout, || Some(vec![(epoll, Direction::Read)]), look)
 }
 
 /// None: without a limit.

@@ -3,15 +3,14 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
+use crate::calls::NANOSLEEP;
 use crate::clocks::{duration, read};
 use crate::errno::fail;
 use crate::next;
 use libc::{clockid_t, timespec};
-use pirn_runtime::internal::{Hooked, Kind, Reason, checkpoint, give_way, has_come, now};
+use pirn_runtime::internal::{Hooked, checkpoint, give_way, has_come, now};
 use std::ffi::{c_int, c_uint};
 use std::time::{Duration, Instant};
-
-static SLEEP: Reason = Reason::new("nanosleep", Kind::Moment);
 
 /// After so long a sleep until a moment of the real-time clock looks whether that was set.
 const SET_MAX: Duration = Duration::from_secs(1);
@@ -115,7 +114,7 @@ fn wait(g: Hooked, deadline: Option<Instant>) -> bool {
         if g.is_cancelled() {
             return false;
         }
-        g.park(&SLEEP, 0, deadline);
+        g.park(&NANOSLEEP, 0, deadline);
         if deadline.is_some_and(has_come) {
             return true;
         }

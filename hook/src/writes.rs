@@ -4,17 +4,15 @@
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::attempts::{Not, Waits, answer, is_ready, takes_parts, until_done};
+use crate::calls::{SEND, WRITE};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::{bytes_of, message, parts_of, rest_of};
 use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
-use pirn_runtime::internal::{Direction, Hooked, Kind, Reason};
-
-static WRITE: Reason = Reason::new("write", Kind::Descriptor);
-static SEND: Reason = Reason::new("send", Kind::Descriptor);
+use pirn_runtime::internal::{Direction, Hooked};
 
 fn writes(fd: c_int) -> Waits {
-    Waits { fd, direction: Direction::Write, reason: &WRITE }
+    Waits::new(fd, Direction::Write, &WRITE)
 }
 
 /// The G that sends without its thread.
@@ -71,7 +69,7 @@ unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_i
     // SAFETY: as the caller.
     let plainly = || unsafe { next::send(fd, buf, len, flags) };
     let Some(g) = sender(flags) else { return plainly() };
-    let waits = Waits { fd, direction: Direction::Write, reason: &SEND };
+    let waits = Waits::new(fd, Direction::Write, &SEND);
     let result = send_all(g, &waits, len, |done| {
         let (buf, len) = left(buf, len, done);
         // SAFETY: what is left of the caller's buffer.
@@ -97,7 +95,7 @@ unsafe extern "C" fn sendto(
     let plainly = || unsafe { next::sendto(fd, buf, len, flags, to, to_len) };
     // SAFETY: it is valid, or null.
     let Some(g) = sender(flags).filter(|_| !unsafe { is_unix(to) }) else { return plainly() };
-    let waits = Waits { fd, direction: Direction::Write, reason: &SEND };
+    let waits = Waits::new(fd, Direction::Write, &SEND);
     let result = send_all(g, &waits, len, |done| {
         let (buf, len) = left(buf, len, done);
         // SAFETY: what is left of the caller's buffer; the rest as the caller.
@@ -119,7 +117,7 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
     // SAFETY: it has a valid address, or none.
     let has_address = asked.is_some_and(|asked| unsafe { is_unix(asked.msg_name.cast()) });
     let (Some(g), Some(asked), false) = (sender(flags), asked, has_address) else { return plainly() };
-    let waits = Waits { fd, direction: Direction::Write, reason: &SEND };
+    let waits = Waits::new(fd, Direction::Write, &SEND);
     // SAFETY: it has so many parts.
     answer(unsafe { send_message(g, &waits, *asked, flags) }, plainly)
 }

@@ -105,6 +105,29 @@ fn children_by_waitid() {
 }
 
 #[test]
+fn dumps_name_the_child_and_waits_are_counted() {
+    let rt = isolated(1);
+    let waits_in = |call| {
+        let waits = rt.metrics().hooked_waits;
+        waits.into_iter().find(|(name, _)| *name == call).expect("it is hooked").1
+    };
+    assert_eq!(waits_in("waitpid"), 0);
+    let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    let (id, end) = (child.id(), child.stdin.take().unwrap());
+    rt.run(|| {
+        drop(go(move || assert!(child.wait().unwrap().success())));
+        std::thread::sleep(SHORT);
+    });
+    eventually("it waits", || rt.handle().goroutines().iter().any(|g| g.wait_reason == Some("waitpid")));
+    let dump = rt.handle().goroutines()[0].to_string();
+    assert!(dump.contains(&format!("[waitpid, process {id}, for ")), "{dump}");
+    drop(end);
+    eventually("no G is left", || rt.handle().goroutines().is_empty());
+    assert!(waits_in("waitpid") >= 1 && waits_in("nanosleep") >= 1);
+    assert_eq!(waits_in("accept"), 0);
+}
+
+#[test]
 fn an_epoll_in_the_epoll() {
     let rt = isolated(1);
     let handle = rt.handle();

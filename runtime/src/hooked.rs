@@ -9,6 +9,7 @@
 
 use crate::clock::ns_of;
 use crate::config::UNWINDS;
+use crate::event::CallCounts;
 use crate::g::G;
 use crate::m::{M, current};
 use crate::os::Mutex;
@@ -22,21 +23,57 @@ use std::io;
 use std::marker::PhantomData;
 use std::mem::take;
 use std::os::fd::RawFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::panicking;
 use std::time::Instant;
 
-/// Whether libc's blocking functions are hooked in this program.
-static IS_LINKED: AtomicBool = AtomicBool::new(false);
+/// A call of libc's, or several that wait alike: why a G waits in it, and by which number its waits are counted.
+pub struct Call {
+    number: usize,
+    reason: Reason,
+}
+
+impl Call {
+    /// No two have the same number. It is less than 24.
+    pub const fn new(number: usize, reason: Reason) -> Call {
+        Call { number, reason }
+    }
+
+    /// Why a G waits in it.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// The number.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.reason.name()).finish()
+    }
+}
+
+/// The calls that are hooked in this program. Not set: none is.
+static CALLS: OnceLock<&'static [&'static Call]> = OnceLock::new();
 
 /// libc's blocking functions are hooked in this program. Runtimes that are built later have their Gs parked there.
-pub fn hook_is_linked() {
-    IS_LINKED.store(true, Ordering::Relaxed);
+pub fn hook_is_linked(calls: &'static [&'static Call]) {
+    let _ = CALLS.set(calls);
 }
 
 /// Whether they are.
 pub(crate) fn is_linked() -> bool {
-    IS_LINKED.load(Ordering::Relaxed)
+    CALLS.get().is_some()
+}
+
+/// How often Gs of a runtime have waited in each call, by the call's name.
+pub(crate) fn waits_by_call(counts: &CallCounts) -> Vec<(&'static str, u64)> {
+    let calls = CALLS.get().copied().unwrap_or_default();
+    calls.iter().map(|call| (call.reason.name(), counts.get(call.number))).collect()
 }
 
 /// Whether it has to be said that Gs with shared thread-locals are not parked: true once in each process.
@@ -97,7 +134,7 @@ impl Hooked {
         }
         let g = m.g()?;
         // SAFETY: `g` is the caller, so its runtime is there.
-        let is_hooked = unsafe { g.shared() }.setup.is_hooked;
+        let is_hooked = unsafe { g.shared() }.setup.hooked.is_some();
         is_hooked.then_some(Hooked { g, not_send: PhantomData })
     }
 
@@ -120,12 +157,16 @@ impl Hooked {
         is_cancelled
     }
 
-    /// Parks the caller, which says why, and on what: an address or a number, for observers, or 0. This returns when it
+    /// Parks the caller in that call, on what it says: an address or a number, for observers, or 0. This returns when it
     /// is unparked, at the deadline, when the runtime closes, or for no reason: the caller looks.
-    pub fn park(self, reason: &'static Reason, what: usize, deadline: Option<Instant>) {
-        let Some(deadline) = deadline else { return park_uninterruptibly(reason, what) };
+    pub fn park(self, call: &'static Call, what: usize, deadline: Option<Instant>) {
         // SAFETY: `g` is the caller, so its runtime is there.
         let shared = unsafe { self.g.shared() };
+        if let Some(counts) = &shared.setup.hooked {
+            counts.add(call.number, current::m_number().unwrap_or(0) as usize);
+        }
+        let reason = &call.reason;
+        let Some(deadline) = deadline else { return park_uninterruptibly(reason, what) };
         // A runtime whose G runs has not ended.
         let timer = Action::Wake(self.g, self.g.id());
         let key = shared.add_timer(ns_of(deadline), timer).expect("timers end after the Gs");
@@ -136,7 +177,8 @@ impl Hooked {
     }
 
     /// Parks the caller until one of these descriptors is ready in that direction; otherwise as [`park`](Self::park). They
-    /// are waited for by their numbers alone, so each wait asks the kernel anew.
+    /// are waited for by their numbers alone, so each wait asks the kernel anew. Observers are told of the first of them,
+    /// or of something else.
     ///
     /// # Errors
     /// One cannot be waited for so: it is a regular file, it is closed, the system has no memory for it, or pirn's own
@@ -144,10 +186,11 @@ impl Hooked {
     pub fn wait_for(
         self,
         wanted: &[(RawFd, Direction)],
-        reason: &'static Reason,
+        call: &'static Call,
+        what: Option<usize>,
         deadline: Option<Instant>,
     ) -> io::Result<()> {
-        wait_for_foreign(self.g, wanted, |what| self.park(reason, what, deadline))
+        wait_for_foreign(self.g, wanted, |record| self.park(call, what.unwrap_or(record), deadline))
     }
 }
 

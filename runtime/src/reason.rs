@@ -29,6 +29,10 @@ pub enum Kind {
     Scope,
     /// A descriptor; the number is that of its record (`netpoll`).
     Descriptor,
+    /// The end of a process; the number is the process's.
+    Process,
+    /// A word of memory, of which nothing is known but its address.
+    Word,
     /// An object; the address is the object's. This is what dumps call it, as `chan`.
     Object(&'static str),
 }

@@ -334,7 +334,7 @@ impl Builder {
             procs,
             class: stack_class(stack_bytes, room_bytes)?,
             locals,
-            is_hooked: is_hooked && !self.shared_thread_locals,
+            hooked: (is_hooked && !self.shared_thread_locals).then(Box::default),
             room_bytes,
             max_threads,
             deadlock: self.deadlock,

@@ -1,7 +1,7 @@
 //! # What lives here
 //! What happens to Gs, Ms and Ps: one name for each kind of event ([`Event`]), how often it has happened
 //! ([`Counters`]), and its readers: a listener of the project's own ([`hear`]), and a `tracing` subscriber of the
-//! user's (`subscriber`).
+//! user's (`subscriber`). And how often Gs have waited in calls of libc's ([`CallCounts`]).
 //!
 //! # Who may come in
 //! Only `m/emit.rs` emits events, in one line for each moment. `p` and `sched` keep the counters; observers read
@@ -34,12 +34,14 @@
 
 #![cfg(not(loom))]
 
+mod call_counts;
 mod counters;
 mod kinds;
 mod listener;
 #[cfg(feature = "tracing")]
 mod subscriber;
 
+pub(crate) use call_counts::CallCounts;
 pub(crate) use counters::{Count, Counters, Tally};
 pub(crate) use kinds::EventKind;
 pub use kinds::{Emitter, Event};

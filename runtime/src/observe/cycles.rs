@@ -222,9 +222,7 @@ fn thing_of(link: &Link, owner: &str) -> String {
 fn unowned_thing(link: &Link) -> String {
     match link.reason.kind() {
         Kind::Object(noun) => format!("{noun} {:#x}", link.what),
-        Kind::Event | Kind::Moment | Kind::Timer | Kind::Goroutine | Kind::Scope | Kind::Descriptor => {
-            "something".to_owned()
-        }
+        _ => "something".to_owned(),
     }
 }
 

@@ -69,6 +69,10 @@ pub enum WaitsOn {
     },
     /// The end of this G.
     Goroutine(Gid),
+    /// The end of the process with this number.
+    Process(u32),
+    /// The word of memory at this address, by a futex.
+    Word(usize),
     /// A descriptor.
     Descriptor {
         /// Its number.
@@ -84,6 +88,8 @@ impl fmt::Display for WaitsOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WaitsOn::Object { noun, address } => write!(f, "{noun} {address:#x}"),
+            WaitsOn::Process(id) => write!(f, "process {id}"),
+            WaitsOn::Word(address) => write!(f, "{address:#x}"),
             WaitsOn::Goroutine(id) => write!(f, "goroutine {}", id.as_u64()),
             WaitsOn::Descriptor { fd, kind, address: Some(address) } => write!(f, "fd {fd}, {kind} {address}"),
             WaitsOn::Descriptor { fd, kind, address: None } => write!(f, "fd {fd}, {kind}"),
@@ -115,7 +121,9 @@ impl Goroutine {
             item(format_args!("{name:?}"));
         }
         match self.waits_on {
-            Some(what @ WaitsOn::Descriptor { .. }) => item(format_args!("{what}")),
+            Some(what @ (WaitsOn::Descriptor { .. } | WaitsOn::Process(_) | WaitsOn::Word(_))) => {
+                item(format_args!("{what}"))
+            }
             Some(what) => item(format_args!("on {what}")),
             None => {}
         }
@@ -260,6 +268,8 @@ fn waits_on(reason: &Reason, what: usize) -> Option<WaitsOn> {
             let Polled { fd, kind, address } = by_what(what)?.describe()?;
             Some(WaitsOn::Descriptor { fd, kind, address })
         }
+        Kind::Process => u32::try_from(what).ok().map(WaitsOn::Process),
+        Kind::Word => Some(WaitsOn::Word(what)),
         Kind::Event | Kind::Moment | Kind::Timer | Kind::Scope => None,
     }
 }

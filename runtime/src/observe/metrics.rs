@@ -1,6 +1,7 @@
 //! The state of a runtime, as plain numbers.
 
 use crate::event::Count;
+use crate::hooked::waits_by_call;
 use crate::netpoll::count_waiters;
 use crate::sched::Shared;
 use crate::stack::{resident_bytes, slots_out};
@@ -45,6 +46,9 @@ pub struct Metrics {
     pub polls: u64,
     /// How often one of them became ready.
     pub poll_events: u64,
+    /// How often Gs have waited in calls of libc's, by what dumps say of such a wait, as `recv`. Without the feature
+    /// `hook` it is empty.
+    pub hooked_waits: Vec<(&'static str, u64)>,
     /// Stacks in use by Gs, or kept by Ps for the next ones; of all runtimes in the process.
     pub stacks: usize,
     /// Memory that stacks have, in bytes; of all runtimes in the process.
@@ -102,6 +106,7 @@ pub(crate) fn metrics(shared: &Shared) -> Metrics {
         io_waiters: count_waiters(netpoll),
         polls,
         poll_events,
+        hooked_waits: shared.setup.hooked.as_deref().map(waits_by_call).unwrap_or_default(),
         stacks: slots_out(),
         stack_bytes: resident_bytes(),
         spawns,

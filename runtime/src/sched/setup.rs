@@ -2,6 +2,7 @@
 
 #![cfg(not(loom))]
 
+use crate::event::CallCounts;
 use crate::locals::Locals;
 use crate::probe::DeadlockReport;
 use crate::stack::Class;
@@ -16,8 +17,8 @@ pub(crate) struct Setup {
     pub(crate) procs: usize,
     pub(crate) class: Class,
     pub(crate) locals: Locals,
-    /// libc's blocking functions park Gs (the crate `hook`).
-    pub(crate) is_hooked: bool,
+    /// libc's blocking functions park Gs (the crate `hook`); here their waits are counted.
+    pub(crate) hooked: Option<Box<CallCounts>>,
     /// How much of a slot is set aside for thread-locals.
     pub(crate) room_bytes: usize,
     pub(crate) max_threads: usize,

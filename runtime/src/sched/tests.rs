@@ -19,7 +19,7 @@ fn without_threads(procs: usize) -> Arc<Shared> {
         procs,
         class: Class::DEFAULT,
         locals: Locals::Shared,
-        is_hooked: false,
+        hooked: None,
         room_bytes: 0,
         max_threads: 8,
         deadlock: DeadlockReport::Off,

@@ -110,7 +110,8 @@ fn judge(shared: &Shared, ms: &[Arc<M>]) -> Option<String> {
         let of_clock = g.reason.is_some_and(|reason| match reason.kind() {
             Kind::Moment => true,
             Kind::Timer => is_pending,
-            Kind::Event | Kind::Goroutine | Kind::Scope | Kind::Descriptor | Kind::Object(_) => false,
+            Kind::Event | Kind::Goroutine | Kind::Scope | Kind::Descriptor => false,
+            Kind::Process | Kind::Word | Kind::Object(_) => false,
         });
         g.public.state == State::Waiting && !of_clock && !by_clock.contains(&g.public.id.as_u64())
     });
