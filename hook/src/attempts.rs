@@ -10,6 +10,10 @@ use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
+/// How long a G sleeps between two looks.
+const PAUSE_MIN: Duration = Duration::from_micros(500);
+const PAUSE_MAX: Duration = Duration::from_millis(16);
+
 /// What is waited for, and in which call.
 pub(crate) struct Waits {
     pub(crate) fd: c_int,
@@ -118,6 +122,36 @@ pub(crate) fn look_until(
             return Ok(0);
         }
         g.wait_for(&waits, call, None, deadline).map_err(|_| Not::Waited)?;
+    }
+}
+
+/// Looks until there is something, and sleeps in between, for longer each time: for what nothing says when it comes.
+pub(crate) fn look_now_and_then<N>(
+    g: Hooked,
+    call: &'static Call,
+    look: impl Fn() -> Result<Option<N>, c_int>,
+) -> Result<N, Not> {
+    checkpoint();
+    let before = errno();
+    let mut pause = PAUSE_MIN;
+    loop {
+        match look() {
+            Ok(None) => {}
+            Err(libc::EINTR) => continue,
+            Err(why) => return Err(Not::Failed(why)),
+            Ok(Some(found)) => {
+                set_errno(before);
+                return Ok(found);
+            }
+        }
+        if !g.may_park() {
+            return Err(Not::Waited);
+        }
+        if g.is_cancelled() {
+            return Err(Not::Failed(libc::ECANCELED));
+        }
+        g.park(call, 0, Some(now() + pause));
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 

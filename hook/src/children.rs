@@ -1,10 +1,11 @@
-//! `waitpid`, `waitid`: the end of one child.
+//! `wait`, `waitpid`, `waitid`: a descriptor says when one child has ended. For any child, or when one stops, the G looks
+//! now and then.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, Waits, answer, wait};
-use crate::calls::WAITPID;
+use crate::attempts::{Not, Waits, answer, look_now_and_then, wait as park_for};
+use crate::calls::{WAIT, WAITPID};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use libc::{c_int, c_long, id_t, idtype_t, pid_t, siginfo_t};
@@ -17,17 +18,41 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 /// # Safety
 /// As for libc's.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn waitpid(process: pid_t, status: *mut c_int, options: c_int) -> pid_t {
-    // SAFETY: as the caller.
-    let wait = |options| unsafe { next::waitpid(process, status, options) };
+unsafe extern "C" fn wait(status: *mut c_int) -> pid_t {
     match Hooked::current() {
-        // Of a child that stops no descriptor says anything.
-        Some(g) if process > 0 && options == 0 => {
-            let look = || checked(wait(libc::WNOHANG)).map(|ended| (ended != 0).then_some(ended));
-            answer(until_ended(g, process as usize, || pidfd_of(process), look), || wait(options))
-        }
-        _ => wait(options),
+        // SAFETY: as the caller.
+        Some(g) => unsafe { wait_for(g, -1, status, 0) },
+        // SAFETY: as the caller.
+        None => unsafe { next::wait(status) },
     }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn waitpid(process: pid_t, status: *mut c_int, options: c_int) -> pid_t {
+    match Hooked::current() {
+        // SAFETY: as the caller.
+        Some(g) if options & libc::WNOHANG == 0 => unsafe { wait_for(g, process, status, options) },
+        // SAFETY: as the caller.
+        _ => unsafe { next::waitpid(process, status, options) },
+    }
+}
+
+/// # Safety
+/// As for `waitpid`.
+unsafe fn wait_for(g: Hooked, process: pid_t, status: *mut c_int, options: c_int) -> pid_t {
+    // SAFETY: as the caller promises.
+    let wait = |options| unsafe { next::waitpid(process, status, options) };
+    let look = || checked(wait(options | libc::WNOHANG)).map(|ended| (ended != 0).then_some(ended));
+    // Only of the end of one child a descriptor says anything.
+    let result = match options {
+        0 if process > 0 => until_ended(g, process as usize, || pidfd_of(process), look),
+        _ => look_now_and_then(g, &WAIT, look),
+    };
+    answer(result, || wait(options))
 }
 
 /// In the place of libc's.
@@ -38,9 +63,7 @@ unsafe extern "C" fn waitpid(process: pid_t, status: *mut c_int, options: c_int)
 unsafe extern "C" fn waitid(of: idtype_t, id: id_t, about: *mut siginfo_t, options: c_int) -> c_int {
     // SAFETY: as the caller.
     let plainly = || unsafe { next::waitid(of, id, about, options) };
-    let is_one = of == libc::P_PID || of == libc::P_PIDFD;
-    let only_ends = options & !(libc::WEXITED | libc::WNOWAIT) == 0;
-    let Some(g) = Hooked::current().filter(|_| is_one && only_ends) else { return plainly() };
+    let Some(g) = Hooked::current().filter(|_| options & libc::WNOHANG == 0) else { return plainly() };
     let look = || {
         // SAFETY: plain numbers, for which all zeros are values.
         let mut seen: siginfo_t = unsafe { mem::zeroed() };
@@ -56,9 +79,13 @@ unsafe extern "C" fn waitid(of: idtype_t, id: id_t, about: *mut siginfo_t, optio
         }
         Ok(Some(0))
     };
-    let descriptor = || if of == libc::P_PID { pidfd_of(id.cast_signed()) } else { dup(id.cast_signed()) };
-    let process = if of == libc::P_PID { id as usize } else { 0 };
-    answer(until_ended(g, process, descriptor, look), plainly)
+    let only_ends = options & !(libc::WEXITED | libc::WNOWAIT) == 0;
+    let result = match of {
+        libc::P_PID if only_ends => until_ended(g, id as usize, || pidfd_of(id.cast_signed()), look),
+        libc::P_PIDFD if only_ends => until_ended(g, 0, || dup(id.cast_signed()), look),
+        _ => look_now_and_then(g, &WAIT, look),
+    };
+    answer(result, plainly)
 }
 
 /// Looks until the child has ended, and parks in between. `process` is its number, or 0 if that is not known.
@@ -85,7 +112,7 @@ fn until_ended<N>(
             child = descriptor().filter(|_| g.may_park());
         }
         let fd = child.as_ref().ok_or(Not::Waited)?.as_raw_fd();
-        wait(g, &Waits { fd, direction: Direction::Read, call: &WAITPID, what: Some(process) }, None)?;
+        park_for(g, &Waits { fd, direction: Direction::Read, call: &WAITPID, what: Some(process) }, None)?;
     }
 }
 

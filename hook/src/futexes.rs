@@ -57,7 +57,7 @@ unsafe extern "C" fn syscall(
         && let Some(call) = Futex::of(a, b, c)
     {
         // SAFETY: it is a call of that kind.
-        let done = unsafe { call.try_here(d, f) };
+        let done = unsafe { call.try_here([d, e, f]) };
         if let Some(done) = done {
             return done;
         }
@@ -85,9 +85,9 @@ impl Futex {
     /// The call, if it is about Gs. None: it is for the kernel.
     ///
     /// # Safety
-    /// As for `futex`; `time` and `bits` are its fourth and its last argument.
+    /// As for `futex`; these are its last arguments.
     #[inline(always)]
-    unsafe fn try_here(&self, time: c_long, bits: c_long) -> Option<c_long> {
+    unsafe fn try_here(&self, [time, other, bits]: [c_long; 3]) -> Option<c_long> {
         match self.operation & libc::FUTEX_CMD_MASK {
             // SAFETY: as the caller promises.
             libc::FUTEX_WAIT => unsafe { self.wait(time, u32::MAX) },
@@ -95,6 +95,10 @@ impl Futex {
             libc::FUTEX_WAIT_BITSET => unsafe { self.wait(time, bits as u32) },
             libc::FUTEX_WAKE => self.wake(u32::MAX),
             libc::FUTEX_WAKE_BITSET => self.wake(bits as u32),
+            // SAFETY: as above.
+            libc::FUTEX_REQUEUE | libc::FUTEX_CMP_REQUEUE => Some(unsafe { self.move_threads(time, other, bits) }),
+            // SAFETY: as above.
+            libc::FUTEX_WAKE_OP => Some(unsafe { self.move_threads(time, other, bits) }),
             _ => None,
         }
     }
@@ -164,6 +168,29 @@ impl Futex {
         }
         let more = self.ask_kernel(most - woken, bits);
         Some(if more < 0 && woken == 0 { more } else { woken as c_long + more.max(0) })
+    }
+
+    /// For `FUTEX_WAKE_OP`, and what moves some that wait to another word. Threads are the kernel's. All Gs that wait are
+    /// woken instead, as a wait may always end for no reason: nobody has used these operations for years.
+    ///
+    /// # Safety
+    /// As for `futex`; these are its last arguments.
+    #[cold]
+    unsafe fn move_threads(&self, most: c_long, other: c_long, last: c_long) -> c_long {
+        let (address, operation) = (self.address as c_long, c_long::from(self.operation));
+        let value = c_long::from(self.value);
+        // SAFETY: as the caller promises.
+        let done = unsafe { next::syscall(libc::SYS_futex, address, operation, value, most, other, last) };
+        if done < 0 || is_fork() {
+            return done;
+        }
+        let wake = |address| {
+            let bucket = &place(address).bucket;
+            if bucket.is_empty() { 0 } else { bucket.wake(address, u32::MAX, usize::MAX, wake_from_anywhere) }
+        };
+        let changes_other = self.operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAKE_OP;
+        let woken = wake(self.address) + if changes_other { wake(other as usize) } else { 0 };
+        done + woken as c_long
     }
 
     /// Wakes threads. Returns how many there were.

@@ -19,14 +19,16 @@
 //! | call | on a goroutine |
 //! | --- | --- |
 //! | `sleep`, `usleep`, `nanosleep`, `clock_nanosleep` | parks until the time has passed. `EINTR` never. Of the clocks `CLOCK_REALTIME`, `CLOCK_MONOTONIC` and `CLOCK_BOOTTIME`; others block the thread. When the real-time clock is set, a sleep until a moment of it learns of that within a second |
-//! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg` | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in `recvfrom` and `recvmsg`, it is libc's call |
-//! | `write`, `writev`, `send`, `sendto`, `sendmsg` | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket it is libc's call |
+//! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg` | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in others than `recv`, it is libc's call; so is `recvmmsg` with a time limit |
+//! | `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg` | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket it is libc's call |
 //! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
 //! | `connect` | parks until it is connected. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
 //! | `poll`, `ppoll` | parks until one is ready, or the time is over. With a signal mask, or for other events than these it is libc's call: `POLLIN`, `POLLOUT`, `POLLRDNORM`, `POLLWRNORM`, and `POLLRDHUP` with one of the first |
 //! | `select`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2` | the same. With a signal mask, or with a third set, it is libc's call. `select` leaves its time as it is |
-//! | `waitpid`, `waitid` | parks until that child has ended. For any child, for a group, or for one that stops it is libc's call |
-//! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is for either. Other futexes, and other system calls, go to the kernel. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
+//! | `wait`, `waitpid`, `waitid` | parks until that child has ended. For any child, for a group, or for one that stops it looks now and then: it learns of it within 16 ms |
+//! | `flock` | looks now and then until the lock is free, so it learns of that within 16 ms, and may come after others |
+//! | `getaddrinfo` | blocks its thread, as libc has no other way. 32 at a time do so; the others park |
+//! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is for either. Other futexes, and other system calls, go to the kernel; but `FUTEX_REQUEUE`, `FUTEX_CMP_REQUEUE` and `FUTEX_WAKE_OP` wake all goroutines that wait for their words. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
 //!
 //! What the user has said about a descriptor is kept: `O_NONBLOCK`, `SO_RCVTIMEO`, `SO_SNDTIMEO`. Regular files, and what
 //! else an epoll cannot watch, block the thread, and so does a descriptor for which pirn's own sockets wait just now. A
@@ -74,12 +76,14 @@
 #![deny(unsafe_code)]
 
 mod begin; // what runs when the program is loaded
-mod children; // `waitpid`, `waitid`
+mod names; // `getaddrinfo`
+mod files; // `flock`
+mod children; // `wait`, `waitpid`, `waitid`
 mod sets; // `select`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2`
 mod polls; // `poll`, `ppoll`
 mod connections; // `accept`, `accept4`, `connect`
-mod writes; // `write`, `writev`, `send`, `sendto`, `sendmsg`
-mod reads; // `read`, `readv`, `recv`, `recvfrom`, `recvmsg`
+mod writes; // `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg`
+mod reads; // `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`
 mod attempts; // trying, and parking while it would block
 mod vectors; // several buffers
 mod futexes; // `syscall`, for futexes

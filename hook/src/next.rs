@@ -4,7 +4,8 @@
 #![allow(unsafe_code, reason = "addresses of functions")]
 
 use libc::{
-    c_int, c_long, c_uint, c_void, clockid_t, iovec, msghdr, nfds_t, pollfd, sigset_t, size_t, sockaddr, socklen_t,
+    addrinfo, c_char, c_int, c_long, c_uint, c_void, clockid_t, iovec, mmsghdr, msghdr, nfds_t, pollfd, sigset_t,
+    size_t, sockaddr, socklen_t,
 };
 use libc::{epoll_event, fd_set, id_t, idtype_t, pid_t, siginfo_t, ssize_t, timespec, timeval, useconds_t};
 use std::ffi::CStr;
@@ -91,6 +92,9 @@ next! {
         fd: c_int, buf: *mut c_void, len: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t
     ) -> ssize_t;
     c"recvmsg": fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
+    c"recvmmsg": fn recvmmsg(
+        fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec
+    ) -> c_int;
     c"write": fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t;
     c"writev": fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t;
     c"send": fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t;
@@ -98,6 +102,8 @@ next! {
         fd: c_int, buf: *const c_void, len: size_t, flags: c_int, to: *const sockaddr, to_len: socklen_t
     ) -> ssize_t;
     c"sendmsg": fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t;
+
+    c"sendmmsg": fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int;
 
     c"accept": fn accept(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t) -> c_int;
     c"accept4": fn accept4(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t, flags: c_int) -> c_int;
@@ -117,6 +123,12 @@ next! {
 
     c"waitpid": fn waitpid(process: pid_t, status: *mut c_int, options: c_int) -> pid_t;
     c"waitid": fn waitid(of: idtype_t, id: id_t, about: *mut siginfo_t, options: c_int) -> c_int;
+
+    c"wait": fn wait(status: *mut c_int) -> pid_t;
+    c"flock": fn flock(fd: c_int, operation: c_int) -> c_int;
+    c"getaddrinfo": fn getaddrinfo(
+        node: *const c_char, service: *const c_char, hints: *const addrinfo, found: *mut *mut addrinfo
+    ) -> c_int;
 
     c"ppoll":
         fn ppoll(asked: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int;

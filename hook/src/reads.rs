@@ -1,4 +1,4 @@
-//! `read`, `readv`, `recv`, `recvfrom`, `recvmsg`.
+//! `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
@@ -8,8 +8,9 @@ use crate::calls::{READ, RECV};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::{is_stream, message};
-use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 use pirn_runtime::internal::{Direction, Hooked};
+use std::ptr;
 
 /// A call with one of these is left to libc: it does not block, or waits for something else than `EPOLLIN` says.
 const LEFT: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUEUE;
@@ -96,6 +97,37 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> s
         }
         None => receive(flags),
     }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn recvmmsg(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+    timeout: *mut timespec,
+) -> c_int {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::recvmmsg(fd, messages, count, flags, timeout) };
+    let Some(g) = receiver(flags, LEFT_WHOLE).filter(|_| timeout.is_null() && count > 0) else { return plainly() };
+    let (before, mut done) = (errno(), 0);
+    let waits_for_one = flags & libc::MSG_WAITFORONE != 0;
+    let flags = flags | libc::MSG_DONTWAIT;
+    let result = until_done(g, &receives(fd), || {
+        let rest = messages.wrapping_add(done as usize);
+        // SAFETY: those of the caller's that are left.
+        done += checked(unsafe { next::recvmmsg(fd, rest, count - done, flags, ptr::null_mut()) })?.unsigned_abs();
+        if waits_for_one || done >= count { Ok(()) } else { Err(libc::EAGAIN) }
+    });
+    if done == 0 {
+        return answer(result.map(|()| 0), plainly);
+    }
+    set_errno(before);
+    done.cast_signed()
 }
 
 /// In the place of libc's.

@@ -1,4 +1,4 @@
-//! `write`, `writev`, `send`, `sendto`, `sendmsg`: a call on a stream that blocks sends all, and so does this.
+//! `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg`: a call on a stream that blocks sends all, and so does this.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
@@ -7,9 +7,13 @@ use crate::attempts::{Not, Waits, answer, is_ready, takes_parts, until_done};
 use crate::calls::{SEND, WRITE};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
-use crate::vectors::{bytes_of, message, parts_of, rest_of};
-use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use crate::vectors::{bytes_of, is_stream, message, parts_of, rest_of};
+use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use pirn_runtime::internal::{Direction, Hooked};
+use std::slice;
+
+/// `UIO_MAXIOV` of the kernel.
+const MESSAGES_MAX: usize = 1024;
 
 fn writes(fd: c_int) -> Waits {
     Waits::new(fd, Direction::Write, &WRITE)
@@ -120,6 +124,53 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
     let waits = Waits::new(fd, Direction::Write, &SEND);
     // SAFETY: it has so many parts.
     answer(unsafe { send_message(g, &waits, *asked, flags) }, plainly)
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+    // SAFETY: as the caller.
+    let plainly = || unsafe { next::sendmmsg(fd, messages, count, flags) };
+    let Some(g) = sender(flags).filter(|_| count > 0 && !messages.is_null()) else { return plainly() };
+    // The kernel takes no more at once.
+    let most = (count as usize).min(MESSAGES_MAX);
+    // SAFETY: so many are there.
+    let all = unsafe { slice::from_raw_parts_mut(messages, most) };
+    // SAFETY: each has a valid address, or none.
+    if all.iter().any(|message| unsafe { is_unix(message.msg_hdr.msg_name.cast()) }) {
+        return plainly();
+    }
+    let waits = Waits::new(fd, Direction::Write, &SEND);
+    // Of a stream's message a part may go.
+    let sends_parts = is_stream(fd);
+    let mut done = 0;
+    while done < most {
+        let rest = &mut all[done..];
+        let result = if sends_parts {
+            // SAFETY: it has so many parts.
+            unsafe { send_message(g, &waits, rest[0].msg_hdr, flags) }.map(|sent| {
+                rest[0].msg_len = sent as c_uint;
+                1
+            })
+        } else {
+            until_done(g, &waits, || {
+                // SAFETY: those of the caller's that are left.
+                checked(unsafe {
+                    next::sendmmsg(fd, rest.as_mut_ptr(), rest.len() as c_uint, flags | libc::MSG_DONTWAIT)
+                })
+            })
+        };
+        match result {
+            Ok(sent) => done += sent.unsigned_abs() as usize,
+            // What was sent counts.
+            Err(_) if done > 0 => break,
+            Err(why) => return answer(Err(why), plainly),
+        }
+    }
+    done as c_int
 }
 
 /// Sends a message.

@@ -218,6 +218,82 @@ fn datagrams_and_their_timeouts() {
     });
 }
 
+/// A message of one buffer for each.
+fn messages(parts: &mut [libc::iovec]) -> Vec<libc::mmsghdr> {
+    let message = |part: &mut libc::iovec| {
+        // SAFETY: numbers and pointers, for which all zeros are values.
+        let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        message.msg_hdr.msg_iov = part;
+        message.msg_hdr.msg_iovlen = 1;
+        message
+    };
+    parts.iter_mut().map(message).collect()
+}
+
+fn parts(buffers: &mut [Vec<u8>]) -> Vec<libc::iovec> {
+    let part = |buf: &mut Vec<u8>| libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
+    buffers.iter_mut().map(part).collect()
+}
+
+#[test]
+fn several_messages_at_once() {
+    const COUNT: u32 = 1_500;
+    isolated(2).run(|| {
+        let (a, b) = UnixDatagram::pair().unwrap();
+        let send = go(move || {
+            let mut texts: Vec<Vec<u8>> = (0..COUNT).map(|nth| nth.to_ne_bytes().to_vec()).collect();
+            let mut parts = parts(&mut texts);
+            let mut all = messages(&mut parts);
+            // As the kernel: a thousand and 24 at once, though the other end has room for a few.
+            // SAFETY: so many messages are there.
+            let sent = unsafe { libc::sendmmsg(a.as_raw_fd(), all.as_mut_ptr(), COUNT, 0) };
+            assert_eq!(sent, 1_024);
+            // SAFETY: as above.
+            let sent = unsafe { libc::sendmmsg(a.as_raw_fd(), all[1_024..].as_mut_ptr(), COUNT - 1_024, 0) };
+            assert_eq!(sent, COUNT as i32 - 1_024);
+        });
+        let mut next = 0;
+        while next < COUNT {
+            let mut bufs = vec![vec![0; 4]; 50];
+            let mut parts = parts(&mut bufs);
+            let mut all = messages(&mut parts);
+            let flags = if next == 0 { libc::MSG_WAITFORONE } else { 0 };
+            // SAFETY: so many messages are there.
+            let got = unsafe { libc::recvmmsg(b.as_raw_fd(), all.as_mut_ptr(), 50, flags as _, ptr::null_mut()) };
+            // Without a flag it waits for all of them.
+            assert!(if next == 0 { (1..=50).contains(&got) } else { got == 50.min(COUNT as i32 - next as i32) });
+            for (message, buf) in all.iter().zip(&bufs).take(got as usize) {
+                assert_eq!((message.msg_len, &buf[..]), (4, &next.to_ne_bytes()[..]));
+                next += 1;
+            }
+            if next + 50 > COUNT {
+                break;
+            }
+        }
+        // The rest, which is less than 50.
+        for rest in next..COUNT {
+            let mut buf = [0; 4];
+            assert_eq!(b.recv(&mut buf).unwrap(), 4);
+            assert_eq!(buf, rest.to_ne_bytes());
+        }
+        send.join().unwrap();
+        // Of a stream's message a part may go; this waits until all has.
+        let (a, mut b) = tcp_pair();
+        let send = go(move || {
+            let mut texts = vec![vec![1; 3_000_000], vec![2; 3_000_000]];
+            let mut parts = parts(&mut texts);
+            let mut all = messages(&mut parts);
+            // SAFETY: two messages are there.
+            assert_eq!(unsafe { libc::sendmmsg(a.as_raw_fd(), all.as_mut_ptr(), 2, 0) }, 2);
+            assert_eq!([all[0].msg_len, all[1].msg_len], [3_000_000; 2]);
+        });
+        let mut got = Vec::new();
+        b.read_to_end(&mut got).unwrap();
+        assert!(got.len() == 6_000_000 && got[..3_000_000].iter().all(|byte| *byte == 1) && got.ends_with(&[2]));
+        send.join().unwrap();
+    });
+}
+
 #[test]
 fn what_the_user_made_non_blocking_stays_so() {
     isolated(1).run(|| {

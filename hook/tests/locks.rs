@@ -354,3 +354,35 @@ fn a_wake_says_how_many_and_whom() {
     assert_eq!(call(libc::FUTEX_WAKE, 9, 0, &word), 0);
     assert!(waiting.into_iter().all(|g| g.join().unwrap() == 0));
 }
+
+#[test]
+fn what_moves_threads_wakes_gs() {
+    let rt = isolated(2);
+    static WORDS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+    let call = |operation: i32, first: usize, value: u32, most: usize, last: u32| {
+        let operation = operation | libc::FUTEX_PRIVATE_FLAG;
+        let (first, other) = (WORDS[first].as_ptr(), WORDS[1].as_ptr());
+        // SAFETY: the words are there for ever; `most` is in the place of a time that there is not.
+        unsafe { libc::syscall(libc::SYS_futex, first, operation, value, most, other, last) }
+    };
+    for operation in [libc::FUTEX_REQUEUE, libc::FUTEX_CMP_REQUEUE, libc::FUTEX_WAKE_OP] {
+        rt.run(|| {
+            for word in [0, 0, 1] {
+                go(move || assert_eq!(call(libc::FUTEX_WAIT, word, 0, 0, 0), 0));
+            }
+        });
+        let waiting = || rt.handle().goroutines().iter().filter(|g| g.wait_reason == Some("futex")).count();
+        eventually("all wait", || waiting() == 3);
+        if operation == libc::FUTEX_CMP_REQUEUE {
+            assert_eq!(call(operation, 0, 1, 9, 7), -1);
+            assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EAGAIN));
+            assert_eq!(waiting(), 3);
+        }
+        // The operation of FUTEX_WAKE_OP: the other word becomes 0, and is compared with 0.
+        let expected = if operation == libc::FUTEX_WAKE_OP { 3 } else { 2 };
+        assert_eq!(call(operation, 0, 1, 9, 0), expected);
+        eventually("they go on", || waiting() == 3 - expected as usize);
+        call(libc::FUTEX_WAKE, 1, 9, 0, 0);
+        eventually("no G is left", || rt.handle().goroutines().is_empty());
+    }
+}

@@ -105,6 +105,44 @@ fn children_by_waitid() {
 }
 
 #[test]
+fn file_locks_hold_no_thread() {
+    let path = std::env::temp_dir().join(format!("pirn-hook-flock-{}", std::process::id()));
+    std::fs::write(&path, "").unwrap();
+    let before = threads();
+    isolated(2).run(|| {
+        let holder = std::fs::File::open(&path).unwrap();
+        // SAFETY: a call on a file of ours.
+        assert_eq!(unsafe { libc::flock(holder.as_raw_fd(), libc::LOCK_EX) }, 0);
+        let waiters = (0..50).map(|_| {
+            let path = path.clone();
+            go(move || {
+                let file = std::fs::File::open(path).unwrap();
+                // SAFETY: as above.
+                let busy = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+                assert_eq!((busy, io::Error::last_os_error().kind()), (-1, io::ErrorKind::WouldBlock));
+                // SAFETY: as above.
+                assert_eq!(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH) }, 0);
+            })
+        });
+        let waiters: Vec<_> = waiters.collect();
+        std::thread::sleep(SHORT);
+        assert!(threads() <= before + 2 + 8 + 20, "{} threads, and {before} before", threads());
+        drop(holder);
+        join_all(waiters);
+    });
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn names_are_looked_up_by_few_threads() {
+    use std::net::ToSocketAddrs;
+    isolated(2).run(|| {
+        let lookups = (0..200).map(|_| go(|| ("localhost", 80).to_socket_addrs().unwrap().count()));
+        assert!(join_all(lookups.collect::<Vec<_>>()).into_iter().all(|found| found > 0));
+    });
+}
+
+#[test]
 fn dumps_name_the_child_and_waits_are_counted() {
     let rt = isolated(1);
     let waits_in = |call| {
