@@ -218,6 +218,24 @@ fn datagrams_and_their_timeouts() {
     });
 }
 
+#[test]
+fn a_write_has_a_timeout() {
+    isolated(1).run(|| {
+        let (mut a, b) = tcp_pair();
+        a.set_write_timeout(Some(SHORT)).unwrap();
+        let began = Instant::now();
+        let error = loop {
+            if let Err(error) = a.write(&[0; 100_000]) {
+                break error;
+            }
+        };
+        assert!([ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()), "{error}");
+        assert!(began.elapsed() >= SHORT);
+        drop(b);
+        assert!(a.write_all(&[0; 100_000]).is_err());
+    });
+}
+
 /// A message of one buffer for each.
 fn messages(parts: &mut [libc::iovec]) -> Vec<libc::mmsghdr> {
     let message = |part: &mut libc::iovec| {

@@ -111,6 +111,52 @@ fn waits_have_timeouts() {
 }
 
 #[test]
+fn futexes_wait_by_each_clock() {
+    isolated(1).run(|| {
+        let word = AtomicU32::new(0);
+        let now = |clock| {
+            let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: there is room.
+            unsafe { libc::clock_gettime(clock, &raw mut time) };
+            Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+        };
+        let real = libc::FUTEX_WAIT_BITSET | libc::FUTEX_CLOCK_REALTIME;
+        for (operation, time) in [
+            (libc::FUTEX_WAIT, SHORT),
+            (libc::FUTEX_WAIT_BITSET, now(libc::CLOCK_MONOTONIC) + SHORT * 2),
+            (real, now(libc::CLOCK_REALTIME) + SHORT * 3),
+        ] {
+            let began = Instant::now();
+            let operation = operation | libc::FUTEX_PRIVATE_FLAG;
+            let time = libc::timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
+            let other = std::ptr::null::<u32>();
+            // SAFETY: a word and a time that are there.
+            let waited = unsafe {
+                libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 0, &raw const time, other, u32::MAX)
+            };
+            assert_eq!(waited, -1);
+            assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ETIMEDOUT));
+            // The clocks are read one after the other, and the real one may be set.
+            assert!(began.elapsed() >= SHORT / 2, "{operation}");
+        }
+    });
+}
+
+#[test]
+fn gs_and_threads_meet_at_a_barrier() {
+    let rt = isolated(2);
+    let barrier = Arc::new(Barrier::new(8));
+    let meet = || {
+        let barrier = barrier.clone();
+        move || (0..200).filter(|_| barrier.wait().is_leader()).count()
+    };
+    let workers: Vec<_> = (0..4).map(|_| std::thread::spawn(meet())).collect();
+    let gs = rt.run(|| join_all((0..4).map(|_| go(meet())).collect::<Vec<_>>()));
+    let led: usize = workers.into_iter().map(|worker| worker.join().unwrap()).chain(gs).sum();
+    assert_eq!(led, 200);
+}
+
+#[test]
 fn barriers_channels_once_and_rwlocks() {
     isolated(2).run(|| {
         let (barrier, leaders) = (Arc::new(Barrier::new(100)), Arc::new(AtomicUsize::new(0)));
