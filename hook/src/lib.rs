@@ -54,21 +54,29 @@
 //!    `ECANCELED`. std's `thread::sleep` panics then, which unwinds the goroutine. The panics of a goroutine to which that
 //!    has happened are not printed. A goroutine in a destructor waits on, as everywhere in pirn.
 //!    A goroutine that waits for a futex is waited for, as for a lock.
-//! 4. *A signal handler* on a stack of its own blocks its thread. One on the goroutine's stack is the goroutine's code; it
-//!    is as free to wait as before.
+//! 4. *A signal handler* on a stack of its own (`SA_ONSTACK`) blocks its thread. One on the goroutine's stack is the
+//!    goroutine's code: what it waits for parks the goroutine. The signals that are blocked meanwhile stay blocked on the
+//!    thread, so a handler that may wait should have a stack of its own.
 //! 5. *A wake is for all that wait.* Goroutines wait in a table (`futex_table.rs` has the argument). Who wakes them may be
 //!    anybody: also code of the user's that the runtime calls in the middle of its work, under its own locks. Such a wake is
 //!    left to sysmon. The runtime's own locks wait without libc, so no goroutine waits for one of them in the table.
 //! 6. *The child of a fork* runs no goroutine, so all calls go to libc. A child of `vfork` may call `_exit` and `exec` alone,
 //!    as always.
 //! 7. *`errno`* is changed only by a call that fails. It is the goroutine's own.
-//!
 //! 8. *Nothing is believed of the number of a descriptor.* Others close it as they like, and it comes back. Each wait arms
 //!    the epoll anew (`netpoll/foreign.rs` of the runtime).
+//! 9. *Destructors* are code of the goroutine that runs them: of its values, also in a panic, of its thread-locals, and what
+//!    `exit` runs, if a goroutine calls it. After `main` they run on a thread, whose calls go to libc.
+//! 10. *A goroutine that is locked to its thread* parks too, and its thread waits with it.
 //!
 //! # Linking
-//! It needs glibc as a shared library, so not the target feature `crt-static`. A program that loads a library of its own
-//! that contains pirn (a `cdylib`) is not hooked: libc's definitions come first there.
+//! | how | what happens |
+//! | --- | --- |
+//! | debug, release, `lto = "fat"`, `-C prefer-dynamic` | it works |
+//! | `-C target-feature=+crt-static` | it does not compile, and the error says why: it needs glibc as a shared library |
+//! | a library that contains pirn (`cdylib`), loaded by a program | pirn works, but nothing is hooked, as libc's definitions come first: such calls block their threads |
+//!
+//! `ci/hook-linkage` tests each.
 //!
 //! The modules are floors: each uses only those below it.
 
