@@ -24,6 +24,18 @@ unsafe extern "C" fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) 
     // SAFETY: as the caller.
     let poll = |timeout_ms| unsafe { next::poll(asked, count, timeout_ms) };
     let Some(g) = Hooked::current().filter(|_| timeout_ms != 0) else { return poll(timeout_ms) };
+    // SAFETY: as the caller.
+    unsafe { poll_on(g, asked, count, timeout_ms) }
+}
+
+/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+///
+/// # Safety
+/// As for `poll`.
+#[inline(never)]
+unsafe fn poll_on(g: Hooked, asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int {
+    // SAFETY: as the caller promises.
+    let poll = |timeout_ms| unsafe { next::poll(asked, count, timeout_ms) };
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     // SAFETY: so many are there.
     let all = unsafe { all_of(asked, count) };

@@ -40,6 +40,18 @@ unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int
     // SAFETY: as the caller.
     let plainly = || unsafe { next::recv(fd, buf, len, flags) };
     let Some(g) = receiver(flags, LEFT) else { return plainly() };
+    // SAFETY: as the caller.
+    unsafe { recv_on(g, fd, buf, len, flags) }
+}
+
+/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+///
+/// # Safety
+/// As for `recv`.
+#[inline(never)]
+unsafe fn recv_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+    // SAFETY: as the caller promises.
+    let plainly = || unsafe { next::recv(fd, buf, len, flags) };
     let waits_for_all = flags & libc::MSG_WAITALL != 0 && flags & libc::MSG_PEEK == 0;
     let flags = flags & !libc::MSG_WAITALL | libc::MSG_DONTWAIT;
     let (before, mut done) = (errno(), 0);
@@ -139,6 +151,18 @@ unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
     // SAFETY: as the caller.
     let plainly = || unsafe { next::read(fd, buf, len) };
     let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
+    // SAFETY: as the caller.
+    unsafe { read_on(g, fd, buf, len) }
+}
+
+/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+///
+/// # Safety
+/// As for `read`.
+#[inline(never)]
+unsafe fn read_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+    // SAFETY: as the caller promises.
+    let plainly = || unsafe { next::read(fd, buf, len) };
     let result = until_done(g, &reads(fd), || {
         // SAFETY: as the caller.
         checked(unsafe { next::recv(fd, buf, len, libc::MSG_DONTWAIT) })

@@ -73,6 +73,18 @@ unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_i
     // SAFETY: as the caller.
     let plainly = || unsafe { next::send(fd, buf, len, flags) };
     let Some(g) = sender(flags) else { return plainly() };
+    // SAFETY: as the caller.
+    unsafe { send_on(g, fd, buf, len, flags) }
+}
+
+/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+///
+/// # Safety
+/// As for `send`.
+#[inline(never)]
+unsafe fn send_on(g: Hooked, fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+    // SAFETY: as the caller promises.
+    let plainly = || unsafe { next::send(fd, buf, len, flags) };
     let waits = Waits::new(fd, Direction::Write, &SEND);
     let result = send_all(g, &waits, len, |done| {
         let (buf, len) = left(buf, len, done);
@@ -204,6 +216,18 @@ unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_
     // SAFETY: as the caller.
     let plainly = || unsafe { next::write(fd, buf, len) };
     let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
+    // SAFETY: as the caller.
+    unsafe { write_on(g, fd, buf, len) }
+}
+
+/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+///
+/// # Safety
+/// As for `write`.
+#[inline(never)]
+unsafe fn write_on(g: Hooked, fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
+    // SAFETY: as the caller promises.
+    let plainly = || unsafe { next::write(fd, buf, len) };
     let result = send_all(g, &writes(fd), len, |done| {
         let (buf, len) = left(buf, len, done);
         // SAFETY: what is left of the caller's buffer.

@@ -90,11 +90,10 @@ fn a_child_of_fork_sleeps_and_reads() {
         if child == 0 {
             let time = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
             let mut buf = [0_u8; 2];
-            // SAFETY: a time and a buffer that are there.
-            let got = unsafe {
-                libc::nanosleep(&raw const time, ptr::null_mut());
-                libc::read(reader.as_raw_fd(), buf.as_mut_ptr().cast(), 2)
-            };
+            // SAFETY: a time that is there.
+            unsafe { libc::nanosleep(&raw const time, ptr::null_mut()) };
+            // SAFETY: a buffer of so many bytes.
+            let got = unsafe { libc::read(reader.as_raw_fd(), buf.as_mut_ptr().cast(), 2) };
             // SAFETY: it ends the child.
             unsafe { libc::_exit(if got == 2 && buf == *b"hi" { 5 } else { 1 }) };
         }
@@ -157,13 +156,13 @@ static AT_EXIT: AtomicUsize = AtomicUsize::new(0);
 extern "C" fn at_exit() {
     sleep(Duration::from_millis(1));
     *lock() += 1;
-    let (mut reader, mut writer) = pipe().unwrap();
+    let (mut reader, mut writer) = pipe().expect("a pipe");
     let thread = thread::spawn(move || {
         sleep(Duration::from_millis(2));
-        writer.write_all(b"x").unwrap();
+        writer.write_all(b"x").expect("there is room");
     });
-    reader.read_exact(&mut [0]).unwrap();
-    thread.join().unwrap();
+    reader.read_exact(&mut [0]).expect("it is written");
+    thread.join().expect("it has not panicked");
     // Past what the test runner keeps back.
     let text = format!("at exit {}\n", AT_EXIT.fetch_add(1, Ordering::Relaxed));
     // SAFETY: a text that is there.
