@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code, reason = "cells of a model")]
 
-use super::{COUNT_MAX, WaitGroup};
+use super::WaitGroup;
+use crate::count::COUNT_MAX;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;

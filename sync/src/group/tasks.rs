@@ -2,16 +2,16 @@
 //!
 //! A task counts before its G exists: the G may run, and wait for its own group, before [`Tasks::begin`]'s caller goes on.
 //! At its end a task leaves its error, ends the context, gives its slot back, and counts no longer, in this order: so who
-//! has waited finds all of it (group I2, I4). The count is that of a [`WaitGroup`](crate::WaitGroup), with its protocol: a
+//! has waited finds all of it (group I2, I4). The count is that of a [`WaitGroup`](crate::WaitGroup) (`count.rs`): a
 //! wait ends when no task has run for a moment since it began, whatever is started after that. Which Gs run is known
 //! for observers only.
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model has no panics"))]
 
 use crate::context::Cancel;
+use crate::count::Count;
 use crate::loom::{Mutex, MutexGuard};
 use crate::lot::Until;
-use crate::wait_group::Count;
 use pirn_channels::Receiver;
 use pirn_runtime::internal::{Kind, Reason};
 use std::any::Any;
