@@ -53,7 +53,7 @@ impl WaitGroup {
     /// Adds `n` to the count.
     ///
     /// # Panics
-    /// If the count would be more than 2^40. It stays as it was.
+    /// If the count would be more than 2^38. It stays as it was.
     #[inline]
     #[track_caller]
     pub fn add(&self, n: usize) {
