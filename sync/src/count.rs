@@ -271,3 +271,7 @@ impl Awaited for Zero<'_> {
         key_of(self.count)
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "count_loom.rs"]
+mod models;

@@ -140,7 +140,7 @@ fn a_round_that_begins_early_is_not_told_late() {
     });
 }
 
-/// The same, while a third one adds too.
+/// A third one adds beside the one who begins a round.
 #[test]
 fn who_adds_beside_who_begins_a_round_is_waited_for() {
     let mut model = loom::model::Builder::new();
