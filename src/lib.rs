@@ -17,6 +17,7 @@ pub use pirn_channels as channel;
 pub use pirn_channels::{select, select_biased};
 pub use pirn_net as net;
 pub use pirn_net::{io, os, process, signal};
+pub use pirn_patterns as patterns;
 pub use pirn_runtime::*;
 pub use pirn_sync as sync;
 pub use pirn_sync::{context, group};

@@ -1,0 +1,15 @@
+//! Patterns of concurrent programs, ready to use, for goroutines and OS threads alike.
+//!
+//! A pattern that waits has a form that ends with a context, `*_ctx`. None of them calls
+//! user code under a lock of its own. All read pirn's clock, and draw pirn's random numbers, so a test can set both.
+//!
+//! The modules are floors: each uses only those below it.
+
+#![forbid(unsafe_code)]
+
+pub mod fallback; // what to answer when a call fails
+mod count; // counters for metrics
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
