@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod rate; // rate limits: token bucket, leaky bucket, windows, shared ones
+pub mod breaker; // circuit breakers
 pub mod fallback; // what to answer when a call fails
 mod keyed; // one of each for every key
 mod count; // counters for metrics

@@ -20,9 +20,10 @@
 //! # Invariants
 //! 1. A permit is taken before its caller sleeps, under the lock of the limiter. So no other can have it, and the order of
 //!    the moments is that of the lock.
-//! 2. The moments that an algorithm gives out do not go back, and `now` does not either: a reading of the clock that was
-//!    overtaken on its way to the lock counts as the later one. So a race between callers gives nobody more.
-//! 3. Permits that are given back move nobody who waits. What is free again is for those that come later.
+//! 2. `now` does not go back under the lock: a reading of the clock that was overtaken on its way there counts as the
+//!    later one. So a race between callers gives nobody more, and the moments that an algorithm gives out do not go back.
+//! 3. Permits that are given back move nobody who waits. What is free again is for those that come later, who may so be
+//!    served before some that wait already; the limit is kept all the same.
 //! 4. Under the lock there is arithmetic, and no code of users.
 //!
 //! # Tests
