@@ -146,6 +146,13 @@ impl CircuitBreaker {
         permit
     }
 
+    /// Rejects a call that would be rejected now. One that would be admitted is not, and does not count yet.
+    pub(crate) fn reject_early(&self) -> Result<(), Rejected> {
+        let (rejected, change) = self.inner.lock().reject_early(&self.config);
+        self.tell(change);
+        rejected.map_or(Ok(()), Err)
+    }
+
     /// What it does with calls now.
     pub fn state(&self) -> State {
         let (state, change) = {

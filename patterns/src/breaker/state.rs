@@ -98,26 +98,30 @@ impl Inner {
         has_passed.then(|| self.change(State::HalfOpen, config))?
     }
 
-    /// Admits a call, of which generation it is then, or rejects it.
-    pub(super) fn admit(&mut self, config: &BreakerBuilder) -> (Result<u64, Rejected>, Option<Change>) {
+    /// Whether a call is rejected now, which is counted then.
+    pub(super) fn reject_early(&mut self, config: &BreakerBuilder) -> (Option<Rejected>, Option<Change>) {
         let change = self.look(config);
         let rejected = match self.state {
-            State::Closed => None,
             State::Open => {
                 let left = self.opens_until.map_or(config.open_for, |until| until.saturating_duration_since(now()));
                 Some(Rejected::Open(left))
             }
             State::HalfOpen if self.trials >= config.trials => Some(Rejected::HalfOpen),
-            State::HalfOpen => {
-                self.trials += 1;
-                None
-            }
+            _ => None,
         };
-        self.metrics.asked += 1;
+        self.metrics.asked += u64::from(rejected.is_some());
+        self.metrics.rejected += u64::from(rejected.is_some());
+        (rejected, change)
+    }
+
+    /// Admits a call, of which generation it is then, or rejects it.
+    pub(super) fn admit(&mut self, config: &BreakerBuilder) -> (Result<u64, Rejected>, Option<Change>) {
+        let (rejected, change) = self.reject_early(config);
         if let Some(rejected) = rejected {
-            self.metrics.rejected += 1;
             return (Err(rejected), change);
         }
+        self.trials += u32::from(self.state == State::HalfOpen);
+        self.metrics.asked += 1;
         self.metrics.admitted += 1;
         self.metrics.in_flight += 1;
         (Ok(self.generation), change)
