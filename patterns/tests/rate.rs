@@ -6,7 +6,7 @@
 //! `TestMix`, `TestCancelInvalid`, `TestCancelLast`, `TestCancelTooLate`, `TestCancel0Tokens`, `TestCancel1Token`,
 //! `TestCancelMulti`, `TestReserveSetLimit`, `TestReserveSetBurst`, `TestReserveSetLimitCancel`, `TestReserveMax`. Here:
 //! `TestWaitSimple`, `TestWaitCancel`, `TestWaitTimeout`, `TestWaitInf`, `TestZeroLimit`, `TestSetAfterZeroLimit`,
-//! `TestTinyLimit`, and the examples of `Sometimes`, `TestSometimesZero`, `TestSometimesMax`. In `rate_stress.rs`:
+//! `TestTinyLimit`, and the examples of `Sometimes`, `TestSometimesZero`, `TestSometimesMax`. In `stress.rs`:
 //! `TestSimultaneousRequests`.
 //!
 //! Left out: `TestLimiterJumpBackwards`, `TestReserveJumpBack`, `TestReserveJumpBackCancel`, as no caller says what time it
@@ -18,7 +18,7 @@
 //! `does_not_allow_one_extra_cell_after_longer_interval`, `correct_wait_time` (`governors_direct`); `keyed_dashmap.rs`
 //! `accepts_first_cell`, `rejects_too_many`, `expiration`, `dashmap_length` (`governors_keyed`); `future.rs` `pauses`,
 //! `pauses_n`, `proceeds`, `multiple`, `errors_on_exceeded_capacity` (`governors_waits`). `actual_threadsafety` is in
-//! `rate_stress.rs`. Left out: middleware, hashers, streams and sinks, which do not exist here; `memory_leaks.rs`.
+//! `stress.rs`. Left out: middleware, hashers, streams and sinks, which do not exist here; `memory_leaks.rs`.
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;

@@ -1,9 +1,10 @@
 //! The breaker: it admits calls, and learns how they end.
 
+use super::change::{BreakerMetrics, Change, State};
 use super::config::{BreakerBuilder, Trip};
 use super::counts::Counts;
 use super::error::{BreakerError, Rejected};
-use super::state::{BreakerMetrics, Change, Inner, Outcome, State};
+use super::state::{Inner, Outcome};
 use crate::keyed::{self, AsNew};
 use pirn_sync::Mutex;
 use pirn_sync::context::{Context, ContextError};
@@ -55,15 +56,19 @@ pub enum Verdict {
     Ignore,
 }
 
+// The verb that ends the settings is here, as they do not know what is made of them.
+impl BreakerBuilder {
+    /// Makes the breaker. It is closed.
+    pub fn build(self) -> CircuitBreaker {
+        let inner = Mutex::new(Inner::new(&self));
+        CircuitBreaker { config: self, inner }
+    }
+}
+
 impl CircuitBreaker {
     /// Settings for a breaker.
     pub fn builder() -> BreakerBuilder {
         BreakerBuilder::new()
-    }
-
-    pub(super) fn new(config: BreakerBuilder) -> CircuitBreaker {
-        let inner = Mutex::new(Inner::new(&config));
-        CircuitBreaker { config, inner }
     }
 
     /// Calls `f` if the breaker admits it. An error and a panic are failures; the panic goes on.

@@ -1,8 +1,7 @@
 //! How a breaker is to behave.
 
-use super::circuit::CircuitBreaker;
+use super::change::Change;
 use super::counts::Counts;
-use super::state::Change;
 use std::fmt;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ pub(super) enum Trip {
 /// Who is told of changes.
 pub(super) type OnChange = Box<dyn Fn(Change) + Send + Sync>;
 
-/// Settings of a [`CircuitBreaker`], from [`CircuitBreaker::builder`].
+/// Settings of a [`CircuitBreaker`](super::CircuitBreaker), from [`builder`](super::CircuitBreaker::builder).
 #[must_use = "it does nothing until a breaker is built"]
 pub struct BreakerBuilder {
     pub(super) trip: Trip,
@@ -71,16 +70,11 @@ impl BreakerBuilder {
         self
     }
 
-    /// Has `f` called for each change of the state, under no lock, by the caller who has caused it. With several callers two changes may
-    /// be told in either order: compare their generations.
+    /// Has `f` called for each change of the state, under no lock, by the caller who has caused it. With several callers
+    /// two changes may be told in either order: compare their generations.
     pub fn on_change(mut self, f: impl Fn(Change) + Send + Sync + 'static) -> BreakerBuilder {
         self.on_change = Some(Box::new(f));
         self
-    }
-
-    /// Makes the breaker. It is closed.
-    pub fn build(self) -> CircuitBreaker {
-        CircuitBreaker::new(self)
     }
 }
 

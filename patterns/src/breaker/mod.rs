@@ -1,7 +1,7 @@
 //! Circuit breakers: calls that are likely to fail are not made for a while.
 //!
 //! # What lives here
-//! The breaker (`circuit`) over its state (`state`), which one lock guards; what it counts (`counts`); how it is made
+//! The breaker (`circuit`) over its state (`state`), which one lock guards; its nouns (`change`); what it counts (`counts`); how it is made
 //! (`config`); what it answers (`error`).
 //!
 //! ```text
@@ -25,17 +25,17 @@
 //!    that has not ended meanwhile; changes are told after unlocking, so two of them may be told in either order.
 //!
 //! # Tests
-//! `patterns/tests/breaker.rs` under a set clock, `patterns/tests/breaker_model.rs` against a model,
-//! `patterns/tests/stress.rs`.
+//! `patterns/tests/breaker.rs` under a set clock, `patterns/tests/stress.rs`.
 
+mod change;
 mod circuit;
 mod config;
 mod counts;
 mod error;
 mod state;
 
+pub use change::{BreakerMetrics, Change, State};
 pub use circuit::{CircuitBreaker, Permit, Verdict};
 pub use config::BreakerBuilder;
 pub use counts::Counts;
 pub use error::{BreakerError, Rejected};
-pub use state::{BreakerMetrics, Change, State};

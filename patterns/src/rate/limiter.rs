@@ -182,7 +182,7 @@ impl<A: Algorithm> RateLimiter<A> {
 
     /// Whether `n` events may happen now. If so, they count.
     pub fn allow_n(&self, n: usize) -> bool {
-        self.take(n, |now| Some(now)).is_ok()
+        self.take(n, Some).is_ok()
     }
 
     /// Takes `n` permits, which may have to be used later: the reservation says from which moment on.

@@ -28,7 +28,7 @@
 //!
 //! # Tests
 //! `token_bucket_tests.rs` for what Go's tests say of moments, `patterns/tests/rate.rs` under a set clock,
-//! `patterns/tests/rate_properties.rs` against a log of all events, `patterns/tests/rate_stress.rs`.
+//! `patterns/tests/rate_properties.rs` against a log of all events, `patterns/tests/stress.rs`.
 
 mod algorithm;
 mod fixed_window;

@@ -2,7 +2,6 @@
 
 use super::algorithm::Refused;
 use super::limiter::WaitError;
-use super::memory_store::MemoryStore;
 use pirn_sync::context::Context;
 use std::fmt;
 use std::time::Duration;
@@ -66,7 +65,7 @@ impl Quota {
 /// Where the state of limits is kept: a table of numbers that all who share a limit reach.
 ///
 /// Its one step has to be atomic: a script of Redis, a transaction, a lock. It may block the goroutine that calls it. The
-/// example `shared_limit` has one for Redis; [`MemoryStore`] is for tests and single processes.
+/// example `shared_limit` has one for Redis; [`MemoryStore`](super::MemoryStore) is for tests and single processes.
 pub trait Store: Send + Sync {
     /// Why the store could not be asked.
     type Error;
@@ -105,7 +104,7 @@ pub trait Store: Send + Sync {
 /// assert_eq!(limit.allow_n("bob", 1), Ok(true));
 /// ```
 #[derive(Clone, Debug)]
-pub struct SharedLimiter<S = MemoryStore> {
+pub struct SharedLimiter<S> {
     store: S,
     quota: Quota,
 }

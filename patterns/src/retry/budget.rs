@@ -35,7 +35,7 @@ struct State {
 }
 
 /// What a retry takes out.
-const RETRY: u64 = 1 << 20;
+const RETRY: u64 = 1_000_000;
 
 /// What a budget has said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
