@@ -1,10 +1,10 @@
 //! Bulkheads: what one part of a program uses up is not taken from the others.
 //!
 //! # The state
-//! Places and the line are under one lock, so the figures add up at any moment. A place that becomes free goes to the first
-//! in the line, under the lock: it never seems to be free while somebody waits, so nobody overtakes. Whoever waits has an event
-//! of its own, which is set after unlocking. One that gives up looks under the lock whether it has been given a place
-//! meanwhile, and if so hands it on.
+//! Places and the line are under one lock, so the figures add up at any moment. A place that becomes free goes to the
+//! first in the line, under the lock: it never seems to be free while somebody waits, so nobody overtakes. Whoever
+//! waits has an event of its own, which is set after unlocking. One that gives up looks under the lock whether it has
+//! been given a place meanwhile, and if so hands it on.
 
 use crate::keyed::{self, AsNew};
 use pirn_runtime::internal::now;
@@ -56,8 +56,8 @@ struct State {
     completed: u64,
 }
 
-/// What has become of the calls of a bulkhead. At any moment `active`, `queued`, `rejected`, `abandoned` and `completed` add
-/// up to `asked`, and `active` and `available` to the number of places.
+/// What has become of the calls of a bulkhead. At any moment `active`, `queued`, `rejected`, `abandoned` and
+/// `completed` add up to `asked`, and `active` and `available` to the number of places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BulkheadMetrics {

@@ -8,9 +8,9 @@ use std::fmt;
 
 /// Calls in a [`Bulkhead`] behind a [`CircuitBreaker`].
 ///
-/// While the breaker is open, calls are rejected at once: they neither wait in the line nor take a place. A call that comes
-/// to its place asks the breaker then, which may have opened meanwhile; so no trial of a half-open breaker waits in the
-/// line. A full bulkhead is no failure of the other side, and does not count as one.
+/// While the breaker is open, calls are rejected at once: they neither wait in the line nor take a place. A call that
+/// comes to its place asks the breaker then, which may have opened meanwhile; so no trial of a half-open breaker waits
+/// in the line. A full bulkhead is no failure of the other side, and does not count as one.
 ///
 /// ```
 /// use pirn::patterns::breaker::CircuitBreaker;

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// Asks again when an answer is late, without giving up the first attempt: the first success counts, and the contexts of the others
-/// end.
+/// Asks again when an answer is late, without giving up the first attempt: the first success counts, and the contexts
+/// of the others end.
 ///
 /// It is for calls whose slowest few make the whole slow, and which may be made twice: with the delay at the 95th
 /// percentile, a twentieth more calls cut off the slow tail. An attempt that fails starts the next one at once; so this
 /// retries too. Give it a [`Budget`], so that it does not double the load on a service that is slow for all.
 ///
-/// Each attempt runs on a goroutine of its own (on a thread of its own, if the caller is a thread). One that does not heed its
-/// context runs on after the call.
+/// Each attempt runs on a goroutine of its own (on a thread of its own, if the caller is a thread). One that does not
+/// heed its context runs on after the call.
 ///
 /// From "The Tail at Scale" (Dean and Barroso, 2013), as in gRPC (gRFC A6).
 ///
@@ -99,7 +99,8 @@ impl Hedge {
         Hedge { delay, attempts_max: 2, budget: None, calls, hedges, succeeded, won_by_hedges, failed, ended }
     }
 
-    /// At most so many attempts, the first one included; the next one begins `delay` after the one before. 2 by default.
+    /// At most so many attempts, the first one included; the next one begins `delay` after the one before. 2 by
+    /// default.
     #[must_use]
     pub fn attempts(mut self, n: u32) -> Hedge {
         self.attempts_max = n.max(1);

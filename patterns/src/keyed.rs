@@ -1,10 +1,10 @@
 //! One of each for every key, made when it is needed, and forgotten when nothing would be lost by it.
 //!
 //! # No use is lost
-//! A value is forgotten only while nobody has it, and a value that nobody has does not change but by time, which makes it
-//! more as new. Both are looked at under the lock of its entry, under which also each caller of `get` is counted. Who finds an
-//! entry that was forgotten, as it had loaded it from the map before, takes it out of the map and makes a new one. So
-//! there are never two values of one key in use.
+//! A value is forgotten only while nobody has it, and a value that nobody has does not change but by time, which makes
+//! it more as new. Both are looked at under the lock of its entry, under which also each caller of `get` is counted.
+//! Who finds an entry that was forgotten, as it had loaded it from the map before, takes it out of the map and makes a
+//! new one. So there are never two values of one key in use.
 
 use pirn_sync::{Map, Mutex};
 use std::fmt;
@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// So many keys there are at least before the idle ones are looked for.
 const KEYS_MIN: usize = 64;
 
-/// What may be forgotten and made anew when it is as it was when it was made: limiters, breakers, bulkheads. It is asked
-/// under a lock, so there are no others.
+/// What may be forgotten and made anew when it is as it was when it was made: limiters, breakers, bulkheads. It is
+/// asked under a lock, so there are no others.
 pub trait AsNew: Sealed {}
 
 /// The verb of those.
@@ -27,12 +27,12 @@ pub trait Sealed {
     fn is_as_new(&self) -> bool;
 }
 
-/// One of each for every key: a limiter for each user, a breaker for each host. What happens with one key changes nothing
-/// for the others.
+/// One of each for every key: a limiter for each user, a breaker for each host. What happens with one key changes
+/// nothing for the others.
 ///
-/// A value is made when its key comes for the first time. **Idle keys are forgotten**: those that nobody has at hand, and
-/// whose value does as a new one would, a full bucket for example. That is done by the call that makes the number of keys
-/// twice as large as it was after the last time, so a call costs a constant time on average; or by
+/// A value is made when its key comes for the first time. **Idle keys are forgotten**: those that nobody has at hand,
+/// and whose value does as a new one would, a full bucket for example. That is done by the call that makes the number
+/// of keys twice as large as it was after the last time, so a call costs a constant time on average; or by
 /// [`forget_idle`](Self::forget_idle). So there are at most about twice as many keys as are in use, and 64 more.
 ///
 /// ```
@@ -135,8 +135,8 @@ impl<K: Hash + Eq + Clone, V: AsNew> Keyed<K, V> {
         Keyed { entries, make, sweep_at: AtomicUsize::new(KEYS_MIN), keys_max: usize::MAX }
     }
 
-    /// There are at most about so many keys: as long as none of them is idle, [`try_get`](Self::try_get) has nothing for
-    /// others. For keys that strangers choose.
+    /// There are at most about so many keys: as long as none of them is idle, [`try_get`](Self::try_get) has nothing
+    /// for others. For keys that strangers choose.
     #[must_use]
     pub fn max_keys(mut self, n: usize) -> Keyed<K, V> {
         self.keys_max = n;
@@ -152,8 +152,8 @@ impl<K: Hash + Eq + Clone, V: AsNew> Keyed<K, V> {
         }
     }
 
-    /// The value of a key, made if there is none and there are fewer keys than [`max_keys`](Self::max_keys). As keys may
-    /// be made at the same time there may be some more than that.
+    /// The value of a key, made if there is none and there are fewer keys than [`max_keys`](Self::max_keys). As keys
+    /// may be made at the same time there may be some more than that.
     pub fn try_get(&self, key: K) -> Option<Held<V>> {
         self.held(&key).or_else(|| {
             if self.entries.len() >= self.keys_max {

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 /// Waits for calls only for some time, even for those that do not look at their context.
 ///
-/// The call runs on a goroutine of its own (on a thread of its own, if the caller is a thread), with a context that ends
-/// when its caller stops to wait: by the timeout, by the end of the caller's context, or because the caller is unwound.
-/// **A call that does not heed its context runs on**, and nobody gets its result; [`TimeoutMetrics::running`] counts it.
+/// The call runs on a goroutine of its own (on a thread of its own, if the caller is a thread), with a context that
+/// ends when its caller stops to wait: by the timeout, by the end of the caller's context, or because the caller is
+/// unwound. **A call that does not heed its context runs on**, and nobody gets its result; [`TimeoutMetrics::running`]
+/// counts it.
 ///
 /// Where the call does heed its context, [`Context::with_timeout`] alone does, costs less, and lets it borrow.
 ///
@@ -38,8 +39,8 @@ pub struct Timeout {
     run: Arc<Counter>,
 }
 
-/// What has become of the calls of a [`Timeout`]. When nobody waits, `completed`, `timed_out`, `ended` and `panicked` add
-/// up to `calls`.
+/// What has become of the calls of a [`Timeout`]. When nobody waits, `completed`, `timed_out`, `ended` and `panicked`
+/// add up to `calls`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimeoutMetrics {

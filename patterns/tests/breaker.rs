@@ -6,8 +6,9 @@
 //! `TestTwoStepCircuitBreaker`. `TestCircuitBreakerInParallel` and `TestRollingWindowCircuitBreakerInParallel` are in
 //! `stress.rs`.
 //!
-//! What differs: a breaker opens at the configured number of failures, not after it; calls are counted when they end; and
-//! a window moves on, where gobreaker's `Interval` begins anew: so here `TestGeneration` is about a change of the state.
+//! What differs: a breaker opens at the configured number of failures, not after it; calls are counted when they end;
+//! and a window moves on, where gobreaker's `Interval` begins anew: so here `TestGeneration` is about a change of the
+//! state.
 //!
 //! Left out: `TestStateConstants`, `TestNewCircuitBreaker` and those of `counter_test.go`, which look inside; the
 //! distributed breaker and its store, which do not exist here.
@@ -76,7 +77,8 @@ fn test_default_circuit_breaker() {
     assert_eq!((breaker.state(), figures(breaker.counts())), (State::Closed, [0; 4]));
 }
 
-/// A breaker that opens at a share of 0.6 of at least three in 30 s, with three trials; and where it tells of its changes.
+/// A breaker that opens at a share of 0.6 of at least three in 30 s, with three trials; and where it tells of its
+/// changes.
 fn custom() -> (CircuitBreaker, Arc<Mutex<Vec<Change>>>) {
     let changes = Arc::new(Mutex::new(Vec::new()));
     let told = changes.clone();

@@ -2,15 +2,15 @@
 //!
 //! # Go's tests (`golang.org/x/time/rate`, 2b4e439)
 //! Of 29 and 3, by name in snake case. At given moments, in `src/rate/token_bucket_tests.rs`: `TestLimit`, `TestEvery`,
-//! `TestLimiterBurst1`, `TestLimiterBurst3`, `TestLimiter_noTruncationErrors`, `TestLongRunningQPS`, `TestSimpleReserve`,
-//! `TestMix`, `TestCancelInvalid`, `TestCancelLast`, `TestCancelTooLate`, `TestCancel0Tokens`, `TestCancel1Token`,
-//! `TestCancelMulti`, `TestReserveSetLimit`, `TestReserveSetBurst`, `TestReserveSetLimitCancel`, `TestReserveMax`. Here:
-//! `TestWaitSimple`, `TestWaitCancel`, `TestWaitTimeout`, `TestWaitInf`, `TestZeroLimit`, `TestSetAfterZeroLimit`,
-//! `TestTinyLimit`, and the examples of `Sometimes`, `TestSometimesZero`, `TestSometimesMax`. In `stress.rs`:
-//! `TestSimultaneousRequests`.
+//! `TestLimiterBurst1`, `TestLimiterBurst3`, `TestLimiter_noTruncationErrors`, `TestLongRunningQPS`,
+//! `TestSimpleReserve`, `TestMix`, `TestCancelInvalid`, `TestCancelLast`, `TestCancelTooLate`, `TestCancel0Tokens`,
+//! `TestCancel1Token`, `TestCancelMulti`, `TestReserveSetLimit`, `TestReserveSetBurst`, `TestReserveSetLimitCancel`,
+//! `TestReserveMax`. Here: `TestWaitSimple`, `TestWaitCancel`, `TestWaitTimeout`, `TestWaitInf`, `TestZeroLimit`,
+//! `TestSetAfterZeroLimit`, `TestTinyLimit`, and the examples of `Sometimes`, `TestSometimesZero`, `TestSometimesMax`.
+//! In `stress.rs`: `TestSimultaneousRequests`.
 //!
-//! Left out: `TestLimiterJumpBackwards`, `TestReserveJumpBack`, `TestReserveJumpBackCancel`, as no caller says what time it
-//! is, and pirn's clock does not go back; `TestSometimesNegative`, as a `Duration` is never negative.
+//! Left out: `TestLimiterJumpBackwards`, `TestReserveJumpBack`, `TestReserveJumpBackCancel`, as no caller says what
+//! time it is, and pirn's clock does not go back; `TestSometimesNegative`, as a `Duration` is never negative.
 //!
 //! # Governor's tests (9f3a79d)
 //! What they say of a limiter at given moments is in these: `direct.rs` `accepts_first_cell`, `rejects_too_many`,

@@ -25,9 +25,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-/// Does the steps, and returns when how many events happened, in their order. Events that were cancelled in time did not.
-/// Along the way: as long as nothing was cancelled, no event is given an earlier moment than one before it; and the figures
-/// add up.
+/// How many ms after one call another asks for how many.
+fn asks() -> impl Strategy<Value = Vec<(u64, u64)>> {
+    proptest::collection::vec((0..300_u64, 1..4_u64), 1..60)
+}
+
+/// Does the steps, and returns when how many events happened, in their order. Events that were cancelled in time did
+/// not. Along the way: as long as nothing was cancelled, no event is given an earlier moment than one before it; and
+/// the figures add up.
 fn events<A: Algorithm>(limit: &RateLimiter<A>, clock: &SetClock, steps: &[Step]) -> Vec<(Instant, usize)> {
     let mut happened = Vec::new();
     let mut pending: Vec<Reservation<'_, A>> = Vec::new();
@@ -125,7 +130,7 @@ proptest! {
 
     /// What a token bucket permits it permits as soon as a model that counts tokens does.
     #[test]
-    fn a_token_bucket_refuses_nothing_that_it_could_permit(burst in 1..6_u64, asks in proptest::collection::vec((0..300_u64, 1..4_u64), 1..60)) {
+    fn a_token_bucket_refuses_nothing_that_it_could_permit(burst in 1..6_u64, asks in asks()) {
         let clock = SetClock::take();
         // A token in 100 ms; the model counts ms.
         let limit = RateLimiter::new(Rate::per_sec(10.0), burst as usize);

@@ -8,8 +8,8 @@
 //! (`delays_grow_up_to_their_limit`); `blocking_retry.rs` and `retry.rs` `test_retry`,
 //! `test_retry_with_not_retryable_error`, `test_retry_with_retryable_error`, `test_retry_with_adjust`.
 //!
-//! What differs: the default is three tries, not three retries; jitter takes from a delay, and does not add to it; a delay
-//! knows no number of tries.
+//! What differs: the default is three tries, not three retries; jitter takes from a delay, and does not add to it; a
+//! delay knows no number of tries.
 //!
 //! Left out: Fibonacci delays; `_with_jitter` of a constant delay, which is `Jitter::Full`; those of const builders, of
 //! async code, and `notify`, which do not exist here (the closure knows its number).

@@ -1,5 +1,5 @@
-//! The patterns under many callers at the same time, Gs and threads, in real time. Each prints its seed, and has a time box.
-//! Nothing here depends on how fast the machine is.
+//! The patterns under many callers at the same time, Gs and threads, in real time. Each prints its seed, and has a time
+//! box. Nothing here depends on how fast the machine is.
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 /// How many callers of each kind there are.
 const CALLERS: u64 = 8;
 
-/// Has Gs and threads call `f` again and again, each with random numbers of its own, until the time box ends. `look` looks
-/// on meanwhile.
+/// Has Gs and threads call `f` again and again, each with random numbers of its own, until the time box ends. `look`
+/// looks on meanwhile.
 fn storm<F>(test: &str, f: F, look: impl Fn())
 where
     F: Fn(&mut Rng) + Send + Sync + 'static,

@@ -1,4 +1,5 @@
-//! What one call costs that is let through, by one caller that nobody disturbs: `cd patterns/peers && cargo bench`.
+//! What one call costs that is let through, by one caller that nobody disturbs:
+//! `CARGO_TARGET_DIR=target/peers cargo bench --manifest-path patterns/peers/Cargo.toml`.
 //!
 //! governor keeps one number and compares and swaps it; pirn takes a lock, as it keeps the figures and the order of those
 //! that wait. failsafe counts by atomics and takes a lock when a call fails.

@@ -15,13 +15,13 @@ use std::thread;
 
 /// Stops making calls that are likely to fail, so that callers get an error at once and the other side can recover.
 ///
-/// Closed, it makes all calls and counts how they end. After too many failures it opens: for some time it makes none. Then
-/// it is half-open: it makes **exactly so many** as trials as it was told. If all succeed it closes; one failure opens it
-/// again. A call that ends after the state has changed does not count for the new state: it says something about the
-/// past.
+/// Closed, it makes all calls and counts how they end. After too many failures it opens: for some time it makes none.
+/// Then it is half-open: it makes **exactly so many** as trials as it was told. If all succeed it closes; one failure
+/// opens it again. A call that ends after the state has changed does not count for the new state: it says something
+/// about the past.
 ///
-/// It has no timer: the call that comes after the time finds it half-open. A trial that does not end keeps it half-open, so
-/// calls should have a timeout. To have one for each host, use [`Keyed`](crate::Keyed).
+/// It has no timer: the call that comes after the time finds it half-open. A trial that does not end keeps it
+/// half-open, so calls should have a timeout. To have one for each host, use [`Keyed`](crate::Keyed).
 ///
 /// A call takes a lock twice, for some nanoseconds; the clock is read only if there is a window, or it is not closed.
 /// Goroutines and OS threads may share one.
@@ -79,8 +79,8 @@ impl CircuitBreaker {
         self.call_judged(verdict_of, f)
     }
 
-    /// As [`call`](Self::call), with a context, which `f` gets. If that was cancelled when `f` fails, the failure is ignored:
-    /// the caller has given up. A deadline that has passed is a failure as any other.
+    /// As [`call`](Self::call), with a context, which `f` gets. If that was cancelled when `f` fails, the failure is
+    /// ignored: the caller has given up. A deadline that has passed is a failure as any other.
     ///
     /// # Errors
     /// If the call was not made, as the context had ended or the breaker is not closed; if it has failed.

@@ -70,8 +70,8 @@ impl BreakerBuilder {
         self
     }
 
-    /// Has `f` called for each change of the state, under no lock, by the caller who has caused it. With several callers
-    /// two changes may be told in either order: compare their generations.
+    /// Has `f` called for each change of the state, under no lock, by the caller who has caused it. With several
+    /// callers two changes may be told in either order: compare their generations.
     pub fn on_change(mut self, f: impl Fn(Change) + Send + Sync + 'static) -> BreakerBuilder {
         self.on_change = Some(Box::new(f));
         self

@@ -4,15 +4,15 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 /// A way to limit a rate: [`TokenBucket`](super::TokenBucket), [`LeakyBucket`](super::LeakyBucket),
-/// [`FixedWindow`](super::FixedWindow), [`SlidingWindow`](super::SlidingWindow). It runs under the lock of a limiter, so
-/// there are no others.
+/// [`FixedWindow`](super::FixedWindow), [`SlidingWindow`](super::SlidingWindow). It runs under the lock of a limiter,
+/// so there are no others.
 pub trait Algorithm: Sealed + fmt::Debug {}
 
 /// The verbs of an algorithm. `now` never goes back from one call to the next.
 #[expect(unnameable_types, reason = "others can not have it")]
 pub trait Sealed {
-    /// Takes `n` permits for the earliest moment at which they may be used. As long as nothing was given back, that is not
-    /// before the moment of any permit that was given out earlier. If it is later than `latest`, nothing is taken.
+    /// Takes `n` permits for the earliest moment at which they may be used. As long as nothing was given back, that is
+    /// not before the moment of any permit that was given out earlier. If it is later than `latest`, nothing is taken.
     fn take(&mut self, now: Instant, n: usize, latest: Option<Instant>) -> Result<Slot, Refused>;
 
     /// Takes back what was given out and will not be used, as far as nobody else relies on it.

@@ -3,9 +3,9 @@
 use super::algorithm::{Algorithm, Refused, Sealed, Slot};
 use std::time::{Duration, Instant};
 
-/// So many events in each window, and the windows follow each other. It needs only two numbers, but **twice as many events
-/// may come together** around the end of a window: all at the end of one, and all at the beginning of the next. Where
-/// that matters, use a [`SlidingWindow`](super::SlidingWindow) or a [`TokenBucket`](super::TokenBucket).
+/// So many events in each window, and the windows follow each other. It needs only two numbers, but **twice as many
+/// events may come together** around the end of a window: all at the end of one, and all at the beginning of the next.
+/// Where that matters, use a [`SlidingWindow`](super::SlidingWindow) or a [`TokenBucket`](super::TokenBucket).
 #[derive(Clone, Debug)]
 pub struct FixedWindow {
     limit: usize,

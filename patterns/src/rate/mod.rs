@@ -11,17 +11,18 @@
 //! | a message once in a while | [`Sometimes`] |
 //!
 //! # What lives here
-//! The verbs (`limiter`), which are the same for all, over an algorithm that gives out permits for moments (`algorithm`,
-//! and a file for each). The shared limiter, whose algorithm is a step that a store does. `Sometimes`.
+//! The verbs (`limiter`), which are the same for all, over an algorithm that gives out permits for moments
+//! (`algorithm`, and a file for each). The shared limiter, whose algorithm is a step that a store does. `Sometimes`.
 //!
 //! # Who may come in
 //! Users, and the rooms above. `Keyed` asks a limiter whether it is as new.
 //!
 //! # Invariants
-//! 1. A permit is taken before its caller sleeps, under the lock of the limiter. So no other can have it, and the order of
-//!    the moments is that of the lock.
+//! 1. A permit is taken before its caller sleeps, under the lock of the limiter. So no other can have it, and the order
+//!    of the moments is that of the lock.
 //! 2. `now` does not go back under the lock: a reading of the clock that was overtaken on its way there counts as the
-//!    later one. So a race between callers gives nobody more, and the moments that an algorithm gives out do not go back.
+//!    later one. So a race between callers gives nobody more, and the moments that an algorithm gives out do not go
+//!    back.
 //! 3. Permits that are given back move nobody who waits. What is free again is for those that come later, who may so be
 //!    served before some that wait already; the limit is kept all the same.
 //! 4. Under the lock there is arithmetic, and no code of users.

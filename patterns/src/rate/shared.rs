@@ -26,8 +26,8 @@ impl Quota {
         Quota { interval_ns, burst }
     }
 
-    /// What an atomic step of a store does: GCRA, the generic cell rate algorithm. A store keeps one number for each key,
-    /// `owed_until_ns`: the moment at which its bucket is full again. It is zero where the store has none.
+    /// What an atomic step of a store does: GCRA, the generic cell rate algorithm. A store keeps one number for each
+    /// key, `owed_until_ns`: the moment at which its bucket is full again. It is zero where the store has none.
     ///
     /// All times are in nanoseconds since any moment that all who share the store count from: use the store's clock.
     ///
@@ -64,8 +64,8 @@ impl Quota {
 
 /// Where the state of limits is kept: a table of numbers that all who share a limit reach.
 ///
-/// Its one step has to be atomic: a script of Redis, a transaction, a lock. It may block the goroutine that calls it. The
-/// example `shared_limit` has one for Redis; [`MemoryStore`](super::MemoryStore) is for tests and single processes.
+/// Its one step has to be atomic: a script of Redis, a transaction, a lock. It may block the goroutine that calls it.
+/// The example `shared_limit` has one for Redis; [`MemoryStore`](super::MemoryStore) is for tests and single processes.
 pub trait Store: Send + Sync {
     /// Why the store could not be asked.
     type Error;
@@ -86,9 +86,9 @@ pub trait Store: Send + Sync {
 
 /// A rate limit that several processes share by way of a [`Store`], with a key for each thing that is limited.
 ///
-/// A caller that waits has taken its permits in the store before it sleeps. So all callers of all processes are served in
-/// the order in which the store has seen them, and no more events happen than the limit says. Permits of a wait that is
-/// given up are lost.
+/// A caller that waits has taken its permits in the store before it sleeps. So all callers of all processes are served
+/// in the order in which the store has seen them, and no more events happen than the limit says. Permits of a wait that
+/// is given up are lost.
 ///
 /// Each call asks the store once. Where several permits in one process may come from one call, take them in blocks
 /// (`allow_n`), and give them out by a [`RateLimiter`](super::RateLimiter).
@@ -135,8 +135,8 @@ impl<S: Store> SharedLimiter<S> {
     /// Waits until `n` events may happen, or the context ends. A wait past its deadline is not begun.
     ///
     /// # Errors
-    /// If the store could not be asked; if there are none before the deadline, or ever; if the context has ended, before
-    /// or meanwhile: in the last case the permits are lost.
+    /// If the store could not be asked; if there are none before the deadline, or ever; if the context has ended,
+    /// before or meanwhile: in the last case the permits are lost.
     pub fn wait_ctx(&self, context: &Context, key: &str, n: u64) -> Result<(), SharedError<S::Error>> {
         let ended = |error| SharedError::Wait(WaitError::Ended(error));
         context.check().map_err(ended)?;

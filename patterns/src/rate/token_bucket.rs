@@ -4,8 +4,8 @@ use super::algorithm::{Algorithm, Refused, Sealed, Slot};
 use super::value::Rate;
 use std::time::Instant;
 
-/// A bucket that fills with tokens at a rate, up to the size of a burst. Who takes more than there are leaves a debt, and
-/// waits until that is paid. It begins full.
+/// A bucket that fills with tokens at a rate, up to the size of a burst. Who takes more than there are leaves a debt,
+/// and waits until that is paid. It begins full.
 #[derive(Clone, Debug)]
 pub struct TokenBucket {
     rate: Rate,

@@ -1,5 +1,5 @@
-//! What the tests of Go's `x/time/rate` (2b4e439) say of a limiter at given moments, name by name. Those that wait are in
-//! `patterns/tests/rate.rs`, which says what was left out.
+//! What the tests of Go's `x/time/rate` (2b4e439) say of a limiter at given moments, name by name. Those that wait are
+//! in `patterns/tests/rate.rs`, which says what was left out.
 
 use super::super::algorithm::{Refused, Sealed, Slot};
 use super::super::value::Rate;

@@ -17,8 +17,8 @@ pub enum Jitter {
 
 /// Delays that grow from try to try, up to a limit.
 ///
-/// The computed delay is `first` times `factor` to the number of retries before, at most `max`; the jitter takes from it.
-/// The source of full jitter is "Exponential Backoff And Jitter" of the AWS Architecture Blog.
+/// The computed delay is `first` times `factor` to the number of retries before, at most `max`; the jitter takes from
+/// it. The source of full jitter is "Exponential Backoff And Jitter" of the AWS Architecture Blog.
 ///
 /// ```
 /// use pirn::patterns::retry::{Backoff, Jitter};

@@ -7,8 +7,8 @@ use std::fmt;
 /// service.
 ///
 /// Each call that succeeds or fails for good pays in a share of a retry, and each retry takes a whole one out. At the
-/// beginning there is a reserve, which is also the most that it holds; so a service that is called seldom may be retried
-/// too.
+/// beginning there is a reserve, which is also the most that it holds; so a service that is called seldom may be
+/// retried too.
 ///
 /// As the retry throttling of gRPC (gRFC A6) and the budgets of Finagle.
 ///

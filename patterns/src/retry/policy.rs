@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 /// Makes a call again when it fails, after a delay that grows, until it succeeds or there is a reason to give up.
 ///
-/// A call that has failed may have had its effect all the same: only the answer was lost. So retry only what may be done
-/// twice, or give the other side a key by which it knows the call again ([`Attempt::key`]): the same for all tries of a
-/// call. The key comes from you, as it has to be that of the order, not of this process.
+/// A call that has failed may have had its effect all the same: only the answer was lost. So retry only what may be
+/// done twice, or give the other side a key by which it knows the call again ([`Attempt::key`]): the same for all tries
+/// of a call. The key comes from you, as it has to be that of the order, not of this process.
 ///
-/// Retries multiply: where each of three layers makes three tries, the last one sees 27. Retry in one layer, and share a
-/// [`Budget`] among all calls to one service.
+/// Retries multiply: where each of three layers makes three tries, the last one sees 27. Retry in one layer, and share
+/// a [`Budget`] among all calls to one service.
 ///
 /// If you need no context, budget and figures, the crate backon does it too: give its `BlockingRetryable` the sleeper
 /// `pirn::sleep`.
@@ -60,8 +60,8 @@ pub struct Attempt<'a> {
     pub key: Option<&'a str>,
 }
 
-/// What has become of the calls of a [`Retry`]. When none runs, `succeeded` and `failed` add up to `calls`; and `attempts`
-/// are `retries` and one more for each call whose context had not ended before.
+/// What has become of the calls of a [`Retry`]. When none runs, `succeeded` and `failed` add up to `calls`; and
+/// `attempts` are `retries` and one more for each call whose context had not ended before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryMetrics {
@@ -138,8 +138,8 @@ impl<E> Retry<E> {
         self.run_ctx(&Context::background(), None, f)
     }
 
-    /// As [`run`](Self::run), with a context, and with the key of the call, if it has one. The context ends a wait; a wait past
-    /// its deadline is not begun.
+    /// As [`run`](Self::run), with a context, and with the key of the call, if it has one. The context ends a wait; a
+    /// wait past its deadline is not begun.
     ///
     /// # Errors
     /// As `run`; if the context has ended.
