@@ -7,7 +7,6 @@
 //! been given a place meanwhile, and if so hands it on.
 
 use crate::keyed::{self, AsNew};
-use pirn_runtime::internal::now;
 use pirn_sync::context::{Context, ContextError};
 use pirn_sync::{Event, Mutex};
 use std::collections::VecDeque;
@@ -129,7 +128,7 @@ impl Bulkhead {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn enter(&self) -> Result<Place<'_>, BulkheadError> {
-        self.enter_ctx(&Context::background())
+        self.enter_within(None)
     }
 
     /// Takes a place if one is free.
@@ -152,9 +151,13 @@ impl Bulkhead {
     /// # Errors
     /// As [`run_ctx`](Self::run_ctx).
     pub fn enter_ctx(&self, context: &Context) -> Result<Place<'_>, BulkheadError> {
+        self.enter_within(Some(context))
+    }
+
+    fn enter_within(&self, context: Option<&Context>) -> Result<Place<'_>, BulkheadError> {
         let mut state = self.state.lock();
         state.asked += 1;
-        if let Some(error) = context.err() {
+        if let Some(error) = context.and_then(Context::err) {
             state.abandoned += 1;
             return Err(BulkheadError::Ended(error));
         }
@@ -207,15 +210,20 @@ struct Waiter<'a> {
 }
 
 impl<'a> Waiter<'a> {
-    fn wait(mut self, context: &Context) -> Result<Place<'a>, BulkheadError> {
+    fn wait(mut self, context: Option<&Context>) -> Result<Place<'a>, BulkheadError> {
         let bulkhead = self.bulkhead;
-        let until = bulkhead.wait_max.and_then(|wait| now().checked_add(wait));
-        let waited = match until.filter(|until| context.deadline().is_none_or(|deadline| *until < deadline)) {
-            None => self.event.wait_ctx(context).map_err(BulkheadError::Ended),
-            Some(until) => {
-                let (bounded, _cancel) = context.with_deadline(until);
-                let ended = |_| context.err().map_or(BulkheadError::TimedOut, BulkheadError::Ended);
-                self.event.wait_ctx(&bounded).map_err(ended)
+        let waited = match (context, bulkhead.wait_max) {
+            (None, None) => {
+                self.event.wait();
+                Ok(())
+            }
+            (None, Some(wait)) if self.event.wait_timeout(wait) => Ok(()),
+            (None, Some(_)) => Err(BulkheadError::TimedOut),
+            (Some(context), None) => self.event.wait_ctx(context).map_err(BulkheadError::Ended),
+            (Some(context), Some(wait)) => {
+                let (bounded, _cancel) = context.with_timeout(wait);
+                let why = |_| context.err().map_or(BulkheadError::TimedOut, BulkheadError::Ended);
+                self.event.wait_ctx(&bounded).map_err(why)
             }
         };
         self.has_place = waited.is_ok();

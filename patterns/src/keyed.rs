@@ -33,7 +33,8 @@ pub trait Sealed {
 /// A value is made when its key comes for the first time. **Idle keys are forgotten**: those that nobody has at hand,
 /// and whose value does as a new one would, a full bucket for example. That is done by the call that makes the number
 /// of keys twice as large as it was after the last time, so a call costs a constant time on average; or by
-/// [`forget_idle`](Self::forget_idle). So there are at most about twice as many keys as are in use, and 64 more.
+/// [`forget_idle`](Self::forget_idle). So there are at most about twice as many keys as are in use, and 64 more. With a
+/// value its figures are forgotten.
 ///
 /// ```
 /// use pirn::patterns::Keyed;
