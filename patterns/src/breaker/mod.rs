@@ -26,7 +26,8 @@
 //!    order.
 //!
 //! # Tests
-//! `patterns/tests/breaker.rs` under a set clock, `patterns/tests/stress.rs`.
+//! `patterns/tests/breaker.rs` under a set clock, `patterns/tests/properties.rs` against a model,
+//! `patterns/tests/stress.rs`.
 
 mod change;
 mod circuit;

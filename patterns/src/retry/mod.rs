@@ -14,7 +14,7 @@
 //! 2. No lock is held while user code runs or the loop sleeps.
 //!
 //! # Tests
-//! `patterns/tests/retry.rs` under a set clock, `patterns/tests/stress.rs`.
+//! `patterns/tests/retry.rs` under a set clock, `patterns/tests/properties.rs`, `patterns/tests/stress.rs`.
 
 mod backoff;
 mod budget;
