@@ -641,3 +641,33 @@ fn crawler() {
     ];
     prints("crawler", &lines);
 }
+
+/// With a store in memory, and, if there is a redis-server here, with Redis.
+#[test]
+fn shared_limit() {
+    let check = |command: &mut Command| {
+        let (out, complaints) = run(command);
+        assert!(out.starts_with("200 calls of two processes got 10 permits\n"), "{out}");
+        assert_eq!((out.lines().count(), complaints.as_str()), (2, ""));
+    };
+    check(&mut program("shared_limit"));
+    let folder = std::env::temp_dir().join(format!("pirn-redis-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for the socket");
+    let socket = folder.join("redis");
+    let server = Command::new("redis-server")
+        .args(["--port", "0", "--save", "", "--unixsocket"])
+        .arg(&socket)
+        .stdout(Stdio::null())
+        .current_dir(&folder)
+        .spawn();
+    if let Ok(mut server) = server {
+        let began = Instant::now();
+        while !socket.exists() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        check(program("shared_limit").arg(&socket));
+        server.kill().expect("it is ours");
+        server.wait().expect("it is ours");
+    }
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}
