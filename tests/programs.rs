@@ -464,7 +464,15 @@ fn producer_consumer() {
 
 #[test]
 fn parallel_map() {
-    prints("parallel_map", &["in order: true", "at once: 10", "Err(\"81 is odd\")"]);
+    let lines = [
+        "1. in order: true",
+        "2. Ok([1, 2, 3])",
+        "2. Err(\"\\\"an hour\\\" is no number\")",
+        "3. in order: true",
+        "3. at once: 10",
+        "3. Err(\"81 is odd\")",
+    ];
+    prints("parallel_map", &lines);
 }
 
 #[test]
