@@ -650,6 +650,17 @@ fn crawler() {
     prints("crawler", &lines);
 }
 
+#[test]
+fn lock_free() {
+    let lines = [
+        "each value popped once: true",
+        "popped 4000, dropped 4000",
+        "dropped with the stack: 3",
+        "100 tickets sold, 400 asked for",
+    ];
+    prints("lock_free", &lines);
+}
+
 /// What a lesson prints, on so many Ps, in both modes of thread-locals.
 #[track_caller]
 fn lesson(name: &str, args: &[&str], check: impl Fn(&[&str], &str)) {
