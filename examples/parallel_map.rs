@@ -1,41 +1,83 @@
-//! ParallelMap: a function over many items, ten at a time, the results in the order of the items, or the first error.
+//! ParallelMap in three steps: the results in the order of the items; then with errors; then at most ten at a time.
 //!
-//! Go: `errgroup` with `SetLimit`, or `conc`'s `iter.MapErr`. The workers take items off a channel in their order and
-//! send back results with their places. The first error that comes in closes the channel of items, so no more are
-//! begun; of the errors the one of the earliest item is returned, whichever came first.
+//! Go: a wait group and a slice with a place for each; `errgroup`; `errgroup` with `SetLimit`. Different here: in the
+//! first step each goroutine borrows its own place, so no lock is needed, and the compiler knows it. The second starts
+//! all of them at once; the first error ends the context of the others. The third needs no context: the first error
+//! closes the channel of items, so no more are begun. Of the errors it returns that of the earliest item, whichever
+//! came first.
 //!
 //! ```text
 //! cargo run --example parallel_map
 //! ```
 
 use pirn::channel::{bounded, unbounded};
+use pirn::context::Context;
+use pirn::group::task_group;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 const LIMIT: usize = 10;
 
 fn main() {
     pirn::run(|| {
+        let squares = map((0..100).collect(), |n: u64| n * n);
+        println!("1. in order: {}", squares.is_sorted() && squares.len() == 100);
+
+        println!("2. {:?}", try_map(vec!["1", "2", "3"], |_, text| text.parse::<u32>()));
+        let slow = |context: &Context, text: &str| {
+            let number: Result<u64, _> = text.parse();
+            let seconds = number.map_err(|_| format!("{text:?} is no number"))?;
+            context.sleep(Duration::from_secs(seconds)).map_err(|error| error.to_string())
+        };
+        println!("2. {:?}", try_map(vec!["3600", "an hour", "7200"], slow));
+
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let squares = parallel_map((0..100_u64).collect(), |n| {
+        let squares = try_map_limited((0..100).collect(), |n: u64| {
             most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-            pirn::sleep(std::time::Duration::from_millis(1));
+            pirn::sleep(Duration::from_millis(1));
             now.fetch_sub(1, Ordering::Relaxed);
             Ok::<_, String>(n * n)
         });
         let squares = squares.expect("no square fails");
-        println!("in order: {}", squares.is_sorted() && squares.len() == 100);
-        println!("at once: {}", most.into_inner());
-
-        let halves = parallel_map((0..100_u64).map(|n| n * 2 + n / 40).collect(), |n| match n % 2 {
+        println!("3. in order: {}", squares.is_sorted() && squares.len() == 100);
+        println!("3. at once: {}", most.into_inner());
+        let halves = try_map_limited((0..100_u64).map(|n| n * 2 + n / 40).collect(), |n| match n % 2 {
             0 => Ok(n / 2),
             _ => Err(format!("{n} is odd")),
         });
-        println!("{halves:?}");
+        println!("3. {halves:?}");
     });
 }
 
-/// `f` of each item, in the order of the items; or the error of the earliest that has one.
-fn parallel_map<T, U, E>(items: Vec<T>, f: impl Fn(T) -> Result<U, E> + Sync) -> Result<Vec<U>, E>
+/// `f` of each item, in the order of the items.
+fn map<T: Send, U: Send>(items: Vec<T>, f: impl Fn(T) -> U + Sync) -> Vec<U> {
+    let mut results: Vec<Option<U>> = items.iter().map(|_| None).collect();
+    pirn::scope(|s| {
+        for (item, result) in items.into_iter().zip(&mut results) {
+            let f = &f;
+            s.go(move || *result = Some(f(item)));
+        }
+    });
+    results.into_iter().map(|result| result.expect("each has its own")).collect()
+}
+
+/// `f` of each item, in the order of the items; or the error that comes first, which ends the context of the others.
+fn try_map<T, U, E>(items: Vec<T>, f: impl Fn(&Context, T) -> Result<U, E> + Sync) -> Result<Vec<U>, E>
+where
+    T: Send,
+    U: Send,
+    E: Send,
+{
+    let f = &f;
+    let results: Option<Vec<U>> = task_group(|tasks| {
+        let handles: Vec<_> = items.into_iter().map(|item| tasks.go(move |context| f(context, item))).collect();
+        Ok(handles.into_iter().map(|handle| handle.join()).collect())
+    })?;
+    Ok(results.expect("a task that fails fails the group"))
+}
+
+/// `f` of each item, in the order of the items, a few at a time; or the error of the earliest that has one.
+fn try_map_limited<T, U, E>(items: Vec<T>, f: impl Fn(T) -> Result<U, E> + Sync) -> Result<Vec<U>, E>
 where
     T: Send,
     U: Send,

@@ -2,6 +2,7 @@
 //! [SCHEDTRACE.md]: https://github.com/pirn-rs/pirn/blob/main/SCHEDTRACE.md
 //! [BENCHMARKS.md]: https://github.com/pirn-rs/pirn/blob/main/BENCHMARKS.md
 //! [benches/PEERS.md]: https://github.com/pirn-rs/pirn/blob/main/benches/PEERS.md
+//! [PATTERNS.md]: https://github.com/pirn-rs/pirn/blob/main/PATTERNS.md
 //! [ARCHITECTURE.md]: https://github.com/pirn-rs/pirn/blob/main/ARCHITECTURE.md
 //! [HACKING.md]: https://github.com/pirn-rs/pirn/blob/main/HACKING.md
 //! [CHANGELOG.md]: https://github.com/pirn-rs/pirn/blob/main/CHANGELOG.md
@@ -19,6 +20,11 @@ pub use pirn_channels::{select, select_biased};
 pub use pirn_hook as hook;
 pub use pirn_net as net;
 pub use pirn_net::{io, os, process, signal};
+pub use pirn_patterns as patterns;
 pub use pirn_runtime::*;
 pub use pirn_sync as sync;
 pub use pirn_sync::{context, group};
+
+#[cfg(doctest)]
+#[doc = include_str!("../PATTERNS.md")]
+struct Patterns;

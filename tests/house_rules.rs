@@ -565,7 +565,8 @@ fn scripts_ask_for_the_crates() {
 fn unsafe_code_is_only_where_it_must_be() {
     let mut wrong = Vec::new();
     for krate in folders() {
-        if !read(&format!("{krate}/src/lib.rs")).lines().any(|line| line == "#![deny(unsafe_code)]") {
+        let keeps_out = |line: &str| ["#![deny(unsafe_code)]", "#![forbid(unsafe_code)]"].contains(&line);
+        if !read(&format!("{krate}/src/lib.rs")).lines().any(keeps_out) {
             wrong.push(format!("{krate}/src/lib.rs: add `#![deny(unsafe_code)]`"));
         }
     }
@@ -575,7 +576,8 @@ fn unsafe_code_is_only_where_it_must_be() {
     for source in &sources {
         let code = source.code();
         for (nth, line) in code.iter().enumerate().filter(|(_, line)| line.contains("(unsafe_code")) {
-            let at_head = line.starts_with("#![allow(unsafe_code, reason = ") || *line == "#![deny(unsafe_code)]";
+            let at_head = line.starts_with("#![allow(unsafe_code, reason = ")
+                || ["#![deny(unsafe_code)]", "#![forbid(unsafe_code)]"].contains(line);
             if !at_head {
                 wrong.push(format!("{}: write `#![allow(unsafe_code, reason = \"...\")]`", source.at(nth)));
             }

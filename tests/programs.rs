@@ -464,7 +464,15 @@ fn producer_consumer() {
 
 #[test]
 fn parallel_map() {
-    prints("parallel_map", &["in order: true", "at once: 10", "Err(\"81 is odd\")"]);
+    let lines = [
+        "1. in order: true",
+        "2. Ok([1, 2, 3])",
+        "2. Err(\"\\\"an hour\\\" is no number\")",
+        "3. in order: true",
+        "3. at once: 10",
+        "3. Err(\"81 is odd\")",
+    ];
+    prints("parallel_map", &lines);
 }
 
 #[test]
@@ -676,4 +684,202 @@ fn std_echo_sends_back() {
     }
     child.kill().expect("it is ours");
     child.wait().expect("it is ours");
+}
+
+/// With a store in memory, and, if there is a redis-server here, with Redis.
+#[test]
+fn shared_limit() {
+    let check = |command: &mut Command| {
+        let (out, complaints) = run(command);
+        assert!(out.starts_with("200 calls of two processes got 10 permits\n"), "{out}");
+        assert_eq!((out.lines().count(), complaints.as_str()), (2, ""));
+    };
+    check(&mut program("shared_limit"));
+    let folder = std::env::temp_dir().join(format!("pirn-redis-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for the socket");
+    let socket = folder.join("redis");
+    let server = Command::new("redis-server")
+        .args(["--port", "0", "--save", "", "--unixsocket"])
+        .arg(&socket)
+        .stdout(Stdio::null())
+        .current_dir(&folder)
+        .spawn();
+    if let Ok(mut server) = server {
+        let began = Instant::now();
+        while !socket.exists() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        check(program("shared_limit").arg(&socket));
+        server.kill().expect("it is ours");
+        server.wait().expect("it is ours");
+    }
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}
+
+#[test]
+fn lock_free() {
+    let lines = [
+        "each value popped once: true",
+        "popped 4000, dropped 4000",
+        "dropped with the stack: 3",
+        "100 tickets sold, 400 asked for",
+    ];
+    prints("lock_free", &lines);
+}
+
+/// What a lesson prints, on so many Ps, in both modes of thread-locals.
+#[track_caller]
+fn lesson(name: &str, args: &[&str], check: impl Fn(&[&str], &str)) {
+    for procs in ["1", "2", "4"] {
+        for mode in [None, Some("--shared")] {
+            let (out, complaints) = run(program("lessons").args(mode).arg(name).args(args).env("PIRN_MAXPROCS", procs));
+            let on = format!("{name} on {procs} Ps, {}: {out}", mode.unwrap_or("isolated"));
+            check(&out.lines().collect::<Vec<_>>(), &on);
+            assert_eq!(complaints, "", "{on}");
+        }
+    }
+}
+
+/// What a lesson prints, to the letter.
+#[track_caller]
+fn teaches(name: &str, lines: &[&str]) {
+    lesson(name, &[], |out, on| assert_eq!(out, lines, "{on}"));
+}
+
+#[test]
+fn a_lesson_without_a_name_is_refused() {
+    let output = program("lessons").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("usage: lessons [--shared] LESSON\nlessons: as_completed, "), "{said}");
+}
+
+#[test]
+fn lesson_as_completed() {
+    teaches("as_completed", &["about: 5 bytes", "contact: 7 bytes", "index: 5 bytes", "more: false"]);
+}
+
+#[test]
+fn lesson_bank_transfer() {
+    let lines = [
+        "race: 2 of 2 paid, balances [-100, 100, 100]",
+        "repaired: 1 of 2 paid, account 0 has 0",
+        "3000 transfers: the sum is 3000, somebody overdrawn: false",
+    ];
+    teaches("bank_transfer", &lines);
+}
+
+#[test]
+fn lesson_event() {
+    let lines = [
+        "told before it is set: 0",
+        "told after it: 5 goroutines and a thread",
+        "a later wait returns at once",
+        "after a reset a wait lasts: true",
+    ];
+    teaches("event", &lines);
+}
+
+#[test]
+fn lesson_file_pipeline() {
+    let lines = [
+        "good: Ok(1000)",
+        "1000 lines, the last is Some(\"1000000\")",
+        "bad: line 500: \"five hundred\": invalid digit found in string",
+        "is there a file: false",
+        "none: true",
+    ];
+    teaches("file_pipeline", &lines);
+}
+
+#[test]
+fn lesson_gather() {
+    let lines = [
+        "Ok(5)",
+        "Err(\"404 Not Found\")",
+        "Ok(5)",
+        "Err(\"500 Internal Server Error\")",
+        "all: Ok([5, 5])",
+        "all: Err(\"404 Not Found\")",
+    ];
+    teaches("gather", &lines);
+}
+
+/// How much faster it is together is not tested: the machine may be busy.
+#[test]
+fn lesson_io_and_cpu() {
+    lesson("io_and_cpu", &[], |out, on| {
+        let [one_by_one, together, ratio] = out else { panic!("{on}") };
+        for (line, how) in [(one_by_one, "one after the other"), (together, "together")] {
+            let ms = line.strip_prefix(&format!("{how}: answers 190, primes 9048, "));
+            let ms = ms.and_then(|rest| rest.strip_suffix(" ms"));
+            assert!(ms.is_some_and(|ms| ms.parse::<u64>().is_ok()), "{on}");
+        }
+        let (ratio, ps) = ratio.split_once(" times as fast on ").expect(on);
+        assert!(ratio.parse::<f64>().is_ok() && ps.ends_with(" Ps"), "{on}");
+    });
+}
+
+#[test]
+fn lesson_order_service() {
+    let lines = [
+        "flaky: 15 orders, tries [1, 1, 1, 2, 1, 1, 1, 1, 3, 1, 1, 1, 2, 1, 1], 19 calls",
+        "slow: 5 orders done, 3 refused as the bulkhead is full, 5 calls",
+        "down: Err(Backend) after 3 calls",
+        "down: Err(Refused) after 1 calls",
+        "down: Err(Refused) after 0 calls",
+        "well: Err(Refused) after 0 calls",
+        "well: Ok(1) after 1 calls",
+        "well: Ok(1) after 1 calls",
+        "well: Ok(1) after 1 calls",
+    ];
+    teaches("order_service", &lines);
+}
+
+#[test]
+fn lesson_semaphore() {
+    teaches("semaphore", &["6 workers, at most 3 at a time", "permits at the end: 3"]);
+}
+
+#[test]
+fn lesson_sentinel() {
+    teaches("sentinel", &["with 2 sentinels: 5050, left in the queue: 0", "with the end of the channel: 5050"]);
+}
+
+#[test]
+fn lesson_task_group() {
+    let lines = ["no task fails: Ok(15)", "one task fails: Err(\"out of paper\"); others that have stopped: 3"];
+    teaches("task_group", &lines);
+}
+
+/// What they cost is not tested, but that it is measured.
+#[test]
+fn lesson_threads_and_gs() {
+    lesson("threads_and_gs", &["50"], |out, on| {
+        assert_eq!(out[0], "50 wanted, 50 threads are started", "{on}");
+        let rows: Vec<Vec<_>> = out[1..].iter().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[..2], [vec!["threads", "goroutines"], vec!["count", "50", "50"]], "{on}");
+        for (row, name) in rows[2..].iter().zip(["start, us each", "memory, KiB each", "switch, ns each"]) {
+            let (figures, words) = (&row[row.len() - 2..], &row[..row.len() - 2]);
+            assert_eq!(words.join(" "), name, "{on}");
+            assert!(figures.iter().all(|figure| figure.parse::<f64>().is_ok_and(|it| it >= 0.0)), "{on}");
+        }
+        assert_eq!(rows.len(), 5, "{on}");
+    });
+}
+
+#[test]
+fn lesson_wait_group() {
+    let greetings = "hello, Ada; hello, Barbara; hello, Edsger; hello, Grace; hello, Tony";
+    teaches("wait_group", &[greetings, "lengths: [3, 7, 6, 5, 4]"]);
+}
+
+#[test]
+fn lesson_worker_pool() {
+    let lines = [
+        "results: [1, 4, 9, 16, 25, 36, 49, 64, 81]; each worker: no more jobs",
+        "5 results are enough; each worker: quit",
+        "10 ms are over; each worker: context deadline exceeded",
+    ];
+    teaches("worker_pool", &lines);
 }

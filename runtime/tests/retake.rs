@@ -240,9 +240,19 @@ fn while_few(start: impl Fn()) {
 }
 
 /// Many Gs that answer small requests hold no P for longer than others do, and do not count as a load of computations,
-/// which is what makes slices longer. The first one's rounds are the clock: it takes the same machine as the others.
+/// which is what makes slices longer.
 #[test]
 fn gs_that_block_shortly_and_often_let_all_begin() {
+    // Where the machine has other work, sysmon may get a CPU late; not each time.
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|rounds| *rounds >= 20_000) {
+        assert!(seen.len() < 5, "{seen:?} rounds of the first until the last had begun");
+        seen.push(rounds_until_all_have_begun());
+    }
+}
+
+/// The first one's rounds are the clock: it takes the same machine as the others.
+fn rounds_until_all_have_begun() -> usize {
     let rt = runtime(1);
     let over = Arc::new(AtomicBool::new(false));
     let (begun, rounds) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -261,10 +271,9 @@ fn gs_that_block_shortly_and_often_let_all_begin() {
         })
         .collect();
     eventually("all have begun", || begun.load(Ordering::Relaxed) == 100);
-    let rounds = rounds.load(Ordering::Relaxed);
     over.store(true, Ordering::Relaxed);
     gs.into_iter().for_each(|g| g.join().expect("no panic"));
-    assert!(rounds < 25_000, "{rounds} rounds of the first until the last had begun");
+    rounds.load(Ordering::Relaxed)
 }
 
 #[test]

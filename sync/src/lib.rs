@@ -21,6 +21,7 @@ mod lazy_lock; // `LazyLock`
 mod once_lock; // `OnceLock`
 mod once; // `Once`
 mod wait_group; // `WaitGroup`
+mod count; // a count that can be waited for: of a `WaitGroup`, and of a group of tasks
 mod barrier; // `Barrier`
 mod event; // `Event`
 mod notify; // `Notify`

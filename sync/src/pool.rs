@@ -28,6 +28,7 @@
 #![allow(unsafe_code, reason = "the value of a Pooled")]
 
 use crate::holder::me;
+use crate::loom::checkpoint;
 use crate::once_lock::OnceLock;
 use crate::pool_bin::Bin;
 use crate::pool_slot::Held;
@@ -108,6 +109,8 @@ impl<T: Send + 'static> Pool<T> {
     /// If making one does.
     #[inline]
     pub fn get(&self) -> Pooled<'_, T> {
+        // A G that only uses a pool, and loses its P, would run on beside the next one, and use a bin of another thread.
+        checkpoint();
         let bins = self.bins();
         let (own, is_thread) = own_bin();
         let bin = bins.nth(own);
@@ -124,7 +127,7 @@ impl<T: Send + 'static> Pool<T> {
             Some((home, None)) => (Some(home), self.take_or_make(bins, own)),
             None => (None, self.take_or_make(bins, own)),
         };
-        Pooled { pool: self, home, value: ManuallyDrop::new(value) }
+        Pooled { bins, home: ManuallyDrop::new(home), value: ManuallyDrop::new(value) }
     }
 
     #[cold]
@@ -145,14 +148,7 @@ impl<T: Send + 'static> Pool<T> {
 
     /// Puts a value in, whoever has made it.
     pub fn put(&self, value: T) {
-        let bins = self.bins();
-        let (own, is_thread) = own_bin();
-        // What is not kept is dropped outside of the lock.
-        drop(bins.push(value, own).err());
-        bins.see_to_age();
-        if is_thread {
-            bins.nth(own).count_use();
-        }
+        self.bins().put(value);
     }
 
     /// How many are kept: a hint, as it may change at once.
@@ -176,9 +172,9 @@ impl<T: Send + 'static> fmt::Debug for Pool<T> {
 
 /// A value of a [`Pool`], which goes back when this is dropped.
 pub struct Pooled<'a, T: Send + 'static> {
-    pool: &'a Pool<T>,
-    /// The slot to which the value goes back. None: another one held it.
-    home: Option<Held<'a, T>>,
+    bins: &'a Arc<Bins<T>>,
+    /// The slot to which the value goes back. None: another one held it. As the value.
+    home: ManuallyDrop<Option<Held<'a, T>>>,
     /// It is there until this is dropped.
     value: ManuallyDrop<T>,
 }
@@ -187,7 +183,8 @@ impl<T: Send + 'static> Pooled<'_, T> {
     /// Takes the value away from the pool.
     pub fn into_inner(this: Self) -> T {
         let mut this = ManuallyDrop::new(this);
-        drop(this.home.take());
+        // SAFETY: this is not dropped, and the slot is let go once.
+        unsafe { ManuallyDrop::drop(&mut this.home) };
         // SAFETY: this is not dropped, and the value is taken once.
         unsafe { ManuallyDrop::take(&mut this.value) }
     }
@@ -214,12 +211,14 @@ impl<T: Send + 'static> Drop for Pooled<'_, T> {
     fn drop(&mut self) {
         // SAFETY: it is taken once, here.
         let value = unsafe { ManuallyDrop::take(&mut self.value) };
+        // SAFETY: as the value.
+        let home = unsafe { ManuallyDrop::take(&mut self.home) };
         if thread::panicking() {
             return;
         }
-        match self.home.take() {
-            Some(home) => self.pool.bins().give_back(value, home),
-            None => self.pool.put(value),
+        match home {
+            Some(home) => self.bins.give_back(value, home),
+            None => self.bins.put(value),
         }
     }
 }
@@ -230,7 +229,9 @@ impl<T: Send + fmt::Debug + 'static> fmt::Debug for Pooled<'_, T> {
     }
 }
 
-/// All bins of a pool.
+/// All bins of a pool. Aligned as a bin is: all who use the pool read it, and a value that has just been made may lie
+/// beside it.
+#[repr(align(128))]
 struct Bins<T> {
     bins: Box<[Bin<T>]>,
     max: usize,
@@ -270,6 +271,21 @@ impl<T> Bins<T> {
     /// All bins, the caller's own first.
     fn own_first(&self, own: usize) -> impl Iterator<Item = &Bin<T>> {
         (0..self.bins.len()).map(move |n| self.nth(own + n))
+    }
+
+    /// Puts a value into a bin, if there is room.
+    #[cold]
+    fn put(self: &Arc<Self>, value: T)
+    where
+        T: Send + 'static,
+    {
+        let (own, is_thread) = own_bin();
+        // What is not kept is dropped outside of the lock.
+        drop(self.push(value, own).err());
+        self.see_to_age();
+        if is_thread {
+            self.nth(own).count_use();
+        }
     }
 
     /// Gives a value back to the slot that it came from, if there is room.

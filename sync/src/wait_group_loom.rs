@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code, reason = "cells of a model")]
 
-use super::{COUNT_MAX, WaitGroup};
+use super::WaitGroup;
+use crate::count::COUNT_MAX;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -94,15 +95,15 @@ fn one_of_the_next_round_is_not_told_by_the_last() {
 fn an_add_that_is_refused_hides_no_end() {
     model(|| {
         let group = WaitGroup::new();
-        group.add(1);
+        group.add(COUNT_MAX);
         let [adder, worker] = [group.clone(), group.clone()];
         let adder = thread::spawn(move || {
-            // The count is 1, or it is 0 already: then there is room.
-            if adder.count.add(COUNT_MAX) {
-                assert!(adder.count.take_back(COUNT_MAX));
+            // There is room if one of the others has been done.
+            if adder.count.add(1) {
+                adder.done();
             }
         });
-        let worker = thread::spawn(move || worker.done());
+        let worker = thread::spawn(move || (0..COUNT_MAX).for_each(|_| worker.done()));
         group.wait();
         adder.join().unwrap();
         worker.join().unwrap();
@@ -122,4 +123,57 @@ fn one_whose_time_is_over_leaves_nothing() {
         worker.join().unwrap();
         assert!(group.wait_timeout(Duration::ZERO));
     });
+}
+
+/// One begins a round before the last of the round before has told those who wait.
+#[test]
+fn a_round_that_begins_early_is_not_told_late() {
+    model(|| {
+        let group = WaitGroup::new();
+        group.add(1);
+        let [worker, other] = [group.clone(), group.clone()];
+        let worker = thread::spawn(move || worker.done());
+        let other = thread::spawn(move || next_round(other));
+        group.wait();
+        worker.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+/// A third one adds beside the one who begins a round.
+#[test]
+fn who_adds_beside_who_begins_a_round_is_waited_for() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let group = WaitGroup::new();
+        group.add(1);
+        let [worker, adder, other] = [group.clone(), group.clone(), group.clone()];
+        let worker = thread::spawn(move || worker.done());
+        let adder = thread::spawn(move || {
+            adder.add(1);
+            adder.done();
+        });
+        let other = thread::spawn(move || next_round(other));
+        group.wait();
+        for thread in [worker, adder, other] {
+            thread.join().unwrap();
+        }
+    });
+}
+
+/// Adds one, which is done when something has been written; who waits after the add sees that.
+fn next_round(group: WaitGroup) {
+    let written = Arc::new(Slot(UnsafeCell::new(0)));
+    group.add(1);
+    let (next, seen) = (group.clone(), written.clone());
+    let waiter = thread::spawn(move || {
+        next.wait();
+        // SAFETY: it has been written before the round was done.
+        assert_eq!(seen.0.with(|slot| unsafe { *slot }), 1);
+    });
+    // SAFETY: nobody reads it before the round is done.
+    written.0.with_mut(|slot| unsafe { *slot = 1 });
+    group.done();
+    waiter.join().unwrap();
 }

@@ -39,7 +39,8 @@
 //!
 //! # What lives here
 //! `err_group` (tasks that are `'static`; `tasks` counts them), `task_group` (tasks that borrow, on `pirn_runtime`'s scope;
-//! what they share is in `shared`), `gather` (what is made of the latter), `completed` (results as they come).
+//! what they share is in `shared`), `gather` (what is made of the latter), `completed` (results as they come);
+//! `first_panic` is what both kinds of groups keep of panics.
 //!
 //! # Who may come in
 //! Users.
@@ -60,6 +61,7 @@ mod task_group;
 mod err_group;
 mod shared;
 mod tasks;
+mod first_panic;
 mod completed;
 
 #[cfg(not(loom))]

@@ -5,12 +5,11 @@
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model has no panics"))]
 
-use super::tasks::discard;
+use super::first_panic::{Payload, keep_first};
 use crate::context::{Cancel, Context};
 use crate::loom::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 use pirn_runtime::internal::Home;
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// See the head of this file.
@@ -24,7 +23,7 @@ pub(super) struct Shared<E> {
 
 struct Outcome<E> {
     error: Option<E>,
-    panic: Option<Box<dyn Any + Send>>,
+    panic: Option<Payload>,
     /// By [`TaskGroup::cancel`].
     is_cancelled: bool,
 }
@@ -64,7 +63,7 @@ impl<E> Shared<E> {
     }
 
     /// All tasks have ended: ends the context, for what they have made from it and left behind, and takes what counts.
-    pub(super) fn finish(&self) -> (Option<E>, Option<Box<dyn Any + Send>>) {
+    pub(super) fn finish(&self) -> (Option<E>, Option<Payload>) {
         self.cancel.cancel();
         let mut outcome = self.lock();
         (outcome.error.take(), outcome.panic.take())
@@ -82,12 +81,8 @@ impl<E> Shared<E> {
         None
     }
 
-    pub(super) fn panicked<T>(&self, payload: Box<dyn Any + Send>) -> Option<T> {
-        let unneeded = {
-            let place = &mut self.lock().panic;
-            if place.is_none() { place.replace(payload) } else { Some(payload) }
-        };
-        unneeded.into_iter().for_each(discard);
+    pub(super) fn panicked<T>(&self, payload: Payload) -> Option<T> {
+        keep_first(self.lock(), |outcome| &mut outcome.panic, payload);
         self.cancel.cancel_with("a task of the group has panicked");
         None
     }

@@ -2,22 +2,21 @@
 //!
 //! A task counts before its G exists: the G may run, and wait for its own group, before [`Tasks::begin`]'s caller goes on.
 //! At its end a task leaves its error, ends the context, gives its slot back, and counts no longer, in this order: so who
-//! has waited finds all of it (group I2, I4). The count is that of a [`WaitGroup`](crate::WaitGroup), with its protocol: a
+//! has waited finds all of it (group I2, I4). The count is that of a [`WaitGroup`](crate::WaitGroup) (`count.rs`): a
 //! wait ends when no task has run for a moment since it began, whatever is started after that. Which Gs run is known
 //! for observers only.
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model has no panics"))]
 
+use super::first_panic::{Payload, keep_first};
 use crate::context::Cancel;
+use crate::count::Count;
 use crate::loom::{Mutex, MutexGuard};
 use crate::lot::Until;
-use crate::wait_group::Count;
 use pirn_channels::Receiver;
 use pirn_runtime::internal::{Kind, Reason};
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 /// A wait for a group, in any of its forms.
@@ -41,7 +40,7 @@ pub(super) struct Outcome<E> {
     /// In the order in which they came.
     pub(super) errors: Vec<E>,
     /// The first.
-    pub(super) panic: Option<Box<dyn Any + Send>>,
+    pub(super) panic: Option<Payload>,
 }
 
 impl<E> Outcome<E> {
@@ -118,11 +117,7 @@ impl<E> Tasks<E> {
                 "a task of the group has failed"
             }
             Err(payload) => {
-                let unneeded = {
-                    let place = &mut self.lock().outcome.panic;
-                    if place.is_none() { place.replace(payload) } else { Some(payload) }
-                };
-                unneeded.into_iter().for_each(discard);
+                keep_first(self.lock(), |state| &mut state.outcome.panic, payload);
                 "a task of the group has panicked"
             }
         };
@@ -152,13 +147,6 @@ impl<E> Tasks<E> {
     /// Waits until nothing runs, for as long as that says. False: some still run.
     pub(super) fn wait(&self, until: Until<'_>) -> bool {
         self.count.wait(&GROUP_WAIT, until)
-    }
-}
-
-/// Drops the payload of a panic, which may panic again.
-pub(super) fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(another);
     }
 }
 

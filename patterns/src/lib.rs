@@ -1,0 +1,26 @@
+//! Patterns of concurrent programs, ready to use, for goroutines and OS threads alike.
+//!
+//! A pattern that waits has a form that ends with a context, `*_ctx`. None of them calls user code under a lock of its
+//! own. All read pirn's clock, and draw pirn's random numbers, so a test can set both.
+//!
+//! The modules are floors: each uses only those below it.
+
+#![forbid(unsafe_code)]
+
+pub mod rate; // rate limits: token bucket, leaky bucket, windows, shared ones
+pub mod hedge; // an answer that is late is asked for once more
+pub mod timeout; // calls that are waited for only for some time
+pub mod retry; // calls that have failed are made again
+pub mod guarded; // a bulkhead and a breaker around the same calls
+pub mod bulkhead; // so many calls at a time, so many that wait
+pub mod breaker; // circuit breakers
+pub mod fallback; // what to answer when a call fails
+mod start; // work beside its caller
+mod keyed; // one of each for every key
+mod count; // counters for metrics
+
+pub use keyed::{AsNew, Held, Keyed};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,66 @@
+//! What the ways to limit a rate have in common: they give out permits for moments.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// A way to limit a rate: [`TokenBucket`](super::TokenBucket), [`LeakyBucket`](super::LeakyBucket),
+/// [`FixedWindow`](super::FixedWindow), [`SlidingWindow`](super::SlidingWindow). It runs under the lock of a limiter,
+/// so there are no others.
+pub trait Algorithm: Sealed + fmt::Debug {}
+
+/// The verbs of an algorithm. `now` never goes back from one call to the next.
+#[expect(unnameable_types, reason = "others can not have it")]
+pub trait Sealed {
+    /// Takes `n` permits for the earliest moment at which they may be used. As long as nothing was given back, that is
+    /// not before the moment of any permit that was given out earlier. If it is later than `latest`, nothing is taken.
+    fn take(&mut self, now: Instant, n: usize, latest: Option<Instant>) -> Result<Slot, Refused>;
+
+    /// Takes back what was given out and will not be used, as far as nobody else relies on it.
+    fn give_back(&mut self, now: Instant, slot: &Slot);
+
+    /// Whether it would do as a new one does.
+    fn is_as_new(&self, now: Instant) -> bool;
+}
+
+/// Permits that were given out.
+#[derive(Clone, Debug)]
+#[expect(unnameable_types, reason = "the trait that it is in is sealed")]
+pub struct Slot {
+    /// When they may be used.
+    pub(super) at: Instant,
+    pub(super) n: usize,
+    /// The rate at which they were given out, where that may be set anew.
+    pub(super) per_sec: f64,
+}
+
+/// Why there are no permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// They can not be had within the time that the caller, or the limiter's queue, allows. Not earlier than after this
+    /// time is it worth to ask again.
+    NotYet(Duration),
+    /// They can never be had: they are more than fit in, or the rate is zero.
+    Never,
+}
+
+impl Refused {
+    /// `Ok` if what is to be had at `at` is in time.
+    pub(super) fn if_late(now: Instant, at: Instant, latest: Option<Instant>) -> Result<(), Refused> {
+        match latest {
+            // To ask again is worth it as soon as the wait that is left is as long as the caller allows.
+            Some(latest) if at > latest => Err(Refused::NotYet(at - latest.max(now))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::NotYet(time) => write!(f, "over the rate limit; ask again in {time:?}"),
+            Refused::Never => f.write_str("the rate limit never permits that much"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}

@@ -1,0 +1,370 @@
+//! The verbs of a rate limiter, which are the same for all algorithms.
+
+use super::algorithm::{Algorithm, Refused, Slot};
+use super::fixed_window::FixedWindow;
+use super::leaky_bucket::LeakyBucket;
+use super::sliding_window::SlidingWindow;
+use super::token_bucket::TokenBucket;
+use super::value::Rate;
+use crate::keyed::{self, AsNew};
+use pirn_runtime::internal::now;
+use pirn_sync::Mutex;
+use pirn_sync::context::{Context, ContextError};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Limits how many events happen in how much time.
+///
+/// A caller that has to wait gets its permits, and the moment from which on it may use them, before it sleeps. So
+/// callers are served in the order in which they came, and never more events happen than the limit says, however many
+/// ask at the same time. A wait that is given up gives its permits back.
+///
+/// Use [`allow`](Self::allow) where an event over the limit is dropped, [`wait`](Self::wait) where it is put off, and
+/// [`reserve`](Self::reserve) where you wait in a way of your own. [`Keyed`](crate::Keyed) has a limiter for each user
+/// or address; [`SharedLimiter`](super::SharedLimiter) is for several processes.
+///
+/// A call takes a lock for some nanoseconds and reads the clock. Goroutines and OS threads may share a limiter. While
+/// the runtime of a goroutine shuts down, a `wait` unwinds it with `pirn::ShutDown`, and its permits are given back.
+///
+/// The token bucket is that of Go's `golang.org/x/time/rate`.
+///
+/// ```
+/// use pirn::patterns::rate::{Rate, RateLimiter};
+///
+/// // Five at once, and then one in each 10 ms.
+/// static LIMIT: RateLimiter = RateLimiter::new(Rate::per_sec(100.0), 5);
+///
+/// pirn::run(|| {
+///     let gs: Vec<_> = (0..8).map(|_| pirn::go(|| LIMIT.wait())).collect();
+///     gs.into_iter().for_each(|g| g.join().unwrap().unwrap());
+///     // At least 30 ms have passed.
+///     assert_eq!(LIMIT.metrics().granted, 8);
+/// });
+/// ```
+pub struct RateLimiter<A = TokenBucket> {
+    state: Mutex<State<A>>,
+}
+
+struct State<A> {
+    algorithm: A,
+    /// The latest reading of the clock that has come in: a reading that is overtaken on the way counts as this one.
+    latest: Option<Instant>,
+    metrics: RateMetrics,
+}
+
+/// What has become of the calls of a limiter. `granted` and `refused` add up to `asked` at any moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateMetrics {
+    /// All calls that asked for permits.
+    pub asked: u64,
+    /// Those that got them.
+    pub granted: u64,
+    /// Those of them that got them for a later moment.
+    pub delayed: u64,
+    /// Those of them that were cancelled: the context of a wait has ended, or a reservation was cancelled.
+    pub cancelled: u64,
+    /// Those that got none.
+    pub refused: u64,
+}
+
+/// Why a wait has no permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitError {
+    /// There are none before the deadline of the context, or the queue is full. This was known at once: nobody has
+    /// waited.
+    Refused(Refused),
+    /// The context has ended, before or meanwhile.
+    Ended(ContextError),
+}
+
+impl RateLimiter {
+    /// A token bucket: on average `rate`, and up to `burst` events at once after a pause. It begins full.
+    ///
+    /// With a burst of none nothing is ever permitted, unless the rate is [`Rate::INFINITE`]: then everything is. With
+    /// [`Rate::ZERO`] the first burst is permitted, and nothing after it.
+    pub const fn new(rate: Rate, burst: usize) -> RateLimiter {
+        RateLimiter::of(TokenBucket::new(rate, burst))
+    }
+
+    /// Its rate.
+    pub fn rate(&self) -> Rate {
+        self.state.lock().algorithm.rate()
+    }
+
+    /// How many events may happen at once.
+    pub fn burst(&self) -> usize {
+        self.state.lock().algorithm.burst()
+    }
+
+    /// How many tokens there are now. Less than none: so many are owed to those that wait.
+    pub fn tokens(&self) -> f64 {
+        let (state, now) = self.enter();
+        state.algorithm.tokens(now)
+    }
+
+    /// From now on another rate counts. Those that wait already wait as long as they were told.
+    pub fn set_rate(&self, rate: Rate) {
+        let (mut state, now) = self.enter();
+        let burst = state.algorithm.burst();
+        state.algorithm.set(now, rate, burst);
+    }
+
+    /// From now on another size of bursts counts.
+    pub fn set_burst(&self, burst: usize) {
+        let (mut state, now) = self.enter();
+        let rate = state.algorithm.rate();
+        state.algorithm.set(now, rate, burst);
+    }
+}
+
+impl RateLimiter<LeakyBucket> {
+    /// A leaky bucket: events happen evenly, each an interval after the one before, and at most `queue` wait.
+    ///
+    /// ```
+    /// use pirn::patterns::rate::{Rate, RateLimiter};
+    ///
+    /// let limit = RateLimiter::leaky_bucket(Rate::per_minute(1.0), 2);
+    /// let delays: Vec<_> = (0..3).map(|_| limit.reserve(1).unwrap().delay().as_secs().div_ceil(60)).collect();
+    /// assert_eq!(delays, [0, 1, 2]);
+    /// assert!(limit.reserve(1).is_err());
+    /// ```
+    pub const fn leaky_bucket(rate: Rate, queue: usize) -> RateLimiter<LeakyBucket> {
+        RateLimiter::of(LeakyBucket::new(rate, queue))
+    }
+}
+
+impl RateLimiter<FixedWindow> {
+    /// At most `limit` events in each window. Around the end of one there may be twice as many: see [`FixedWindow`].
+    ///
+    /// # Panics
+    /// If the window has no length.
+    pub const fn fixed_window(limit: usize, window: Duration) -> RateLimiter<FixedWindow> {
+        RateLimiter::of(FixedWindow::new(limit, window))
+    }
+}
+
+impl RateLimiter<SlidingWindow> {
+    /// At most `limit` events in any span of time of that length. It needs memory for each event: see
+    /// [`SlidingWindow`].
+    ///
+    /// # Panics
+    /// If the window has no length.
+    pub const fn sliding_window(limit: usize, window: Duration) -> RateLimiter<SlidingWindow> {
+        RateLimiter::of(SlidingWindow::new(limit, window))
+    }
+}
+
+impl<A> RateLimiter<A> {
+    const fn of(algorithm: A) -> RateLimiter<A> {
+        let metrics = RateMetrics { asked: 0, granted: 0, delayed: 0, cancelled: 0, refused: 0 };
+        RateLimiter { state: Mutex::new(State { algorithm, latest: None, metrics }) }
+    }
+
+    /// Its state, and what time it is there. It is not the state that is waited for when the clock is read.
+    fn enter(&self) -> (pirn_sync::MutexGuard<'_, State<A>>, Instant) {
+        let read = now();
+        let mut state = self.state.lock();
+        let now = state.latest.map_or(read, |latest| latest.max(read));
+        state.latest = Some(now);
+        (state, now)
+    }
+
+    /// What has become of the calls so far.
+    pub fn metrics(&self) -> RateMetrics {
+        self.state.lock().metrics
+    }
+}
+
+impl<A: Algorithm> RateLimiter<A> {
+    /// Whether an event may happen now. If so, it counts.
+    pub fn allow(&self) -> bool {
+        self.allow_n(1)
+    }
+
+    /// Whether `n` events may happen now. If so, they count.
+    pub fn allow_n(&self, n: usize) -> bool {
+        self.take(n, Some).is_ok()
+    }
+
+    /// Takes `n` permits, which may have to be used later: the reservation says from which moment on.
+    ///
+    /// To drop the reservation changes nothing: [`cancel`](Reservation::cancel) gives the permits back.
+    ///
+    /// # Errors
+    /// If there will never be so many at once, or the queue of a leaky bucket is full.
+    ///
+    /// ```
+    /// use pirn::patterns::rate::{Rate, RateLimiter, Refused};
+    /// use std::time::Duration;
+    ///
+    /// let limit = RateLimiter::new(Rate::every(Duration::from_secs(60)), 1);
+    /// assert!(limit.reserve(1).unwrap().delay().is_zero());
+    /// let next = limit.reserve(1).unwrap();
+    /// assert!(next.delay() > Duration::from_secs(50));
+    /// next.cancel();
+    /// assert_eq!(limit.reserve(2).err(), Some(Refused::Never));
+    /// ```
+    pub fn reserve(&self, n: usize) -> Result<Reservation<'_, A>, Refused> {
+        let slot = self.take(n, |_| None)?;
+        Ok(Reservation { limiter: self, slot })
+    }
+
+    /// As [`reserve`](Self::reserve), if the permits may be used within `wait` from now.
+    ///
+    /// # Errors
+    /// If they may not, or never.
+    pub fn reserve_within(&self, n: usize, wait: Duration) -> Result<Reservation<'_, A>, Refused> {
+        let slot = self.take(n, |now| now.checked_add(wait))?;
+        Ok(Reservation { limiter: self, slot })
+    }
+
+    /// Waits until an event may happen.
+    ///
+    /// # Errors
+    /// If it may never, or the queue of a leaky bucket is full.
+    pub fn wait(&self) -> Result<(), WaitError> {
+        self.wait_n(1)
+    }
+
+    /// Waits until `n` events may happen.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_n(&self, n: usize) -> Result<(), WaitError> {
+        self.wait_ctx(&Context::background(), n)
+    }
+
+    /// Waits until `n` events may happen, or the context ends. A wait that would last past the deadline of the context
+    /// is not begun.
+    ///
+    /// # Errors
+    /// If the context has ended, or ends meanwhile; then the permits are given back. If there are none before its
+    /// deadline, or as [`wait`](Self::wait).
+    ///
+    /// ```
+    /// use pirn::context::Context;
+    /// use pirn::patterns::rate::{Rate, RateLimiter, Refused, WaitError};
+    /// use std::time::Duration;
+    ///
+    /// let limit = RateLimiter::new(Rate::every(Duration::from_secs(60)), 1);
+    /// let (context, _cancel) = Context::background().with_timeout(Duration::from_secs(10));
+    /// assert_eq!(limit.wait_ctx(&context, 1), Ok(()));
+    /// // The next one would be in a minute.
+    /// assert!(matches!(limit.wait_ctx(&context, 1), Err(WaitError::Refused(Refused::NotYet(_)))));
+    /// ```
+    pub fn wait_ctx(&self, context: &Context, n: usize) -> Result<(), WaitError> {
+        context.check().map_err(WaitError::Ended)?;
+        let slot = self.take(n, |_| context.deadline()).map_err(WaitError::Refused)?;
+        let reservation = Reservation { limiter: self, slot };
+        let delay = reservation.delay();
+        if delay.is_zero() {
+            return Ok(());
+        }
+        let unwound = Unwound(Some(reservation));
+        let slept = context.sleep(delay);
+        let reservation = unwound.disarm();
+        slept.map_err(|error| {
+            reservation.cancel();
+            WaitError::Ended(error)
+        })
+    }
+
+    /// Takes `n` permits for a moment that is not later than `latest` says of the current one.
+    fn take(&self, n: usize, latest: impl FnOnce(Instant) -> Option<Instant>) -> Result<Slot, Refused> {
+        let (mut state, now) = self.enter();
+        let state = &mut *state;
+        let taken = state.algorithm.take(now, n, latest(now));
+        state.metrics.asked += 1;
+        match &taken {
+            Ok(slot) => {
+                state.metrics.granted += 1;
+                state.metrics.delayed += u64::from(slot.at > now);
+            }
+            Err(_) => state.metrics.refused += 1,
+        }
+        taken
+    }
+}
+
+impl<A: Algorithm> AsNew for RateLimiter<A> {}
+
+impl<A: Algorithm> keyed::Sealed for RateLimiter<A> {
+    fn is_as_new(&self) -> bool {
+        let (state, now) = self.enter();
+        state.algorithm.is_as_new(now)
+    }
+}
+
+impl<A: fmt::Debug> fmt::Debug for RateLimiter<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("RateLimiter").field("algorithm", &state.algorithm).field("metrics", &state.metrics).finish()
+    }
+}
+
+/// Permits of a [`RateLimiter`], and the moment from which on they may be used.
+#[must_use = "the permits are used up, whether the event happens or not"]
+pub struct Reservation<'a, A: Algorithm = TokenBucket> {
+    limiter: &'a RateLimiter<A>,
+    slot: Slot,
+}
+
+impl<A: Algorithm> Reservation<'_, A> {
+    /// How long to wait from now until they may be used. Zero: now.
+    pub fn delay(&self) -> Duration {
+        self.slot.at.saturating_duration_since(now())
+    }
+
+    /// The moment from which on they may be used.
+    pub fn at(&self) -> Instant {
+        self.slot.at
+    }
+
+    /// How many permits they are.
+    pub fn count(&self) -> usize {
+        self.slot.n
+    }
+
+    /// Gives the permits back, as far as nobody relies on it that they are used: others that wait for later moments do
+    /// not come earlier. After their moment nothing is given back.
+    pub fn cancel(self) {
+        let (mut state, now) = self.limiter.enter();
+        state.algorithm.give_back(now, &self.slot);
+        state.metrics.cancelled += 1;
+    }
+}
+
+impl<A: Algorithm> fmt::Debug for Reservation<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation").field("count", &self.slot.n).field("delay", &self.delay()).finish()
+    }
+}
+
+/// Cancels a reservation when a G is unwound while it waits.
+struct Unwound<'a, A: Algorithm>(Option<Reservation<'a, A>>);
+
+impl<'a, A: Algorithm> Unwound<'a, A> {
+    fn disarm(mut self) -> Reservation<'a, A> {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl<A: Algorithm> Drop for Unwound<'_, A> {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.0.take() {
+            reservation.cancel();
+        }
+    }
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitError::Refused(refused) => refused.fmt(f),
+            WaitError::Ended(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for WaitError {}
