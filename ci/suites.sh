@@ -15,7 +15,7 @@ write() {
 # Takes out what the table says, and tests of features that are not asked for: the suite and file as it says.
 leave_out() {
     awk -v file="$1" -v both="${1/_1[23]/}" -v log_file="$work/left_out.log" '
-        FNR == NR {
+        FILENAME != "-" {
             if (!/^ /) why = $0
             else if ($1 == file || $1 == both) for (i = 2; i <= NF; i++) reason[$i] = why
             next
@@ -103,6 +103,21 @@ run() {
     fi
 }
 
+# What was left out, and why.
+say_left_out() {
+    echo "=== left out"
+    awk -F '\t' '
+        !(($1, $3) in names) { order[++n] = $1 SUBSEP $3 }
+        { names[$1, $3] = names[$1, $3] " " $2 }
+        END {
+            for (i = 1; i <= n; i++) {
+                split(order[i], key, SUBSEP)
+                print key[1] ":" names[order[i]] "\n    " key[2]
+            }
+        }
+    ' "$work/left_out.log"
+}
+
 # Runs all in each mode, and says what was left out: threads, shared, isolated, or those that the caller names.
 run_suites() {
     local mode suite package modes=("$@")
@@ -122,16 +137,6 @@ run_suites() {
             run "$mode" "$package" "$suite"
         done
     done
-    echo "=== left out"
-    awk -F '\t' '
-        !(($1, $3) in names) { order[++n] = $1 SUBSEP $3 }
-        { names[$1, $3] = names[$1, $3] " " $2 }
-        END {
-            for (i = 1; i <= n; i++) {
-                split(order[i], key, SUBSEP)
-                print key[1] ":" names[order[i]] "\n    " key[2]
-            }
-        }
-    ' "$work/left_out.log"
+    say_left_out
     return $any_failed
 }

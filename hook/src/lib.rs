@@ -19,6 +19,7 @@
 //! | call | on a goroutine |
 //! | --- | --- |
 //! | `sleep`, `usleep`, `nanosleep`, `clock_nanosleep` | parks until the time has passed. `EINTR` never. Of the clocks `CLOCK_REALTIME`, `CLOCK_MONOTONIC` and `CLOCK_BOOTTIME`; others block the thread. When the real-time clock is set, a sleep until a moment of it learns of that within a second |
+//! | `sched_yield` | lets the other goroutines of its P run. With it spin std's `thread::yield_now` and many locks and channels |
 //! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg` | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in others than `recv`, it is libc's call; so is `recvmmsg` with a time limit |
 //! | `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg` | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket it is libc's call |
 //! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
@@ -96,7 +97,7 @@ mod attempts; // trying, and parking while it would block
 mod vectors; // several buffers
 mod futexes; // `syscall`, for futexes
 mod futex_table; // the Gs that wait for them
-mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`
+mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`, `sched_yield`
 mod calls; // what dumps and `Metrics` call them
 mod clocks; // times as libc has them
 mod errno; // how a call of libc's fails

@@ -85,6 +85,8 @@ next! {
     c"clock_nanosleep":
         fn clock_nanosleep(clock: clockid_t, flags: c_int, time: *const timespec, rest: *mut timespec) -> c_int;
 
+    c"sched_yield": fn sched_yield() -> c_int;
+
     c"read": fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t;
     c"readv": fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t;
     c"recv": fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t;

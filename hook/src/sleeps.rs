@@ -1,4 +1,4 @@
-//! `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`.
+//! `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`, `sched_yield`.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
@@ -90,6 +90,21 @@ unsafe extern "C" fn clock_nanosleep(
     }
     // SAFETY: as the caller.
     unsafe { next::clock_nanosleep(clock, flags, time, rest) }
+}
+
+/// In the place of libc's. The G goes behind the others of its P. Libc's would have its thread wait for other threads, with
+/// the P.
+///
+/// # Safety
+/// None.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sched_yield() -> c_int {
+    if sleeper().is_none() {
+        // SAFETY: as the caller.
+        return unsafe { next::sched_yield() };
+    }
+    give_way();
+    0
 }
 
 /// The G that calls, and may sleep without its thread.

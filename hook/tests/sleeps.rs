@@ -95,6 +95,30 @@ fn each_kind_of_sleep_lasts_as_long_as_it_should() {
 }
 
 #[test]
+fn a_yield_lets_the_others_of_the_p_run() {
+    const TIMES: u64 = 100;
+    let rt = isolated(1);
+    rt.run(|| {
+        for _ in 0..TIMES {
+            let has_run = Arc::new(AtomicBool::new(false));
+            let other = go({
+                let has_run = has_run.clone();
+                move || has_run.store(true, Ordering::Relaxed)
+            });
+            while !has_run.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            other.join().unwrap();
+        }
+    });
+    // Otherwise sysmon takes the P for another M, which is woken each time.
+    let wakes = rt.metrics().wakes;
+    assert!(wakes < TIMES / 2, "{wakes} wakes");
+    // A thread's goes to libc.
+    std::thread::yield_now();
+}
+
+#[test]
 fn what_is_wrong_is_said_as_libc_says_it() {
     isolated(1).run(|| {
         let wrong = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000_000 };
