@@ -7,6 +7,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod executor; // closures in, results out
+pub mod pool; // workers for jobs
+pub mod job; // the handle of a job
 pub mod rate; // rate limits: token bucket, leaky bucket, windows, shared ones
 pub mod hedge; // an answer that is late is asked for once more
 pub mod timeout; // calls that are waited for only for some time
@@ -16,6 +19,7 @@ pub mod bulkhead; // so many calls at a time, so many that wait
 pub mod breaker; // circuit breakers
 pub mod fallback; // what to answer when a call fails
 mod start; // work beside its caller
+mod place; // where work runs
 mod keyed; // one of each for every key
 mod count; // counters for metrics
 
