@@ -10,6 +10,8 @@
 pub mod executor; // closures in, results out
 pub mod pool; // workers for jobs
 pub mod job; // the handle of a job
+pub mod cache; // entries that expire
+pub mod flight; // one call for all that want the same at the same time
 pub mod rate; // rate limits: token bucket, leaky bucket, windows, shared ones
 pub mod hedge; // an answer that is late is asked for once more
 pub mod timeout; // calls that are waited for only for some time
