@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod pipeline; // stages with bounded channels between them
+pub mod parallel; // the same call for many items, some at a time
 pub mod executor; // closures in, results out
 pub mod pool; // workers for jobs
 pub mod job; // the handle of a job
