@@ -33,6 +33,9 @@ pub(crate) const FREE_GS_MAX: usize = 256;
 /// So many ids a P takes from the process-wide counter at a time.
 pub(crate) const ID_BATCH: u64 = 1024;
 
+/// While slices are long, an M takes its share of the global queue at a pick if there is room for so many.
+pub(crate) const DRAW_MIN: usize = LOCAL_QUEUE_MAX / 4;
+
 /// The default stack of a G. Debug builds use several times as much stack.
 pub(crate) const STACK_BYTES: usize = if cfg!(debug_assertions) { 1 << 20 } else { 256 << 10 };
 

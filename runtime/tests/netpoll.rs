@@ -650,10 +650,8 @@ fn an_event_while_all_ps_are_busy_is_seen_at_a_pick() {
     busy.into_iter().for_each(|g| g.join().expect("no panic"));
 }
 
-/// While slices are long, 61 of them would be a long time. On a machine with other work sysmon sees most events first, and
-/// then they wait in the global queue.
+/// While slices are long, 61 of them would be a long time: also for what sysmon has seen, which is in the global queue.
 #[test]
-#[ignore = "it needs a machine without other work"]
 fn an_event_while_slices_are_long_is_seen_soon() {
     const SLICE: Duration = Duration::from_micros(200);
     let rt = runtime(1);

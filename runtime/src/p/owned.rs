@@ -155,6 +155,12 @@ impl<'a> OwnedP<'a> {
         LOCAL_QUEUE_MAX.saturating_sub(self.0.local.shown.len() + self.0.lane_len())
     }
 
+    /// How many more Gs its first half holds. The other half is for what its Gs make ready.
+    #[inline]
+    pub(crate) fn room_in_half(self) -> usize {
+        self.room().saturating_sub(LOCAL_QUEUE_MAX / 2)
+    }
+
     /// The next G of this P: runnext first, which schedtick does not count, but only for a streak while others wait;
     /// then the queue.
     #[inline(always)]

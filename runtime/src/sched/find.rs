@@ -4,7 +4,7 @@
 
 use super::shared::Shared;
 use crate::clock::stands_still;
-use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, SEARCH_NS};
+use crate::config::{DRAW_MIN, FAIRNESS_TICKS, GLOBAL_BATCH_MAX, SEARCH_NS};
 use crate::g::Runnable;
 use crate::m::emit::emit;
 use crate::m::{M, Me};
@@ -41,23 +41,44 @@ impl Shared {
             if let Some(g) = self.look_round(p) {
                 return Some(g);
             }
-        } else if p.is_coarse() && (p.timers.earliest_ns() != NEVER || self.watches_descriptors()) {
-            // Slices are long: the clock costs little then, and what comes from outside cannot wait for 61 of them.
-            let now = self.refresh_clock();
-            self.run_due(p, &p, now);
-            self.look_at_late_descriptors(p, now);
+        } else if p.is_coarse() {
+            self.look_while_coarse(p);
         }
         p.next()
     }
 
-    /// Every 61st pick: the clock, the timers of all Ps, descriptors, the global queue.
+    /// At each pick while slices are long: the clock costs little then, and what comes from outside, or waits in the
+    /// global queue because sysmon has found it there, cannot wait for 61 slices.
+    #[inline]
+    fn look_while_coarse(&self, p: OwnedP<'_>) {
+        let room = p.room_in_half();
+        // Not for one or two at a time: every P takes the same lock.
+        if room >= DRAW_MIN && !self.is_global_empty() {
+            self.draw_global(p, room);
+        }
+        if p.timers.earliest_ns() != NEVER || self.watches_descriptors() {
+            let now = self.refresh_clock();
+            self.run_due(p, &p, now);
+            self.look_at_late_descriptors(p, now);
+        }
+    }
+
+    /// Every 61st pick: the clock, the timers of all Ps, the global queue, descriptors.
+    ///
+    /// What the global queue has came before what a poll would bring now, so a fair share of it comes first, and as long
+    /// as there is more, nothing is polled. Otherwise new events would overtake what waits there again and again. Nor is
+    /// anything polled for a queue that is long: it would only wait here, and not in the order in which it came.
     #[cold]
-    fn look_round(&self, p: OwnedP<'_>) -> Option<Runnable> {
+    pub(super) fn look_round(&self, p: OwnedP<'_>) -> Option<Runnable> {
         let now = self.refresh_clock();
         p.judge_slices(FAIRNESS_TICKS, now);
         p.age_stacks(now);
-        self.look_outside(p, now);
-        self.take_global(p, 1)
+        self.run_all_due(p, now);
+        let first = self.take_global(p, 1 + p.room_in_half());
+        if p.room_in_half() > 0 && self.is_global_empty() {
+            self.look_at_descriptors(p, now);
+        }
+        first
     }
 
     /// The P's own queue is empty: looks at timers, the global queue, descriptors and other Ps, and sleeps if
