@@ -21,6 +21,12 @@ pub(crate) const COARSE_SLICE_NS: u64 = 3_000;
 /// some microseconds, and each G that changes its P pays for its cache lines.
 pub(crate) const WORTH_WAKE_NS: u64 = 1_000;
 
+/// What has come from outside at once is worth an idle P if it takes at least so long to run: a wake, the search and the
+/// sleep after it cost some 25 us in all.
+pub(crate) const ARRIVALS_WORTH_WAKE_NS: u64 = 24_000;
+/// A G that has waited for a descriptor is taken to run for so long at least: it makes a system call or two.
+pub(crate) const ARRIVAL_SLICE_NS: u64 = 3_000;
+
 /// How long an M searches for work before it sleeps.
 pub(crate) const SEARCH_NS: u64 = 6_000;
 

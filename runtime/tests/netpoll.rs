@@ -696,6 +696,35 @@ fn an_event_while_slices_are_long_is_seen_soon() {
     busy.into_iter().for_each(|g| g.join().expect("no panic"));
 }
 
+/// One M takes them all, and no other is woken for so few. If it does not pick, sysmon sees to the others.
+#[test]
+fn what_arrives_with_a_g_that_computes_runs_elsewhere() {
+    let rt = runtime(2);
+    for round in 0..50 {
+        let read = Arc::new(AtomicUsize::new(0));
+        let (ends, readers): (Vec<_>, Vec<_>) = (0..2)
+            .map(|_| {
+                let ((a, b), read) = (arc_pair(), read.clone());
+                let reader = rt.go(move || {
+                    a.read_byte(None).expect("it was written");
+                    read.fetch_add(1, Ordering::Relaxed);
+                    let began = Instant::now();
+                    while read.load(Ordering::Relaxed) < 2 && began.elapsed() < LONG {
+                        std::hint::spin_loop();
+                    }
+                    read.load(Ordering::Relaxed)
+                });
+                (b, reader)
+            })
+            .unzip();
+        wait_for_waiters(&rt, 2);
+        ends.iter().for_each(|end| end.write_byte(1).expect("there is room"));
+        for reader in readers {
+            assert_eq!(reader.join().expect("no panic"), 2, "round {round}");
+        }
+    }
+}
+
 /// The only P is held by a G that computes.
 #[test]
 fn an_event_while_a_g_computes_is_seen_by_sysmon() {

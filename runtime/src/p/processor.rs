@@ -44,6 +44,10 @@ pub(super) struct Local {
     pub(super) coarse: Cell<bool>,
     /// How long the lane has to be before it is worth an idle P (see [`crate::config::WORTH_WAKE_NS`]).
     pub(super) worth_len: Cell<usize>,
+    /// How long slices were on average in the last round, and in the shorter one of the last two: in one of them the
+    /// kernel may have run another thread meanwhile.
+    pub(super) slice_ns: Cell<u64>,
+    pub(super) short_slice_ns: Cell<u64>,
     /// The clock when `tick` was last a multiple of the fairness ticks.
     pub(super) round_began_ns: Cell<u64>,
     /// The tick at which the queue last overflowed.
@@ -89,6 +93,8 @@ impl P {
                 streak: Cell::new(0),
                 coarse: Cell::new(true),
                 worth_len: Cell::new(1),
+                slice_ns: Cell::new(u64::MAX),
+                short_slice_ns: Cell::new(u64::MAX),
                 round_began_ns: Cell::new(0),
                 overflow_tick: Cell::new(u32::MAX),
                 aged_ns: Cell::new(0),

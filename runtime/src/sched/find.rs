@@ -157,18 +157,22 @@ impl Shared {
         (0..n).map(|i| &self.ps[(first + i) % n]).filter(|victim| victim.id != p.id && victim.has_queued()).find_map(
             |victim| {
                 let stolen = p.steal_from(victim)?;
+                p.expect_long();
                 emit!(p, Steal { p: p.id, from: victim.id }).deliver();
                 Some(stolen)
             },
         )
     }
 
-    /// An M that searched has found a G. If there is more to do, the next one is woken.
+    /// An M that searched has found a G. If there is more to do, the next one is woken; but not for a few Gs that have
+    /// come to this P from outside (`arrivals.rs`).
     #[cold]
     fn found(&self, m: &M, p: OwnedP<'_>) {
         self.end_search(m);
         self.offer(p);
-        if self.idle.idle_ps() > 0 && self.has_visible_work() {
+        let others_have = || self.ps.iter().any(|other| other.id != p.id && other.has_queued());
+        let is_more = || p.are_worth_wake(p.shown_len()) || !self.is_global_empty() || others_have();
+        if self.idle.idle_ps() > 0 && is_more() {
             self.announce();
         }
     }
