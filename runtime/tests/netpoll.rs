@@ -13,7 +13,7 @@ use pirn_runtime::{
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -1015,6 +1015,35 @@ fn without_a_descriptor_for_an_epoll_the_wait_says_so() {
     wait_for_waiters(&rt, 1);
     b.write_byte(1).expect("there is room");
     assert_eq!(g.join().expect("no panic").expect("it was written"), 1);
+}
+
+/// The keeper asked again and again, without a pause.
+#[test]
+fn a_program_that_closes_the_epoll_of_the_runtime_is_told_so() {
+    const TEST: &str = "a_program_that_closes_the_epoll_of_the_runtime_is_told_so";
+    if child_case(TEST).is_none() {
+        let ended = subprocess(TEST, "it", &[]);
+        assert_eq!(ended.status.code(), Some(2), "{ended:#?}");
+        ended.expect_says("fatal error: the runtime cannot ask its epoll for events any more");
+        return;
+    }
+    let rt = runtime(1);
+    let (a, _b) = arc_pair();
+    let _g = rt.go(move || a.read_byte(None));
+    wait_for_waiters(&rt, 1);
+    let is_epoll = |entry: &std::fs::DirEntry| {
+        std::fs::read_link(entry.path()).is_ok_and(|what| what.to_string_lossy().contains("eventpoll"))
+    };
+    let entries = std::fs::read_dir("/proc/self/fd").expect("it is there").flatten();
+    let numbers: Vec<RawFd> = entries.filter(is_epoll).filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers {
+        // SAFETY: this is what is tested; nothing else of this process uses an epoll.
+        unsafe { libc::close(number) };
+    }
+    // The keeper wakes, and waits anew.
+    loop {
+        rt.run(yield_now);
+    }
 }
 
 #[test]
