@@ -26,6 +26,8 @@ pub(crate) struct P {
     /// What sysmon saw last: a number of picks, and when it first saw it.
     seen_picks: AtomicU32,
     seen_ns: AtomicU64,
+    /// How many picks there were when a thief looked last.
+    thief_picks: AtomicU32,
     pub(super) local: CachePadded<Local>,
 }
 
@@ -84,6 +86,7 @@ impl P {
             taken_ns: AtomicU64::new(0),
             seen_picks: AtomicU32::new(0),
             seen_ns: AtomicU64::new(0),
+            thief_picks: AtomicU32::new(0),
             local: CachePadded::new(Local {
                 runnext: AtomicPtr::new(ptr::null_mut()),
                 lane_head: AtomicU32::new(0),
@@ -118,6 +121,14 @@ impl P {
     /// Whether a G waits hidden from thieves; a hint for sysmon.
     pub(crate) fn has_hidden(&self) -> bool {
         !self.local.runnext.load(Ordering::Relaxed).is_null() || self.lane_len() > 0
+    }
+
+    /// A thief looks. Whether this P has picked nothing since one looked last: a hint that its M has no CPU.
+    pub(crate) fn note_thief(&self) -> bool {
+        let picks = self.picks();
+        let is_same = self.thief_picks.load(Ordering::Relaxed) == picks;
+        self.thief_picks.store(picks, Ordering::Relaxed);
+        is_same
     }
 
     /// The number of the M that took it last.

@@ -27,6 +27,17 @@ fn the_shorter_the_slices_the_longer_the_lane_that_is_worth_a_wake() {
 }
 
 #[test]
+fn a_thief_sees_whether_something_was_picked_since_one_looked() {
+    let p = P::new(0);
+    // SAFETY: no other thread has it.
+    let owned = unsafe { OwnedP::of(&p) };
+    let _ = owned.count_pick();
+    assert_eq!([p.note_thief(), p.note_thief()], [false, true]);
+    let _ = owned.count_pick();
+    assert!(!p.note_thief());
+}
+
+#[test]
 fn a_few_short_arrivals_are_not_worth_an_idle_p() {
     let p = P::new(0);
     // SAFETY: no other thread has it.

@@ -4,11 +4,11 @@
 
 use super::shared::Shared;
 use crate::clock::stands_still;
-use crate::config::{DRAW_MIN, FAIRNESS_TICKS, GLOBAL_BATCH_MAX, SEARCH_NS};
+use crate::config::{DRAW_MIN, FAIRNESS_TICKS, GLOBAL_BATCH_MAX, POLL_QUEUE_MAX, SEARCH_NS};
 use crate::g::Runnable;
 use crate::m::emit::emit;
 use crate::m::{M, Me};
-use crate::p::OwnedP;
+use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
 use std::sync::atomic::Ordering;
 
@@ -67,7 +67,8 @@ impl Shared {
     ///
     /// What the global queue has came before what a poll would bring now, so a fair share of it comes first, and as long
     /// as there is more, nothing is polled. Otherwise new events would overtake what waits there again and again. Nor is
-    /// anything polled for a queue that is long: it would only wait here, and not in the order in which it came.
+    /// anything polled for a queue that is long. It would only wait here, where it waits for this M, which may lose its
+    /// CPU; in the kernel it waits for any. sysmon asks if all queues stay long.
     #[cold]
     pub(super) fn look_round(&self, p: OwnedP<'_>) -> Option<Runnable> {
         let now = self.refresh_clock();
@@ -75,7 +76,11 @@ impl Shared {
         p.age_stacks(now);
         self.run_all_due(p, now);
         let first = self.take_global(p, 1 + p.room_in_half());
-        if p.room_in_half() > 0 && self.is_global_empty() {
+        if first.is_some() && self.watches_descriptors() {
+            // As in `arrivals.rs`. They were announced when they came.
+            p.show_all();
+        }
+        if p.queue_len() <= POLL_QUEUE_MAX && self.is_global_empty() {
             self.look_at_descriptors(p, now);
         }
         first
@@ -112,9 +117,16 @@ impl Shared {
         if let Some(g) = self.take_global(p, GLOBAL_BATCH_MAX) {
             return Some(g);
         }
-        self.look_at_descriptors(p, began);
-        if let Some(g) = p.next() {
-            return Some(g);
+        if self.watches_descriptors() {
+            // What waits for an M without a CPU came before what a poll would bring.
+            let stolen = self.steal_where(p, P::note_thief);
+            if stolen.is_some() {
+                return stolen;
+            }
+            self.look_at_descriptors(p, began);
+            if let Some(g) = p.next() {
+                return Some(g);
+            }
         }
         if !m.searching.load(Ordering::Relaxed) {
             let busy = self.ps.len() as u32 - self.idle.idle_ps();
@@ -149,19 +161,25 @@ impl Shared {
 
     /// Steals half of the queue of the first P that has Gs, starting at a random one.
     fn steal(&self, p: OwnedP<'_>) -> Option<Runnable> {
+        self.steal_where(p, |_| true)
+    }
+
+    /// The same from the Ps that `may_steal` chooses among those that have Gs.
+    fn steal_where(&self, p: OwnedP<'_>, may_steal: impl Fn(&P) -> bool) -> Option<Runnable> {
         let n = self.ps.len();
         if n == 1 {
             return None;
         }
         let first = p.random_below(n);
-        (0..n).map(|i| &self.ps[(first + i) % n]).filter(|victim| victim.id != p.id && victim.has_queued()).find_map(
-            |victim| {
+        (0..n)
+            .map(|i| &self.ps[(first + i) % n])
+            .filter(|victim| victim.id != p.id && victim.has_queued() && may_steal(victim))
+            .find_map(|victim| {
                 let stolen = p.steal_from(victim)?;
                 p.expect_long();
                 emit!(p, Steal { p: p.id, from: victim.id }).deliver();
                 Some(stolen)
-            },
-        )
+            })
     }
 
     /// An M that searched has found a G. If there is more to do, the next one is woken; but not for a few Gs that have

@@ -108,6 +108,8 @@ fn what_the_global_queue_has_comes_before_new_events() {
         // The one that an M runs at once at every 61st pick overtakes what its queue has.
         assert!(at.abs_diff(came) <= LOCAL_QUEUE_MAX / 2, "{came} ran as number {at}");
     }
+    // Now that the queue is not long any more.
+    assert!(shared.look_round(p.owned()).is_none());
     assert_eq!(shared.netpoll().counts().0, 1);
     drop(order);
     gs.into_iter().for_each(give_free);
