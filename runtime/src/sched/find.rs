@@ -51,10 +51,12 @@ impl Shared {
     /// global queue because sysmon has found it there, cannot wait for 61 slices.
     #[inline]
     fn look_while_coarse(&self, p: OwnedP<'_>) {
-        let room = p.room_in_half();
-        // Not for one or two at a time: every P takes the same lock.
-        if room >= DRAW_MIN && !self.is_global_empty() {
-            self.draw_global(p, room);
+        if !self.is_global_empty() {
+            let room = p.room_in_half();
+            // Not for one or two at a time: every P takes the same lock.
+            if room >= DRAW_MIN {
+                self.draw_global(p, room);
+            }
         }
         if p.timers.earliest_ns() != NEVER || self.watches_descriptors() {
             let now = self.refresh_clock();
