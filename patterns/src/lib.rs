@@ -7,6 +7,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod pipeline; // stages with bounded channels between them
+pub mod parallel; // the same call for many items, some at a time
+pub mod executor; // closures in, results out
+pub mod pool; // workers for jobs
+pub mod job; // the handle of a job
+pub mod cache; // entries that expire
+pub mod flight; // one call for all that want the same at the same time
 pub mod rate; // rate limits: token bucket, leaky bucket, windows, shared ones
 pub mod hedge; // an answer that is late is asked for once more
 pub mod timeout; // calls that are waited for only for some time
@@ -16,6 +23,7 @@ pub mod bulkhead; // so many calls at a time, so many that wait
 pub mod breaker; // circuit breakers
 pub mod fallback; // what to answer when a call fails
 mod start; // work beside its caller
+mod place; // where work runs
 mod keyed; // one of each for every key
 mod count; // counters for metrics
 

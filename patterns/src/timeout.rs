@@ -25,7 +25,8 @@ use std::time::Duration;
 /// let quick = Timeout::new(Duration::from_secs(60));
 /// assert_eq!(quick.call(|_| 7), Ok(7));
 /// let slow = Timeout::new(Duration::from_millis(1));
-/// assert_eq!(slow.call(|context| context.wait()), Err(TimeoutError::TimedOut));
+/// // It does not look at its context.
+/// assert_eq!(slow.call(|_| pirn::sleep(Duration::from_secs(1))), Err(TimeoutError::TimedOut));
 /// ```
 #[derive(Debug)]
 pub struct Timeout {

@@ -21,6 +21,12 @@ pub(crate) const COARSE_SLICE_NS: u64 = 3_000;
 /// some microseconds, and each G that changes its P pays for its cache lines.
 pub(crate) const WORTH_WAKE_NS: u64 = 1_000;
 
+/// What has come from outside at once is worth an idle P if it takes at least so long to run: a wake, the search and the
+/// sleep after it cost some 25 us in all.
+pub(crate) const ARRIVALS_WORTH_WAKE_NS: u64 = 24_000;
+/// A G that has waited for a descriptor is taken to run for so long at least: it makes a system call or two.
+pub(crate) const ARRIVAL_SLICE_NS: u64 = 3_000;
+
 /// How long an M searches for work before it sleeps.
 pub(crate) const SEARCH_NS: u64 = 6_000;
 
@@ -32,6 +38,12 @@ pub(crate) const FREE_GS_MAX: usize = 256;
 
 /// So many ids a P takes from the process-wide counter at a time.
 pub(crate) const ID_BATCH: u64 = 1024;
+
+/// While slices are long, an M takes its share of the global queue at a pick if there is room for so many.
+pub(crate) const DRAW_MIN: usize = LOCAL_QUEUE_MAX / 4;
+
+/// At a 61st pick descriptors are polled if no more Gs than this are in the local queue. A longer one is drained first.
+pub(crate) const POLL_QUEUE_MAX: usize = 32;
 
 /// The default stack of a G. Debug builds use several times as much stack.
 pub(crate) const STACK_BYTES: usize = if cfg!(debug_assertions) { 1 << 20 } else { 256 << 10 };

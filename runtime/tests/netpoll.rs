@@ -13,7 +13,7 @@ use pirn_runtime::{
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -650,10 +650,8 @@ fn an_event_while_all_ps_are_busy_is_seen_at_a_pick() {
     busy.into_iter().for_each(|g| g.join().expect("no panic"));
 }
 
-/// While slices are long, 61 of them would be a long time. On a machine with other work sysmon sees most events first, and
-/// then they wait in the global queue.
+/// While slices are long, 61 of them would be a long time: also for what sysmon has seen, which is in the global queue.
 #[test]
-#[ignore = "it needs a machine without other work"]
 fn an_event_while_slices_are_long_is_seen_soon() {
     const SLICE: Duration = Duration::from_micros(200);
     let rt = runtime(1);
@@ -696,6 +694,35 @@ fn an_event_while_slices_are_long_is_seen_soon() {
     assert!((0..5).any(|_| is_soon(waits())));
     over.store(true, Ordering::Relaxed);
     busy.into_iter().for_each(|g| g.join().expect("no panic"));
+}
+
+/// One M takes them all, and no other is woken for so few. If it does not pick, sysmon sees to the others.
+#[test]
+fn what_arrives_with_a_g_that_computes_runs_elsewhere() {
+    let rt = runtime(2);
+    for round in 0..50 {
+        let read = Arc::new(AtomicUsize::new(0));
+        let (ends, readers): (Vec<_>, Vec<_>) = (0..2)
+            .map(|_| {
+                let ((a, b), read) = (arc_pair(), read.clone());
+                let reader = rt.go(move || {
+                    a.read_byte(None).expect("it was written");
+                    read.fetch_add(1, Ordering::Relaxed);
+                    let began = Instant::now();
+                    while read.load(Ordering::Relaxed) < 2 && began.elapsed() < LONG {
+                        std::hint::spin_loop();
+                    }
+                    read.load(Ordering::Relaxed)
+                });
+                (b, reader)
+            })
+            .unzip();
+        wait_for_waiters(&rt, 2);
+        ends.iter().for_each(|end| end.write_byte(1).expect("there is room"));
+        for reader in readers {
+            assert_eq!(reader.join().expect("no panic"), 2, "round {round}");
+        }
+    }
 }
 
 /// The only P is held by a G that computes.
@@ -988,6 +1015,35 @@ fn without_a_descriptor_for_an_epoll_the_wait_says_so() {
     wait_for_waiters(&rt, 1);
     b.write_byte(1).expect("there is room");
     assert_eq!(g.join().expect("no panic").expect("it was written"), 1);
+}
+
+/// The keeper asked again and again, without a pause.
+#[test]
+fn a_program_that_closes_the_epoll_of_the_runtime_is_told_so() {
+    const TEST: &str = "a_program_that_closes_the_epoll_of_the_runtime_is_told_so";
+    if child_case(TEST).is_none() {
+        let ended = subprocess(TEST, "it", &[]);
+        assert_eq!(ended.status.code(), Some(2), "{ended:#?}");
+        ended.expect_says("fatal error: the runtime cannot ask its epoll for events any more");
+        return;
+    }
+    let rt = runtime(1);
+    let (a, _b) = arc_pair();
+    let _g = rt.go(move || a.read_byte(None));
+    wait_for_waiters(&rt, 1);
+    let is_epoll = |entry: &std::fs::DirEntry| {
+        std::fs::read_link(entry.path()).is_ok_and(|what| what.to_string_lossy().contains("eventpoll"))
+    };
+    let entries = std::fs::read_dir("/proc/self/fd").expect("it is there").flatten();
+    let numbers: Vec<RawFd> = entries.filter(is_epoll).filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers {
+        // SAFETY: this is what is tested; nothing else of this process uses an epoll.
+        unsafe { libc::close(number) };
+    }
+    // The keeper wakes, and waits anew.
+    loop {
+        rt.run(yield_now);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! `CARGO_TARGET_DIR=target/peers cargo bench --manifest-path patterns/peers/Cargo.toml`.
 //!
 //! governor keeps one number and compares and swaps it; pirn takes a lock, as it keeps the figures and the order of those
-//! that wait. failsafe counts by atomics and takes a lock when a call fails.
+//! that wait. failsafe takes a lock too.
 
 use backon::{BlockingRetryable, ConstantBuilder};
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -4,6 +4,7 @@
 use super::seat::Seat;
 use crate::os::{Epoll, EventFd, PollEvent, PollEvents};
 use crate::os::{Mutex, MutexGuard};
+use crate::probe::exit_with_report;
 use crossbeam_utils::CachePadded;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -52,10 +53,21 @@ struct Open {
 }
 
 impl Open {
+    /// It has room for events on its stack, 1.5 KiB. Inlined, it would have that in the frame of each first wait, and an
+    /// idle connection one page more.
+    #[cold]
+    #[inline(never)]
     fn make() -> io::Result<Arc<Open>> {
         let open = Open { epoll: Epoll::new()?, bell: EventFd::new()? };
         open.epoll.add_bell(&open.bell, BELL)?;
         Ok(Arc::new(open))
+    }
+
+    /// If there is no epoll any more, whatever waits would wait for ever, and who asks would ask again without a pause.
+    fn wait(&self, came: &mut Came, timeout_ns: Option<u64>) {
+        if let Err(error) = self.epoll.wait(&mut came.0, timeout_ns) {
+            exit_with_report(&format!("{LOST}: {error}"));
+        }
     }
 }
 
@@ -189,7 +201,7 @@ impl Netpoll {
     /// Waits for events, `timeout_ns` at most, or until the bell rings. For the one that has the seat.
     pub(crate) fn wait(&self, came: &mut Came, timeout_ns: Option<u64>) {
         let Some(open) = self.open() else { return };
-        open.epoll.wait(&mut came.0, timeout_ns);
+        open.wait(came, timeout_ns);
         if came.0.iter().any(|event| event.token == BELL) {
             open.bell.silence();
         }
@@ -207,7 +219,7 @@ impl Netpoll {
             Err(TryLockError::WouldBlock) => return,
         };
         if let Some(open) = &*asked {
-            open.epoll.wait(&mut came.0, Some(0));
+            open.wait(came, Some(0));
             self.count(came);
             self.has_asked(now_ns);
         }
@@ -258,6 +270,9 @@ const ENDED: &str = "the runtime has ended, so its goroutines cannot wait for de
 const USED: &str = "something else of the process waits for this descriptor already: share it, or dup the descriptor";
 const UNPOLLABLE: &str = "epoll cannot watch this kind of file, as a regular file or a directory";
 const UNWATCHED: &str = "the descriptor cannot be watched";
+
+const LOST: &str = "the runtime cannot ask its epoll for events any more: something in the program has closed a \
+                    descriptor that is not its own, or has forbidden the system call";
 
 /// The same kind of error, with what it was about.
 fn explained(error: &io::Error, what: &str) -> io::Error {

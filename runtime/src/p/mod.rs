@@ -13,7 +13,8 @@
 //!    touches. Every G in the shown part came before every G in the lane, so both together are first in, first out.
 //! 3. A G in runnext or in the lane is hidden: thieves cannot take it. Its M runs it soon, or shows it: when the M
 //!    picks, sees an idle P, and the Gs of the lane have so much to do that a wake is worth it. If the M does not pick,
-//!    sysmon borrows it and shows the G.
+//!    sysmon borrows it and shows the G. A few Gs that have come from outside at once are shown without being announced
+//!    (`sched/arrivals.rs`): Ms that are awake take them. If their M does not pick, sysmon announces them.
 //! 4. The queue holds at most [`LOCAL_QUEUE_MAX`](crate::config::LOCAL_QUEUE_MAX) Gs.
 //!
 //! The lane makes a switch cheap: a pop from the shown part is a read-modify-write (5 ns), a pop from the lane is

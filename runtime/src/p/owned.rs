@@ -2,7 +2,10 @@
 
 use super::ids::fresh_ids;
 use super::processor::{LANE, P};
-use crate::config::{COARSE_SLICE_NS, ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX, WORTH_WAKE_NS};
+use crate::config::{
+    ARRIVAL_SLICE_NS, ARRIVALS_WORTH_WAKE_NS, COARSE_SLICE_NS, ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX,
+    WORTH_WAKE_NS,
+};
 use crate::event::{EventKind, Tally};
 use crate::g::{FreeGs, Runnable, prefetch_record, prefetch_stack};
 use crate::stack::Cache;
@@ -155,6 +158,12 @@ impl<'a> OwnedP<'a> {
         LOCAL_QUEUE_MAX.saturating_sub(self.0.local.shown.len() + self.0.lane_len())
     }
 
+    /// How many more Gs its first half holds. The other half is for what its Gs make ready.
+    #[inline]
+    pub(crate) fn room_in_half(self) -> usize {
+        self.room().saturating_sub(LOCAL_QUEUE_MAX / 2)
+    }
+
     /// The next G of this P: runnext first, which schedtick does not count, but only for a streak while others wait;
     /// then the queue.
     #[inline(always)]
@@ -263,6 +272,7 @@ impl<'a> OwnedP<'a> {
         let began = local.round_began_ns.replace(now_ns);
         let slice_ns = now_ns.saturating_sub(began) / u64::from(picks);
         local.coarse.set(slice_ns >= COARSE_SLICE_NS);
+        local.short_slice_ns.set(slice_ns.min(local.slice_ns.replace(slice_ns)));
         // At least 1, so an empty lane never is.
         let worth_len = WORTH_WAKE_NS.div_ceil(slice_ns.max(1)).max(1);
         local.worth_len.set(usize::try_from(worth_len).unwrap_or(usize::MAX));
@@ -279,6 +289,23 @@ impl<'a> OwnedP<'a> {
     pub(crate) fn restart_clock(self, now_ns: u64) {
         self.0.local.round_began_ns.set(now_ns);
         self.0.local.worth_len.set(1);
+    }
+
+    /// How long slices are is not known: what has come here was made ready elsewhere.
+    pub(crate) fn expect_long(self) {
+        self.0.local.slice_ns.set(u64::MAX);
+        self.0.local.short_slice_ns.set(u64::MAX);
+    }
+
+    /// How many Gs thieves may take.
+    pub(crate) fn shown_len(self) -> usize {
+        self.0.local.shown.len()
+    }
+
+    /// Whether so many Gs that have come from outside are worth an idle P.
+    pub(crate) fn are_worth_wake(self, count: usize) -> bool {
+        let slice_ns = self.0.local.short_slice_ns.get().max(ARRIVAL_SLICE_NS);
+        slice_ns.saturating_mul(count as u64) >= ARRIVALS_WORTH_WAKE_NS
     }
 
     /// Notes an overflow of the queue; true if it is not the first one in this slice.

@@ -26,6 +26,8 @@ pub(crate) struct P {
     /// What sysmon saw last: a number of picks, and when it first saw it.
     seen_picks: AtomicU32,
     seen_ns: AtomicU64,
+    /// How many picks there were when a thief looked last.
+    thief_picks: AtomicU32,
     pub(super) local: CachePadded<Local>,
 }
 
@@ -44,6 +46,10 @@ pub(super) struct Local {
     pub(super) coarse: Cell<bool>,
     /// How long the lane has to be before it is worth an idle P (see [`crate::config::WORTH_WAKE_NS`]).
     pub(super) worth_len: Cell<usize>,
+    /// How long slices were on average in the last round, and in the shorter one of the last two: in one of them the
+    /// kernel may have run another thread meanwhile.
+    pub(super) slice_ns: Cell<u64>,
+    pub(super) short_slice_ns: Cell<u64>,
     /// The clock when `tick` was last a multiple of the fairness ticks.
     pub(super) round_began_ns: Cell<u64>,
     /// The tick at which the queue last overflowed.
@@ -80,6 +86,7 @@ impl P {
             taken_ns: AtomicU64::new(0),
             seen_picks: AtomicU32::new(0),
             seen_ns: AtomicU64::new(0),
+            thief_picks: AtomicU32::new(0),
             local: CachePadded::new(Local {
                 runnext: AtomicPtr::new(ptr::null_mut()),
                 lane_head: AtomicU32::new(0),
@@ -89,6 +96,8 @@ impl P {
                 streak: Cell::new(0),
                 coarse: Cell::new(true),
                 worth_len: Cell::new(1),
+                slice_ns: Cell::new(u64::MAX),
+                short_slice_ns: Cell::new(u64::MAX),
                 round_began_ns: Cell::new(0),
                 overflow_tick: Cell::new(u32::MAX),
                 aged_ns: Cell::new(0),
@@ -112,6 +121,14 @@ impl P {
     /// Whether a G waits hidden from thieves; a hint for sysmon.
     pub(crate) fn has_hidden(&self) -> bool {
         !self.local.runnext.load(Ordering::Relaxed).is_null() || self.lane_len() > 0
+    }
+
+    /// A thief looks. Whether this P has picked nothing since one looked last: a hint that its M has no CPU.
+    pub(crate) fn note_thief(&self) -> bool {
+        let picks = self.picks();
+        let is_same = self.thief_picks.load(Ordering::Relaxed) == picks;
+        self.thief_picks.store(picks, Ordering::Relaxed);
+        is_same
     }
 
     /// The number of the M that took it last.

@@ -26,6 +26,37 @@ fn the_shorter_the_slices_the_longer_the_lane_that_is_worth_a_wake() {
     assert_eq!(p.local.worth_len.get(), 1);
 }
 
+#[test]
+fn a_thief_sees_whether_something_was_picked_since_one_looked() {
+    let p = P::new(0);
+    // SAFETY: no other thread has it.
+    let owned = unsafe { OwnedP::of(&p) };
+    let _ = owned.count_pick();
+    assert_eq!([p.note_thief(), p.note_thief()], [false, true]);
+    let _ = owned.count_pick();
+    assert!(!p.note_thief());
+}
+
+#[test]
+fn a_few_short_arrivals_are_not_worth_an_idle_p() {
+    let p = P::new(0);
+    // SAFETY: no other thread has it.
+    let owned = unsafe { OwnedP::of(&p) };
+    let mut now = 0;
+    let mut worth = |slice_ns: u64| {
+        now += 61 * slice_ns;
+        owned.judge_slices(61, now);
+        (1..100).find(|count| owned.are_worth_wake(*count))
+    };
+    // A round is not enough: it may have been interrupted.
+    assert_eq!(
+        [worth(200_000), worth(100), worth(200_000), worth(200_000), worth(5_000)].map(Option::unwrap),
+        [1, 8, 8, 1, 5]
+    );
+    owned.expect_long();
+    assert!(owned.are_worth_wake(1) && !owned.are_worth_wake(0));
+}
+
 /// Two Gs that wake each other keep coming out of runnext; after 2^32 times the count is at its end.
 #[test]
 fn a_streak_does_not_overflow() {

@@ -14,13 +14,26 @@ use crate::probe::Status;
 impl Shared {
     /// The events are on a P: Gs go to the end of the caller's queue.
     pub(super) fn deliver_on(&self, p: OwnedP<'_>, came: &Came) {
-        let mut count = 0;
-        let others = each_woken(came, |g, id| count += usize::from(self.wake_on(p, g, id)));
-        // One G is for this M itself; a wake would cost more than running it.
-        if count > 1 {
-            self.offer(p);
+        let mut has_woken = false;
+        let others = each_woken(came, |g, id| has_woken |= self.wake_on(p, g, id));
+        if has_woken && self.ps.len() > 1 {
+            self.share(p);
         }
         wake_others(others);
+    }
+
+    /// Some Gs have come from outside. Ms that are awake may take them: the kernel may give the CPU of this one to
+    /// another thread for some milliseconds, most of all where those who send run on the same CPUs. Another M is woken
+    /// only for as many as cost more than the wake. A few are as good as hidden for those that sleep (p I3).
+    fn share(&self, p: OwnedP<'_>) {
+        // One is for this M itself, which runs it next.
+        let others = p.queue_len().saturating_sub(1);
+        if others > 0 && p.has_lane() {
+            p.show_all();
+            if p.are_worth_wake(others) {
+                self.announce();
+            }
+        }
     }
 
     /// The events have no P: Gs go to the global queue.

@@ -4,11 +4,11 @@
 
 use super::shared::Shared;
 use crate::clock::stands_still;
-use crate::config::{FAIRNESS_TICKS, GLOBAL_BATCH_MAX, SEARCH_NS};
+use crate::config::{DRAW_MIN, FAIRNESS_TICKS, GLOBAL_BATCH_MAX, POLL_QUEUE_MAX, SEARCH_NS};
 use crate::g::Runnable;
 use crate::m::emit::emit;
 use crate::m::{M, Me};
-use crate::p::OwnedP;
+use crate::p::{OwnedP, P};
 use crate::timers::NEVER;
 use std::sync::atomic::Ordering;
 
@@ -41,23 +41,51 @@ impl Shared {
             if let Some(g) = self.look_round(p) {
                 return Some(g);
             }
-        } else if p.is_coarse() && (p.timers.earliest_ns() != NEVER || self.watches_descriptors()) {
-            // Slices are long: the clock costs little then, and what comes from outside cannot wait for 61 of them.
-            let now = self.refresh_clock();
-            self.run_due(p, &p, now);
-            self.look_at_late_descriptors(p, now);
+        } else if p.is_coarse() {
+            self.look_while_coarse(p);
         }
         p.next()
     }
 
-    /// Every 61st pick: the clock, the timers of all Ps, descriptors, the global queue.
+    /// At each pick while slices are long: the clock costs little then, and what comes from outside, or waits in the
+    /// global queue because sysmon has found it there, cannot wait for 61 slices.
+    #[inline]
+    fn look_while_coarse(&self, p: OwnedP<'_>) {
+        if !self.is_global_empty() {
+            let room = p.room_in_half();
+            // Not for one or two at a time: every P takes the same lock.
+            if room >= DRAW_MIN {
+                self.draw_global(p, room);
+            }
+        }
+        if p.timers.earliest_ns() != NEVER || self.watches_descriptors() {
+            let now = self.refresh_clock();
+            self.run_due(p, &p, now);
+            self.look_at_late_descriptors(p, now);
+        }
+    }
+
+    /// Every 61st pick: the clock, the timers of all Ps, the global queue, descriptors.
+    ///
+    /// What the global queue has came before what a poll would bring now, so a fair share of it comes first, and as long
+    /// as there is more, nothing is polled. Otherwise new events would overtake what waits there again and again. Nor is
+    /// anything polled for a queue that is long. It would only wait here, where it waits for this M, which may lose its
+    /// CPU; in the kernel it waits for any. sysmon asks if all queues stay long.
     #[cold]
-    fn look_round(&self, p: OwnedP<'_>) -> Option<Runnable> {
+    pub(super) fn look_round(&self, p: OwnedP<'_>) -> Option<Runnable> {
         let now = self.refresh_clock();
         p.judge_slices(FAIRNESS_TICKS, now);
         p.age_stacks(now);
-        self.look_outside(p, now);
-        self.take_global(p, 1)
+        self.run_all_due(p, now);
+        let first = self.take_global(p, 1 + p.room_in_half());
+        if first.is_some() && self.watches_descriptors() {
+            // As in `arrivals.rs`. They were announced when they came.
+            p.show_all();
+        }
+        if p.queue_len() <= POLL_QUEUE_MAX && self.is_global_empty() {
+            self.look_at_descriptors(p, now);
+        }
+        first
     }
 
     /// The P's own queue is empty: looks at timers, the global queue, descriptors and other Ps, and sleeps if
@@ -91,9 +119,16 @@ impl Shared {
         if let Some(g) = self.take_global(p, GLOBAL_BATCH_MAX) {
             return Some(g);
         }
-        self.look_at_descriptors(p, began);
-        if let Some(g) = p.next() {
-            return Some(g);
+        if self.watches_descriptors() {
+            // What waits for an M without a CPU came before what a poll would bring.
+            let stolen = self.steal_where(p, P::note_thief);
+            if stolen.is_some() {
+                return stolen;
+            }
+            self.look_at_descriptors(p, began);
+            if let Some(g) = p.next() {
+                return Some(g);
+            }
         }
         if !m.searching.load(Ordering::Relaxed) {
             let busy = self.ps.len() as u32 - self.idle.idle_ps();
@@ -128,26 +163,36 @@ impl Shared {
 
     /// Steals half of the queue of the first P that has Gs, starting at a random one.
     fn steal(&self, p: OwnedP<'_>) -> Option<Runnable> {
+        self.steal_where(p, |_| true)
+    }
+
+    /// The same from the Ps that `may_steal` chooses among those that have Gs.
+    fn steal_where(&self, p: OwnedP<'_>, may_steal: impl Fn(&P) -> bool) -> Option<Runnable> {
         let n = self.ps.len();
         if n == 1 {
             return None;
         }
         let first = p.random_below(n);
-        (0..n).map(|i| &self.ps[(first + i) % n]).filter(|victim| victim.id != p.id && victim.has_queued()).find_map(
-            |victim| {
+        (0..n)
+            .map(|i| &self.ps[(first + i) % n])
+            .filter(|victim| victim.id != p.id && victim.has_queued() && may_steal(victim))
+            .find_map(|victim| {
                 let stolen = p.steal_from(victim)?;
+                p.expect_long();
                 emit!(p, Steal { p: p.id, from: victim.id }).deliver();
                 Some(stolen)
-            },
-        )
+            })
     }
 
-    /// An M that searched has found a G. If there is more to do, the next one is woken.
+    /// An M that searched has found a G. If there is more to do, the next one is woken; but not for a few Gs that have
+    /// come to this P from outside (`arrivals.rs`).
     #[cold]
     fn found(&self, m: &M, p: OwnedP<'_>) {
         self.end_search(m);
         self.offer(p);
-        if self.idle.idle_ps() > 0 && self.has_visible_work() {
+        let others_have = || self.ps.iter().any(|other| other.id != p.id && other.has_queued());
+        let is_more = || p.are_worth_wake(p.shown_len()) || !self.is_global_empty() || others_have();
+        if self.idle.idle_ps() > 0 && is_more() {
             self.announce();
         }
     }

@@ -120,16 +120,30 @@ impl Shared {
         let mut queues = self.lock();
         let first = queues.global.pop()?;
         let share = queues.global.len() / self.ps.len();
-        for _ in 0..share.min(most - 1).min(p.room()) {
-            let Some(g) = queues.global.pop() else { break };
-            if let Err(g) = p.push(g) {
-                queues.global.put_back(g);
-                break;
-            }
-        }
+        draw(&mut queues.global, p, share.min(most - 1));
         self.publish_global(&queues);
         drop(queues);
         p.end_streak();
         Some(first)
+    }
+
+    /// Appends a fair share of the global queue to the local one, at most `most` Gs.
+    #[cold]
+    pub(super) fn draw_global(&self, p: OwnedP<'_>, most: usize) {
+        let mut queues = self.lock();
+        let share = queues.global.len().div_ceil(self.ps.len());
+        draw(&mut queues.global, p, share.min(most));
+        self.publish_global(&queues);
+    }
+}
+
+/// Appends so many Gs to a local queue, or as many as there are and it has room for.
+fn draw(global: &mut GlobalQueue, p: OwnedP<'_>, count: usize) {
+    for _ in 0..count.min(p.room()) {
+        let Some(g) = global.pop() else { break };
+        if let Err(g) = p.push(g) {
+            global.put_back(g);
+            break;
+        }
     }
 }

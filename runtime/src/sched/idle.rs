@@ -22,6 +22,13 @@
 //!
 //! An M that stops searching because it has found something looks whether there is more, behind a fence, and wakes
 //! the next M. So the Ms are woken one after the other.
+//!
+//! *What is visible and not announced.* A few Gs that have come from outside at once are put where thieves may take them,
+//! without F1 and without a wake (`arrivals.rs`). They are as good as hidden ones (p I3) for an M that rests: their own M
+//! runs them soon; if it does not pick, sysmon announces them. An M that stops searching wakes nobody for those in its
+//! own queue, as it runs them. This takes nothing from the argument above, which is about announced work. What a thread
+//! has announced while this M searched is in another queue, and seen there; or stolen by now, and whoever has stolen it
+//! takes it to be long and looks for another M.
 
 use crate::loom::{AtomicU32, Ordering, fence};
 

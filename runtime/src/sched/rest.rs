@@ -188,6 +188,10 @@ impl Shared {
         let now = self.refresh_clock();
         p.set_holder(me.id, now);
         p.owned().restart_clock(now);
+        if !p.is_empty() {
+            // What is here was left when there was no M for it, and announced.
+            p.owned().expect_long();
+        }
         let (p_id, m_id) = (p.id, me.id);
         me.set_p(p);
         me.note_regained();

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "the test owns the G")]
 
 use super::{Setup, Shared};
-use crate::config::POLL_NS;
+use crate::config::{FAIRNESS_TICKS, LOCAL_QUEUE_MAX, POLL_NS};
 use crate::g::{Runnable, give_free, take_free};
 use crate::locals::Locals;
 use crate::netpoll::{give_back, register, take};
@@ -79,4 +79,41 @@ fn sysmon_asks_once_though_somebody_asks_just_now() {
         assert_eq!(shared.must_ask_ns(), 2 * POLL_NS);
     });
     give_back(record);
+}
+
+/// What waited in the global queue was overtaken by new events for ever: one G was taken from there at every 61st pick,
+/// and the events of a whole poll came before it.
+#[test]
+fn what_the_global_queue_has_comes_before_new_events() {
+    const WAIT: usize = 3 * LOCAL_QUEUE_MAX;
+    let shared = without_threads(1);
+    let p = shared.take_idle_p(&mut shared.lock()).expect("it is idle");
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    let record = take();
+    register(record, reader.as_fd(), "pipe", shared.netpoll()).expect("a pipe can be watched");
+    let gs: Vec<_> = (0..WAIT).map(|_| take_free()).collect();
+    // SAFETY: the records are free, and these are their only Runnables.
+    gs.iter().for_each(|g| shared.lock().global.push(unsafe { Runnable::own(g) }));
+    shared.publish_global(&shared.lock());
+    let mut order = Vec::new();
+    while !shared.is_global_empty() {
+        let asked = shared.netpoll().counts().0;
+        order.extend(shared.look_round(p.owned()));
+        assert!(shared.is_global_empty() || shared.netpoll().counts().0 == asked, "nothing is polled meanwhile");
+        order.extend((1..FAIRNESS_TICKS).map_while(|_| p.owned().next()));
+    }
+    order.extend(std::iter::from_fn(|| p.owned().next()));
+    assert_eq!(order.len(), WAIT);
+    for (at, ran) in order.iter().enumerate() {
+        let came = gs.iter().position(|g| std::ptr::eq(*g, ran.g())).expect("it is one of them");
+        // The one that an M runs at once at every 61st pick overtakes what its queue has.
+        assert!(at.abs_diff(came) <= LOCAL_QUEUE_MAX / 2, "{came} ran as number {at}");
+    }
+    // Now that the queue is not long any more.
+    assert!(shared.look_round(p.owned()).is_none());
+    assert_eq!(shared.netpoll().counts().0, 1);
+    drop(order);
+    gs.into_iter().for_each(give_free);
+    give_back(record);
+    shared.put_idle_p(&mut shared.lock(), p);
 }

@@ -61,6 +61,14 @@ impl Shared {
         self.ps.iter().map(|p| p.timers.earliest_ns()).min().unwrap_or(NEVER)
     }
 
+    /// Runs what is due in the timers of all Ps. Gs that become ready go to the end of the caller's queue.
+    #[inline]
+    pub(super) fn run_all_due(&self, p: OwnedP<'_>, now_ns: u64) {
+        for of in &self.ps {
+            self.run_due(p, of, now_ns);
+        }
+    }
+
     /// Runs what is due in the timers of `of`. Gs that become ready go to the end of the caller's queue.
     #[inline]
     pub(super) fn run_due(&self, p: OwnedP<'_>, of: &P, now_ns: u64) {

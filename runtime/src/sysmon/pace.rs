@@ -45,6 +45,8 @@ pub(super) struct Looked {
     pub(super) helped: bool,
     /// An M was seen to sleep: look again at once.
     pub(super) suspects: bool,
+    /// A P that has picked nothing since the last look has Gs that others could take.
+    pub(super) work_stays: bool,
     /// Some P has picked lately, or its M may block any moment: look again soon.
     pub(super) is_lively: bool,
 }

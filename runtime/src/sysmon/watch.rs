@@ -171,7 +171,9 @@ impl Watch {
     fn look_at(&mut self, shared: &Shared, p: &P, now_ns: u64, looked: &mut Looked) -> Verdict {
         let seen = &mut self.seen[p.id];
         let (picks, holder) = (p.picks(), p.holder());
-        if (picks, holder) != (seen.picks, seen.holder) {
+        let is_same = (picks, holder) == (seen.picks, seen.holder);
+        looked.work_stays |= is_same && p.has_queued();
+        if !is_same {
             let m = seen.m.take().filter(|m| m.id == holder);
             let cpu = if m.is_some() { std::mem::take(&mut seen.cpu) } else { CpuClock::default() };
             // If the P was taken after the last look, its first pick began then.

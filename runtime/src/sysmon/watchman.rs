@@ -171,8 +171,9 @@ impl Watchman {
         self.see_whether_fenced();
         // No reason to look again at once: it asks once in a millisecond at most.
         shared.ask_as_sysmon(now);
-        // Work that no M takes, or timers of a P whose M does not look at them.
-        let waits = shared.idle_ps() > 0 && (shared.has_come(now) || shared.has_visible_work());
+        // Work that no M takes, or timers of a P whose M does not look at them. What a P has that picks is for its own M.
+        let work_waits = looked.work_stays || !shared.is_global_empty();
+        let waits = shared.idle_ps() > 0 && (shared.has_come(now) || work_waits);
         looked.helped |= waits && shared.announce();
         looked.helped |= waits && shared.stand_in(now);
         self.no_thread.look(shared, now, waits);

@@ -145,10 +145,18 @@ impl Epoll {
     }
 
     /// Waits for events, `timeout_ns` at most, or without a limit. There may be none, for no reason.
-    pub(crate) fn wait(&self, into: &mut PollEvents, timeout_ns: Option<u64>) {
-        // A signal: the caller looks again.
-        let count = self.try_wait(into, timeout_ns).unwrap_or(0);
-        into.len = usize::try_from(count).unwrap_or(0);
+    ///
+    /// # Errors
+    /// The descriptor is no epoll any more, because something has closed it; or a filter refuses to wait.
+    pub(crate) fn wait(&self, into: &mut PollEvents, timeout_ns: Option<u64>) -> io::Result<()> {
+        into.len = 0;
+        match self.try_wait(into, timeout_ns) {
+            Ok(count) => into.len = usize::try_from(count).unwrap_or(0),
+            // A signal: the caller looks again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     fn try_wait(&self, into: &mut PollEvents, timeout_ns: Option<u64>) -> io::Result<libc::c_int> {
@@ -316,19 +324,19 @@ mod tests {
         writer.write_all(b"x").expect("there is room");
         epoll.add(reader.as_fd(), 7).expect("a pipe can be watched");
         let mut events = PollEvents::new();
-        epoll.wait(&mut events, Some(0));
+        epoll.wait(&mut events, Some(0)).expect("it is a set");
         let event = events.iter().next().expect("it is ready");
         assert!(event.token == 7 && event.reads && !event.writes, "{events:?}");
         // Only the edge is an event.
-        epoll.wait(&mut events, Some(0));
+        epoll.wait(&mut events, Some(0)).expect("it is a set");
         assert_eq!(events.iter().count(), 0);
         assert_eq!(epoll.add(reader.as_fd(), 8).expect_err("it is there").kind(), io::ErrorKind::AlreadyExists);
         epoll.change(reader.as_fd(), 8).expect("it is there");
-        epoll.wait(&mut events, None);
+        epoll.wait(&mut events, None).expect("it is a set");
         assert_eq!(events.iter().next().map(|event| event.token), Some(8));
         drop(writer);
         epoll.remove(reader.as_fd());
-        epoll.wait(&mut events, Some(0));
+        epoll.wait(&mut events, Some(0)).expect("it is a set");
         assert_eq!(events.iter().count(), 0);
     }
 
@@ -340,7 +348,7 @@ mod tests {
             epoll.arm(ours.as_raw_fd(), reads_writes, 7).expect("it can be watched");
             let mut events = PollEvents::new();
             let mut ask = || {
-                epoll.wait(&mut events, Some(0));
+                epoll.wait(&mut events, Some(0)).expect("it is a set");
                 events.iter().next().map(|event| (event.reads, event.writes))
             };
             (ask(), ask())
@@ -350,7 +358,7 @@ mod tests {
         theirs.write_all(b"x").expect("there is room");
         // It was not armed again.
         let mut events = PollEvents::new();
-        epoll.wait(&mut events, Some(0));
+        epoll.wait(&mut events, Some(0)).expect("it is a set");
         assert_eq!(events.iter().count(), 0);
         assert_eq!(said([true, false]), (Some((true, false)), None));
         assert_eq!(said([false, false]), (None, None));
@@ -372,18 +380,30 @@ mod tests {
     }
 
     #[test]
+    fn a_set_that_something_has_closed_is_an_error() {
+        let epoll = std::mem::ManuallyDrop::new(Epoll::new().expect("a set"));
+        // Another file takes the number, as it may in a program, so that no other test gets it meanwhile.
+        let file = std::fs::File::open("/dev/null").expect("it is there");
+        // SAFETY: both are open; the set is used by this test alone, and for what is tested.
+        let number = unsafe { libc::dup2(file.as_raw_fd(), epoll.0.as_raw_fd()) };
+        assert!(epoll.wait(&mut PollEvents::new(), Some(0)).is_err());
+        // SAFETY: the number is this test's, and nothing else closes it.
+        drop(unsafe { OwnedFd::from_raw_fd(number) });
+    }
+
+    #[test]
     fn a_bell_rings_until_it_is_silenced() {
         let (epoll, bell) = (Epoll::new().expect("a set"), EventFd::new().expect("a bell"));
         epoll.add_bell(&bell, 1).expect("it can be watched");
         let mut events = PollEvents::new();
         bell.ring();
         for _ in 0..2 {
-            epoll.wait(&mut events, None);
+            epoll.wait(&mut events, None).expect("it is a set");
             assert_eq!(events.iter().count(), 1);
         }
         bell.silence();
         bell.silence();
-        epoll.wait(&mut events, Some(0));
+        epoll.wait(&mut events, Some(0)).expect("it is a set");
         assert_eq!(events.iter().count(), 0);
     }
 
@@ -393,7 +413,7 @@ mod tests {
         for lacks in [false, true] {
             LACKS_PWAIT2.store(lacks, Ordering::Relaxed);
             let began = Instant::now();
-            epoll.wait(&mut PollEvents::new(), Some(1_500_000));
+            epoll.wait(&mut PollEvents::new(), Some(1_500_000)).expect("it is a set");
             // A signal could end it sooner.
             assert!(began.elapsed() >= Duration::from_micros(1_500), "{:?}", began.elapsed());
         }
