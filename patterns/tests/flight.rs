@@ -16,7 +16,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{House, Rng, eventually, runtime, seed, stress_secs};
+use common::{Rng, eventually, on_gs, runtime, seed, stress_secs};
 use pirn_channels::{bounded, unbounded};
 use pirn_patterns::flight::{FlightMetrics, SingleFlight};
 use pirn_runtime::{JoinHandle, ShutDown, go, num_goroutines, sleep, yield_now};
@@ -28,18 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Runs a test on one P and on two. No G is left but the caller when it has ended.
-fn on_gs(test: impl Fn() + Sync) {
-    for procs in [1, 2] {
-        let house: House = runtime(procs);
-        house.run(|| {
-            test();
-            eventually("no other G is left", || num_goroutines() == 1);
-        });
-        house.close();
-    }
-}
 
 fn adds_up(metrics: FlightMetrics) -> bool {
     metrics.calls == metrics.answered + metrics.gave_up + metrics.panicked && in_flights(metrics) <= metrics.calls
