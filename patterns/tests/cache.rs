@@ -16,7 +16,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{Census, Counted, House, Rng, eventually, runtime, seed, stress_secs, wait_until_waiting};
+use common::{Census, Counted, Rng, eventually, on_gs, runtime, seed, stress_secs, wait_until_waiting};
 use pirn_patterns::cache::{CacheMetrics, LoadError, TtlCache};
 use pirn_runtime::{Handle, JoinHandle, go, num_goroutines, yield_now};
 use pirn_sync::Event;
@@ -28,18 +28,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// Runs a test on one P and on two. No G is left but the caller when it has ended.
-fn on_gs(test: impl Fn() + Sync) {
-    for procs in [1, 2] {
-        let house: House = runtime(procs);
-        house.run(|| {
-            test();
-            eventually("no other G is left", || num_goroutines() == 1);
-        });
-        house.close();
-    }
-}
 
 fn adds_up(figures: CacheMetrics) -> bool {
     let gone = figures.replaced + figures.expired + figures.evicted + figures.invalidated;

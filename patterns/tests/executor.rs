@@ -28,12 +28,12 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{Census, House, eventually, runtime};
+use common::{Census, eventually, on_gs};
 use pirn_channels::{Sender, bounded, unbounded};
 use pirn_patterns::executor::Executor;
 use pirn_patterns::job::{Job, JobError, as_completed, wait_all, wait_any};
 use pirn_patterns::pool::{Refusal, SubmitError};
-use pirn_runtime::{block_on, num_goroutines};
+use pirn_runtime::block_on;
 use pirn_sync::context::{Context, ContextError};
 use std::panic::{catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -41,18 +41,6 @@ use std::thread;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(2);
-
-/// Runs a test on one P and on two. No G is left but the caller when it has ended.
-fn on_gs(test: impl Fn() + Sync) {
-    for procs in [1, 2] {
-        let house: House = runtime(procs);
-        house.run(|| {
-            test();
-            eventually("no other G is left", || num_goroutines() == 1);
-        });
-        house.close();
-    }
-}
 
 /// A job that waits until the sender is dropped, and returns `value`.
 fn waits<T: Send + 'static>(executor: &Executor, value: T) -> (Job<T>, Sender<()>) {

@@ -16,7 +16,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{House, Rng, eventually, runtime, seed, stress_secs};
+use common::{Rng, eventually, on_gs, runtime, seed, stress_secs};
 use pirn_channels::{bounded, unbounded};
 use pirn_patterns::flight::{FlightMetrics, SingleFlight};
 use pirn_runtime::{JoinHandle, ShutDown, go, num_goroutines, sleep, yield_now};
@@ -29,20 +29,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Runs a test on one P and on two. No G is left but the caller when it has ended.
-fn on_gs(test: impl Fn() + Sync) {
-    for procs in [1, 2] {
-        let house: House = runtime(procs);
-        house.run(|| {
-            test();
-            eventually("no other G is left", || num_goroutines() == 1);
-        });
-        house.close();
-    }
-}
-
 fn adds_up(metrics: FlightMetrics) -> bool {
-    metrics.calls == metrics.answered + metrics.gave_up + metrics.panicked
+    metrics.calls == metrics.answered + metrics.gave_up + metrics.panicked && in_flights(metrics) <= metrics.calls
 }
 
 /// So many calls for one key, which all wait for the same flight: it ends when `gate` is set.
@@ -52,7 +40,7 @@ fn crowd<V: Clone + Send + Sync + 'static>(
     gate: &Arc<Event>,
     f: fn() -> V,
 ) -> Vec<JoinHandle<(V, bool)>> {
-    let before = flights.metrics().calls;
+    let before = in_flights(flights.metrics());
     let calls: Vec<_> = (0..n)
         .map(|_| {
             let (flights, gate) = (flights.clone(), gate.clone());
@@ -64,10 +52,13 @@ fn crowd<V: Clone + Send + Sync + 'static>(
             })
         })
         .collect();
-    eventually("all have called", || flights.metrics().calls == before + n as u64);
-    // Each has counted; it joins without a wait in between.
-    (0..1000).for_each(|_| yield_now());
+    eventually("all are in flights", || in_flights(flights.metrics()) == before + n as u64);
     calls
+}
+
+/// How many calls have started a flight or joined one.
+fn in_flights(metrics: FlightMetrics) -> u64 {
+    metrics.started + metrics.joined
 }
 
 #[test]
@@ -192,9 +183,7 @@ fn a_flight_that_is_unwound_by_a_shutdown() {
             thread::spawn(move || flights.run("key", |_| unreachable!("another one flies")))
         })
         .collect();
-    eventually("all have called", || flights.metrics().calls == 4);
-    // A thread that has counted may not have joined yet.
-    thread::sleep(Duration::from_millis(50));
+    eventually("all are in flights", || in_flights(flights.metrics()) == 4);
     house.take().shutdown();
     assert!(first.join().expect_err("it is unwound").is::<ShutDown>());
     for call in calls {

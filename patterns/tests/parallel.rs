@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{House, Rng, eventually, runtime, seed, stress_secs};
+use common::{Rng, eventually, on_gs, runtime, seed, stress_secs};
 use pirn_channels::bounded;
 use pirn_patterns::parallel::{ParallelMap, parallel_map, try_parallel_map, try_parallel_map_ctx};
 use pirn_runtime::{num_goroutines, yield_now};
@@ -15,18 +15,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const LATE: Duration = Duration::from_secs(3600);
-
-/// Runs a test on one P and on two. No G is left but the caller when it has ended.
-fn on_gs(test: impl Fn() + Sync) {
-    for procs in [1, 2] {
-        let house: House = runtime(procs);
-        house.run(|| {
-            test();
-            eventually("no other G is left", || num_goroutines() == 1);
-        });
-        house.close();
-    }
-}
 
 #[test]
 fn results_are_in_order_and_no_more_than_the_limit_run() {

@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{House, Rng, eventually, runtime, seed, stress_secs, wait_until_waiting};
+use common::{Rng, eventually, on_gs, runtime, seed, stress_secs, wait_until_waiting};
 use pirn_channels::bounded;
 use pirn_patterns::pipeline::{PipelineError, pipeline, pipeline_ctx};
 use pirn_runtime::{Handle, current_gid, go, num_goroutines, yield_now};
@@ -16,18 +16,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const LATE: Duration = Duration::from_secs(3600);
-
-/// Runs a test on one P and on two. No G is left but the caller when it has ended.
-fn on_gs(test: impl Fn() + Sync) {
-    for procs in [1, 2] {
-        let house: House = runtime(procs);
-        house.run(|| {
-            test();
-            eventually("no other G is left", || num_goroutines() == 1);
-        });
-        house.close();
-    }
-}
 
 #[test]
 fn stages_keep_the_order() {

@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{House, Rng, eventually, runtime, seed, stress_secs, wait_until_waiting};
+use common::{Rng, eventually, on_gs, runtime, seed, stress_secs, wait_until_waiting};
 use pirn_channels::{Sender, bounded, unbounded};
 use pirn_patterns::job::{Job, JobError};
 use pirn_patterns::pool::{PoolMetrics, Priority, Refusal, WorkerPool};
@@ -15,18 +15,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_millis(2);
-
-/// Runs a test on one P and on two. No G is left but the caller when it has ended.
-fn on_gs(test: impl Fn() + Sync) {
-    for procs in [1, 2] {
-        let house: House = runtime(procs);
-        house.run(|| {
-            test();
-            eventually("no other G is left", || num_goroutines() == 1);
-        });
-        house.close();
-    }
-}
 
 fn adds_up(figures: PoolMetrics) -> bool {
     let ended = figures.completed + figures.panicked + figures.cancelled + figures.expired;

@@ -3,9 +3,9 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{Census, House, Rng, child_case, eventually, runtime, seed, stress_secs, subprocess};
+use common::{Census, Rng, child_case, eventually, on_gs, runtime, seed, stress_secs, subprocess};
 use pirn_channels::bounded;
-use pirn_runtime::{GoBuilder, ShutDown, current_gid, go, num_goroutines, park, sleep, yield_now};
+use pirn_runtime::{GoBuilder, ShutDown, current_gid, go, park, sleep, yield_now};
 use pirn_sync::context::{Context, ContextError};
 use pirn_sync::group::{ErrGroup, TaskGroup, as_completed, gather, race, task_group, task_group_with, try_gather};
 use std::cell::RefCell;
@@ -18,18 +18,6 @@ use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_millis(2);
 const LATE: Duration = Duration::from_secs(3600);
-
-/// Runs a test on one P and on two. No G is left but the caller when it has ended.
-fn on_gs(test: impl Fn() + Sync) {
-    for procs in [1, 2] {
-        let house: House = runtime(procs);
-        house.run(|| {
-            test();
-            eventually("no other G is left", || num_goroutines() == 1);
-        });
-        house.close();
-    }
-}
 
 /// The payload of the panic of `f`.
 fn payload_of<T>(f: impl FnOnce() -> T) -> &'static str {

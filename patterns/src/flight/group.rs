@@ -22,6 +22,7 @@ struct Inner<K, V> {
     flights: Map<K, FlightRef<V>>,
     calls: Counter,
     started: Counter,
+    joined: Counter,
     answered: Counter,
     gave_up: Counter,
     panicked: Counter,
@@ -33,8 +34,10 @@ struct Inner<K, V> {
 pub struct FlightMetrics {
     /// All calls.
     pub calls: u64,
-    /// Flights.
+    /// Flights. Each was started by a call.
     pub started: u64,
+    /// Calls that joined a flight. All calls start one or join one, but those whose context has ended before.
+    pub joined: u64,
     /// Calls that got a value.
     pub answered: u64,
     /// Calls whose context ended.
@@ -50,6 +53,7 @@ impl<K, V> SingleFlight<K, V> {
             flights: Map::new(),
             calls: Counter::new(),
             started: Counter::new(),
+            joined: Counter::new(),
             answered: Counter::new(),
             gave_up: Counter::new(),
             panicked: Counter::new(),
@@ -61,8 +65,8 @@ impl<K, V> SingleFlight<K, V> {
         let inner = &*self.0;
         // The calls last: there are never more ends.
         let (answered, gave_up, panicked) = (inner.answered.get(), inner.gave_up.get(), inner.panicked.get());
-        let started = inner.started.get();
-        FlightMetrics { calls: inner.calls.get(), started, answered, gave_up, panicked }
+        let (started, joined) = (inner.started.get(), inner.joined.get());
+        FlightMetrics { calls: inner.calls.get(), started, joined, answered, gave_up, panicked }
     }
 
     /// How many keys have a flight.
@@ -140,6 +144,7 @@ where
         loop {
             if let Some(flight) = flights.load(&key) {
                 if flight.join() {
+                    self.0.joined.add_one();
                     return flight.wait(context);
                 }
                 // flight I1

@@ -184,6 +184,18 @@ pub(crate) fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
+/// Runs a test on one P and on two. No G is left but the caller when it has ended.
+pub(crate) fn on_gs(test: impl Fn() + Sync) {
+    for procs in [1, 2] {
+        let house: House = runtime(procs);
+        house.run(|| {
+            test();
+            eventually("no other G is left", || pirn_runtime::num_goroutines() == 1);
+        });
+        house.close();
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------- watchdog
 
 struct Watched {
