@@ -42,7 +42,7 @@ pub(crate) const ID_BATCH: u64 = 1024;
 /// While slices are long, an M takes its share of the global queue at a pick if there is room for so many.
 pub(crate) const DRAW_MIN: usize = LOCAL_QUEUE_MAX / 4;
 
-/// At a 61st pick descriptors are polled if no more Gs than this are in the local queue. A longer one is drained first.
+/// A P with work of its own polls descriptors if no more Gs than this are in its local queue. A longer one is drained first.
 pub(crate) const POLL_QUEUE_MAX: usize = 32;
 
 /// The default stack of a G. Debug builds use several times as much stack.

@@ -33,7 +33,7 @@ impl Shared {
 
     /// Takes the next G of this P; every 61st time it looks elsewhere first.
     #[inline]
-    fn pick(&self, p: OwnedP<'_>) -> Option<Runnable> {
+    pub(super) fn pick(&self, p: OwnedP<'_>) -> Option<Runnable> {
         if p.has_lane() {
             self.offer(p);
         }
@@ -48,7 +48,7 @@ impl Shared {
     }
 
     /// At each pick while slices are long: the clock costs little then, and what comes from outside, or waits in the
-    /// global queue because sysmon has found it there, cannot wait for 61 slices.
+    /// global queue because sysmon has put it there, cannot wait for 61 slices.
     #[inline]
     fn look_while_coarse(&self, p: OwnedP<'_>) {
         if !self.is_global_empty() {
@@ -61,16 +61,24 @@ impl Shared {
         if p.timers.earliest_ns() != NEVER || self.watches_descriptors() {
             let now = self.refresh_clock();
             self.run_due(p, &p, now);
-            self.look_at_late_descriptors(p, now);
+            if self.may_poll(p) {
+                self.look_at_late_descriptors(p, now);
+            }
         }
     }
 
-    /// Every 61st pick: the clock, the timers of all Ps, the global queue, descriptors.
+    /// Whether a P with work of its own may poll.
     ///
-    /// What the global queue has came before what a poll would bring now, so a fair share of it comes first, and as long
-    /// as there is more, nothing is polled. Otherwise new events would overtake what waits there again and again. Nor is
-    /// anything polled for a queue that is long. It would only wait here, where it waits for this M, which may lose its
-    /// CPU; in the kernel it waits for any. sysmon asks if all queues stay long.
+    /// What the global queue has came before what a poll would bring now. As long as there is some, nothing is polled:
+    /// otherwise new events would overtake what waits there again and again. Nor is anything polled for a queue that is
+    /// long. It would only wait here, where it waits for this M, which may lose its CPU; in the kernel it waits for any.
+    /// And it would make the queue overflow, which sends the oldest to the global queue. sysmon asks if all queues stay
+    /// long.
+    fn may_poll(&self, p: OwnedP<'_>) -> bool {
+        p.queue_len() <= POLL_QUEUE_MAX && self.is_global_empty()
+    }
+
+    /// Every 61st pick: the clock, the timers of all Ps, a fair share of the global queue, descriptors.
     #[cold]
     pub(super) fn look_round(&self, p: OwnedP<'_>) -> Option<Runnable> {
         let now = self.refresh_clock();
@@ -82,7 +90,7 @@ impl Shared {
             // As in `arrivals.rs`. They were announced when they came.
             p.show_all();
         }
-        if p.queue_len() <= POLL_QUEUE_MAX && self.is_global_empty() {
+        if self.may_poll(p) {
             self.look_at_descriptors(p, now);
         }
         first

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "the test owns the G")]
 
 use super::{Setup, Shared};
-use crate::config::{FAIRNESS_TICKS, LOCAL_QUEUE_MAX, POLL_NS};
+use crate::config::{FAIRNESS_TICKS, LOCAL_QUEUE_MAX, POLL_NS, POLL_QUEUE_MAX};
 use crate::g::{Runnable, give_free, take_free};
 use crate::locals::Locals;
 use crate::netpoll::{give_back, register, take};
@@ -79,6 +79,36 @@ fn sysmon_asks_once_though_somebody_asks_just_now() {
         assert_eq!(shared.must_ask_ns(), 2 * POLL_NS);
     });
     give_back(record);
+}
+
+/// While slices are long each pick polled, however much waited. The events made the queue overflow, its oldest Gs went to
+/// the global queue, and one of them came back at every 61st pick.
+#[test]
+fn while_slices_are_long_nothing_is_polled_for_a_long_queue() {
+    let shared = without_threads(1);
+    let p = shared.take_idle_p(&mut shared.lock()).expect("it is idle");
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    let record = take();
+    register(record, reader.as_fd(), "pipe", shared.netpoll()).expect("a pipe can be watched");
+    // All of them run before the 61st pick, which judges the slices anew.
+    let gs: Vec<_> = (0..POLL_QUEUE_MAX + 10).map(|_| take_free()).collect();
+    // SAFETY: the records are free, and these are their only Runnables.
+    gs.iter().for_each(|g| p.owned().push(unsafe { Runnable::own(g) }).expect("there is room"));
+    p.owned().judge_slices(1, u64::MAX);
+    assert!(p.owned().is_coarse());
+    let mut ran = Vec::new();
+    while p.queue_len() > 0 {
+        let may_poll = p.queue_len() <= POLL_QUEUE_MAX;
+        shared.netpoll().has_asked(0);
+        let asked = shared.netpoll().counts().0;
+        ran.extend(shared.pick(p.owned()));
+        assert_eq!(shared.netpoll().counts().0 - asked, u64::from(may_poll), "{} wait", p.queue_len());
+    }
+    assert_eq!(ran.len(), gs.len());
+    drop(ran);
+    gs.into_iter().for_each(give_free);
+    give_back(record);
+    shared.put_idle_p(&mut shared.lock(), p);
 }
 
 /// What waited in the global queue was overtaken by new events for ever: one G was taken from there at every 61st pick,
