@@ -905,13 +905,13 @@ fn lesson_order_service() {
     let lines = [
         "flaky: 15 orders, tries [1, 1, 1, 2, 1, 1, 1, 1, 3, 1, 1, 1, 2, 1, 1], 19 calls",
         "slow: 5 orders done, 3 refused as the bulkhead is full, 5 calls",
-        "down: Err(Backend) after 3 calls",
-        "down: Err(Refused) after 1 calls",
-        "down: Err(Refused) after 0 calls",
-        "well: Err(Refused) after 0 calls",
-        "well: Ok(1) after 1 calls",
-        "well: Ok(1) after 1 calls",
-        "well: Ok(1) after 1 calls",
+        "down: the backend is down after 3 calls",
+        "down: the breaker is open after 1 calls",
+        "down: the breaker is open after 0 calls",
+        "well: the breaker is open after 0 calls",
+        "well: done after 1 calls",
+        "well: done after 1 calls",
+        "the breaker: opened 1, rejected 3, failed 8",
     ];
     teaches("order_service", &lines);
 }
