@@ -1,7 +1,8 @@
-//! Whole programs: the examples, run as they are, and what they print.
+//! Whole programs: the examples, run as they are, in both modes of thread-locals, and what they print.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -9,14 +10,44 @@ use std::time::{Duration, Instant};
 /// Longer than any of them takes, in a debug build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The program that cargo has built from `examples/NAME.rs`, beside this test.
+/// What thread-locals the goroutines of an example see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Their own.
+    Isolated,
+    /// Those of the threads that run them.
+    Shared,
+}
+
+const MODES: [Mode; 2] = [Mode::Isolated, Mode::Shared];
+
+impl Mode {
+    /// The program that cargo has built from an example, beside this test: `examples/NAME.rs` as it is, or
+    /// `examples/shared`, which has them all and runs the one by whose name it is called.
+    fn program(self, name: &str) -> Command {
+        match self {
+            Mode::Isolated => command(name),
+            Mode::Shared => {
+                let mut command = command("shared");
+                command.arg0(name);
+                command
+            }
+        }
+    }
+}
+
+/// An example as it is.
 fn program(name: &str) -> Command {
+    Mode::Isolated.program(name)
+}
+
+fn command(file: &str) -> Command {
     let mut path: PathBuf = std::env::current_exe().expect("a test knows where it is");
     path.pop();
     path.pop();
     path.push("examples");
-    path.push(name);
-    assert!(path.exists(), "{path:?} is not there: `cargo test` builds it, `cargo test --test programs` does not");
+    path.push(file);
+    assert!(path.exists(), "{path:?} is not there: `cargo build --examples -p pirn -p pirn-examples-shared` builds it");
     let mut command = Command::new(path);
     // Whatever the tester has set.
     for variable in ["PIRN_MAXPROCS", "PIRN_STACK", "PIRN_DEBUG"] {
@@ -118,10 +149,9 @@ fn run_together(command: &mut Command) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-fn hundred_thousand(procs: usize) {
-    let lines = run_together(
-        program("hundred_thousand").env("PIRN_MAXPROCS", procs.to_string()).env("PIRN_DEBUG", "schedtrace=100"),
-    );
+fn hundred_thousand(mode: Mode, procs: usize) {
+    let mut program = mode.program("hundred_thousand");
+    let lines = run_together(program.env("PIRN_MAXPROCS", procs.to_string()).env("PIRN_DEBUG", "schedtrace=100"));
     let all = lines.join("\n");
     let at = |line: &str| {
         let at = lines.iter().position(|other| other == line);
@@ -180,12 +210,17 @@ fn check(line: &Line, procs: usize) {
 
 #[test]
 fn hundred_thousand_on_one_p() {
-    hundred_thousand(1);
+    hundred_thousand(Mode::Isolated, 1);
 }
 
 #[test]
 fn hundred_thousand_on_two_ps() {
-    hundred_thousand(2);
+    hundred_thousand(Mode::Isolated, 2);
+}
+
+#[test]
+fn hundred_thousand_with_shared_thread_locals() {
+    hundred_thousand(Mode::Shared, 2);
 }
 
 #[test]
@@ -214,45 +249,56 @@ fn a_bad_setting_is_named_and_does_no_harm() {
 }
 
 /// The lines of schedtrace that a program has printed, and the others.
-fn traced(name: &str, procs: usize, debug: &str) -> (Vec<Line>, Vec<String>) {
-    let lines = run_together(program(name).env("PIRN_MAXPROCS", procs.to_string()).env("PIRN_DEBUG", debug));
+fn traced(mode: Mode, name: &str, procs: usize, debug: &str) -> (Vec<Line>, Vec<String>) {
+    let lines = run_together(mode.program(name).env("PIRN_MAXPROCS", procs.to_string()).env("PIRN_DEBUG", debug));
     let (trace, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.starts_with("SCHED "));
     (trace.iter().map(|line| Line::parse(line)).collect(), others)
 }
 
 #[test]
 fn steal() {
-    let (trace, others) = traced("steal", 4, "schedtrace=5");
-    assert_eq!((others[0].as_str(), others[2].as_str()), ("4 Ps", "the Ps have stolen from each other: true"));
-    assert!(others[1].starts_with("200 jobs done, result "), "{others:?}");
-    let last = trace.last().and_then(|line| line.schedticks.clone()).expect("there were lines");
-    assert!(last.iter().filter(|ticks| **ticks > 10).count() >= 2, "{last:?}");
+    for mode in MODES {
+        let (trace, others) = traced(mode, "steal", 4, "schedtrace=5");
+        assert_eq!((others[0].as_str(), others[2].as_str()), ("4 Ps", "the Ps have stolen from each other: true"));
+        assert!(others[1].starts_with("200 jobs done, result "), "{others:?}");
+        let last = trace.last().and_then(|line| line.schedticks.clone()).expect("there were lines");
+        assert!(last.iter().filter(|ticks| **ticks > 10).count() >= 2, "{last:?}");
+    }
 }
 
 #[test]
 fn preempt() {
-    let (trace, others) = traced("preempt", 2, "schedtrace=50");
-    assert!(others[0].starts_with("2 loops on 2 Ps, and "), "{others:?}");
-    assert!(others[1].starts_with("late: half of them ") && others[2] == "every loop has got on: true", "{others:?}");
-    // Two threads for the loops, one for the ticker, and sysmon.
-    assert!(trace.iter().any(|line| line.threads >= 4), "{trace:?}");
+    for mode in MODES {
+        let (trace, others) = traced(mode, "preempt", 2, "schedtrace=50");
+        assert!(others[0].starts_with("2 loops on 2 Ps, and "), "{others:?}");
+        assert!(others[1].starts_with("late: half of them "), "{others:?}");
+        assert_eq!(others[2], "every loop has got on: true", "{others:?}");
+        // Two threads for the loops, one for the ticker, and sysmon.
+        assert!(trace.iter().any(|line| line.threads >= 4), "{trace:?}");
+    }
 }
 
 #[test]
 fn blocking() {
-    let (trace, others) = traced("blocking", 2, "schedtrace=100");
-    let ms = |line: &Line| line.ms;
-    assert_eq!(others.len(), 4, "{others:?}");
-    assert_eq!(others[2], "now there is a thread for nearly every one: true");
-    let most = trace.iter().map(|line| line.threads).max();
-    let last = trace.last().expect("there were lines");
-    assert!(most > Some(55) && last.threads < 10, "{most:?} threads, {} at {} ms", last.threads, ms(last));
+    for mode in MODES {
+        let (trace, others) = traced(mode, "blocking", 2, "schedtrace=100");
+        let ms = |line: &Line| line.ms;
+        assert_eq!(others.len(), 4, "{others:?}");
+        assert_eq!(others[2], "now there is a thread for nearly every one: true");
+        let most = trace.iter().map(|line| line.threads).max();
+        let last = trace.last().expect("there were lines");
+        assert!(most > Some(55) && last.threads < 10, "{most:?} threads, {} at {} ms", last.threads, ms(last));
+    }
 }
 
 #[test]
 fn detail() {
-    let lines =
-        run_together(program("detail").env("PIRN_MAXPROCS", "2").env("PIRN_DEBUG", "schedtrace=100,scheddetail=1"));
+    MODES.into_iter().for_each(detail_in);
+}
+
+fn detail_in(mode: Mode) {
+    let mut program = mode.program("detail");
+    let lines = run_together(program.env("PIRN_MAXPROCS", "2").env("PIRN_DEBUG", "schedtrace=100,scheddetail=1"));
     let all = lines.join("\n");
     assert_eq!(lines.last().map(String::as_str), Some("all have ended"), "{all}");
     let of = |name: &str| format!("name={name:?}");
@@ -270,8 +316,11 @@ fn detail() {
 
 #[test]
 fn deadlock() {
-    let mut child = program("deadlock");
-    let output = child.stdin(Stdio::null()).output().expect("it starts");
+    MODES.into_iter().for_each(deadlock_in);
+}
+
+fn deadlock_in(mode: Mode) {
+    let output = mode.program("deadlock").stdin(Stdio::null()).output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(
@@ -289,7 +338,11 @@ fn deadlock() {
 
 #[test]
 fn lock_cycle() {
-    let output = program("lock_cycle").stdin(Stdio::null()).output().expect("it starts");
+    MODES.into_iter().for_each(lock_cycle_in);
+}
+
+fn lock_cycle_in(mode: Mode) {
+    let output = mode.program("lock_cycle").stdin(Stdio::null()).output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     let (head, gs) = said.split_once("\n\ngoroutine 1 [join, \"main\"").unwrap_or_else(|| panic!("{said}"));
@@ -305,7 +358,11 @@ fn lock_cycle() {
 
 #[test]
 fn a_stack_gets_memory_as_it_is_used() {
-    let (out, trace) = run(&mut program("stack_growth"));
+    MODES.into_iter().for_each(stack_growth_in);
+}
+
+fn stack_growth_in(mode: Mode) {
+    let (out, trace) = run(&mut mode.program("stack_growth"));
     assert_eq!(trace, "");
     let lines: Vec<_> = out.lines().filter(|line| line.contains(" 0x")).collect();
     assert_eq!(lines.len(), 20, "{out}");
@@ -337,8 +394,8 @@ fn a_stack_gets_memory_as_it_is_used() {
 #[test]
 fn the_token_ends_where_it_should() {
     for (passes, winner) in [("0", 1), ("1", 2), ("1000", 498), ("20000", 384)] {
-        for procs in ["1", "2", "4"] {
-            let (out, _) = run(program("ring").arg(passes).env("PIRN_MAXPROCS", procs));
+        for (mode, procs) in everywhere() {
+            let (out, _) = run(mode.program("ring").arg(passes).env("PIRN_MAXPROCS", procs));
             let first = out.lines().next().unwrap_or_default();
             assert_eq!(first, format!("G {winner} of 503 has the token after {passes} passes"));
             assert!(out.ends_with(&format!(" ns per hop, Ps {procs}\n")), "{out}");
@@ -353,13 +410,18 @@ fn a_wrong_number_of_passes_is_refused() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "usage: ring [PASSES]\n");
 }
 
+/// In both modes, on so many Ps.
+fn everywhere() -> impl Iterator<Item = (Mode, &'static str)> {
+    MODES.into_iter().flat_map(|mode| ["1", "2", "4"].map(|procs| (mode, procs)))
+}
+
 /// What an example prints, to the letter.
 #[track_caller]
 fn prints(name: &str, lines: &[&str]) {
-    for procs in ["1", "2", "4"] {
-        let (out, complaints) = run(program(name).env("PIRN_MAXPROCS", procs));
-        assert_eq!(out.lines().collect::<Vec<_>>(), lines, "{name} on {procs} Ps");
-        assert_eq!(complaints, "", "{name} on {procs} Ps");
+    for (mode, procs) in everywhere() {
+        let (out, complaints) = run(mode.program(name).env("PIRN_MAXPROCS", procs));
+        assert_eq!(out.lines().collect::<Vec<_>>(), lines, "{name} on {procs} Ps, {mode:?}");
+        assert_eq!(complaints, "", "{name} on {procs} Ps, {mode:?}");
     }
 }
 
@@ -441,8 +503,8 @@ fn reusable_barrier() {
 /// How long its calls take is not tested.
 #[test]
 fn simple_cache() {
-    for procs in ["1", "2", "4"] {
-        let (out, complaints) = run(program("simple_cache").env("PIRN_MAXPROCS", procs));
+    for (mode, procs) in everywhere() {
+        let (out, complaints) = run(mode.program("simple_cache").env("PIRN_MAXPROCS", procs));
         let words: Vec<Vec<_>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
         let [head, rows @ .., last] = &*words else { panic!("{out}") };
         assert_eq!(head[0], "reads", "{out}");
@@ -452,7 +514,7 @@ fn simple_cache() {
         let times = |row: &Vec<&str>| row[2..].chunks(2).all(|time| time[0].parse::<u64>().is_ok() && time[1] == "ns");
         assert!(rows.iter().all(|row| row.len() == 2 * head.len() && times(row)), "{out}");
         assert_eq!(last.join(" "), "read something: true, something wrong: 0", "{out}");
-        assert_eq!(complaints, "", "on {procs} Ps");
+        assert_eq!(complaints, "", "on {procs} Ps, {mode:?}");
     }
 }
 
@@ -516,8 +578,8 @@ struct Server {
 
 impl Server {
     /// Starts it, and waits until it listens.
-    fn start(name: &str) -> Server {
-        let mut command = program(name);
+    fn start(mode: Mode, name: &str) -> Server {
+        let mut command = mode.program(name);
         command.arg("127.0.0.1:0").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
@@ -548,7 +610,11 @@ impl Drop for Server {
 
 #[test]
 fn echo_server() {
-    let mut server = Server::start("echo_server");
+    MODES.into_iter().for_each(echo_server_in);
+}
+
+fn echo_server_in(mode: Mode) {
+    let mut server = Server::start(mode, "echo_server");
     let clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for (nth, mut client) in clients.iter().enumerate() {
         write!(client, "hello {nth}").expect("it reads");
@@ -564,7 +630,11 @@ fn echo_server() {
 
 #[test]
 fn http_server() {
-    let server = Server::start("http_server");
+    MODES.into_iter().for_each(http_server_in);
+}
+
+fn http_server_in(mode: Mode) {
+    let server = Server::start(mode, "http_server");
     let mut client = server.connect();
     // Two requests on one connection, in one piece.
     let get = |path| format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -578,7 +648,11 @@ fn http_server() {
 
 #[test]
 fn chat() {
-    let server = Server::start("chat");
+    MODES.into_iter().for_each(chat_in);
+}
+
+fn chat_in(mode: Mode) {
+    let server = Server::start(mode, "chat");
     let join = || {
         let stream = server.connect();
         let port = stream.local_addr().expect("it has one").port();
@@ -598,10 +672,14 @@ fn chat() {
 
 #[test]
 fn port_scan() {
+    MODES.into_iter().for_each(port_scan_in);
+}
+
+fn port_scan_in(mode: Mode) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("it has one").port();
     let (first, last) = (port.saturating_sub(300), port.saturating_add(300));
-    let (out, _) = run(program("port_scan").args(["localhost".to_owned(), first.to_string(), last.to_string()]));
+    let (out, _) = run(mode.program("port_scan").args(["localhost".to_owned(), first.to_string(), last.to_string()]));
     let lines: Vec<_> = out.lines().collect();
     assert!(lines.contains(&&*format!("{port} is open")), "{out}");
     let tried = format!("{} ports in ", usize::from(last - first) + 1);
@@ -610,7 +688,11 @@ fn port_scan() {
 
 #[test]
 fn graceful_shutdown() {
-    let mut server = Server::start("graceful_shutdown");
+    MODES.into_iter().for_each(graceful_shutdown_in);
+}
+
+fn graceful_shutdown_in(mode: Mode) {
+    let mut server = Server::start(mode, "graceful_shutdown");
     let (slow, idle) = (server.connect(), server.connect());
     writeln!(&idle, "0").expect("it reads");
     let mut idle_reads = BufReader::new(idle).lines();
@@ -694,7 +776,7 @@ fn shared_limit() {
         assert!(out.starts_with("200 calls of two processes got 10 permits\n"), "{out}");
         assert_eq!((out.lines().count(), complaints.as_str()), (2, ""));
     };
-    check(&mut program("shared_limit"));
+    MODES.into_iter().for_each(|mode| check(&mut mode.program("shared_limit")));
     let folder = std::env::temp_dir().join(format!("pirn-redis-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the socket");
     let socket = folder.join("redis");
@@ -709,7 +791,7 @@ fn shared_limit() {
         while !socket.exists() && began.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(10));
         }
-        check(program("shared_limit").arg(&socket));
+        MODES.into_iter().for_each(|mode| check(mode.program("shared_limit").arg(&socket)));
         server.kill().expect("it is ours");
         server.wait().expect("it is ours");
     }
@@ -727,16 +809,14 @@ fn lock_free() {
     prints("lock_free", &lines);
 }
 
-/// What a lesson prints, on so many Ps, in both modes of thread-locals.
+/// What a lesson prints, on so many Ps, in both modes.
 #[track_caller]
 fn lesson(name: &str, args: &[&str], check: impl Fn(&[&str], &str)) {
-    for procs in ["1", "2", "4"] {
-        for mode in [None, Some("--shared")] {
-            let (out, complaints) = run(program("lessons").args(mode).arg(name).args(args).env("PIRN_MAXPROCS", procs));
-            let on = format!("{name} on {procs} Ps, {}: {out}", mode.unwrap_or("isolated"));
-            check(&out.lines().collect::<Vec<_>>(), &on);
-            assert_eq!(complaints, "", "{on}");
-        }
+    for (mode, procs) in everywhere() {
+        let (out, complaints) = run(mode.program("lessons").arg(name).args(args).env("PIRN_MAXPROCS", procs));
+        let on = format!("{name} on {procs} Ps, {mode:?}: {out}");
+        check(&out.lines().collect::<Vec<_>>(), &on);
+        assert_eq!(complaints, "", "{on}");
     }
 }
 
@@ -751,7 +831,7 @@ fn a_lesson_without_a_name_is_refused() {
     let output = program("lessons").output().expect("it starts");
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.starts_with("usage: lessons [--shared] LESSON\nlessons: as_completed, "), "{said}");
+    assert!(said.starts_with("usage: lessons LESSON\nlessons: as_completed, "), "{said}");
 }
 
 #[test]
@@ -825,13 +905,13 @@ fn lesson_order_service() {
     let lines = [
         "flaky: 15 orders, tries [1, 1, 1, 2, 1, 1, 1, 1, 3, 1, 1, 1, 2, 1, 1], 19 calls",
         "slow: 5 orders done, 3 refused as the bulkhead is full, 5 calls",
-        "down: Err(Backend) after 3 calls",
-        "down: Err(Refused) after 1 calls",
-        "down: Err(Refused) after 0 calls",
-        "well: Err(Refused) after 0 calls",
-        "well: Ok(1) after 1 calls",
-        "well: Ok(1) after 1 calls",
-        "well: Ok(1) after 1 calls",
+        "down: the backend is down after 3 calls",
+        "down: the breaker is open after 1 calls",
+        "down: the breaker is open after 0 calls",
+        "well: the breaker is open after 0 calls",
+        "well: done after 1 calls",
+        "well: done after 1 calls",
+        "the breaker: opened 1, rejected 3, failed 8",
     ];
     teaches("order_service", &lines);
 }

@@ -7,8 +7,6 @@
 //! ```text
 //! cargo run --example lessons -- bank_transfer
 //! ```
-//!
-//! With `--shared` before the name, the goroutines use the thread-locals of the threads that run them.
 
 mod as_completed;
 mod bank_transfer;
@@ -24,7 +22,6 @@ mod threads_and_gs;
 mod wait_group;
 mod worker_pool;
 
-use pirn::Builder;
 use std::process::exit;
 
 const LESSONS: &[(&str, fn())] = &[
@@ -44,20 +41,11 @@ const LESSONS: &[(&str, fn())] = &[
 ];
 
 fn main() {
-    let mut args = std::env::args().skip(1).peekable();
-    let shared = args.next_if_eq("--shared").is_some();
-    let lesson = args.next().and_then(|name| LESSONS.iter().find(|(lesson, _)| *lesson == name));
+    let lesson = std::env::args().nth(1).and_then(|name| LESSONS.iter().find(|(lesson, _)| *lesson == name));
     let Some((_, program)) = lesson else {
         let names: Vec<_> = LESSONS.iter().map(|(name, _)| *name).collect();
-        eprintln!("usage: lessons [--shared] LESSON\nlessons: {}", names.join(", "));
+        eprintln!("usage: lessons LESSON\nlessons: {}", names.join(", "));
         exit(2);
     };
-    if shared {
-        // SAFETY: no lesson keeps a thread-local, or its address, while it waits.
-        let builder = unsafe { Builder::new().shared_thread_locals() };
-        let runtime = builder.build().expect("a runtime can be built");
-        runtime.run(program);
-    } else {
-        pirn::run(program);
-    }
+    pirn::run(program);
 }

@@ -1,90 +1,41 @@
-//! An order service in front of a backend that fails: retries, a bulkhead, a circuit breaker.
+//! An order service in front of a backend that fails: retries, a circuit breaker, a bulkhead.
 //!
-//! Each order tries up to three times. A try first asks the breaker, which refuses after four failures in a row, then
-//! the bulkhead, which lets two calls in and three wait, and calls the backend last. The backend is flaky at first,
-//! then slow, then down, then well again. Which tries are flaky is computed from a seed: every run prints the same.
+//! Each order tries up to three times. A try first asks the breaker, which opens after four failures in a row, then the
+//! bulkhead, which lets two calls in and three wait, and calls the backend last. Only a failure of the backend is worth
+//! another try: a breaker that is open, or a bulkhead that is full, ends the order at once. The backend is flaky at
+//! first, then slow, then down, then well again. Which tries are flaky is computed from a seed, so every run prints the
+//! same.
 //!
-//! Go and Java: libraries do this with callbacks or annotations. Different here: the three are a loop, a semaphore and
-//! a mutex. A call that gives up its place does so by dropping a guard, also if the backend panics; and a wait for the
-//! next try or for a place ends with the context of the order.
+//! Go and Java: libraries do this with interceptors or annotations. Different here: the three are values that one calls,
+//! from the outside to the inside, and an error says by its type which of them has refused. A call that gives up its
+//! place does so by dropping a guard, also if the backend panics; and a wait for the next try or for a place ends with
+//! the context of the order.
 
 use pirn::channel::unbounded;
 use pirn::context::Context;
 use pirn::group::gather;
-use pirn::sync::{Event, Mutex, Permit, Semaphore};
+use pirn::patterns::breaker::{CircuitBreaker, Rejected};
+use pirn::patterns::bulkhead::Bulkhead;
+use pirn::patterns::guarded::{Guarded, GuardedError};
+use pirn::patterns::retry::{Attempt, Backoff, Retry, RetryError};
+use pirn::sync::Event;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(10);
 const IN_FLIGHT: usize = 2;
 const WAITING: usize = 3;
 const FAILURES_UNTIL_OPEN: u32 = 4;
-/// So many are refused before one is let through to try. With a clock it would be a time; so the output is the same
-/// on every machine.
-const REFUSED_UNTIL_TRIAL: u32 = 3;
+const OPEN_FOR: Duration = Duration::from_secs(1);
 
+/// The backend has been asked, and has failed.
 #[derive(Debug)]
-enum Failure {
-    /// The backend has been asked. Worth another try.
-    Backend,
-    /// The breaker is open.
-    Refused,
-    /// The bulkhead is full.
-    Full,
-    /// The order has no more time.
-    OutOfTime,
-}
+struct Down;
 
-/// Stops calling a backend that fails.
-#[derive(Default)]
-struct Breaker(Mutex<Counts>);
-
-#[derive(Default)]
-struct Counts {
-    failures_in_a_row: u32,
-    refused: u32,
-}
-
-impl Breaker {
-    fn ask(&self) -> Result<(), Failure> {
-        let mut counts = self.0.lock();
-        if counts.failures_in_a_row < FAILURES_UNTIL_OPEN {
-            return Ok(());
-        }
-        if counts.refused == REFUSED_UNTIL_TRIAL {
-            counts.refused = 0;
-            return Ok(()); // the trial
-        }
-        counts.refused += 1;
-        Err(Failure::Refused)
-    }
-
-    fn tell(&self, is_good: bool) {
-        let mut counts = self.0.lock();
-        if is_good {
-            *counts = Counts::default();
-        } else {
-            counts.failures_in_a_row += 1;
-        }
-    }
-}
-
-/// Keeps one slow backend from taking all goroutines.
-struct Bulkhead {
-    /// Those that wait, and those that are let in.
-    admitted: Semaphore,
-    in_flight: Semaphore,
-}
-
-impl Bulkhead {
-    fn enter(&self, context: &Context) -> Result<(Permit<'_>, Permit<'_>), Failure> {
-        let admitted = self.admitted.try_acquire(1).map_err(|_| Failure::Full)?;
-        let in_flight = self.in_flight.acquire_ctx(context, 1).map_err(|_| Failure::OutOfTime)?;
-        // Dropped in this order: the next one is admitted when this one has left.
-        Ok((in_flight, admitted))
-    }
-}
+/// Why a try has failed.
+type Failure = GuardedError<Down>;
 
 const FLAKY: u8 = 0;
 const SLOW: u8 = 1;
@@ -100,7 +51,7 @@ struct Backend {
 }
 
 impl Backend {
-    fn call(&self, order: u32, attempt: u32) -> Result<(), Failure> {
+    fn call(&self, order: u32, attempt: u32) -> Result<(), Down> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let is_good = match self.mood.load(Ordering::Relaxed) {
             FLAKY => !is_flaky(order, attempt),
@@ -110,7 +61,7 @@ impl Backend {
             }
             mood => mood == WELL,
         };
-        if is_good { Ok(()) } else { Err(Failure::Backend) }
+        if is_good { Ok(()) } else { Err(Down) }
     }
 }
 
@@ -127,38 +78,34 @@ fn is_flaky(order: u32, attempt: u32) -> bool {
 
 struct Service {
     backend: Backend,
-    breaker: Breaker,
-    bulkhead: Bulkhead,
+    retry: Retry<Failure>,
+    guarded: Guarded,
 }
 
 impl Service {
-    fn order(&self, context: &Context, order: u32) -> Result<u32, Failure> {
-        let mut pause = FIRST_PAUSE;
-        let mut attempt = 1;
-        loop {
-            match self.attempt(context, order, attempt) {
-                Ok(()) => return Ok(attempt),
-                Err(Failure::Backend) if attempt < TRIES => {}
-                Err(failure) => return Err(failure),
-            }
-            context.sleep(pause).map_err(|_| Failure::OutOfTime)?;
-            pause *= 2;
-            attempt += 1;
+    fn new() -> Service {
+        let breaker = CircuitBreaker::builder().failures(FAILURES_UNTIL_OPEN).open_for(OPEN_FOR).half_open(1).build();
+        let retry = Retry::new(Backoff::exponential(FIRST_PAUSE, LAST_PAUSE)).tries(TRIES);
+        Service {
+            backend: Backend::default(),
+            retry: retry.retry_if(|failure| matches!(failure, Failure::Failed(Down))),
+            guarded: Guarded::new(breaker, Bulkhead::new(IN_FLIGHT, WAITING)),
         }
     }
 
-    fn attempt(&self, context: &Context, order: u32, attempt: u32) -> Result<(), Failure> {
-        self.breaker.ask()?;
-        let _place = self.bulkhead.enter(context)?;
-        let result = self.backend.call(order, attempt);
-        self.breaker.tell(result.is_ok());
-        result
+    /// Returns how many tries it took.
+    fn order(&self, context: &Context, order: u32) -> Result<u32, RetryError<Failure>> {
+        // A real backend gets it with the order, so that an order whose answer was lost is not done twice.
+        let key = format!("order-{order}");
+        self.retry.run_ctx(context, Some(&key), |attempt: &Attempt<'_>| {
+            let call = |_: &Context| self.backend.call(order, attempt.number);
+            self.guarded.call_ctx(attempt.context, call).map(|()| attempt.number)
+        })
     }
 }
 
 pub(crate) fn program() {
-    let bulkhead = Bulkhead { admitted: Semaphore::new(IN_FLIGHT + WAITING), in_flight: Semaphore::new(IN_FLIGHT) };
-    let service = &Service { backend: Backend::default(), breaker: Breaker::default(), bulkhead };
+    let service = &Service::new();
     let context = &Context::background();
     let calls = || service.backend.calls.swap(0, Ordering::Relaxed);
 
@@ -176,12 +123,29 @@ pub(crate) fn program() {
 
     service.backend.mood.store(DOWN, Ordering::Relaxed);
     for order in 20..23 {
-        println!("down: {:?} after {} calls", service.order(context, order), calls());
+        println!("down: {} after {} calls", outcome(&service.order(context, order)), calls());
     }
 
     service.backend.mood.store(WELL, Ordering::Relaxed);
-    for order in 30..34 {
-        println!("well: {:?} after {} calls", service.order(context, order), calls());
+    let refused = service.order(context, 30);
+    println!("well: {} after {} calls", outcome(&refused), calls());
+    // The breaker says for how long. The call that comes then is its trial.
+    if let Err(RetryError { error: Some(Failure::Broken(Rejected::Open(left))), .. }) = refused {
+        pirn::sleep(left);
+    }
+    for order in 31..33 {
+        println!("well: {} after {} calls", outcome(&service.order(context, order)), calls());
+    }
+    let metrics = service.guarded.breaker().metrics();
+    println!("the breaker: opened {}, rejected {}, failed {}", metrics.opened, metrics.rejected, metrics.failed);
+}
+
+fn outcome(result: &Result<u32, RetryError<Failure>>) -> &'static str {
+    match result {
+        Ok(_) => "done",
+        Err(RetryError { error: Some(Failure::Failed(Down)), .. }) => "the backend is down",
+        Err(RetryError { error: Some(Failure::Broken(_)), .. }) => "the breaker is open",
+        Err(_) => "something else",
     }
 }
 
@@ -194,8 +158,10 @@ fn eight_at_once(service: &Service, context: &Context) -> (usize, usize) {
             s.go(move || results_in.send(service.order(context, order)).expect("they are received below"));
         }
         drop(results_in);
-        let refused =
-            results.iter().take(8 - IN_FLIGHT - WAITING).filter(|it| matches!(it, Err(Failure::Full))).count();
+        let is_full = |result: &Result<_, RetryError<Failure>>| {
+            matches!(result, Err(RetryError { error: Some(Failure::Full), .. }))
+        };
+        let refused = results.iter().take(8 - IN_FLIGHT - WAITING).filter(is_full).count();
         service.backend.answers.set();
         (results.iter().filter(Result::is_ok).count(), refused)
     })

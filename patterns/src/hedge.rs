@@ -1,14 +1,12 @@
 //! Hedging: when an answer is late, the same is asked once more, and the first answer counts.
 
 use crate::count::{Counter, EndsAs};
+use crate::place::{End, Place};
 use crate::retry::Budget;
-use crate::start::start;
 use pirn_channels::{Receiver, select, unbounded};
 use pirn_sync::context::{Context, ContextError};
 use std::fmt;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 /// Asks again when an answer is late, without giving up the first attempt: the first success counts, and the contexts
@@ -18,7 +16,7 @@ use std::time::Duration;
 /// percentile, a twentieth more calls cut off the slow tail. An attempt that fails starts the next one at once; so this
 /// retries too. Give it a [`Budget`], so that it does not double the load on a service that is slow for all.
 ///
-/// Each attempt runs on a goroutine of its own (on a thread of its own, if the caller is a thread). One that does not
+/// Each attempt runs on a goroutine of its own (without a runtime, on a thread of its own). One that does not
 /// heed its context runs on after the call.
 ///
 /// From "The Tail at Scale" (Dean and Barroso, 2013), as in gRPC (gRFC A6).
@@ -89,7 +87,7 @@ pub enum HedgeError<E> {
 }
 
 /// An attempt has ended.
-type Answers<T, E> = Receiver<thread::Result<(u32, Result<T, E>)>>;
+type Answers<T, E> = Receiver<End<(u32, Result<T, E>)>>;
 
 impl Hedge {
     /// Asks once more if there is no answer after `delay`.
@@ -151,10 +149,10 @@ impl Hedge {
         let (inner, cancel) = context.with_cancel();
         let _ends_with_the_call = cancel.guard();
         let (to, answers): (_, Answers<T, E>) = unbounded();
-        let f = Arc::new(f);
+        let (place, f) = (Place::current(), Arc::new(f));
         let begin = |number: u32| {
             let (f, attempt) = (f.clone(), HedgedAttempt { number, context: inner.clone() });
-            start(to.clone(), move || (number, f(&attempt)));
+            place.call(to.clone(), move || (number, f(&attempt)));
         };
         begin(1);
         let (mut begun, mut failed, mut may_hedge) = (1, 0, self.attempts_max > 1);
@@ -162,9 +160,10 @@ impl Hedge {
             let error = match self.next_answer(&answers, context, may_hedge) {
                 None => None,
                 Some(Err(error)) => return Err(HedgeError::Ended(error)),
-                Some(Ok(Err(payload))) => resume_unwind(payload),
-                Some(Ok(Ok((number, Ok(value))))) => break Ok((number, value)),
-                Some(Ok(Ok((_, Err(error))))) => Some(error),
+                Some(Ok(end)) => match end.value() {
+                    (number, Ok(value)) => break Ok((number, value)),
+                    (_, Err(error)) => Some(error),
+                },
             };
             failed += u32::from(error.is_some());
             if may_hedge && self.budget.as_ref().is_none_or(|budget| budget.take()) {

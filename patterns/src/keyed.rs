@@ -75,12 +75,13 @@ impl<V> PartialEq for Shared<V> {
 }
 
 impl<V: AsNew> Shared<V> {
-    /// Counts a user. None: it was forgotten.
-    fn hold(self) -> Option<Held<V>> {
-        let mut users = self.0.users.lock();
-        *users.as_mut()? += 1;
-        drop(users);
-        Some(Held(self))
+    /// Counts a user.
+    ///
+    /// # Errors
+    /// The entry, if it was forgotten.
+    fn hold(self) -> Result<Held<V>, Shared<V>> {
+        let is_there = self.0.users.lock().as_mut().map(|users| *users += 1).is_some();
+        if is_there { Ok(Held(self)) } else { Err(self) }
     }
 
     /// Forgets it if nobody has it and it is as new.
@@ -189,12 +190,13 @@ impl<K: Hash + Eq + Clone, V: AsNew> Keyed<K, V> {
 
     /// What there is for a key. One that was forgotten is taken out.
     fn held(&self, key: &K) -> Option<Held<V>> {
-        let entry = self.entries.load(key)?;
-        let held = entry.clone().hold();
-        if held.is_none() {
-            self.entries.compare_and_delete(key, &entry);
+        match self.entries.load(key)?.hold() {
+            Ok(held) => Some(held),
+            Err(forgotten) => {
+                self.entries.compare_and_delete(key, &forgotten);
+                None
+            }
         }
-        held
     }
 
     /// Makes what there is to be for a key, or takes what another one has made. None: that was forgotten already.
@@ -202,7 +204,7 @@ impl<K: Hash + Eq + Clone, V: AsNew> Keyed<K, V> {
     fn make(&self, key: &K) -> Option<Held<V>> {
         let entry = Shared(Arc::new(Entry { value: (self.make)(key), users: Mutex::new(Some(0)) }));
         let (entry, _) = self.entries.load_or_store(key.clone(), entry);
-        let held = entry.hold();
+        let held = entry.hold().ok();
         if self.entries.len() > self.sweep_at.load(Ordering::Relaxed) {
             self.forget_idle();
         }

@@ -22,7 +22,6 @@ pub mod guarded; // a bulkhead and a breaker around the same calls
 pub mod bulkhead; // so many calls at a time, so many that wait
 pub mod breaker; // circuit breakers
 pub mod fallback; // what to answer when a call fails
-mod start; // work beside its caller
 mod place; // where work runs
 mod keyed; // one of each for every key
 mod count; // counters for metrics

@@ -1,17 +1,16 @@
 //! A call that its caller waits for only for some time.
 
 use crate::count::{Counter, EndsAs};
-use crate::start::start;
+use crate::place::{End, Place};
 use pirn_channels::{bounded, select};
 use pirn_sync::context::{Context, ContextError};
 use std::fmt;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Waits for calls only for some time, even for those that do not look at their context.
 ///
-/// The call runs on a goroutine of its own (on a thread of its own, if the caller is a thread), with a context that
+/// The call runs on a goroutine of its own (without a runtime, on a thread of its own), with a context that
 /// ends when its caller stops to wait: by the timeout, by the end of the caller's context, or because the caller is
 /// unwound. **A call that does not heed its context runs on**, and nobody gets its result; [`TimeoutMetrics::running`]
 /// counts it.
@@ -53,7 +52,7 @@ pub struct TimeoutMetrics {
     pub timed_out: u64,
     /// Those whose caller's context ended first, before or meanwhile; or whose caller was unwound.
     pub ended: u64,
-    /// Those that panicked in time.
+    /// Those that panicked in time, or could not be started.
     pub panicked: u64,
     /// Those that run now, also if nobody waits for them any more.
     pub running: u64,
@@ -116,7 +115,7 @@ impl Timeout {
         let _ends_with_the_wait = cancel.guard();
         let (to, result) = bounded(1);
         let (inner, run) = (bounded_by.clone(), CountsRun(self.run.clone()));
-        start(to, move || {
+        Place::current().call(to, move || {
             let _run = run;
             f(&inner)
         });
@@ -126,13 +125,13 @@ impl Timeout {
             recv(bounded_by.done()) -> _ => result.try_recv().ok(),
         };
         match (received, context.err()) {
-            (Some(Ok(value)), _) => {
+            (Some(End::Returned(value)), _) => {
                 ended.ends_as(&self.completed);
                 Ok(value)
             }
-            (Some(Err(payload)), _) => {
+            (Some(end), _) => {
                 ended.ends_as(&self.panicked);
-                resume_unwind(payload)
+                Ok(end.value())
             }
             (None, Some(error)) => Err(TimeoutError::Ended(error)),
             (None, None) => {

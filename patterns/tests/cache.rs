@@ -1,17 +1,24 @@
-//! The cache. moka's tests of `get_with` and `try_get_with` (moka, `src/sync/cache.rs`, MIT or Apache 2.0) by name, as far as
-//! they are about loads:
+//! The cache. moka's tests (moka 0.12.16, `src/sync/cache.rs`, MIT or Apache 2.0) by name, as far as they are about what
+//! this cache does too:
 //!
 //! | moka | here |
 //! | --- | --- |
+//! | basic_single_thread, basic_multi_threads | `stress_of_all_operations`; `it_is_a_map_with_deadlines` in `virtual_time.rs` |
+//! | max_capacity_zero | `a_cache_of_no_entries_is_a_mistake` |
+//! | invalidate_all | `all_keys_go` |
+//! | time_to_live, time_to_live_by_expiry_type | `an_entry_expires_at_its_time` in `virtual_time.rs` |
 //! | get_with | `moka_get_with` |
-//! | get_with_if | none: `invalidate` and then a load |
-//! | optionally_get_with | `moka_try_get_with`, with `()` as the error |
 //! | try_get_with | `moka_try_get_with` |
-//! | get_with_by_ref | none: the key is cloned |
-//! | recover_from_panic_in_get_with (value_initializer) | `a_load_that_panics_panics_for_all_and_leaves_nothing` |
-//! | time_to_live | `an_entry_expires_at_its_time` in `virtual_time.rs` |
-//! | drop_value_immediately_after_invalidation | `what_goes_is_dropped` |
+//! | optionally_get_with | `moka_try_get_with`, with `()` as the error |
+//! | get_with_by_ref, try_get_with_by_ref, optionally_get_with_by_ref | none: the key is cloned |
+//! | entry_or_insert_with_if, entry_by_ref_or_insert_with_if | none: `invalidate` and then a load |
+//! | handle_panic_in_get_with, handle_panic_in_try_get_with | `a_load_that_panics_panics_for_all_and_leaves_nothing` |
+//! | test_optionally_get_with_expired_entry_bug | `what_is_loaded_for_an_expired_entry_expires` in `virtual_time.rs` |
+//! | drop_value_immediately_after_eviction | `what_goes_is_dropped` |
 //! | ensure_gc_runs_when_dropping_cache | `what_goes_is_dropped` |
+//!
+//! What differs: with moka the callers that wait for a load that panics load themselves. Left out: the rest, which is
+//! about listeners, weights, idle times, iterators, `upsert` and `compute`, and the policies that a cache may have there.
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
@@ -231,6 +238,24 @@ fn what_goes_is_dropped() {
     assert_eq!(census.living(), 2);
     drop(cache);
     assert_eq!(census.living(), 0);
+}
+
+#[test]
+#[should_panic(expected = "a cache of 0 entries")]
+fn a_cache_of_no_entries_is_a_mistake() {
+    TtlCache::<u8, u8>::new(HOUR, 0);
+}
+
+#[test]
+fn all_keys_go() {
+    let cache = TtlCache::new(HOUR, 10);
+    ["alice", "bob", "cindy"].into_iter().for_each(|name| cache.insert(name, name.len()));
+    cache.clear();
+    assert!(cache.is_empty());
+    cache.insert("david", 5);
+    assert_eq!(["alice", "bob", "cindy", "david"].map(|name| cache.get(&name)), [None, None, None, Some(5)]);
+    assert_eq!(cache.metrics().invalidated, 3);
+    assert!(adds_up(cache.metrics()));
 }
 
 #[test]

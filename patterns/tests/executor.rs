@@ -1,29 +1,43 @@
-//! Executors and jobs. Python's tests of `concurrent.futures` (`Lib/test/test_concurrent_futures`, PSF licence) by name:
+//! Executors and jobs. Python's tests of `concurrent.futures` (CPython's main of 2025,
+//! `Lib/test/test_concurrent_futures`, PSF licence) by name, without their `test_`:
 //!
 //! | Python | here |
 //! | --- | --- |
-//! | ExecutorTest: submit, submit_keyword | `python_submit` |
+//! | ExecutorTest: submit | `python_submit` |
 //! | map, map_exception, map_timeout | `python_map`, `python_map_exception`, `python_map_timeout` |
-//! | map_submits_without_iteration | `python_map_submits_without_iteration` |
-//! | map with buffersize | `ParallelMap` in `parallel.rs` |
+//! | map_close | `python_executor_map_current_future_cancel` |
+//! | map_buffersize and the eight with more in their names | `ParallelMap`, in `parallel.rs` |
+//! | shutdown_race_issue12456 | `python_hang_issue12364` |
+//! | no_stale_references, free_reference | `python_no_stale_references`, `python_free_reference` |
 //! | max_workers_negative | `an_executor_of_no_workers_is_a_mistake` |
-//! | no_stale_references, free_reference | `python_no_stale_references` |
+//! | ThreadPoolExecutorTest: map_submits_without_iteration | `python_map_submits_without_iteration` |
 //! | saturation, idle_thread_reuse | `python_saturation`, `python_idle_thread_reuse` |
 //! | executor_map_current_future_cancel | `python_executor_map_current_future_cancel` |
 //! | ExecutorShutdownTest: run_after_shutdown | `python_run_after_shutdown` |
-//! | hang_issue12364, threads_terminate, context_manager_shutdown | `python_hang_issue12364` |
+//! | hang_issue12364 | `python_hang_issue12364` |
+//! | hang_gh94440 | `python_hang_gh94440` |
 //! | cancel_futures, cancel_futures_wait_false | `python_cancel_futures` |
+//! | ThreadPoolShutdownTest: threads_terminate, context_manager_shutdown | `python_hang_issue12364` |
 //! | del_shutdown, shutdown_no_wait | `python_del_shutdown` |
-//! | thread_names_assigned, interpreter_shutdown and its like | none: there is no name to give, and no interpreter |
 //! | WaitTests: first_completed, first_completed_some_already_completed | `python_first_completed` |
-//! | first_exception and its like | none: `ErrGroup`, `try_parallel_map` |
-//! | all_completed, timeout, 20369 | `python_all_completed` |
-//! | AsCompletedTests: no_timeout, future_times_out, duplicate_futures | `python_as_completed`; a handle is there once |
-//! | FutureTests: done_callback_with_result, _exception, _cancel | `python_done_callback` |
-//! | done_callback_raises, _already_successful, _already_failed, _already_cancelled | `python_done_callback` |
+//! | all_completed, timeout | `python_all_completed` |
+//! | pending_calls_race | `python_pending_calls_race` |
+//! | AsCompletedTests: no_timeout, future_times_out | `python_as_completed` |
+//! | free_reference_yielded_future | `python_free_reference` |
+//! | FutureTests: done_callback_with_result, _with_exception, _with_cancel | `python_done_callback` |
+//! | done_callback_raises, _raises_already_succeeded | `python_done_callback` |
+//! | done_callback_already_successful, _already_failed, _already_cancelled | `python_done_callback` |
 //! | repr | `python_repr` |
 //! | cancel, cancelled, done, running | `python_cancel` |
-//! | result_with_timeout, _success, _cancel, exception_with_timeout, _success | `python_result` |
+//! | result_with_timeout, _with_success, _with_cancel, exception_with_timeout, _with_success | `python_result` |
+//!
+//! Left out: `submit_keyword`, `swallows_falsey_exceptions`, `class_str`, which are about Python; `default_workers`, as
+//! there is no default; `thread_names_assigned`, `thread_names_default`, as there is no name to give;
+//! `interpreter_shutdown`, `submit_after_interpreter_shutdown`, `hang_gh83386`, as there is no interpreter;
+//! `hang_global_shutdown_lock`, `process_fork_from_a_threadpool`, and the tests of pools of processes; `20369`,
+//! `duplicate_futures`, as a handle is there once; `first_exception` and the two with more in their names, which are
+//! `ErrGroup` and `try_parallel_map`; `multiple_set_result`, `multiple_set_exception`, `get_snapshot`, as nobody sets a
+//! result from outside; `correct_timeout_exception_msg`.
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
@@ -34,6 +48,7 @@ use pirn_patterns::executor::Executor;
 use pirn_patterns::job::{Job, JobError, as_completed, wait_all, wait_any};
 use pirn_patterns::pool::{Refusal, SubmitError};
 use pirn_runtime::block_on;
+use pirn_sync::Event;
 use pirn_sync::context::{Context, ContextError};
 use std::panic::{catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -137,6 +152,28 @@ fn python_no_stale_references() {
     });
 }
 
+/// Neither the results of a map nor the jobs that have ended are kept by what gives them out.
+#[test]
+fn python_free_reference() {
+    on_gs(|| {
+        let census = Census::default();
+        let executor = Executor::new(2);
+        let values: Vec<_> = (0..10).map(|_| census.count()).collect();
+        let mut results = executor.map(values, |_, value| Arc::new(value)).expect("it is open");
+        for left in (0..10).rev() {
+            drop(results.next().expect("one more").expect("it returns"));
+            assert_eq!(census.living(), left);
+        }
+        let jobs: Vec<_> =
+            (0..10).map(|_| Arc::new(census.count())).map(|value| executor.submit(move |_| value)).collect();
+        let mut ended = as_completed(jobs.into_iter().map(|job| job.expect("it is open")));
+        for left in (0..10).rev() {
+            drop(ended.next().expect("one more").1.expect("it returns"));
+            assert_eq!(census.living(), left);
+        }
+    });
+}
+
 #[test]
 fn python_saturation() {
     on_gs(|| {
@@ -212,6 +249,21 @@ fn python_hang_issue12364() {
 }
 
 #[test]
+fn python_hang_gh94440() {
+    on_gs(|| {
+        for _ in 0..100 {
+            let executor = Executor::new(1);
+            executor.submit(|_| ()).expect("it is open").result().expect("it returns");
+            // Whether it has begun or not: what was cancelled does not hold up the shutdown.
+            executor.submit(|_| ()).expect("it is open").cancel();
+            executor.shutdown();
+            let figures = executor.metrics();
+            assert_eq!((figures.workers, figures.completed + figures.cancelled), (0, 2));
+        }
+    });
+}
+
+#[test]
 fn python_cancel_futures() {
     on_gs(|| {
         let executor = Executor::new(2);
@@ -261,6 +313,23 @@ fn python_all_completed() {
         let (soon, _cancel) = Context::background().with_timeout(SOON);
         assert_eq!(wait_all(&soon, &jobs), Err(ContextError::DeadlineExceeded));
         drop(second_gate);
+        assert_eq!(wait_all(&Context::background(), &jobs), Ok(()));
+        assert!(jobs.iter().all(Job::is_done));
+    });
+}
+
+#[test]
+fn python_pending_calls_race() {
+    on_gs(|| {
+        let executor = Executor::new(8);
+        let gate = Arc::new(Event::new());
+        let jobs: Vec<_> = (0..100)
+            .map(|_| {
+                let gate = gate.clone();
+                executor.submit(move |_| gate.wait()).expect("it is open")
+            })
+            .collect();
+        gate.set();
         assert_eq!(wait_all(&Context::background(), &jobs), Ok(()));
         assert!(jobs.iter().all(Job::is_done));
     });

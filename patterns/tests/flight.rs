@@ -22,6 +22,7 @@ use pirn_patterns::flight::{FlightMetrics, SingleFlight};
 use pirn_runtime::{JoinHandle, ShutDown, go, num_goroutines, sleep, yield_now};
 use pirn_sync::Event;
 use pirn_sync::context::{Context, ContextError, Key};
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::sync::Arc;
@@ -214,7 +215,7 @@ fn the_end_of_the_first_callers_context_fails_nobody_else() {
         gate.set();
         // The context of the flight has not ended.
         for second in second {
-            assert_eq!(second.join().expect("it returns"), (None, true));
+            assert_eq!(second.join().expect("it returns"), (None, false));
         }
         let metrics = flights.metrics();
         assert_eq!((metrics.started, metrics.answered, metrics.gave_up), (1, 1, 1));
@@ -274,6 +275,59 @@ fn a_flight_has_the_values_of_the_first_callers_context_and_not_its_deadline() {
         let seen = flights.run_ctx(&context, "key", |context| (context.value(&USER).copied(), context.deadline()));
         assert_eq!(seen, Ok(((Some(7), None), false)));
     });
+}
+
+#[test]
+fn whoever_waits_alone_when_it_lands_shares_with_nobody() {
+    on_gs(|| {
+        let (flights, gate) = (SingleFlight::new(), Arc::new(Event::new()));
+        let stays = crowd(&flights, 1, &gate, || 7).remove(0);
+        let (hasty, _cancel) = Context::background().with_timeout(Duration::from_millis(2));
+        assert_eq!(flights.run_ctx(&hasty, "key", |_| unreachable!("it joins")), Err(ContextError::DeadlineExceeded));
+        assert_eq!(flights.metrics().joined, 1);
+        gate.set();
+        assert_eq!(stays.join().expect("it returns"), (7, false));
+    });
+}
+
+/// Callers come while flights land. Each flight has a number, which says who was on it.
+#[test]
+fn all_callers_of_a_flight_are_told_the_same() {
+    let seed = seed("all_callers_of_a_flight_are_told_the_same");
+    let house = runtime(2);
+    house.run(|| {
+        let (flights, numbers) = (SingleFlight::new(), Arc::new(AtomicUsize::new(0)));
+        let end = Instant::now() + Duration::from_secs(stress_secs());
+        let callers: Vec<_> = (0..8)
+            .map(|nth| {
+                let (flights, numbers) = (flights.clone(), numbers.clone());
+                let mut rng = Rng::new(seed + nth);
+                go(move || {
+                    let mut told = Vec::new();
+                    while Instant::now() < end {
+                        let (numbers, pauses) = (numbers.clone(), rng.below(3));
+                        told.push(flights.run("key", move |_| {
+                            (0..pauses).for_each(|_| yield_now());
+                            numbers.fetch_add(1, Ordering::Relaxed)
+                        }));
+                        (0..rng.below(3)).for_each(|_| yield_now());
+                    }
+                    told
+                })
+            })
+            .collect();
+        let mut on_flights: HashMap<usize, Vec<bool>> = HashMap::new();
+        for caller in callers {
+            for (number, is_shared) in caller.join().expect("it ends") {
+                on_flights.entry(number).or_default().push(is_shared);
+            }
+        }
+        assert_eq!(on_flights.len(), numbers.load(Ordering::Relaxed));
+        for (number, told) in on_flights {
+            assert!(told.iter().all(|is_shared| *is_shared == (told.len() > 1)), "flight {number}: {told:?}");
+        }
+    });
+    house.close();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use common::{Rng, eventually, on_gs, runtime, seed, stress_secs};
 use pirn_channels::bounded;
 use pirn_patterns::parallel::{ParallelMap, parallel_map, try_parallel_map, try_parallel_map_ctx};
 use pirn_runtime::{num_goroutines, yield_now};
+use pirn_sync::Barrier;
 use pirn_sync::context::{Context, ContextError};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -21,15 +22,20 @@ fn results_are_in_order_and_no_more_than_the_limit_run() {
     on_gs(|| {
         for limit in [1, 3, 100, 1000] {
             let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            // As many as may be at once wait for each other.
+            let all_run = Barrier::new(limit.min(200));
             let results = parallel_map(limit, 0..200_usize, |n| {
                 let now = running.fetch_add(1, Ordering::Relaxed) + 1;
                 most.fetch_max(now, Ordering::Relaxed);
+                if n < limit {
+                    all_run.wait();
+                }
                 (0..n % 5).for_each(|_| yield_now());
                 running.fetch_sub(1, Ordering::Relaxed);
                 n * n
             });
             assert_eq!(results, (0..200).map(|n| n * n).collect::<Vec<_>>());
-            assert!((1..=limit).contains(&most.load(Ordering::Relaxed)));
+            assert_eq!(most.load(Ordering::Relaxed), limit.min(200));
         }
         assert!(parallel_map(3, [(); 0], |()| 1).is_empty());
     });
@@ -77,9 +83,10 @@ fn the_end_of_the_context_ends_it() {
 #[test]
 fn a_panic_is_resumed_when_all_have_ended() {
     on_gs(|| {
-        let ended = AtomicUsize::new(0);
+        let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let panics = catch_unwind(AssertUnwindSafe(|| {
             try_parallel_map(3, 0..3, |context, n| {
+                begun.fetch_add(1, Ordering::Relaxed);
                 if n == 1 {
                     resume_unwind(Box::new("of a call"));
                 }
@@ -89,8 +96,8 @@ fn a_panic_is_resumed_when_all_have_ended() {
             })
         }));
         assert_eq!(panics.expect_err("it panics").downcast_ref(), Some(&"of a call"));
-        // Those that were begun.
-        assert!(ended.load(Ordering::Relaxed) <= 2);
+        // All that were begun, but the one that panicked.
+        assert_eq!(ended.load(Ordering::Relaxed) + 1, begun.load(Ordering::Relaxed));
     });
 }
 

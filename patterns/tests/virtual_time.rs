@@ -51,6 +51,22 @@ fn an_entry_expires_at_its_time() {
 }
 
 #[test]
+fn what_is_loaded_for_an_expired_entry_expires() {
+    let clock = SetClock::take();
+    // On no runtime, so that no timer takes the expired entry out before the load finds it.
+    let cache = TtlCache::new(HOUR, 100);
+    assert_eq!(cache.get_or_insert_with("a", |_| 1), 1);
+    clock.advance(HOUR);
+    assert_eq!((cache.len(), cache.get_or_insert_with("a", |_| 2)), (1, 2));
+    clock.advance(HOUR - MOMENT);
+    assert_eq!(cache.get_or_insert_with("a", |_| 3), 2);
+    clock.advance(MOMENT);
+    assert_eq!((cache.len(), cache.get_or_insert_with("a", |_| 4)), (1, 4));
+    assert_eq!(cache.metrics().loads, 3);
+    assert!(adds_up(cache.metrics()));
+}
+
+#[test]
 fn the_timer_of_a_runtime_that_has_ended_is_replaced() {
     let clock = SetClock::take();
     let cache = TtlCache::new(HOUR, 100);

@@ -1,8 +1,10 @@
-//! What one call costs that is let through, by one caller that nobody disturbs:
-//! `CARGO_TARGET_DIR=target/peers cargo bench --manifest-path patterns/peers/Cargo.toml`.
+//! What one call costs that is let through, or refused, by one caller that nobody disturbs:
+//! `CARGO_TARGET_DIR=target/peers cargo bench --manifest-path patterns/peers/Cargo.toml`. The same with Go's packages:
+//! `cd patterns/peers/go && go mod tidy && go test -bench . -cpu 1 -benchtime 5000x -count 60`.
 //!
-//! governor keeps one number and compares and swaps it; pirn takes a lock, as it keeps the figures and the order of those
-//! that wait. failsafe takes a lock too.
+//! governor reads the processor's time stamps, keeps one number, and compares and swaps it: it has no figures, and nobody
+//! can reserve or give back. pirn reads the system's clock, which a test can set, and takes a lock. failsafe takes a lock
+//! too.
 
 use backon::{BlockingRetryable, ConstantBuilder};
 use criterion::{Criterion, criterion_group, criterion_main};

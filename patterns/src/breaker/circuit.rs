@@ -23,7 +23,7 @@ use std::thread;
 /// It has no timer: the call that comes after the time finds it half-open. A trial that does not end keeps it
 /// half-open, so calls should have a timeout. To have one for each host, use [`Keyed`](crate::Keyed).
 ///
-/// A call takes a lock twice, for some nanoseconds; the clock is read only if there is a window, or it is not closed.
+/// A call takes a lock twice, for some nanoseconds; the clock is read only if there is a window, or it is open.
 /// Goroutines and OS threads may share one.
 ///
 /// The states and generations are those of sony/gobreaker.

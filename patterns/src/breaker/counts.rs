@@ -94,7 +94,11 @@ impl Window {
     /// Leaves out the parts that are a window ago.
     fn move_to(&mut self, now: Option<Instant>) {
         let (Some(part), Some(now), Some(latest)) = (self.part, now, self.latest) else { return };
-        let passed = now.saturating_duration_since(latest).as_nanos() / part.as_nanos();
+        let passed = now.saturating_duration_since(latest);
+        if passed < part {
+            return;
+        }
+        let passed = passed.as_nanos() / part.as_nanos();
         if passed >= u128::from(PARTS) {
             let counts = self.counts;
             self.clear();

@@ -5,7 +5,7 @@ use super::config::{BreakerBuilder, Trip};
 use super::counts::{Counts, Window};
 use super::error::Rejected;
 use pirn_runtime::internal::now;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How a call has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,21 +46,33 @@ impl Inner {
 
     /// An open breaker whose time has passed becomes half-open.
     pub(super) fn look(&mut self, config: &BreakerBuilder) -> Option<Change> {
+        self.open_for(config).err().flatten()
+    }
+
+    /// For how long it is open still.
+    ///
+    /// # Errors
+    /// If it is not open. If it was until now, the change to half-open.
+    fn open_for(&mut self, config: &BreakerBuilder) -> Result<Duration, Option<Change>> {
+        if self.state != State::Open {
+            return Err(None);
+        }
         // A time that an `Instant` can not hold never passes.
-        let has_passed = self.state == State::Open && self.opens_until.is_some_and(|until| now() >= until);
-        has_passed.then(|| self.change(State::HalfOpen, config))?
+        let Some(until) = self.opens_until else { return Ok(config.open_for) };
+        match until.checked_duration_since(now()).filter(|left| !left.is_zero()) {
+            Some(left) => Ok(left),
+            None => Err(self.change(State::HalfOpen, config)),
+        }
     }
 
     /// Whether a call is rejected now, which is counted then.
     pub(super) fn reject_early(&mut self, config: &BreakerBuilder) -> (Option<Rejected>, Option<Change>) {
-        let change = self.look(config);
-        let rejected = match self.state {
-            State::Open => {
-                let left = self.opens_until.map_or(config.open_for, |until| until.saturating_duration_since(now()));
-                Some(Rejected::Open(left))
+        let (rejected, change) = match self.open_for(config) {
+            Ok(left) => (Some(Rejected::Open(left)), None),
+            Err(change) => {
+                let is_full = self.state == State::HalfOpen && self.trials >= config.trials;
+                (is_full.then_some(Rejected::HalfOpen), change)
             }
-            State::HalfOpen if self.trials >= config.trials => Some(Rejected::HalfOpen),
-            _ => None,
         };
         self.metrics.asked += u64::from(rejected.is_some());
         self.metrics.rejected += u64::from(rejected.is_some());

@@ -80,8 +80,8 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Returns what the flight for this key returns; if there is none, `f` becomes one. True: others have got the value
-    /// too.
+    /// Returns what the flight for this key returns; if there is none, `f` becomes one. True: others waited for the value
+    /// too when it came. All callers of a flight are told the same.
     ///
     /// # Panics
     /// As the flight.

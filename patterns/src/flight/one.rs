@@ -14,7 +14,7 @@ pub(crate) struct Flight<V> {
     crew: Mutex<Crew>,
     context: Context,
     cancel: Cancel,
-    /// It and `is_shared` are there when `landed` is set.
+    /// It and `is_shared` of the crew are there when `landed` is set.
     outcome: OnceLock<Outcome<V>>,
     landed: Event,
 }
@@ -22,9 +22,9 @@ pub(crate) struct Flight<V> {
 /// Who waits for a flight.
 struct Crew {
     waiting: usize,
-    /// All that have waited.
-    joined: u64,
     is_closed: bool,
+    /// Whether more than one waited when it was closed, after which nobody comes.
+    is_shared: bool,
 }
 
 /// How a flight ends.
@@ -71,14 +71,8 @@ impl<V> Flight<V> {
         let mut crew = self.crew.lock();
         if !crew.is_closed {
             crew.waiting += 1;
-            crew.joined += 1;
         }
         !crew.is_closed
-    }
-
-    /// Closes it; returns whether it was open.
-    fn close(&self) -> bool {
-        !std::mem::replace(&mut self.crew.lock().is_closed, true)
     }
 
     /// Whether all that waited for it have left. Asked before it lands.
@@ -87,7 +81,11 @@ impl<V> Flight<V> {
     }
 
     fn land(&self, outcome: Outcome<V>) {
-        self.close();
+        {
+            let mut crew = self.crew.lock();
+            crew.is_closed = true;
+            crew.is_shared = crew.waiting > 1;
+        }
         if self.outcome.set(outcome).is_err() {
             unreachable!("a flight lands once");
         }
@@ -97,7 +95,7 @@ impl<V> Flight<V> {
 }
 
 impl<V: Clone> Flight<V> {
-    /// Waits until it lands, or until the context ends. True: others have got the value too.
+    /// Waits until it lands, or until the context ends. True: more than one waited when it landed.
     ///
     /// # Panics
     /// As the flight; or if it is lost.
@@ -106,7 +104,7 @@ impl<V: Clone> Flight<V> {
         self.landed.wait_ctx(context)?;
         drop(waiting);
         match self.outcome.get().expect("it has landed") {
-            Outcome::Value(value) => Ok((value.clone(), self.crew.lock().joined > 1)),
+            Outcome::Value(value) => Ok((value.clone(), self.crew.lock().is_shared)),
             Outcome::Panicked(panic) => panic.resume(),
             Outcome::Lost => panic!("a flight could not start: its runtime was shut down"),
         }
@@ -139,7 +137,7 @@ impl<V> FlightRef<V> {
     pub(crate) fn new(context: &Context) -> FlightRef<V> {
         let (context, cancel) = context.without_cancel().with_cancel();
         FlightRef(Arc::new(Flight {
-            crew: Mutex::new(Crew { waiting: 1, joined: 1, is_closed: false }),
+            crew: Mutex::new(Crew { waiting: 1, is_closed: false, is_shared: false }),
             context,
             cancel,
             outcome: OnceLock::new(),

@@ -1,25 +1,27 @@
 //! What the ways to limit a rate have in common: they give out permits for moments.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A way to limit a rate: [`TokenBucket`](super::TokenBucket), [`LeakyBucket`](super::LeakyBucket),
 /// [`FixedWindow`](super::FixedWindow), [`SlidingWindow`](super::SlidingWindow). It runs under the lock of a limiter,
 /// so there are no others.
 pub trait Algorithm: Sealed + fmt::Debug {}
 
-/// The verbs of an algorithm. `now` never goes back from one call to the next.
+/// The verbs of an algorithm. Moments are nanoseconds since the limiter was used for the first time. `now_ns` never goes
+/// back from one call to the next.
 #[expect(unnameable_types, reason = "others can not have it")]
 pub trait Sealed {
     /// Takes `n` permits for the earliest moment at which they may be used. As long as nothing was given back, that is
-    /// not before the moment of any permit that was given out earlier. If it is later than `latest`, nothing is taken.
-    fn take(&mut self, now: Instant, n: usize, latest: Option<Instant>) -> Result<Slot, Refused>;
+    /// not before the moment of any permit that was given out earlier. If it is later than `latest_ns`, nothing is taken;
+    /// that is not before `now_ns`.
+    fn take(&mut self, now_ns: u64, n: usize, latest_ns: u64) -> Result<Slot, Refused>;
 
     /// Takes back what was given out and will not be used, as far as nobody else relies on it.
-    fn give_back(&mut self, now: Instant, slot: &Slot);
+    fn give_back(&mut self, now_ns: u64, slot: &Slot);
 
     /// Whether it would do as a new one does.
-    fn is_as_new(&self, now: Instant) -> bool;
+    fn is_as_new(&self, now_ns: u64) -> bool;
 }
 
 /// Permits that were given out.
@@ -27,7 +29,7 @@ pub trait Sealed {
 #[expect(unnameable_types, reason = "the trait that it is in is sealed")]
 pub struct Slot {
     /// When they may be used.
-    pub(super) at: Instant,
+    pub(super) at_ns: u64,
     pub(super) n: usize,
     /// The rate at which they were given out, where that may be set anew.
     pub(super) per_sec: f64,
@@ -44,14 +46,21 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// `Ok` if what is to be had at `at` is in time.
-    pub(super) fn if_late(now: Instant, at: Instant, latest: Option<Instant>) -> Result<(), Refused> {
-        match latest {
-            // To ask again is worth it as soon as the wait that is left is as long as the caller allows.
-            Some(latest) if at > latest => Err(Refused::NotYet(at - latest.max(now))),
-            _ => Ok(()),
+    /// `Ok` if what is to be had at `at_ns` is in time.
+    #[inline]
+    pub(super) fn if_late(at_ns: u64, latest_ns: u64) -> Result<(), Refused> {
+        if at_ns <= latest_ns {
+            return Ok(());
         }
+        // To ask again is worth it as soon as the wait that is left is as long as the caller allows.
+        Err(Refused::NotYet(Duration::from_nanos(at_ns - latest_ns)))
     }
+}
+
+/// In nanoseconds. What is too long for them is longer than any process runs.
+#[inline]
+pub(super) const fn ns_of(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos() as u64)
 }
 
 impl fmt::Display for Refused {

@@ -1,7 +1,7 @@
 //! The fixed window: so many in each span of time, counted from the first event.
 
-use super::algorithm::{Algorithm, Refused, Sealed, Slot};
-use std::time::{Duration, Instant};
+use super::algorithm::{Algorithm, Refused, Sealed, Slot, ns_of};
+use std::time::Duration;
 
 /// So many events in each window, and the windows follow each other. It needs only two numbers, but **twice as many
 /// events may come together** around the end of a window: all at the end of one, and all at the beginning of the next.
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub struct FixedWindow {
     limit: usize,
-    window: Duration,
+    window_ns: u64,
     /// The beginning of the latest window of which permits were given out; it may be yet to come.
-    start: Option<Instant>,
+    start_ns: Option<u64>,
     /// How many were given out of it.
     used: usize,
 }
@@ -19,50 +19,41 @@ pub struct FixedWindow {
 impl FixedWindow {
     pub(super) const fn new(limit: usize, window: Duration) -> FixedWindow {
         assert!(!window.is_zero(), "a window of no length holds no events");
-        FixedWindow { limit, window, start: None, used: 0 }
-    }
-
-    /// The beginning of the window that `now` is in, where one begins at `start`.
-    fn window_of(&self, start: Instant, now: Instant) -> Instant {
-        let into = now.saturating_duration_since(start).as_nanos() % self.window.as_nanos();
-        // It is less than a window, and a window is a `Duration`.
-        now - Duration::new((into / 1_000_000_000) as u64, (into % 1_000_000_000) as u32)
+        FixedWindow { limit, window_ns: ns_of(window), start_ns: None, used: 0 }
     }
 }
 
 impl Algorithm for FixedWindow {}
 
 impl Sealed for FixedWindow {
-    fn take(&mut self, now: Instant, n: usize, latest: Option<Instant>) -> Result<Slot, Refused> {
+    fn take(&mut self, now_ns: u64, n: usize, latest_ns: u64) -> Result<Slot, Refused> {
         if n > self.limit {
             return Err(Refused::Never);
         }
-        let (mut start, mut used) = match self.start {
-            None => (now, 0),
-            Some(start) if start > now => (start, self.used),
-            Some(start) => {
-                let current = self.window_of(start, now);
-                (current, if current == start { self.used } else { 0 })
-            }
+        let (mut start_ns, mut used) = match self.start_ns {
+            None => (now_ns, 0),
+            // The window of `start_ns` lasts, or has not begun.
+            Some(start_ns) if now_ns < start_ns || now_ns - start_ns < self.window_ns => (start_ns, self.used),
+            Some(start_ns) => (now_ns - (now_ns - start_ns) % self.window_ns, 0),
         };
         if used + n > self.limit {
-            start = start.checked_add(self.window).ok_or(Refused::Never)?;
+            start_ns = start_ns.checked_add(self.window_ns).ok_or(Refused::Never)?;
             used = 0;
         }
-        let at = start.max(now);
-        Refused::if_late(now, at, latest)?;
-        (self.start, self.used) = (Some(start), used + n);
-        Ok(Slot { at, n, per_sec: 0.0 })
+        let at_ns = start_ns.max(now_ns);
+        Refused::if_late(at_ns, latest_ns)?;
+        (self.start_ns, self.used) = (Some(start_ns), used + n);
+        Ok(Slot { at_ns, n, per_sec: 0.0 })
     }
 
     /// Only what is of the latest window.
-    fn give_back(&mut self, now: Instant, slot: &Slot) {
-        if slot.at >= now && self.start.is_some_and(|start| slot.at >= start) {
+    fn give_back(&mut self, now_ns: u64, slot: &Slot) {
+        if slot.at_ns >= now_ns && self.start_ns.is_some_and(|start_ns| slot.at_ns >= start_ns) {
             self.used -= slot.n;
         }
     }
 
-    fn is_as_new(&self, now: Instant) -> bool {
-        self.start.is_none_or(|start| now.saturating_duration_since(start) >= self.window)
+    fn is_as_new(&self, now_ns: u64) -> bool {
+        self.start_ns.is_none_or(|start_ns| now_ns.saturating_sub(start_ns) >= self.window_ns)
     }
 }

@@ -1,6 +1,6 @@
 //! The verbs of a rate limiter, which are the same for all algorithms.
 
-use super::algorithm::{Algorithm, Refused, Slot};
+use super::algorithm::{Algorithm, Refused, Slot, ns_of};
 use super::fixed_window::FixedWindow;
 use super::leaky_bucket::LeakyBucket;
 use super::sliding_window::SlidingWindow;
@@ -8,8 +8,8 @@ use super::token_bucket::TokenBucket;
 use super::value::Rate;
 use crate::keyed::{self, AsNew};
 use pirn_runtime::internal::now;
-use pirn_sync::Mutex;
 use pirn_sync::context::{Context, ContextError};
+use pirn_sync::{Mutex, MutexGuard};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -47,9 +47,26 @@ pub struct RateLimiter<A = TokenBucket> {
 
 struct State<A> {
     algorithm: A,
+    /// When the limiter was used for the first time. All moments count from there, in nanoseconds.
+    begin: Option<Instant>,
     /// The latest reading of the clock that has come in: a reading that is overtaken on the way counts as this one.
-    latest: Option<Instant>,
+    latest_ns: u64,
+    /// But `asked`, which is the sum of the calls that have got permits and that have got none.
     metrics: RateMetrics,
+}
+
+/// The state, for one caller, and what time it is.
+struct Entered<'a, A> {
+    state: MutexGuard<'a, State<A>>,
+    begin: Instant,
+    now_ns: u64,
+}
+
+impl<A> Entered<'_, A> {
+    /// That moment; now, if it has passed.
+    fn moment_ns(&self, moment: Instant) -> u64 {
+        ns_of(moment.saturating_duration_since(self.begin)).max(self.now_ns)
+    }
 }
 
 /// What has become of the calls of a limiter. `granted` and `refused` add up to `asked` at any moment.
@@ -99,22 +116,22 @@ impl RateLimiter {
 
     /// How many tokens there are now. Less than none: so many are owed to those that wait.
     pub fn tokens(&self) -> f64 {
-        let (state, now) = self.enter();
-        state.algorithm.tokens(now)
+        let entered = self.enter();
+        entered.state.algorithm.tokens(entered.now_ns)
     }
 
     /// From now on another rate counts. Those that wait already wait as long as they were told.
     pub fn set_rate(&self, rate: Rate) {
-        let (mut state, now) = self.enter();
+        let Entered { mut state, now_ns, .. } = self.enter();
         let burst = state.algorithm.burst();
-        state.algorithm.set(now, rate, burst);
+        state.algorithm.set(now_ns, rate, burst);
     }
 
     /// From now on another size of bursts counts.
     pub fn set_burst(&self, burst: usize) {
-        let (mut state, now) = self.enter();
+        let Entered { mut state, now_ns, .. } = self.enter();
         let rate = state.algorithm.rate();
-        state.algorithm.set(now, rate, burst);
+        state.algorithm.set(now_ns, rate, burst);
     }
 }
 
@@ -158,21 +175,24 @@ impl RateLimiter<SlidingWindow> {
 impl<A> RateLimiter<A> {
     const fn of(algorithm: A) -> RateLimiter<A> {
         let metrics = RateMetrics { asked: 0, granted: 0, delayed: 0, cancelled: 0, refused: 0 };
-        RateLimiter { state: Mutex::new(State { algorithm, latest: None, metrics }) }
+        RateLimiter { state: Mutex::new(State { algorithm, begin: None, latest_ns: 0, metrics }) }
     }
 
     /// Its state, and what time it is there. It is not the state that is waited for when the clock is read.
-    fn enter(&self) -> (pirn_sync::MutexGuard<'_, State<A>>, Instant) {
+    #[inline]
+    fn enter(&self) -> Entered<'_, A> {
         let read = now();
         let mut state = self.state.lock();
-        let now = state.latest.map_or(read, |latest| latest.max(read));
-        state.latest = Some(now);
-        (state, now)
+        let begin = *state.begin.get_or_insert(read);
+        let now_ns = ns_of(read.saturating_duration_since(begin)).max(state.latest_ns);
+        state.latest_ns = now_ns;
+        Entered { state, begin, now_ns }
     }
 
     /// What has become of the calls so far.
     pub fn metrics(&self) -> RateMetrics {
-        self.state.lock().metrics
+        let metrics = self.state.lock().metrics;
+        RateMetrics { asked: metrics.granted + metrics.refused, ..metrics }
     }
 }
 
@@ -184,7 +204,9 @@ impl<A: Algorithm> RateLimiter<A> {
 
     /// Whether `n` events may happen now. If so, they count.
     pub fn allow_n(&self, n: usize) -> bool {
-        self.take(n, Some).is_ok()
+        let mut entered = self.enter();
+        let now_ns = entered.now_ns;
+        Self::take(&mut entered, n, now_ns).is_ok()
     }
 
     /// Takes `n` permits, which may have to be used later: the reservation says from which moment on.
@@ -206,8 +228,7 @@ impl<A: Algorithm> RateLimiter<A> {
     /// assert_eq!(limit.reserve(2).err(), Some(Refused::Never));
     /// ```
     pub fn reserve(&self, n: usize) -> Result<Reservation<'_, A>, Refused> {
-        let slot = self.take(n, |_| None)?;
-        Ok(Reservation { limiter: self, slot })
+        self.reserve_until(n, |_| u64::MAX)
     }
 
     /// As [`reserve`](Self::reserve), if the permits may be used within `wait` from now.
@@ -215,8 +236,7 @@ impl<A: Algorithm> RateLimiter<A> {
     /// # Errors
     /// If they may not, or never.
     pub fn reserve_within(&self, n: usize, wait: Duration) -> Result<Reservation<'_, A>, Refused> {
-        let slot = self.take(n, |now| now.checked_add(wait))?;
-        Ok(Reservation { limiter: self, slot })
+        self.reserve_until(n, |entered| entered.now_ns.saturating_add(ns_of(wait)))
     }
 
     /// Waits until an event may happen.
@@ -255,8 +275,9 @@ impl<A: Algorithm> RateLimiter<A> {
     /// ```
     pub fn wait_ctx(&self, context: &Context, n: usize) -> Result<(), WaitError> {
         context.check().map_err(WaitError::Ended)?;
-        let slot = self.take(n, |_| context.deadline()).map_err(WaitError::Refused)?;
-        let reservation = Reservation { limiter: self, slot };
+        let deadline = context.deadline();
+        let latest_ns = |entered: &Entered<'_, A>| deadline.map_or(u64::MAX, |deadline| entered.moment_ns(deadline));
+        let reservation = self.reserve_until(n, latest_ns).map_err(WaitError::Refused)?;
         let delay = reservation.delay();
         if delay.is_zero() {
             return Ok(());
@@ -270,16 +291,29 @@ impl<A: Algorithm> RateLimiter<A> {
         })
     }
 
-    /// Takes `n` permits for a moment that is not later than `latest` says of the current one.
-    fn take(&self, n: usize, latest: impl FnOnce(Instant) -> Option<Instant>) -> Result<Slot, Refused> {
-        let (mut state, now) = self.enter();
-        let state = &mut *state;
-        let taken = state.algorithm.take(now, n, latest(now));
-        state.metrics.asked += 1;
+    /// Takes `n` permits for a moment that is not later than `latest_ns` says.
+    fn reserve_until(
+        &self,
+        n: usize,
+        latest_ns: impl FnOnce(&Entered<'_, A>) -> u64,
+    ) -> Result<Reservation<'_, A>, Refused> {
+        let mut entered = self.enter();
+        let latest_ns = latest_ns(&entered);
+        let slot = Self::take(&mut entered, n, latest_ns)?;
+        // An `Instant` holds more than the centuries that this may be.
+        let at = entered.begin + Duration::from_nanos(slot.at_ns);
+        Ok(Reservation { limiter: self, slot, at })
+    }
+
+    /// The same, under the lock. `allow` is nothing else.
+    #[inline]
+    fn take(entered: &mut Entered<'_, A>, n: usize, latest_ns: u64) -> Result<Slot, Refused> {
+        let (state, now_ns) = (&mut *entered.state, entered.now_ns);
+        let taken = state.algorithm.take(now_ns, n, latest_ns);
         match &taken {
             Ok(slot) => {
                 state.metrics.granted += 1;
-                state.metrics.delayed += u64::from(slot.at > now);
+                state.metrics.delayed += u64::from(slot.at_ns > now_ns);
             }
             Err(_) => state.metrics.refused += 1,
         }
@@ -291,15 +325,18 @@ impl<A: Algorithm> AsNew for RateLimiter<A> {}
 
 impl<A: Algorithm> keyed::Sealed for RateLimiter<A> {
     fn is_as_new(&self) -> bool {
-        let (state, now) = self.enter();
-        state.algorithm.is_as_new(now)
+        let entered = self.enter();
+        entered.state.algorithm.is_as_new(entered.now_ns)
     }
 }
 
 impl<A: fmt::Debug> fmt::Debug for RateLimiter<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state.lock();
-        f.debug_struct("RateLimiter").field("algorithm", &state.algorithm).field("metrics", &state.metrics).finish()
+        let metrics = self.metrics();
+        f.debug_struct("RateLimiter")
+            .field("algorithm", &self.state.lock().algorithm)
+            .field("metrics", &metrics)
+            .finish()
     }
 }
 
@@ -308,17 +345,18 @@ impl<A: fmt::Debug> fmt::Debug for RateLimiter<A> {
 pub struct Reservation<'a, A: Algorithm = TokenBucket> {
     limiter: &'a RateLimiter<A>,
     slot: Slot,
+    at: Instant,
 }
 
 impl<A: Algorithm> Reservation<'_, A> {
     /// How long to wait from now until they may be used. Zero: now.
     pub fn delay(&self) -> Duration {
-        self.slot.at.saturating_duration_since(now())
+        self.at.saturating_duration_since(now())
     }
 
     /// The moment from which on they may be used.
     pub fn at(&self) -> Instant {
-        self.slot.at
+        self.at
     }
 
     /// How many permits they are.
@@ -329,8 +367,8 @@ impl<A: Algorithm> Reservation<'_, A> {
     /// Gives the permits back, as far as nobody relies on it that they are used: others that wait for later moments do
     /// not come earlier. After their moment nothing is given back.
     pub fn cancel(self) {
-        let (mut state, now) = self.limiter.enter();
-        state.algorithm.give_back(now, &self.slot);
+        let Entered { mut state, now_ns, .. } = self.limiter.enter();
+        state.algorithm.give_back(now_ns, &self.slot);
         state.metrics.cancelled += 1;
     }
 }

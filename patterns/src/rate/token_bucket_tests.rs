@@ -4,53 +4,52 @@
 use super::super::algorithm::{Refused, Sealed, Slot};
 use super::super::value::Rate;
 use super::TokenBucket;
-use pirn_runtime::internal::now;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Go's `d`.
 const D: Duration = Duration::from_millis(100);
 
-/// A bucket, and a moment to count from.
+/// The moment `t0` and so many times `d`.
+fn t(nth: u32) -> u64 {
+    (nth * D).as_nanos() as u64
+}
+
+/// A bucket whose first use was at Go's `t0`.
 struct Exam {
     bucket: TokenBucket,
-    t0: Instant,
 }
 
 impl Exam {
     fn new(per_sec: f64, burst: usize) -> Exam {
-        Exam { bucket: TokenBucket::new(Rate::per_sec(per_sec), burst), t0: now() }
-    }
-
-    fn t(&self, nth: u32) -> Instant {
-        self.t0 + nth * D
+        Exam { bucket: TokenBucket::new(Rate::per_sec(per_sec), burst) }
     }
 
     /// Go's `run`: at `t` there are so many tokens, and `n` are to be had or not.
     #[track_caller]
     fn run(&mut self, steps: &[(u32, f64, usize, bool)]) {
-        for (nth, (t, tokens, n, ok)) in steps.iter().enumerate() {
-            let now = self.t(*t);
-            assert!((self.bucket.tokens(now) - tokens).abs() < 1e-9, "step {nth}: {}", self.bucket.tokens(now));
-            assert_eq!(self.bucket.take(now, *n, Some(now)).is_ok(), *ok, "step {nth}");
+        for (nth, (at, tokens, n, ok)) in steps.iter().enumerate() {
+            let now_ns = t(*at);
+            assert!((self.bucket.tokens(now_ns) - tokens).abs() < 1e-9, "step {nth}: {}", self.bucket.tokens(now_ns));
+            assert_eq!(self.bucket.take(now_ns, *n, now_ns).is_ok(), *ok, "step {nth}");
         }
     }
 
     /// Go's `runReserve`: `n` that are asked for at `t` are to be had at `at`.
     #[track_caller]
-    fn reserve(&mut self, t: u32, n: usize, at: u32) -> Slot {
-        let slot = self.bucket.take(self.t(t), n, None).expect("they are to be had");
+    fn reserve(&mut self, now: u32, n: usize, at: u32) -> Slot {
+        let slot = self.bucket.take(t(now), n, u64::MAX).expect("they are to be had");
         self.assert_at(&slot, at);
         slot
     }
 
     #[track_caller]
     fn assert_at(&self, slot: &Slot, at: u32) {
-        let since = slot.at - self.t0;
+        let since = Duration::from_nanos(slot.at_ns);
         assert_eq!((since + D / 2).as_nanos() / D.as_nanos(), u128::from(at), "{since:?}");
     }
 
-    fn cancel(&mut self, t: u32, slot: &Slot) {
-        self.bucket.give_back(self.t(t), slot);
+    fn cancel(&mut self, now: u32, slot: &Slot) {
+        self.bucket.give_back(t(now), slot);
     }
 }
 
@@ -123,8 +122,8 @@ fn test_limiter_no_truncation_errors() {
 #[test]
 fn test_long_running_qps() {
     let mut exam = Exam::new(100.0, 100);
-    let offers = (0..2500).map(|nth| exam.t0 + nth * Duration::from_millis(2));
-    let ok = offers.filter(|now| exam.bucket.take(*now, 1, Some(*now)).is_ok()).count();
+    let offers = (0..2500).map(|nth| nth * 2_000_000);
+    let ok = offers.filter(|now| exam.bucket.take(*now, 1, *now).is_ok()).count();
     assert!((599..=601).contains(&ok), "{ok}");
 }
 
@@ -139,7 +138,7 @@ fn test_simple_reserve() {
 #[test]
 fn test_mix() {
     let mut exam = Exam::new(10.0, 2);
-    assert_eq!(exam.bucket.take(exam.t0, 3, None).err(), Some(Refused::Never));
+    assert_eq!(exam.bucket.take(0, 3, u64::MAX).err(), Some(Refused::Never));
     exam.reserve(0, 2, 0);
     exam.run(&[(1, 1.0, 2, false)]);
     exam.reserve(1, 2, 2);
@@ -151,7 +150,7 @@ fn test_cancel_invalid() {
     let mut exam = Exam::new(10.0, 2);
     exam.reserve(0, 2, 0);
     // There is nothing to cancel.
-    assert_eq!(exam.bucket.take(exam.t0, 3, None).err(), Some(Refused::Never));
+    assert_eq!(exam.bucket.take(0, 3, u64::MAX).err(), Some(Refused::Never));
     exam.reserve(0, 2, 2);
 }
 
@@ -210,7 +209,7 @@ fn test_reserve_set_limit() {
     let mut exam = Exam::new(5.0, 2);
     exam.reserve(0, 2, 0);
     exam.reserve(0, 2, 4);
-    exam.bucket.set(exam.t(2), Rate::per_sec(10.0), 2);
+    exam.bucket.set(t(2), Rate::per_sec(10.0), 2);
     exam.reserve(2, 1, 4);
 }
 
@@ -220,7 +219,7 @@ fn test_reserve_set_burst() {
     let mut exam = Exam::new(5.0, 2);
     exam.reserve(0, 2, 0);
     exam.reserve(0, 2, 4);
-    exam.bucket.set(exam.t(3), Rate::per_sec(5.0), 4);
+    exam.bucket.set(t(3), Rate::per_sec(5.0), 4);
     exam.reserve(3, 4, 12);
 }
 
@@ -229,7 +228,7 @@ fn test_reserve_set_limit_cancel() {
     let mut exam = Exam::new(5.0, 2);
     exam.reserve(0, 2, 0);
     let slot = exam.reserve(0, 2, 4);
-    exam.bucket.set(exam.t(2), Rate::per_sec(10.0), 2);
+    exam.bucket.set(t(2), Rate::per_sec(10.0), 2);
     exam.cancel(2, &slot);
     exam.reserve(2, 2, 3);
 }
@@ -237,8 +236,8 @@ fn test_reserve_set_limit_cancel() {
 #[test]
 fn test_reserve_max() {
     let mut exam = Exam::new(10.0, 2);
-    let latest = Some(exam.t(1));
-    let mut take = |n| exam.bucket.take(exam.t0, n, latest).map(|slot| slot.at - exam.t0);
+    let latest_ns = t(1);
+    let mut take = |n| exam.bucket.take(0, n, latest_ns).map(|slot| Duration::from_nanos(slot.at_ns));
     assert_eq!(take(2), Ok(Duration::ZERO));
     assert_eq!(take(1), Ok(D));
     assert_eq!(take(1), Err(Refused::NotYet(D)));

@@ -45,18 +45,23 @@ impl Rate {
         self.0 == f64::INFINITY
     }
 
-    /// In how much time that many events may happen, rounded down to a nanosecond. None: never.
-    pub(super) fn time_of(self, events: f64) -> Option<Duration> {
+    /// In how much time that many events may happen, rounded down to a nanosecond. None: never, or in centuries.
+    pub(super) fn ns_of(self, events: f64) -> Option<u64> {
         if events <= 0.0 || self.is_infinite() {
-            return Some(Duration::ZERO);
+            return Some(0);
         }
         let ns = events / self.0 * 1e9;
-        // A year has 3.2e16: a `Duration` holds that, and no more is of use to anybody.
-        (ns < u64::MAX as f64).then(|| Duration::from_nanos(ns as u64))
+        (ns < u64::MAX as f64).then_some(ns as u64)
+    }
+
+    /// How many events may happen in a nanosecond.
+    pub(super) const fn per_ns(self) -> f64 {
+        self.0 * 1e-9
     }
 
     /// How many events may happen in that time.
-    pub(super) fn events_in(self, time: Duration) -> f64 {
-        if self == Rate::ZERO || time.is_zero() { 0.0 } else { time.as_secs_f64() * self.0 }
+    pub(super) fn events_in(self, ns: u64) -> f64 {
+        // Without a limit the product of no time would be no number.
+        if ns == 0 { 0.0 } else { ns as f64 * self.per_ns() }
     }
 }

@@ -315,6 +315,9 @@ pub fn maxprocs() -> usize {
 }
 
 /// How many Gs of the runtime that the caller runs on have been started and have not ended; outside of any, 0.
+///
+/// A G counts until its M has taken its stack back, which is a moment after a `join`, a scope or a group was told that it
+/// has ended. So right after one of them has returned, the G may still count.
 pub fn num_goroutines() -> usize {
     checkpoint();
     Entered::new().map_or(0, |entered| entered.shared().live_gs() as usize)
