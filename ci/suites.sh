@@ -4,6 +4,8 @@
 
 mkdir -p "$work"
 : >"$work/left_out.log"
+# One folder for all, so that what they depend on is built once.
+built=${CARGO_TARGET_DIR:-$root/target}/suites
 
 # Written anew only when it changes: cargo looks at the time.
 write() {
@@ -128,7 +130,7 @@ run_suites() {
     [ $# -gt 0 ] || modes=(threads shared isolated)
     # As much stack as a thread has, and more than one P even on one CPU: some tests wait for threads of the system.
     export PIRN_STACK=${PIRN_STACK:-4M} PIRN_MAXPROCS=${PIRN_MAXPROCS:-4}
-    options=(--quiet --release --target-dir "$work/target")
+    options=(--quiet --release --target-dir "$built")
     any_failed=0
     # A suite takes a few seconds; one that takes so long hangs.
     hang_secs=${PIRN_TEST_HANG_SECS:-150}
