@@ -6,7 +6,7 @@ use common::{runtime, scale, thread_number};
 use pirn_runtime::{Unparker, current, go, park, park_timeout, sleep, yield_now};
 use std::collections::HashSet;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -163,13 +163,15 @@ fn a_g_between_two_live_threads() {
     let rt = runtime(2);
     let wanted = scale(500, 2_000);
     let turn = Arc::new(AtomicUsize::new(0));
+    // Apart from the turn, which a waker adds to after it has looked.
+    let over = Arc::new(AtomicBool::new(false));
     let traveller: Arc<OnceLock<Unparker>> = Arc::default();
     let began = Instant::now();
     let wakers = [0, 1].map(|side| {
-        let (turn, traveller) = (turn.clone(), traveller.clone());
+        let (turn, traveller, over) = (turn.clone(), traveller.clone(), over.clone());
         rt.go(move || {
             let mut threads = HashSet::new();
-            while turn.load(Ordering::Acquire) != usize::MAX {
+            while !over.load(Ordering::Relaxed) {
                 if turn.load(Ordering::Acquire) % 4 == 2 * side
                     && let Some(traveller) = traveller.get()
                 {
@@ -193,7 +195,7 @@ fn a_g_between_two_live_threads() {
             journey.look(&mut last);
             turn.fetch_add(1, Ordering::AcqRel);
         }
-        turn.store(usize::MAX, Ordering::Release);
+        over.store(true, Ordering::Relaxed);
         journey
     });
     let seen = wakers.map(|g| g.join().expect("no panic"));
