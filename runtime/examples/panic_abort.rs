@@ -1,5 +1,5 @@
 //! Compiled with `panic = "abort"`, where nothing can be unwound: what works, and how a runtime ends. A test, which
-//! `ci/test` runs: cargo compiles tests themselves so that they unwind.
+//! `ci/profiles` runs: cargo compiles tests themselves so that they unwind.
 
 use pirn_runtime::{Builder, GoBuilder, Runtime, go, lock_os_thread, park, sleep, yield_now};
 use std::cell::Cell;

@@ -16,13 +16,14 @@ static CALLS: AtomicUsize = AtomicUsize::new(0);
 static ON_GS: AtomicUsize = AtomicUsize::new(0);
 
 fn count() {
-    CALLS.fetch_add(1, Ordering::Relaxed);
     ON_GS.fetch_add(usize::from(current_gid().is_some()), Ordering::Relaxed);
+    // Whoever sees this sees the other too.
+    CALLS.fetch_add(1, Ordering::Release);
 }
 
 /// How often one was called in all, and on Gs, since the last call of this.
 fn calls() -> (usize, usize) {
-    (CALLS.swap(0, Ordering::Relaxed), ON_GS.swap(0, Ordering::Relaxed))
+    (CALLS.swap(0, Ordering::Acquire), ON_GS.swap(0, Ordering::Relaxed))
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod common;
 
 use common::{Census, Rng, builder, child_case, eventually, house, rss_bytes, runtime, scale, seed, subprocess};
-use common::{thread_number, threads_of, wait_until_asleep, wait_until_waiting};
+use common::{stress_secs, thread_number, threads_of, wait_until_asleep, wait_until_waiting};
 use pirn_runtime::{GoBuilder, JoinHandle, Runtime, Unparker, current, go, park, sleep, time, try_go, yield_now};
 use std::io::ErrorKind;
 use std::panic::resume_unwind;
@@ -26,10 +26,15 @@ fn in_both_modes(test: &str, child: impl FnOnce()) {
         return child();
     }
     for mode in ["shared", "isolated"] {
-        let ended = subprocess(test, mode, &[("PIRN_TEST_MODE", mode), ("PIRN_TEST_HANG_SECS", "20")]);
+        let ended = subprocess(test, mode, &[("PIRN_TEST_MODE", mode), ("PIRN_TEST_HANG_SECS", "60")]);
         ended.expect_success();
         assert!(ended.stdout.contains("1 passed"), "{test} is not what ran: {ended:#?}");
     }
+}
+
+/// How long a race is tried for.
+fn limit() -> Duration {
+    Duration::from_secs(stress_secs().min(3))
 }
 
 /// A runtime without the guard, whose handles would keep it.
@@ -177,10 +182,10 @@ fn a_start_that_races_with_a_shutdown_is_refused_or_run() {
     const TEST: &str = "a_start_that_races_with_a_shutdown_is_refused_or_run";
     in_both_modes(TEST, || {
         let mut rng = Rng::new(seed(TEST));
-        let began = Instant::now();
+        let (began, limit) = (Instant::now(), limit());
         let mut accepted = 0;
         for round in 0..6000 {
-            if began.elapsed() > Duration::from_secs(3) {
+            if began.elapsed() > limit {
                 break;
             }
             let census = Census::default();
@@ -409,9 +414,9 @@ fn an_unpark_from_outside_may_outlast_the_runtime() {
                 (send, thread)
             })
             .collect();
-        let began = Instant::now();
+        let (began, limit) = (Instant::now(), limit());
         let mut rounds = 0;
-        while rounds < scale(2000, 5000) && began.elapsed() < Duration::from_secs(3) {
+        while rounds < scale(2000, 5000) && began.elapsed() < limit {
             let rt = unguarded(1 + rounds % 2);
             let gs: Vec<_> = unparkers
                 .iter()

@@ -473,7 +473,7 @@ fn without_any_stack_the_process_says_so_and_ends() {
         }
         assert_eq!(ended.signal(), Some(libc::SIGABRT), "{mib} MiB: {ended:#?}");
         ended.expect_says("no goroutine can run: there is no memory or address space for stacks");
-        assert!(began.elapsed() < Duration::from_secs(15), "{mib} MiB: {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(60), "{mib} MiB: {:?}", began.elapsed());
     }
 }
 

@@ -423,7 +423,7 @@ fn a_g_that_never_ends_is_left_whole() {
         begun.wait();
         let before = Instant::now();
         assert!(!rt.shutdown_timeout(Duration::from_millis(100)));
-        assert!((Duration::from_millis(100)..Duration::from_secs(5)).contains(&before.elapsed()));
+        assert!((Duration::from_millis(100)..Duration::from_secs(60)).contains(&before.elapsed()));
         let seen = laps.load(Ordering::Relaxed);
         eventually("it still runs", || laps.load(Ordering::Relaxed) > seen);
         // The process goes on: another runtime works.

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// Later than this is a fault even on a machine that is busy with other things.
-const LATE: Duration = Duration::from_millis(500);
+/// Later than this is a fault even on a machine that is very busy with other things.
+const LATE: Duration = Duration::from_secs(10);
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -135,7 +135,7 @@ fn a_waiter_that_is_unwound_leaves_its_firing_to_others() {
 fn eventually_on_g(mut is_true: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(10), "it never comes true");
+        assert!(began.elapsed() < LATE * 3, "it never comes true");
         sleep(Duration::from_micros(200));
     }
 }

@@ -3,7 +3,7 @@
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;
 
-use crew::common::{builder, house};
+use crew::common::{builder, eventually, house};
 use pirn_sync::{Mutex, MutexGuard, Notify, Semaphore};
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -142,7 +142,8 @@ fn free_permits_are_to_be_had_in_the_child() {
     let semaphore = Semaphore::new(1);
     scope(|scope| {
         let waiter = scope.spawn(|| drop(semaphore.acquire(2)));
-        std::thread::sleep(Duration::from_millis(50));
+        // Nobody overtakes one that waits.
+        eventually("one waits", || semaphore.try_acquire(1).is_err());
         let ended = fork(|| assert!(semaphore.try_acquire(1).is_ok(), "nobody waits"));
         assert!(semaphore.try_acquire(1).is_err(), "one waits");
         semaphore.add_permits(1);

@@ -27,8 +27,8 @@
 //! one. That is why the way from the public functions to here is inlined. Calls that return before the switch are free.
 //!
 //! # Tests
-//! `tests/direct.rs`, `tests/torture.rs`, `tests/places.rs`, and every test of the runtime; `ci/test` runs them on both
-//! implementations.
+//! `tests/direct.rs`, `tests/torture.rs`, `tests/places.rs`, and every test of the runtime; `ci/matrix` runs them on both
+//! implementations, and `ci/test` those that a switch is most likely to break.
 //! `tests/profilers.rs` unwinds at every instruction.
 
 #![cfg(not(loom))]
