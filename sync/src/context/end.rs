@@ -7,20 +7,20 @@
 
 use super::branch::Branch;
 use super::calls::Call;
+use super::strong::Strong;
 use crate::loom::Unparker;
 use crate::lot::Ends;
 use std::cell::Cell;
-use std::sync::Arc;
 
 /// The end of a branch, for one operation of one caller.
 pub(super) struct End<'a> {
-    branch: &'a Arc<Branch>,
+    branch: &'a Strong<Branch>,
     /// The number of its entry among the branch's calls.
     entry: Cell<Option<u64>>,
 }
 
 impl<'a> End<'a> {
-    pub(super) fn of(branch: &'a Arc<Branch>) -> End<'a> {
+    pub(super) fn of(branch: &'a Strong<Branch>) -> End<'a> {
         End { branch, entry: Cell::new(None) }
     }
 
