@@ -30,6 +30,7 @@
 //!    ([`look_after_writing`](RawRwLock::look_after_writing)): it takes the lock again, or sets LOOK for those that read
 //!    since; a writer that was faster looks when it goes.
 //! 3. *The holder is a hint*, as a mutex's, and is the writer or the upgradable reader: who else reads is not known.
+//!    (A reader that left its number there took 12 % longer: to ask who the caller is costs as much as to count it.)
 //! 4. *One that upgrades gets the lock.* It waits as a reader, so nobody writes meanwhile, and it waits for readers only.
 //!    While it waits, UPGRADING and LOOK are set: new readers wait, except those that say that they read already; and a
 //!    reader that goes and leaves it alone gives it the lock, in a turn. It stands first in the line: a writer that has
