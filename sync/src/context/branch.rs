@@ -21,19 +21,19 @@ const OPEN: u32 = 0;
 const CANCELLED: u32 = 1;
 const DEADLINE_EXCEEDED: u32 = 2;
 
-/// One branch has this for all contexts that differ in their values only. It is small, as there may be many.
+/// One branch has this for all contexts that differ in their values only. It is small, as there may be many: to make one
+/// costs mostly the page faults of its memory. What an end touches of all comes first, beside the counts.
+#[repr(C)]
 pub(super) struct Branch {
     mark: AtomicU32,
     /// The word of its number in the tree: 0 if it is in none. It is in there until it is marked. Under the tree's lock.
     node: AtomicU32,
-    /// What the user gave. Set before the mark.
-    cause: OnceLock<Cause>,
     /// The earliest deadline, of this branch and those above it.
     deadline: Option<Instant>,
     /// The deadline is its own, earlier than its parent's, so it has a timer.
     timer: Option<Box<Timer>>,
-    /// Made when it is asked for the first time.
-    done: OnceLock<Box<Done>>,
+    /// What most branches never need. To make it is an allocation, which may be made under the tree's lock.
+    seldom: OnceLock<Box<Seldom>>,
     tree: TreeOf<Node>,
     /// Its parent in the tree. A branch with children is there. It is kept until this branch uses the tree no more (I8).
     parent: Option<Strong<Branch>>,
@@ -54,6 +54,14 @@ struct ToTell {
     has_done: bool,
     /// There is a timer to be stopped.
     has_timer: bool,
+}
+
+#[derive(Default)]
+struct Seldom {
+    /// What the user gave. Set before the mark.
+    cause: OnceLock<Cause>,
+    /// Made when it is asked for the first time.
+    done: OnceLock<Done>,
 }
 
 struct Done {
@@ -94,10 +102,9 @@ pub(super) fn open(
     let (branch, other, weak) = Strong::two_and_weak(Branch {
         mark: AtomicU32::new(OPEN),
         node: AtomicU32::new(0),
-        cause: OnceLock::new(),
         deadline: own.or(inherited),
         timer: own.map(|_| Box::new(Timer { cause, bell: Mutex::default() })),
-        done: OnceLock::new(),
+        seldom: OnceLock::new(),
         tree,
         parent: parent.cloned(),
     });
@@ -126,7 +133,11 @@ impl Branch {
     /// What the user gave as the cause of its end.
     pub(super) fn cause(&self) -> Option<Cause> {
         self.error()?;
-        self.cause.get().cloned()
+        self.seldom.get()?.cause.get().cloned()
+    }
+
+    fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -143,7 +154,7 @@ impl Branch {
         let parent = match &self.parent {
             None => None,
             Some(parent) => match parent.error() {
-                Some(error) => return self.mark(error, parent.cause.get()),
+                Some(error) => return self.mark(error, parent.cause().as_ref()),
                 None => parent.node(),
             },
         };
@@ -166,7 +177,7 @@ impl Branch {
     fn mark(&self, error: ContextError, cause: Option<&Cause>) {
         if let Some(cause) = cause {
             // It is set once, as the mark is.
-            _ = self.cause.set(cause.clone());
+            _ = self.seldom().cause.set(cause.clone());
         }
         let mark = match error {
             ContextError::Cancelled => CANCELLED,
@@ -202,10 +213,10 @@ impl Branch {
     /// The channel that is closed when it ends.
     pub(super) fn done(&self) -> &Receiver<Infallible> {
         let mut is_new = false;
-        let done = self.done.get_or_init(|| {
+        let done = self.seldom().done.get_or_init(|| {
             is_new = true;
             let (sender, receiver) = bounded(0);
-            Box::new(Done { sender, receiver })
+            Done { sender, receiver }
         });
         if is_new {
             let mut tree = self.lock();
@@ -291,7 +302,8 @@ impl Marked {
     /// Tells all that wait for its end. No lock is held.
     fn tell(&mut self) {
         let Some(to_tell) = self.to_tell.take() else { return };
-        if let Some(done) = self.branch.done.get().filter(|_| to_tell.has_done) {
+        let done = self.branch.seldom.get().and_then(|seldom| seldom.done.get());
+        if let Some(done) = done.filter(|_| to_tell.has_done) {
             done.sender.close();
         }
         if to_tell.has_timer {

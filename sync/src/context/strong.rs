@@ -22,6 +22,8 @@ pub(super) struct Strong<T>(NonNull<Inner<T>>, PhantomData<Inner<T>>);
 /// Keeps the memory of a value, which may have been dropped.
 pub(super) struct Weak<T>(NonNull<Inner<T>>);
 
+/// In this order: the counts are on one line with what the value has first, mostly.
+#[repr(C)]
 struct Inner<T> {
     strong: AtomicUsize,
     weak: AtomicUsize,
