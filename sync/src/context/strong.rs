@@ -10,11 +10,12 @@
 #![allow(unsafe_code, reason = "the value behind the counts")]
 
 use crate::loom::{AtomicUsize, Ordering};
+use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, forget};
 use std::ops::Deref;
 use std::process::abort;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 /// Owns a value together with others.
 pub(super) struct Strong<T>(NonNull<Inner<T>>, PhantomData<Inner<T>>);
@@ -27,7 +28,8 @@ pub(super) struct Weak<T>(NonNull<Inner<T>>);
 struct Inner<T> {
     strong: AtomicUsize,
     weak: AtomicUsize,
-    value: ManuallyDrop<T>,
+    /// Nobody borrows it while it is taken out or dropped: then there are no owners.
+    value: UnsafeCell<ManuallyDrop<T>>,
 }
 
 /// More than this are there only if very many were forgotten.
@@ -52,7 +54,8 @@ fn add(count: &AtomicUsize) {
 impl<T> Strong<T> {
     /// A value with two owners, and one that only keeps the memory.
     pub(super) fn two_and_weak(value: T) -> (Strong<T>, Strong<T>, Weak<T>) {
-        let inner = Inner { strong: AtomicUsize::new(2), weak: AtomicUsize::new(2), value: ManuallyDrop::new(value) };
+        let value = UnsafeCell::new(ManuallyDrop::new(value));
+        let inner = Inner { strong: AtomicUsize::new(2), weak: AtomicUsize::new(2), value };
         let inner = NonNull::from(Box::leak(Box::new(inner)));
         (Strong(inner, PhantomData), Strong(inner, PhantomData), Weak(inner))
     }
@@ -77,7 +80,7 @@ impl<T> Strong<T> {
         // The one of all `Strong`.
         let weak = Weak(inner);
         // SAFETY: this was the last owner, and the value is read once.
-        let value = unsafe { ptr::read(&raw const (*inner.as_ptr()).value) };
+        let value = unsafe { weak.inner().value.get().read() };
         drop(weak);
         Some(ManuallyDrop::into_inner(value))
     }
@@ -100,7 +103,8 @@ impl<T> Deref for Strong<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.inner().value
+        // SAFETY: there is an owner, so nobody changes it.
+        unsafe { &*self.inner().value.get() }
     }
 }
 
@@ -111,29 +115,25 @@ impl<T> Drop for Strong<T> {
             return;
         }
         // The one of all `Strong`: the memory goes after the value, also if that panics.
-        let _weak = Weak(self.0);
+        let weak = Weak(self.0);
         // SAFETY: this was the last owner.
-        let value = unsafe { &mut *(&raw mut (*self.0.as_ptr()).value) };
+        let value = unsafe { &mut *weak.inner().value.get() };
         // SAFETY: as above, and it is dropped once.
         unsafe { ManuallyDrop::drop(value) };
     }
 }
 
 impl<T> Weak<T> {
-    fn inner(&self) -> (&AtomicUsize, &AtomicUsize) {
-        let inner = self.0.as_ptr();
-        // SAFETY: this keeps the memory; of the value, which may be written now, nothing is borrowed.
-        let strong = unsafe { &*(&raw const (*inner).strong) };
-        // SAFETY: as above.
-        let weak = unsafe { &*(&raw const (*inner).weak) };
-        (strong, weak)
+    fn inner(&self) -> &Inner<T> {
+        // SAFETY: this keeps the memory.
+        unsafe { self.0.as_ref() }
     }
 
     /// One more owner, if the value is still there.
     pub(super) fn upgrade(&self) -> Option<Strong<T>> {
         let one_more = |strong| (strong != 0).then(|| strong + 1);
         // Relaxed: whoever has given this has given the value; nothing is learned from the count.
-        self.inner().0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        self.inner().strong.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
         Some(Strong(self.0, PhantomData))
     }
 }
@@ -142,7 +142,7 @@ impl<T> Drop for Weak<T> {
     #[inline]
     fn drop(&mut self) {
         // As `is_last`, for the memory.
-        if self.inner().1.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.inner().weak.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: it came from a box, and nobody keeps it any more; the value has gone.
             drop(unsafe { Box::from_raw(self.0.as_ptr()) });
         }
