@@ -51,3 +51,21 @@ impl Drop for End<'_> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{End, Ends};
+    use crate::context::Context;
+
+    /// A context that lives for long would otherwise gather entries of all that have ever waited with it.
+    #[test]
+    fn one_that_waits_no_more_leaves_no_entry() {
+        let (context, _cancel) = Context::background().with_cancel();
+        let branch = context.branch.as_ref().expect("it may end");
+        let end = End::of(branch);
+        end.begin();
+        let entry = end.entry.get().expect("it has not ended");
+        drop(end);
+        assert!(branch.take_call(entry).is_none());
+    }
+}

@@ -10,11 +10,10 @@
 #![allow(unsafe_code, reason = "the value behind the counts")]
 
 use crate::loom::{AtomicUsize, Ordering};
-use std::cell::UnsafeCell;
+use pirn_runtime::internal::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, forget};
 use std::ops::Deref;
-use std::process::abort;
 use std::ptr::NonNull;
 
 /// Owns a value together with others.
@@ -46,9 +45,9 @@ unsafe impl<T: Send + Sync> Sync for Weak<T> {}
 
 fn add(count: &AtomicUsize) {
     // Relaxed: the caller has one already.
-    if count.fetch_add(1, Ordering::Relaxed) > MAX {
-        abort();
-    }
+    let before = count.fetch_add(1, Ordering::Relaxed);
+    // One too many stays counted. There is room for as many again, so the count never comes round.
+    assert!(before <= MAX, "a context has {MAX} handles at most; some may have been forgotten");
 }
 
 impl<T> Strong<T> {
@@ -80,7 +79,7 @@ impl<T> Strong<T> {
         // The one of all `Strong`.
         let weak = Weak(inner);
         // SAFETY: this was the last owner, and the value is read once.
-        let value = unsafe { weak.inner().value.get().read() };
+        let value = weak.inner().value.with_mut(|value| unsafe { value.read() });
         drop(weak);
         Some(ManuallyDrop::into_inner(value))
     }
@@ -104,7 +103,7 @@ impl<T> Deref for Strong<T> {
 
     fn deref(&self) -> &T {
         // SAFETY: there is an owner, so nobody changes it.
-        unsafe { &*self.inner().value.get() }
+        self.inner().value.with(|value| unsafe { &*value })
     }
 }
 
@@ -117,7 +116,7 @@ impl<T> Drop for Strong<T> {
         // The one of all `Strong`: the memory goes after the value, also if that panics.
         let weak = Weak(self.0);
         // SAFETY: this was the last owner.
-        let value = unsafe { &mut *weak.inner().value.get() };
+        let value = weak.inner().value.with_mut(|value| unsafe { &mut *value });
         // SAFETY: as above, and it is dropped once.
         unsafe { ManuallyDrop::drop(value) };
     }
@@ -143,6 +142,8 @@ impl<T> Drop for Weak<T> {
     fn drop(&mut self) {
         // As `is_last`, for the memory.
         if self.inner().weak.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // For the models: the memory goes, with what was there.
+            self.inner().value.with_mut(|_| ());
             // SAFETY: it came from a box, and nobody keeps it any more; the value has gone.
             drop(unsafe { Box::from_raw(self.0.as_ptr()) });
         }
