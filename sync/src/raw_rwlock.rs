@@ -500,8 +500,11 @@ fn is_one(want: &Want) -> bool {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{LOOK, Ordering, READER, RawRwLock, WAITERS, WOKEN, WRITER};
+    use super::{LOOK, Ordering, READER, RETRY, RawRwLock, WAITERS, WOKEN, WRITER, update};
+    use crate::lot::Place;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::task::{Context, Waker};
 
     fn state(raw: &RawRwLock) -> u32 {
         raw.state.load(Ordering::Relaxed)
@@ -545,6 +548,24 @@ mod tests {
         raw.look_after_writing();
         assert_eq!(state(&raw), WAITERS | READER | LOOK);
         assert!(!raw.try_read());
+        raw.unlock_read();
+        assert_eq!(state(&raw), 0);
+    }
+
+    /// One that was woken stands for WOKEN, and no longer in the line.
+    #[test]
+    fn a_woken_writer_that_gives_up_lets_the_readers_behind_it_in() {
+        let (raw, context) = (RawRwLock::new(), &mut Context::from_waker(Waker::noop()));
+        let (mut writes, mut reads) = (pin!(Place::new()), pin!(Place::new()));
+        raw.read();
+        assert!(raw.poll_write(writes.as_mut(), context).is_pending());
+        assert!(raw.poll_read(reads.as_mut(), context).is_pending());
+        writes.withdraw(|_| {}, |_| {});
+        update(&raw.state, Ordering::Relaxed, |state| state | WOKEN);
+        raw.undo_write(RETRY);
+        assert!(raw.poll_read(reads.as_mut(), context).is_ready());
+        assert_eq!(state(&raw), 2 * READER);
+        raw.unlock_read();
         raw.unlock_read();
         assert_eq!(state(&raw), 0);
     }
