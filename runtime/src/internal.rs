@@ -25,6 +25,7 @@ pub use parking::{give_way, may_spin, random_below, sleep};
 pub use {
     crate::chores::{call_later, run_due},
     crate::clock::{SetClock, set_seed},
+    crate::go::{Ending, Task, go_task},
     crate::hooked::{Call, Hooked, hook_is_linked, wake_from_anywhere},
     crate::m::current::m_number,
     crate::m::fork::is_fork,
@@ -84,8 +85,13 @@ mod caller {
 
         /// Those of them that are in a scope and have not ended.
         pub fn goroutines_of(&self, scope: &Scope<'_, '_>) -> Vec<Goroutine> {
+            self.goroutines_tagged(scope.address())
+        }
+
+        /// Those of them that belong to a task with that tag and have not ended.
+        pub fn goroutines_tagged(&self, tag: usize) -> Vec<Goroutine> {
             park::checkpoint();
-            goroutines_of(&self.0, scope.address())
+            goroutines_of(&self.0, tag)
         }
     }
 

@@ -4,8 +4,9 @@
 #![allow(unsafe_code, reason = "Gs that borrow from a stack that waits")]
 
 use crate::g::{G, Gid};
-use crate::go::{After, GoBuilder, expect_started, start};
+use crate::go::{After, GoBuilder, expect_started, handle_without_g, leave_to_handle, start};
 use crate::join::{Ended, JoinInner};
+use crate::locals::Locals;
 use crate::park::{current_g, in_closing, unwind_if_closing};
 use crate::reason::{Kind, Reason};
 use crate::wait::Ticket;
@@ -14,6 +15,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+use std::thread;
 
 /// The end of a [`scope`], which waits for the Gs that it started.
 static SCOPE: Reason = Reason::new("scope", Kind::Scope);
@@ -130,17 +132,31 @@ struct Member<'scope> {
     ticket: &'scope Ticket,
 }
 
-impl After for Member<'_> {
-    fn begin(&self, g: &G) {
+impl<T> After<T> for Member<'_> {
+    type Handle = JoinInner<T>;
+
+    fn begin(&self, g: &'static G) {
+        g.join.init();
         g.set_scope(address_of(self.ticket));
     }
 
-    fn end(&self, g: &G) {
-        g.set_scope(0);
+    fn handle(g: &'static G) -> JoinInner<T> {
+        JoinInner::new(g)
     }
 
-    fn after(self, ended: Ended) {
+    #[inline(always)]
+    fn end(self, g: &'static G, locals: Locals, result: thread::Result<T>) {
+        let ended = Ended::of(&result);
+        leave_to_handle(g, locals, result);
+        g.set_scope(0);
         self.unheard.add(ended, 1);
+    }
+
+    fn refuse(self, result: thread::Result<T>) -> JoinInner<T> {
+        let ended = Ended::of(&result);
+        let handle = handle_without_g(result);
+        self.unheard.add(ended, 1);
+        handle
     }
 }
 
@@ -232,7 +248,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// The payload of the G's panic, or [`ShutDown`](crate::ShutDown) if its runtime was shut down, so that it was
     /// unwound or never began.
     #[track_caller]
-    pub fn join(self) -> std::thread::Result<T> {
+    pub fn join(self) -> thread::Result<T> {
         let result = self.handle.join();
         // The caller knows of it now.
         self.unheard.add(Ended::of(&result), -1);

@@ -437,6 +437,38 @@ fn a_semaphore_lets_so_many_in() {
     });
 }
 
+/// With one permit it is a lock; also for one that only tries, and takes no turn.
+#[test]
+fn who_has_a_permit_sees_what_was_done_with_it() {
+    fn add(room: &(Semaphore, Number)) {
+        let permit = room.0.acquire(1).expect("nobody closes it");
+        room.1.add();
+        drop(permit);
+    }
+    fn try_to_add(room: &(Semaphore, Number)) {
+        if let Ok(permit) = room.0.try_acquire(1) {
+            room.1.add();
+            drop(permit);
+        }
+    }
+    model(2, || {
+        let room = together((Semaphore::new(1), Number::new()), &[add, try_to_add]);
+        assert_eq!(room.0.available(), 1);
+    });
+}
+
+/// They give nothing back, so nobody else would let the second one in.
+#[test]
+fn permits_that_come_at_once_let_all_in_that_they_suffice_for() {
+    fn take(semaphore: &Semaphore) {
+        semaphore.acquire(1).expect("nobody closes it").forget();
+    }
+    model(2, || {
+        let semaphore = together(Semaphore::new(0), &[|semaphore| semaphore.add_permits(2), take, take]);
+        assert_eq!(semaphore.available(), 0);
+    });
+}
+
 #[test]
 fn one_leaves_the_line_of_a_semaphore() {
     fn try_to_enter(room: &Room) {

@@ -60,6 +60,25 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// The one that has run tells those that wait in a turn; who only looks takes none.
+#[test]
+fn one_that_looks_beside_one_that_waits_sees_what_was_done() {
+    model(|| {
+        let shared = Arc::new((Once::new(), Slot(UnsafeCell::new(0))));
+        let (runs, waits) = (shared.clone(), shared.clone());
+        let runs = thread::spawn(move || runs.0.call_once(|| runs.1.add()));
+        let waits = thread::spawn(move || {
+            waits.0.wait();
+            assert_eq!(waits.1.get(), 1);
+        });
+        if shared.0.is_completed() {
+            assert_eq!(shared.1.get(), 1);
+        }
+        runs.join().unwrap();
+        waits.join().unwrap();
+    });
+}
+
 #[test]
 fn one_runs_and_all_see_it() {
     model(|| {

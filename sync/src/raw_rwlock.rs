@@ -30,6 +30,7 @@
 //!    ([`look_after_writing`](RawRwLock::look_after_writing)): it takes the lock again, or sets LOOK for those that read
 //!    since; a writer that was faster looks when it goes.
 //! 3. *The holder is a hint*, as a mutex's, and is the writer or the upgradable reader: who else reads is not known.
+//!    (A reader that left its number there took 12 % longer: to ask who the caller is costs as much as to count it.)
 //! 4. *One that upgrades gets the lock.* It waits as a reader, so nobody writes meanwhile, and it waits for readers only.
 //!    While it waits, UPGRADING and LOOK are set: new readers wait, except those that say that they read already; and a
 //!    reader that goes and leaves it alone gives it the lock, in a turn. It stands first in the line: a writer that has
@@ -499,8 +500,11 @@ fn is_one(want: &Want) -> bool {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{LOOK, Ordering, READER, RawRwLock, WAITERS, WOKEN, WRITER};
+    use super::{LOOK, Ordering, READER, RETRY, RawRwLock, WAITERS, WOKEN, WRITER, update};
+    use crate::lot::Place;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::task::{Context, Waker};
 
     fn state(raw: &RawRwLock) -> u32 {
         raw.state.load(Ordering::Relaxed)
@@ -544,6 +548,24 @@ mod tests {
         raw.look_after_writing();
         assert_eq!(state(&raw), WAITERS | READER | LOOK);
         assert!(!raw.try_read());
+        raw.unlock_read();
+        assert_eq!(state(&raw), 0);
+    }
+
+    /// One that was woken stands for WOKEN, and no longer in the line.
+    #[test]
+    fn a_woken_writer_that_gives_up_lets_the_readers_behind_it_in() {
+        let (raw, context) = (RawRwLock::new(), &mut Context::from_waker(Waker::noop()));
+        let (mut writes, mut reads) = (pin!(Place::new()), pin!(Place::new()));
+        raw.read();
+        assert!(raw.poll_write(writes.as_mut(), context).is_pending());
+        assert!(raw.poll_read(reads.as_mut(), context).is_pending());
+        writes.withdraw(|_| {}, |_| {});
+        update(&raw.state, Ordering::Relaxed, |state| state | WOKEN);
+        raw.undo_write(RETRY);
+        assert!(raw.poll_read(reads.as_mut(), context).is_ready());
+        assert_eq!(state(&raw), 2 * READER);
+        raw.unlock_read();
         raw.unlock_read();
         assert_eq!(state(&raw), 0);
     }

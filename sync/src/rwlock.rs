@@ -29,6 +29,9 @@ use std::time::{Duration, Instant};
 /// [`read_recursive`](Self::read_recursive) there. A writer that has been woken may be overtaken until it runs. One that has
 /// waited for a millisecond is handed the lock.
 ///
+/// **Reports.** Dumps and reports of deadlocks name who has it to write, or may upgrade. Plain readers are not known by name:
+/// so they do not find a deadlock in which one waits for a reader.
+///
 /// A read costs what a locked instruction costs, on a word that all readers write. It pays for long reads; for short
 /// ones a [`Mutex`](crate::Mutex) is as fast, and for values that hardly change there are crates like `arc-swap`.
 ///

@@ -65,7 +65,8 @@ impl WaitGroup {
     /// Takes one from the count. At zero, all that wait return.
     ///
     /// # Panics
-    /// If the count is zero. It stays zero.
+    /// If the count is zero. It stays zero. If another one adds and is done at this very moment, that `done` may find the
+    /// count at zero and panic in the place of this one. So a panic here says that somebody was done too often, and not who.
     #[inline]
     #[track_caller]
     pub fn done(&self) {

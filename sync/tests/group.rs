@@ -561,6 +561,80 @@ fn err_groups_at_random() {
     house.close();
 }
 
+/// As the next one, of the other kind of groups.
+#[test]
+fn a_task_of_an_err_group_that_has_just_begun_is_a_straggler() {
+    let house = runtime(4);
+    house.run(|| {
+        let group = Arc::new(ErrGroup::<&str>::new());
+        for _ in 0..2_000 {
+            let own = group.clone();
+            group.go(move || {
+                let me = current_gid().expect("a G");
+                let all = own.stragglers();
+                if all.iter().any(|g| g.id == me) { Ok(()) } else { Err("it runs, and is no straggler") }
+            });
+            yield_now();
+        }
+        assert_eq!(group.wait(), Ok(()));
+        assert!(group.stragglers().is_empty());
+    });
+    house.close();
+}
+
+/// Of two groups, each names its own.
+#[test]
+fn stragglers_are_of_their_group() {
+    on_gs(|| {
+        let (groups, (s, r)) = ([(); 2].map(|()| ErrGroup::<()>::new().limit(3)), bounded::<()>(0));
+        for (group, name) in groups.iter().zip(["one", "two"]) {
+            for _ in 0..3 {
+                let r = r.clone();
+                group.go_with(GoBuilder::new().name(name), move || r.recv().map_err(drop));
+            }
+        }
+        for (group, name) in groups.iter().zip(["one", "two"]) {
+            let names: Vec<_> = group.stragglers().into_iter().map(|g| g.name).collect();
+            assert_eq!(names, vec![Some(name.to_owned()); 3]);
+        }
+        drop(s);
+        groups.iter().for_each(|group| assert_eq!(group.wait(), Err(())));
+    });
+}
+
+/// What a destructor of an error does, where nobody waits: it uses a thread-local, and panics.
+struct Thorny(Arc<AtomicUsize>);
+
+impl Drop for Thorny {
+    fn drop(&mut self) {
+        thread_local!(static TEXT: RefCell<String> = RefCell::new("drops ".repeat(100)));
+        self.0.fetch_add(TEXT.with(|text| text.borrow().len()) / 600, Ordering::Relaxed);
+        if !thread::panicking() {
+            resume_unwind(Box::new("of an error"));
+        }
+    }
+}
+
+#[test]
+fn what_a_group_leaves_that_nobody_waits_for_is_dropped_by_the_last_task() {
+    on_gs(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let group = ErrGroup::<Thorny>::new();
+        let (s, r) = bounded::<()>(0);
+        for _ in 0..3 {
+            let (drops, r) = (drops.clone(), r.clone());
+            group.go(move || {
+                _ = r.recv();
+                Err(Thorny(drops))
+            });
+        }
+        drop(group);
+        drop(s);
+        eventually("all errors are dropped", || drops.load(Ordering::Relaxed) == 3);
+        eventually("nobody has the counter", || Arc::strong_count(&drops) == 1);
+    });
+}
+
 /// A task is among the stragglers from its first step on, whether or not the one who has started it has gone on.
 #[test]
 fn a_task_that_has_just_begun_is_a_straggler() {

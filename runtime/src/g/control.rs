@@ -132,7 +132,8 @@ pub(crate) struct G {
     /// The number of the G that started it, 0 if none did.
     parent: AtomicU64,
     name: AtomicPtr<String>,
-    /// The address of the scope that waits for its end, from before its start; 0 if it is in none. For observers.
+    /// The address of the scope that waits for its end, or of the task that it belongs to (`go/task.rs`), from before its
+    /// start; 0 if there is none. For observers.
     scope: AtomicUsize,
     /// Its own values (`g_local.rs`).
     pub(crate) values: OwnValues,
@@ -316,12 +317,13 @@ impl G {
         self.waits_on.load(Ordering::Relaxed)
     }
 
-    /// Notes which scope waits for its end: its address, or 0.
+    /// Notes which scope waits for its end, or which task it belongs to: an address, or 0.
+    #[inline]
     pub(crate) fn set_scope(&self, scope: usize) {
         self.scope.store(scope, Ordering::Relaxed);
     }
 
-    /// The scope that waits for its end, or 0.
+    /// The scope or the task that it is of, or 0.
     pub(crate) fn scope(&self) -> usize {
         self.scope.load(Ordering::Relaxed)
     }

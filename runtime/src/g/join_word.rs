@@ -73,6 +73,12 @@ impl JoinWord {
         self.0.store(HANDLE, Ordering::Relaxed);
     }
 
+    /// A new G, without a handle: its record is its own.
+    #[inline]
+    pub(crate) fn init_detached(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     /// A G that has ended already and has a handle, whose result is in the record.
     pub(crate) fn init_ended(&self) {
         // Relaxed, as `init`: whoever gets the handle gets with it what was done before.

@@ -2,35 +2,58 @@
 
 #![allow(unsafe_code, reason = "the closure and the result in a record")]
 
-use crate::g::{G, Settled};
+use crate::g::{G, Settled, take_free};
 use crate::g_local::{destroy_locals, destroy_values, renew_locals};
-use crate::join::{Ended, drop_result, tell_waiter, wake_task};
+use crate::join::{JoinInner, drop_result, tell_waiter, wake_task};
 use crate::locals::Locals;
 use crate::observe::Growth;
+use crate::p::fresh_id;
 use crate::shut_down::ShutDown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-/// What happens when the result of a G has been settled.
-pub(crate) trait After: Send {
+/// What becomes of the result of a G, and what the one that starts it has of it.
+pub(crate) trait After<T>: Send {
+    /// What the one that starts the G gets.
+    type Handle;
+
     /// The G is going to be started. Its record is not its own yet.
-    #[inline]
-    fn begin(&self, _: &G) {}
+    fn begin(&self, g: &'static G);
 
-    /// Nothing of the user's runs on the G any more.
-    #[inline]
-    fn end(&self, _: &G) {}
+    /// For a G that has been started.
+    fn handle(g: &'static G) -> Self::Handle;
 
-    /// The G has ended in this way.
-    fn after(self, ended: Ended);
+    /// The closure of the G has ended so. Called on the G, which runs nothing of the user's after this.
+    fn end(self, g: &'static G, locals: Locals, result: thread::Result<T>);
+
+    /// There is no G, as its runtime closes: its closure has been dropped, with this result.
+    fn refuse(self, result: thread::Result<T>) -> Self::Handle;
 }
 
-/// A G whose end no scope waits for.
+/// A G that has a handle, and whose end no scope waits for.
 pub(crate) struct Unscoped;
 
-impl After for Unscoped {
+impl<T> After<T> for Unscoped {
+    type Handle = JoinInner<T>;
+
     #[inline]
-    fn after(self, _: Ended) {}
+    fn begin(&self, g: &'static G) {
+        g.join.init();
+    }
+
+    #[inline]
+    fn handle(g: &'static G) -> JoinInner<T> {
+        JoinInner::new(g)
+    }
+
+    #[inline(always)]
+    fn end(self, g: &'static G, locals: Locals, result: thread::Result<T>) {
+        leave_to_handle(g, locals, result);
+    }
+
+    fn refuse(self, result: thread::Result<T>) -> JoinInner<T> {
+        handle_without_g(result)
+    }
 }
 
 /// Drops the closure of a G that never begins. Its destructors may do anything; the caller has set `ending`, so they
@@ -50,7 +73,7 @@ pub(super) unsafe fn body<F, T, A>(g: &'static G)
 where
     F: FnOnce() -> T + Send,
     T: Send,
-    A: After,
+    A: After<T>,
 {
     // SAFETY: as the caller promises.
     let (f, after) = unsafe { g.storage.take::<(F, A)>() };
@@ -62,20 +85,10 @@ where
         catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(f)))
     };
     growth.report(g);
-    let ended = Ended::of(&result);
     g.ending.set(true);
     // SAFETY: this is the G itself.
     let locals = unsafe { g.shared() }.setup.locals;
-    if g.join.is_detached() {
-        drop_result(result);
-        destroy_locals(g, locals);
-    } else {
-        // A joiner finds the thread-locals destroyed, as those of a thread.
-        destroy_locals(g, locals);
-        settle(g, result, locals);
-    }
-    after.end(g);
-    after.after(ended);
+    after.end(g, locals, result);
     // Destroys those that were used since. From here on no code that could use more is called.
     g.is_mute.set(true);
     locals.destroy();
@@ -91,6 +104,30 @@ where
     // Without this the call could become a jump, and this frame would be gone.
     std::hint::black_box(());
     result
+}
+
+/// The end of a G that has been given a handle: leaves the result to it, or drops it if the handle has gone.
+#[inline(always)]
+pub(crate) fn leave_to_handle<T>(g: &'static G, locals: Locals, result: thread::Result<T>) {
+    if g.join.is_detached() {
+        drop_result(result);
+        destroy_locals(g, locals);
+    } else {
+        // A joiner finds the thread-locals destroyed, as those of a thread.
+        destroy_locals(g, locals);
+        settle(g, result, locals);
+    }
+}
+
+/// A handle that gives a result at once. Its record looks like that of a G that has ended, and is for the handle alone: no
+/// runtime counts it or shows it.
+pub(crate) fn handle_without_g<T>(result: thread::Result<T>) -> JoinInner<T> {
+    let g = take_free();
+    // SAFETY: the record is free, so nothing else looks at its storage.
+    unsafe { g.storage.put(result) };
+    g.join.init_ended();
+    g.init_ended(fresh_id());
+    JoinInner::new(g)
 }
 
 /// Leaves the result to the handle, or drops it if the handle has just gone. Inlined: a call here costs a spawn and its

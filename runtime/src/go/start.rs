@@ -5,7 +5,7 @@
 use super::body::{After, Unscoped, body, drop_unrun};
 use crate::coro::Suspend;
 use crate::g::{G, Runnable};
-use crate::join::{Ended, JoinHandle, JoinInner};
+use crate::join::JoinHandle;
 use crate::m::emit::emit;
 use crate::m::fork::{error_in_fork, is_fork};
 use crate::p::fresh_id;
@@ -120,13 +120,13 @@ impl<'a> StartOptions<'a> {
 /// Starts a G.
 ///
 /// # Safety
-/// What `f`, `T` and `after` borrow lives until `after` has been called.
+/// What `f`, `T` and `after` borrow lives until `after` has been told of the end, and dropped.
 #[inline]
-pub(crate) unsafe fn start<F, T, A>(options: StartOptions<'_>, f: F, after: A) -> io::Result<JoinInner<T>>
+pub(crate) unsafe fn start<F, T, A>(options: StartOptions<'_>, f: F, after: A) -> io::Result<A::Handle>
 where
     F: FnOnce() -> T + Send,
     T: Send,
-    A: After,
+    A: After<T>,
 {
     let entered = Entered::new();
     let p = match options.shared {
@@ -157,7 +157,6 @@ where
     after.begin(g);
     // SAFETY: the record is free, so nothing else looks at its storage.
     unsafe { g.storage.put((f, after)) };
-    g.join.init();
     let class = options.class.unwrap_or(shared.setup.class);
     let id = p.fresh_id();
     g.init(id, shared, body::<F, T, A>, class, options.birthplace, parent);
@@ -171,7 +170,7 @@ where
     // SAFETY: this is the G's first and only Runnable.
     let crowded = shared.start_on(p, unsafe { Runnable::own(g) });
     drop(entered);
-    let handle = JoinInner::new(g);
+    let handle = A::handle(g);
     spawned.deliver();
     if crowded {
         let_others_run();
@@ -199,11 +198,11 @@ fn start_foreign<F, T, A>(
     parent: u64,
     f: F,
     after: A,
-) -> io::Result<JoinInner<T>>
+) -> io::Result<A::Handle>
 where
     F: FnOnce() -> T + Send,
     T: Send,
-    A: After,
+    A: After<T>,
 {
     if is_fork() {
         return Err(error_in_fork());
@@ -224,7 +223,6 @@ where
     after.begin(g);
     // SAFETY: the record is free, so nothing else looks at its storage.
     unsafe { g.storage.put((f, after)) };
-    g.join.init();
     let class = options.class.unwrap_or(shared.setup.class);
     g.init(id, shared, body::<F, T, A>, class, options.birthplace, parent);
     if let Some(name) = options.name {
@@ -236,7 +234,7 @@ where
     // SAFETY: this is the G's first and only Runnable.
     shared.inject_foreign(unsafe { Runnable::own(g) });
     spawned.deliver();
-    Ok(JoinInner::new(g))
+    Ok(A::handle(g))
 }
 
 #[cold]
@@ -252,11 +250,11 @@ fn outside() -> io::Error {
 
 /// Starts no G: the runtime closes, or there are no stacks.
 #[cold]
-fn refuse<F, T, A>(shared: &Shared, options: &StartOptions<'_>, f: F, after: A) -> io::Result<JoinInner<T>>
+fn refuse<F, T, A>(shared: &Shared, options: &StartOptions<'_>, f: F, after: A) -> io::Result<A::Handle>
 where
     F: FnOnce() -> T + Send,
     T: Send,
-    A: After,
+    A: After<T>,
 {
     if !shared.is_closing() {
         return Err(io::Error::new(
@@ -273,13 +271,5 @@ where
     if let Some(g) = me {
         g.ending.set(was_ending);
     }
-    let ended = Ended::of(&result);
-    // The record looks like that of a G that has ended, and is for the handle alone: no runtime counts it or shows it.
-    let g = crate::g::take_free();
-    // SAFETY: the record is free, so nothing else looks at its storage.
-    unsafe { g.storage.put(result) };
-    g.join.init_ended();
-    g.init_ended(crate::p::fresh_id());
-    after.after(ended);
-    Ok(JoinInner::new(g))
+    Ok(after.refuse(result))
 }

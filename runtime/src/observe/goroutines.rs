@@ -183,7 +183,7 @@ pub(crate) fn goroutines(shared: &Shared) -> Vec<Goroutine> {
     list(shared, shared.refresh_clock()).into_iter().map(|seen| seen.public).collect()
 }
 
-/// Those of a scope, which is there.
+/// Those of a scope or a task, which is there.
 pub(crate) fn goroutines_of(shared: &Shared, scope: usize) -> Vec<Goroutine> {
     let all = list(shared, shared.refresh_clock()).into_iter();
     // A record that has gone to another G since is not of this scope, or has the number of that.

@@ -1,14 +1,18 @@
 //! A branch: what ends together. Its mark, its place in the tree, what is to be told of its end.
 
+#![allow(unsafe_code, reason = "the tree, which the root owns")]
+
 use super::calls::{Call, Calls};
 use super::error::{Cause, ContextError};
+use super::root::TreeOf;
+use super::strong::{Strong, Weak};
 use super::tree::{Number, Tree};
 use crate::loom::{AtomicU32, Mutex, MutexGuard, Ordering};
 use pirn_channels::internal::Alarm;
 use pirn_channels::{Receiver, Sender, bounded};
 use pirn_runtime::internal::has_come;
 use std::convert::Infallible;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Wake, Waker};
 use std::time::Instant;
 
@@ -17,22 +21,22 @@ const OPEN: u32 = 0;
 const CANCELLED: u32 = 1;
 const DEADLINE_EXCEEDED: u32 = 2;
 
-/// One branch has this for all contexts that differ in their values only. It is small, as there may be many.
+/// One branch has this for all contexts that differ in their values only. It is small, as there may be many: to make one
+/// costs mostly the page faults of its memory. What an end touches of all comes first, beside the counts.
+#[repr(C)]
 pub(super) struct Branch {
     mark: AtomicU32,
     /// The word of its number in the tree: 0 if it is in none. It is in there until it is marked. Under the tree's lock.
     node: AtomicU32,
-    /// What the user gave. Set before the mark.
-    cause: OnceLock<Cause>,
     /// The earliest deadline, of this branch and those above it.
     deadline: Option<Instant>,
     /// The deadline is its own, earlier than its parent's, so it has a timer.
     timer: Option<Box<Timer>>,
-    /// Made when it is asked for the first time.
-    done: OnceLock<Box<Done>>,
-    tree: Arc<Mutex<Tree<Node>>>,
-    /// Its parent in the tree. A branch with children is there.
-    parent: Option<Arc<Branch>>,
+    /// What most branches never need. To make it is an allocation, which may be made under the tree's lock.
+    seldom: OnceLock<Box<Seldom>>,
+    tree: TreeOf<Node>,
+    /// Its parent in the tree. A branch with children is there. It is kept until this branch uses the tree no more (I8).
+    parent: Option<Strong<Branch>>,
 }
 
 /// What the tree has of a branch.
@@ -50,6 +54,14 @@ struct ToTell {
     has_done: bool,
     /// There is a timer to be stopped.
     has_timer: bool,
+}
+
+#[derive(Default)]
+struct Seldom {
+    /// What the user gave. Set before the mark.
+    cause: OnceLock<Cause>,
+    /// Made when it is asked for the first time.
+    done: OnceLock<Done>,
 }
 
 struct Done {
@@ -73,33 +85,38 @@ struct Set {
 
 /// A branch that has just been marked, and whom to tell.
 struct Marked {
-    branch: Arc<Branch>,
+    branch: Strong<Branch>,
     to_tell: Option<Box<ToTell>>,
 }
 
-/// A new branch below another one, or at the root of a new tree.
-pub(super) fn open(parent: Option<&Arc<Branch>>, deadline: Option<Instant>, cause: Option<Cause>) -> Arc<Branch> {
+/// A new branch below another one, or at the root of a new tree, with two owners.
+pub(super) fn open(
+    parent: Option<&Strong<Branch>>,
+    deadline: Option<Instant>,
+    cause: Option<Cause>,
+) -> (Strong<Branch>, Strong<Branch>) {
     let inherited = parent.and_then(|parent| parent.deadline);
     let own = deadline.filter(|own| inherited.is_none_or(|inherited| *own < inherited));
-    let branch = Arc::new(Branch {
+    // SAFETY: the branch keeps its parent, and so the root, until it uses the tree no more (I8).
+    let tree = parent.map_or_else(TreeOf::new, |parent| unsafe { parent.tree.below() });
+    let (branch, other, weak) = Strong::two_and_weak(Branch {
         mark: AtomicU32::new(OPEN),
         node: AtomicU32::new(0),
-        cause: OnceLock::new(),
         deadline: own.or(inherited),
         timer: own.map(|_| Box::new(Timer { cause, bell: Mutex::default() })),
-        done: OnceLock::new(),
-        tree: parent.map_or_else(|| Arc::new(Mutex::new(Tree::new())), |parent| parent.tree.clone()),
+        seldom: OnceLock::new(),
+        tree,
         parent: parent.cloned(),
     });
-    branch.enter_tree();
+    branch.enter_tree(weak);
     if let (Some(timer), Some(deadline), None) = (&branch.timer, own, branch.error()) {
         if has_come(deadline) {
-            branch.exceed();
+            Branch::exceed(&branch);
         } else {
-            branch.set_timer(timer, deadline);
+            Branch::set_timer(&branch, timer, deadline);
         }
     }
-    branch
+    (branch, other)
 }
 
 impl Branch {
@@ -116,7 +133,11 @@ impl Branch {
     /// What the user gave as the cause of its end.
     pub(super) fn cause(&self) -> Option<Cause> {
         self.error()?;
-        self.cause.get().cloned()
+        self.seldom.get()?.cause.get().cloned()
+    }
+
+    fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -124,22 +145,21 @@ impl Branch {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tree<Node>> {
-        // Nothing panics under it: an allocation that fails ends the process.
-        self.tree.lock().unwrap_or_else(|e| e.into_inner())
+        self.tree.lock()
     }
 
     /// Becomes a child of its parent; if that has ended, ends as that has.
-    fn enter_tree(self: &Arc<Branch>) {
+    fn enter_tree(&self, weak: Weak<Branch>) {
         let mut tree = self.lock();
         let parent = match &self.parent {
             None => None,
             Some(parent) => match parent.error() {
-                Some(error) => return self.mark(error, parent.cause.get()),
+                Some(error) => return self.mark(error, parent.cause().as_ref()),
                 None => parent.node(),
             },
         };
         let to_tell = self.timer.as_ref().map(|_| Box::new(ToTell { has_timer: true, ..ToTell::default() }));
-        let node = tree.add(Node { branch: Arc::downgrade(self), to_tell }, parent);
+        let node = tree.add(Node { branch: weak, to_tell }, parent);
         self.node.store(Number::to_word(Some(node)), Ordering::Relaxed);
     }
 
@@ -157,7 +177,7 @@ impl Branch {
     fn mark(&self, error: ContextError, cause: Option<&Cause>) {
         if let Some(cause) = cause {
             // It is set once, as the mark is.
-            _ = self.cause.set(cause.clone());
+            _ = self.seldom().cause.set(cause.clone());
         }
         let mark = match error {
             ContextError::Cancelled => CANCELLED,
@@ -168,13 +188,13 @@ impl Branch {
     }
 
     /// Ends it and all below it. False if it has ended before; then all below it have been marked too.
-    pub(super) fn end(self: &Arc<Branch>, error: ContextError, cause: Option<&Cause>) -> bool {
-        let mut tree = self.lock();
-        if self.error().is_some() {
+    pub(super) fn end(this: &Strong<Branch>, error: ContextError, cause: Option<&Cause>) -> bool {
+        let mut tree = this.lock();
+        if this.error().is_some() {
             return false;
         }
         let mut marked = Vec::new();
-        if let Some(node) = self.node() {
+        if let Some(node) = this.node() {
             tree.take_apart(node, |node| {
                 // None: it is being dropped, and takes itself out.
                 let Some(branch) = node.branch.upgrade() else { return false };
@@ -193,10 +213,10 @@ impl Branch {
     /// The channel that is closed when it ends.
     pub(super) fn done(&self) -> &Receiver<Infallible> {
         let mut is_new = false;
-        let done = self.done.get_or_init(|| {
+        let done = self.seldom().done.get_or_init(|| {
             is_new = true;
             let (sender, receiver) = bounded(0);
-            Box::new(Done { sender, receiver })
+            Done { sender, receiver }
         });
         if is_new {
             let mut tree = self.lock();
@@ -227,25 +247,25 @@ impl Branch {
     }
 
     /// Its own deadline has passed.
-    fn exceed(self: &Arc<Branch>) {
-        let cause = self.timer.as_ref().and_then(|timer| timer.cause.as_ref());
-        self.end(ContextError::DeadlineExceeded, cause);
+    fn exceed(this: &Strong<Branch>) {
+        let cause = this.timer.as_ref().and_then(|timer| timer.cause.as_ref());
+        Branch::end(this, ContextError::DeadlineExceeded, cause);
     }
 
     /// Has the bell rung at its own deadline.
-    fn set_timer(self: &Arc<Branch>, timer: &Timer, deadline: Instant) {
+    fn set_timer(this: &Strong<Branch>, timer: &Timer, deadline: Instant) {
         let times = {
             let mut bell = timer.lock();
             bell.times += 1;
             bell.times
         };
         let mut alarm = Alarm::default();
-        alarm.set(deadline, &mut Context::from_waker(&Waker::from(Arc::new(Bell(Arc::downgrade(self))))));
+        alarm.set(deadline, &mut Context::from_waker(&Waker::from(Arc::new(Bell(this.downgrade())))));
         let unneeded = {
             let mut bell = timer.lock();
             // It may have rung before this, too early, and have been set once more. And whoever ends the branch takes
             // the alarm out after the mark, under this lock: so one of the two sees the other.
-            let is_needed = bell.times == times && self.error().is_none();
+            let is_needed = bell.times == times && this.error().is_none();
             if is_needed { bell.alarm.replace(alarm) } else { Some(alarm) }
         };
         drop(unneeded);
@@ -272,8 +292,8 @@ impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         let Some(branch) = self.0.upgrade() else { return };
         match (&branch.timer, branch.deadline) {
-            (Some(timer), Some(deadline)) if !has_come(deadline) => branch.set_timer(timer, deadline),
-            _ => branch.exceed(),
+            (Some(timer), Some(deadline)) if !has_come(deadline) => Branch::set_timer(&branch, timer, deadline),
+            _ => Branch::exceed(&branch),
         }
     }
 }
@@ -282,7 +302,8 @@ impl Marked {
     /// Tells all that wait for its end. No lock is held.
     fn tell(&mut self) {
         let Some(to_tell) = self.to_tell.take() else { return };
-        if let Some(done) = self.branch.done.get().filter(|_| to_tell.has_done) {
+        let done = self.branch.seldom.get().and_then(|seldom| seldom.done.get());
+        if let Some(done) = done.filter(|_| to_tell.has_done) {
             done.sender.close();
         }
         if to_tell.has_timer {
@@ -294,7 +315,7 @@ impl Marked {
 
 impl Drop for Branch {
     /// Takes it out of its tree; then those above it, of which it was the last, one after the other, as a chain may be
-    /// longer than the stack is deep.
+    /// longer than the stack is deep. Each of them is dropped while its own parent is kept (I8).
     fn drop(&mut self) {
         let node = {
             let mut tree = self.lock();
@@ -303,7 +324,7 @@ impl Drop for Branch {
         // Its calls are the user's: not under the lock.
         drop(node);
         let mut next = self.parent.take();
-        while let Some(mut branch) = next.and_then(Arc::into_inner) {
+        while let Some(mut branch) = next.and_then(Strong::into_inner) {
             next = branch.parent.take();
         }
     }

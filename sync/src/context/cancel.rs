@@ -2,9 +2,9 @@
 
 use super::branch::Branch;
 use super::error::{ContextError, cause_of};
+use super::strong::Strong;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 
 /// Ends a context, and with it all that were made from it.
 ///
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// When a call returns, all descendants report the end ([`Context::err`](super::Context::err)). Parents are marked
 /// before their children. Then those that wait are told, in the same order.
 #[derive(Clone)]
-pub struct Cancel(pub(super) Arc<Branch>);
+pub struct Cancel(pub(super) Strong<Branch>);
 
 impl Cancel {
     /// Ends the context. Its error is [`ContextError::Cancelled`], which is its cause too.
@@ -29,7 +29,7 @@ impl Cancel {
     /// assert_eq!(child.err(), Some(ContextError::Cancelled));
     /// ```
     pub fn cancel(&self) {
-        self.0.end(ContextError::Cancelled, None);
+        Branch::end(&self.0, ContextError::Cancelled, None);
     }
 
     /// Ends the context, and says why. If it has ended already, the cause that it has stays.
@@ -42,7 +42,7 @@ impl Cancel {
     /// assert_eq!(context.cause().unwrap().to_string(), "the user has gone");
     /// ```
     pub fn cancel_with(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) {
-        self.0.end(ContextError::Cancelled, Some(&cause_of(cause)));
+        Branch::end(&self.0, ContextError::Cancelled, Some(&cause_of(cause)));
     }
 
     /// Ends the context when the guard is dropped.
@@ -93,7 +93,7 @@ impl Drop for CancelOnDrop {
 #[must_use = "the call is forgotten when this and the context have gone"]
 pub struct Stop {
     /// None: the context never ends.
-    pub(super) call: Option<(Arc<Branch>, u64)>,
+    pub(super) call: Option<(Strong<Branch>, u64)>,
 }
 
 impl Stop {

@@ -4,6 +4,7 @@
 use super::{Context, ContextError};
 use crate::{Event, Mutex, Semaphore};
 use loom::thread;
+use pirn_channels::TryRecvError;
 use pirn_channels::internal::{keep_alarms, ring_next_alarm, take_alarms_that_are_set};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,6 +40,22 @@ fn a_child_that_comes_while_its_parent_is_cancelled() {
         assert_eq!(parent.err(), ENDED);
         let (child, grandchild) = makes.join().unwrap();
         assert_eq!((child.err(), grandchild.err()), (ENDED, ENDED));
+    });
+}
+
+#[test]
+fn the_channel_of_an_end_is_closed_whoever_comes_first() {
+    model(|| {
+        let (context, cancel) = Context::background().with_cancel();
+        let asks = {
+            let context = context.clone();
+            thread::spawn(move || context.done().clone())
+        };
+        cancel.cancel();
+        let done = asks.join().unwrap();
+        assert_eq!(done.try_recv(), Err(TryRecvError::Disconnected));
+        // It goes last: loom does not see that the handles of a channel synchronise.
+        drop(context);
     });
 }
 

@@ -7,20 +7,20 @@
 
 use super::branch::Branch;
 use super::calls::Call;
+use super::strong::Strong;
 use crate::loom::Unparker;
 use crate::lot::Ends;
 use std::cell::Cell;
-use std::sync::Arc;
 
 /// The end of a branch, for one operation of one caller.
 pub(super) struct End<'a> {
-    branch: &'a Arc<Branch>,
+    branch: &'a Strong<Branch>,
     /// The number of its entry among the branch's calls.
     entry: Cell<Option<u64>>,
 }
 
 impl<'a> End<'a> {
-    pub(super) fn of(branch: &'a Arc<Branch>) -> End<'a> {
+    pub(super) fn of(branch: &'a Strong<Branch>) -> End<'a> {
         End { branch, entry: Cell::new(None) }
     }
 
@@ -49,5 +49,23 @@ impl Drop for End<'_> {
         if let Some(entry) = self.entry.get().filter(|_| !self.has_ended()) {
             drop(self.branch.take_call(entry));
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{End, Ends};
+    use crate::context::Context;
+
+    /// A context that lives for long would otherwise gather entries of all that have ever waited with it.
+    #[test]
+    fn one_that_waits_no_more_leaves_no_entry() {
+        let (context, _cancel) = Context::background().with_cancel();
+        let branch = context.branch.as_ref().expect("it may end");
+        let end = End::of(branch);
+        end.begin();
+        let entry = end.entry.get().expect("it has not ended");
+        drop(end);
+        assert!(branch.take_call(entry).is_none());
     }
 }

@@ -5,6 +5,7 @@ use super::calls::Call;
 use super::cancel::{Cancel, Stop};
 use super::end::End;
 use super::error::{Cause, ContextError, cause_of};
+use super::strong::Strong;
 use super::values::{Key, Value};
 use crate::lot::Ends;
 use pirn_channels::internal::wait_for_end;
@@ -34,7 +35,7 @@ static CONTEXT_SLEEP: Reason = Reason::new("context sleep", Kind::Event);
 #[derive(Clone, Default)]
 pub struct Context {
     /// None: it never ends.
-    pub(super) branch: Option<Arc<Branch>>,
+    pub(super) branch: Option<Strong<Branch>>,
     values: Option<Arc<Value>>,
 }
 
@@ -45,8 +46,8 @@ impl Context {
     }
 
     fn below(&self, deadline: Option<Instant>, cause: Option<Cause>) -> (Context, Cancel) {
-        let branch = open(self.branch.as_ref(), deadline, cause);
-        (Context { branch: Some(branch.clone()), values: self.values.clone() }, Cancel(branch))
+        let (branch, other) = open(self.branch.as_ref(), deadline, cause);
+        (Context { branch: Some(branch), values: self.values.clone() }, Cancel(other))
     }
 
     /// A context that ends when the `Cancel` is called, or this one ends: Go's `WithCancel` and `WithCancelCause`.

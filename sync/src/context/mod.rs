@@ -33,7 +33,8 @@
 //!
 //! # What lives here
 //! The handle ([`Context`]: a branch and values), what ends it ([`Cancel`], [`CancelOnDrop`]), what is called at the end
-//! ([`Stop`], `calls`), the branch (`branch`), the tree of branches (`tree`), the values (`values`), the errors (`error`),
+//! ([`Stop`], `calls`), the branch (`branch`; `strong`, how it is
+//! counted), the tree of branches (`tree`; `root`, who owns it), the values (`values`), the errors (`error`),
 //! one that waits for the end (`end`), and the waits of locks and the like that end with a context (`waits`;
 //! `poison_waits`; `join`, of a G's handle).
 //!
@@ -59,6 +60,9 @@
 //! 6. *A call is started once or not at all*: the end takes the calls out together with the mark, under the lock; `stop`
 //!    takes one out under the lock if there is no mark.
 //! 7. Chains of branches and of values are walked and dropped in loops: their depth has no limit.
+//! 8. *The tree lives as long as its branches.* Its root owns it. A branch keeps its parent, and so the root, as long as it
+//!    may be used; in its drop it gives the parent away only when it has taken itself out. The loop that drops those above
+//!    takes the parent out of a branch first, and keeps it until that branch has been dropped.
 //!
 //! # Locks and ordering
 //! The tree's lock comes first; under it no other lock is taken. The lock of a timer's alarm guards only the place: an
@@ -79,7 +83,9 @@ mod end;
 mod cancel;
 mod branch;
 mod calls;
+mod root;
 mod tree;
+mod strong;
 mod values;
 mod error;
 

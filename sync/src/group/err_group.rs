@@ -2,13 +2,11 @@
 
 #![cfg(not(loom))]
 
-use super::tasks::{Outcome, Permit, Tasks};
+use super::tasks::{Outcome, Running, Tasks};
 use crate::context::{Cancel, Context, ContextError};
 use crate::loom::deadline;
 use crate::lot::Until;
-use pirn_channels::internal::on_end;
-use pirn_channels::{Receiver, Sender, bounded};
-use pirn_runtime::internal::Home;
+use pirn_runtime::internal::{Ending, Home, Task, go_task};
 use pirn_runtime::{GoBuilder, Goroutine, ShutDown};
 use std::fmt;
 use std::panic::resume_unwind;
@@ -40,8 +38,23 @@ use std::time::Duration;
 pub struct ErrGroup<E> {
     tasks: Arc<Tasks<E>>,
     home: OnceLock<Option<Home>>,
-    /// With a limit: a value in the channel is a task that runs.
-    slots: Option<(Sender<()>, Receiver<()>)>,
+}
+
+/// What the G of a task owns.
+impl<E: Send + 'static> Task<Result<(), E>> for Running<E> {
+    fn tag(&self) -> usize {
+        self.tasks().tag()
+    }
+
+    fn end(self, result: thread::Result<Result<(), E>>, ending: Ending) {
+        if !matches!(result, Ok(Ok(()))) {
+            ending.with_user_code(|| self.tasks().hear(result));
+        }
+        ending.untag();
+        if let Some(last) = Running::end(self) {
+            ending.with_user_code(|| drop(last));
+        }
+    }
 }
 
 impl<E: Send + 'static> ErrGroup<E> {
@@ -58,7 +71,7 @@ impl<E: Send + 'static> ErrGroup<E> {
     }
 
     fn with(cancel: Option<Cancel>) -> ErrGroup<E> {
-        ErrGroup { tasks: Arc::new(Tasks::new(cancel)), home: OnceLock::new(), slots: None }
+        ErrGroup { tasks: Arc::new(Tasks::new(cancel)), home: OnceLock::new() }
     }
 
     /// The same group, in which at most `tasks` run at a time: [`go`](Self::go) waits for room.
@@ -79,7 +92,7 @@ impl<E: Send + 'static> ErrGroup<E> {
     pub fn limit(mut self, tasks: usize) -> ErrGroup<E> {
         assert!(tasks > 0, "a limit of 0 tasks: no task could run");
         assert!(self.running() == 0, "the limit of a group was changed while tasks run");
-        self.slots = Some(bounded(tasks));
+        self.tasks = Arc::new(self.tasks.limited(tasks));
         self
     }
 
@@ -95,36 +108,21 @@ impl<E: Send + 'static> ErrGroup<E> {
     /// As [`go`](Self::go), with a name or a stack limit.
     #[track_caller]
     pub fn go_with(&self, builder: GoBuilder, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
-        let permit = self.slots.as_ref().map(|(take, slots)| {
-            take.send(()).expect("the group has a receiver");
-            slots.clone()
-        });
-        self.start(builder, Permit(permit), f);
+        self.start(builder, self.tasks.begin(), f);
     }
 
     /// Starts a task if there is room. Returns whether it has.
     #[track_caller]
     pub fn try_go(&self, f: impl FnOnce() -> Result<(), E> + Send + 'static) -> bool {
-        let permit = match &self.slots {
-            None => None,
-            Some((take, slots)) => match take.try_send(()) {
-                Ok(()) => Some(slots.clone()),
-                Err(_) => return false,
-            },
-        };
-        self.start(GoBuilder::new(), Permit(permit), f);
+        let Some(task) = self.tasks.try_begin() else { return false };
+        self.start(GoBuilder::new(), task, f);
         true
     }
 
     #[track_caller]
-    fn start(&self, builder: GoBuilder, permit: Permit, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
+    fn start(&self, builder: GoBuilder, task: Running<E>, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
         self.home.get_or_init(Home::current);
-        let tasks = self.tasks.clone();
-        let starting = self.tasks.begin();
-        let g = builder.go(f);
-        let id = g.id().as_u64();
-        starting.runs_on(id);
-        on_end(g, move |result| tasks.end(id, permit, result));
+        go_task(builder, f, task);
     }
 
     /// Waits until no task runs, and returns the first error since the last wait. Then it cancels the context. A group
@@ -229,8 +227,7 @@ impl<E: Send + 'static> ErrGroup<E> {
     /// The tasks that still run: their numbers, names, birthplaces, and what they wait for.
     pub fn stragglers(&self) -> Vec<Goroutine> {
         let Some(Some(home)) = self.home.get() else { return Vec::new() };
-        let running = self.tasks.running();
-        home.goroutines().into_iter().filter(|g| running.contains(&g.id.as_u64())).collect()
+        home.goroutines_tagged(self.tasks.tag())
     }
 }
 

@@ -1,11 +1,10 @@
 //! Models of a group's tasks: whatever the order, a wait ends when no task runs, and then finds all that they have left.
 
-use super::{Permit, Tasks};
+use super::{Running, Tasks};
 use crate::context::{Context, ContextError};
 use crate::loom::now;
 use crate::lot::Until;
 use loom::thread;
-use pirn_channels::bounded;
 use std::sync::Arc;
 
 /// Tries all orders with up to so many preemptions.
@@ -15,27 +14,28 @@ fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
     model.check(f);
 }
 
-const NO_PERMIT: Permit = Permit(None);
+/// The task ends so.
+fn end(task: Running<u32>, result: Result<(), u32>) {
+    task.tasks().hear(Ok(result));
+    drop(task.end());
+}
 
 /// Starts a task that ends so.
-fn task(tasks: &Arc<Tasks<u32>>, id: u64, permit: Permit, result: Result<(), u32>) -> thread::JoinHandle<()> {
-    tasks.begin().runs_on(id);
-    let tasks = tasks.clone();
-    thread::spawn(move || tasks.end(id, permit, Ok(result)))
+fn task(tasks: &Arc<Tasks<u32>>, result: Result<(), u32>) -> thread::JoinHandle<()> {
+    let task = tasks.begin();
+    thread::spawn(move || end(task, result))
 }
 
 #[test]
 fn who_has_waited_finds_the_error_the_end_of_the_context_and_all_permits() {
     model(2, || {
         let (context, cancel) = Context::background().with_cancel();
-        let tasks = Arc::new(Tasks::new(Some(cancel)));
-        let (take, slots) = bounded(1);
-        take.send(()).unwrap();
-        let fails = task(&tasks, 1, Permit(Some(slots)), Err(7));
-        let works = task(&tasks, 2, NO_PERMIT, Ok(()));
+        let tasks = Arc::new(Tasks::new(Some(cancel)).limited(2));
+        let fails = task(&tasks, Err(7));
+        let works = task(&tasks, Ok(()));
         assert!(tasks.wait(Until::Told));
         assert_eq!(context.err(), Some(ContextError::Cancelled));
-        assert!(take.is_empty());
+        assert!(tasks.slots.as_ref().unwrap().0.is_empty());
         assert_eq!((tasks.count(), tasks.take_outcome().errors), (0, vec![7]));
         fails.join().unwrap();
         works.join().unwrap();
@@ -48,7 +48,7 @@ fn who_has_waited_finds_the_error_the_end_of_the_context_and_all_permits() {
 fn two_wait_for_one() {
     model(2, || {
         let tasks = Arc::new(Tasks::new(None));
-        let ends = task(&tasks, 1, NO_PERMIT, Err(1));
+        let ends = task(&tasks, Err(1));
         let other = {
             let tasks = tasks.clone();
             thread::spawn(move || {
@@ -69,12 +69,12 @@ fn two_wait_for_one() {
 fn a_task_starts_another_while_somebody_waits() {
     model(2, || {
         let tasks = Arc::new(Tasks::new(None));
-        tasks.begin().runs_on(1);
+        let first = tasks.begin();
         let starts = {
             let tasks = tasks.clone();
             thread::spawn(move || {
-                let second = task(&tasks, 2, NO_PERMIT, Err(2));
-                tasks.end(1, NO_PERMIT, Ok(Err(1)));
+                let second = task(&tasks, Err(2));
+                end(first, Err(1));
                 second
             })
         };
@@ -90,13 +90,12 @@ fn a_task_starts_another_while_somebody_waits() {
 fn a_wait_for_some_time() {
     model(2, || {
         let tasks = Arc::new(Tasks::new(None));
-        let ends = task(&tasks, 1, NO_PERMIT, Err(1));
+        let ends = task(&tasks, Err(1));
         if tasks.wait(Until::Deadline(now())) {
             assert_eq!(tasks.take_outcome().errors, [1]);
         } else {
             // It is a task of the next round as well.
-            tasks.begin().runs_on(2);
-            tasks.end(2, NO_PERMIT, Ok(Ok(())));
+            end(tasks.begin(), Ok(()));
             assert!(tasks.wait(Until::Told));
             assert_eq!(tasks.take_outcome().errors, [1]);
         }
@@ -105,10 +104,10 @@ fn a_wait_for_some_time() {
 }
 
 #[test]
-fn a_task_waits_before_it_has_a_number() {
+fn one_waits_before_the_task_has_a_g() {
     model(2, || {
         let tasks = Arc::new(Tasks::<u32>::new(None));
-        let starting = tasks.begin();
+        let task = tasks.begin();
         let waits = {
             let tasks = tasks.clone();
             thread::spawn(move || {
@@ -117,8 +116,7 @@ fn a_task_waits_before_it_has_a_number() {
             })
         };
         assert_eq!(tasks.count(), 1);
-        starting.runs_on(1);
-        tasks.end(1, NO_PERMIT, Ok(Err(1)));
+        end(task, Err(1));
         assert_eq!(waits.join().unwrap(), [1], "it has waited for the task");
     });
 }
@@ -127,12 +125,12 @@ fn a_task_waits_before_it_has_a_number() {
 fn a_wait_ends_when_the_only_task_could_not_be_started() {
     model(2, || {
         let tasks = Arc::new(Tasks::<u32>::new(None));
-        let starting = tasks.begin();
+        let task = tasks.begin();
         let waits = {
             let tasks = tasks.clone();
             thread::spawn(move || assert!(tasks.wait(Until::Told)))
         };
-        drop(starting);
+        drop(task);
         waits.join().unwrap();
         assert_eq!(tasks.count(), 0);
     });

@@ -46,8 +46,8 @@
 //! Users.
 //!
 //! # Invariants
-//! 1. A task of an [`ErrGroup`] counts until its G has settled its result and destroyed its thread-locals: the end of the
-//!    G's join word says so, and not the end of the closure. A task of a [`task_group`] is a G of a scope.
+//! 1. A task of an [`ErrGroup`] counts until its G has destroyed its thread-locals and left its result: it is a G without a
+//!    handle, which owns what counts (`Running`). A task of a [`task_group`] is a G of a scope.
 //! 2. The first error and the first panic are kept before the context is cancelled; and it is cancelled before the task
 //!    stops counting. So who has waited finds them, and the context ended.
 //! 3. Nothing of the user's is called or dropped under a lock: not errors, payloads, results, wakers.

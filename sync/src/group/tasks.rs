@@ -1,10 +1,10 @@
-//! The tasks of an [`ErrGroup`](super::ErrGroup): which run, what has become of the others, who waits for the end.
+//! The tasks of an [`ErrGroup`](super::ErrGroup): how many run, what has become of the others, who waits for the end.
 //!
 //! A task counts before its G exists: the G may run, and wait for its own group, before [`Tasks::begin`]'s caller goes on.
 //! At its end a task leaves its error, ends the context, gives its slot back, and counts no longer, in this order: so who
 //! has waited finds all of it (group I2, I4). The count is that of a [`WaitGroup`](crate::WaitGroup) (`count.rs`): a
-//! wait ends when no task has run for a moment since it began, whatever is started after that. Which Gs run is known
-//! for observers only.
+//! wait ends when no task has run for a moment since it began, whatever is started after that. Which Gs run is written
+//! in their records, by the address of this ([`Tasks::tag`]), for observers only.
 
 #![cfg_attr(loom, allow(dead_code, reason = "a model has no panics"))]
 
@@ -13,10 +13,11 @@ use crate::context::Cancel;
 use crate::count::Count;
 use crate::loom::{Mutex, MutexGuard};
 use crate::lot::Until;
-use pirn_channels::Receiver;
+use pirn_channels::{Receiver, Sender, bounded};
 use pirn_runtime::internal::{Kind, Reason};
-use std::collections::BTreeSet;
 use std::mem;
+use std::ptr;
+use std::sync::Arc;
 use std::thread;
 
 /// A wait for a group, in any of its forms.
@@ -25,14 +26,10 @@ static GROUP_WAIT: Reason = Reason::new("group wait", Kind::Event);
 /// See the head of this file.
 pub(super) struct Tasks<E> {
     count: Count,
-    state: Mutex<State<E>>,
+    /// With a limit: a value in the channel is a task that runs.
+    slots: Option<(Sender<()>, Receiver<()>)>,
+    outcome: Mutex<Outcome<E>>,
     cancel: Option<Cancel>,
-}
-
-struct State<E> {
-    /// The numbers of their Gs; of one that is being started it is not known.
-    running: BTreeSet<u64>,
-    outcome: Outcome<E>,
 }
 
 /// What those that have ended have left.
@@ -49,86 +46,107 @@ impl<E> Outcome<E> {
     }
 }
 
-/// A task's slot of the limit. Its drop gives it back.
-pub(super) struct Permit(pub(super) Option<Receiver<()>>);
+/// A task that counts, until this is dropped.
+pub(super) struct Running<E>(
+    /// It is there until the task has ended.
+    Option<Arc<Tasks<E>>>,
+);
 
-impl Drop for Permit {
+impl<E> Running<E> {
+    pub(super) fn tasks(&self) -> &Tasks<E> {
+        self.0.as_ref().expect("the task has not ended")
+    }
+
+    /// It counts no longer. Returns the tasks if nobody else has them any more: what they have left may be the user's.
+    pub(super) fn end(mut self) -> Option<Tasks<E>> {
+        let tasks = self.0.take()?;
+        tasks.leave();
+        Arc::into_inner(tasks)
+    }
+}
+
+impl<E> Drop for Running<E> {
     fn drop(&mut self) {
-        if let Some(slots) = &self.0 {
-            _ = slots.try_recv();
+        if let Some(tasks) = self.0.take() {
+            tasks.leave();
         }
-    }
-}
-
-/// A task that is being started, and counts. Dropped without a number: its G could not be made.
-pub(super) struct Starting<'a, E>(&'a Tasks<E>);
-
-impl<E> Starting<'_, E> {
-    /// It has a G, and ends by [`Tasks::end`], with the number of it.
-    pub(super) fn runs_on(self, id: u64) {
-        self.0.lock().running.insert(id);
-        mem::forget(self);
-    }
-}
-
-impl<E> Drop for Starting<'_, E> {
-    fn drop(&mut self) {
-        self.0.leave();
     }
 }
 
 impl<E> Tasks<E> {
     /// None of them runs. The first that fails calls `cancel`.
     pub(super) fn new(cancel: Option<Cancel>) -> Tasks<E> {
-        let state = State { running: BTreeSet::new(), outcome: Outcome::new() };
-        Tasks { count: Count::new(), state: Mutex::new(state), cancel }
+        Tasks { count: Count::new(), slots: None, outcome: Mutex::new(Outcome::new()), cancel }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<E>> {
+    /// The same, of which at most `limit` run at a time. None runs.
+    pub(super) fn limited(&self, limit: usize) -> Tasks<E> {
+        let outcome = mem::replace(&mut *self.lock(), Outcome::new());
+        let (slots, cancel) = (Some(bounded(limit)), self.cancel.clone());
+        Tasks { count: Count::new(), slots, outcome: Mutex::new(outcome), cancel }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Outcome<E>> {
         // Nothing panics under it but an allocation that fails.
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
+        self.outcome.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// One will be started at once.
-    pub(super) fn begin(&self) -> Starting<'_, E> {
-        assert!(self.count.add(1), "there is no room for so many Gs");
-        Starting(self)
+    /// What observers find its Gs by.
+    pub(super) fn tag(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    /// One will be started at once. With a limit, this waits until there is room.
+    pub(super) fn begin(self: &Arc<Self>) -> Running<E> {
+        if let Some((take, _)) = &self.slots {
+            take.send(()).expect("the group has a receiver");
+        }
+        self.count_one()
+    }
+
+    /// The same, if there is room now.
+    pub(super) fn try_begin(self: &Arc<Self>) -> Option<Running<E>> {
+        let has_room = self.slots.as_ref().is_none_or(|(take, _)| take.try_send(()).is_ok());
+        has_room.then(|| self.count_one())
+    }
+
+    fn count_one(self: &Arc<Self>) -> Running<E> {
+        if !self.count.add(1) {
+            self.give_slot_back();
+            panic!("there is no room for so many Gs");
+        }
+        Running(Some(self.clone()))
+    }
+
+    fn give_slot_back(&self) {
+        if let Some((_, slots)) = &self.slots {
+            _ = slots.try_recv();
+        }
     }
 
     /// One counts no longer.
     fn leave(&self) {
+        self.give_slot_back();
         let is_left = self.count.done();
         debug_assert!(is_left);
     }
 
-    /// One has ended so.
-    pub(super) fn end(&self, id: u64, permit: Permit, result: thread::Result<Result<(), E>>) {
-        self.hear(result);
-        drop(permit);
-        self.lock().running.remove(&id);
-        self.leave();
-    }
-
-    fn hear(&self, result: thread::Result<Result<(), E>>) {
+    /// One that counts still has ended so. This calls what is the user's.
+    pub(super) fn hear(&self, result: thread::Result<Result<(), E>>) {
         let why = match result {
             Ok(Ok(())) => return,
             Ok(Err(error)) => {
-                self.lock().outcome.errors.push(error);
+                self.lock().errors.push(error);
                 "a task of the group has failed"
             }
             Err(payload) => {
-                keep_first(self.lock(), |state| &mut state.outcome.panic, payload);
+                keep_first(self.lock(), |outcome| &mut outcome.panic, payload);
                 "a task of the group has panicked"
             }
         };
         if let Some(cancel) = &self.cancel {
             cancel.cancel_with(why);
         }
-    }
-
-    /// The numbers of those that run, but for one that is being started.
-    pub(super) fn running(&self) -> BTreeSet<u64> {
-        self.lock().running.clone()
     }
 
     /// How many run.
@@ -141,7 +159,7 @@ impl<E> Tasks<E> {
         if let Some(cancel) = &self.cancel {
             cancel.cancel();
         }
-        mem::replace(&mut self.lock().outcome, Outcome::new())
+        mem::replace(&mut *self.lock(), Outcome::new())
     }
 
     /// Waits until nothing runs, for as long as that says. False: some still run.
