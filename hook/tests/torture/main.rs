@@ -7,6 +7,7 @@ mod steps;
 mod world;
 
 use pirn::{Builder, Runtime, go};
+use pirn_hook as _;
 use std::env;
 use std::net::TcpListener;
 use std::sync::Arc;
