@@ -9,55 +9,25 @@ use libc::{
 };
 use libc::{epoll_event, fd_set, id_t, idtype_t, pid_t, siginfo_t, ssize_t, timespec, timeval, useconds_t};
 use std::ffi::CStr;
-use std::marker::PhantomData;
 use std::mem;
-use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// The function of the type `F` that has that name in libc.
-struct Next<F> {
-    name: &'static CStr,
-    found: AtomicPtr<c_void>,
-    is: PhantomData<F>,
+/// The function of that name in libc. It may be the first call of the process, before `main`: nothing is allocated, and no
+/// lock of ours taken.
+#[cold]
+fn find(name: &CStr) -> *mut c_void {
+    // SAFETY: a name that ends with a zero.
+    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+    if found.is_null() {
+        // There is nothing to go on with, and nothing that could be said in any state of the process.
+        // SAFETY: it ends the process.
+        unsafe { libc::abort() };
+    }
+    found
 }
 
-// SAFETY: it is an address and a name.
-unsafe impl<F> Sync for Next<F> {}
-
-impl<F: Copy> Next<F> {
-    /// # Safety
-    /// The function of that name has the type `F`, a pointer to a function.
-    const unsafe fn new(name: &'static CStr) -> Next<F> {
-        const { assert!(size_of::<F>() == size_of::<*const ()>()) };
-        Next { name, found: AtomicPtr::new(ptr::null_mut()), is: PhantomData }
-    }
-
-    /// It.
-    #[inline(always)]
-    fn get(&self) -> F {
-        // Relaxed: it leads to code, which has always been there.
-        let found = self.found.load(Ordering::Relaxed);
-        let found = if found.is_null() { self.find() } else { found };
-        // SAFETY: as `new` was promised.
-        unsafe { mem::transmute_copy(&found) }
-    }
-
-    /// It may be the first call of the process, before `main`: nothing is allocated, and no lock of ours taken.
-    #[cold]
-    fn find(&self) -> *mut c_void {
-        // SAFETY: a name that ends with a zero.
-        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
-        if found.is_null() {
-            // There is nothing to go on with, and nothing that could be said in any state of the process.
-            // SAFETY: it ends the process.
-            unsafe { libc::abort() };
-        }
-        self.found.store(found, Ordering::Relaxed);
-        found
-    }
-}
-
-/// A function of this module for each of libc's.
+/// A function of this module for each of libc's. It jumps to the address that is kept, which is at first that of a function
+/// that finds libc's: so a call asks nothing, and has no registers to save.
 macro_rules! next {
     ($($name:literal: fn $function:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
         /// libc's own.
@@ -66,10 +36,21 @@ macro_rules! next {
         /// As for that.
         #[inline(always)]
         pub(crate) unsafe fn $function($($arg: $type),*) -> $result {
+            type Function = unsafe extern "C" fn($($type),*) -> $result;
+            static NEXT: AtomicPtr<c_void> = AtomicPtr::new(first as Function as *mut c_void);
+
+            unsafe extern "C" fn first($($arg: $type),*) -> $result {
+                NEXT.store(find($name), Ordering::Relaxed);
+                // SAFETY: as the caller promises.
+                unsafe { $function($($arg),*) }
+            }
+
+            // Relaxed: it leads to code, which has always been there.
+            let next = NEXT.load(Ordering::Relaxed);
             // SAFETY: that is its type in libc.
-            static NEXT: Next<unsafe extern "C" fn($($type),*) -> $result> = unsafe { Next::new($name) };
+            let next = unsafe { mem::transmute::<*mut c_void, Function>(next) };
             // SAFETY: as the caller promises.
-            unsafe { NEXT.get()($($arg),*) }
+            unsafe { next($($arg),*) }
         }
     )*};
 }
