@@ -242,7 +242,7 @@ fn pselect_is_a_select() {
             let mut set: libc::fd_set = unsafe { std::mem::zeroed() };
             // SAFETY: there are less descriptors than a set has places.
             unsafe { libc::FD_SET(fd, &raw mut set) };
-            let time = libc::timespec { tv_sec: 0, tv_nsec: timeout_ms * 1_000_000 };
+            let time = libc::timespec { tv_sec: timeout_ms / 1_000, tv_nsec: timeout_ms % 1_000 * 1_000_000 };
             let none = ptr::null_mut();
             // SAFETY: the set, the time, and the mask, if any, are there.
             let found = unsafe { libc::pselect(fd + 1, &raw mut set, none, none, &raw const time, mask) };
@@ -256,7 +256,7 @@ fn pselect_is_a_select() {
         let mask: libc::sigset_t = unsafe { std::mem::zeroed() };
         assert_eq!(pselect(1, &raw const mask), (0, false));
         let write = go(move || theirs.write_all(b"x").unwrap());
-        assert_eq!(pselect(900, ptr::null()), (1, true));
+        assert_eq!(pselect(100_000, ptr::null()), (1, true));
         write.join().unwrap();
     });
     let waits = rt.metrics().hooked_waits;
