@@ -22,9 +22,11 @@ pub(crate) static WAITPID: Call = Call::new(12, Reason::new("waitpid", Kind::Pro
 pub(crate) static WAIT: Call = Call::new(13, Reason::new("wait for a child", Kind::Moment));
 pub(crate) static FLOCK: Call = Call::new(14, Reason::new("flock", Kind::Moment));
 pub(crate) static GETADDRINFO: Call = Call::new(15, Reason::new("getaddrinfo", Kind::Event));
+/// `sendfile`, `splice`.
+pub(crate) static COPY: Call = Call::new(16, Reason::new("copy between descriptors", Kind::Descriptor));
 
 /// All of them.
-pub(crate) static ALL: [&Call; 16] = [
+pub(crate) static ALL: [&Call; 17] = [
     &NANOSLEEP,
     &READ,
     &RECV,
@@ -41,6 +43,7 @@ pub(crate) static ALL: [&Call; 16] = [
     &WAIT,
     &FLOCK,
     &GETADDRINFO,
+    &COPY,
 ];
 
 #[cfg(test)]

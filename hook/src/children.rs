@@ -1,4 +1,4 @@
-//! `wait`, `waitpid`, `waitid`: a descriptor says when one child has ended. For any child, or when one stops, the G looks
+//! `wait`, `wait3`, `wait4`, `waitpid`, `waitid`: a descriptor says when one child has ended. For any child, or when one stops, the G looks
 //! now and then.
 
 #![cfg(not(loom))]
@@ -8,7 +8,7 @@ use crate::attempts::{Not, Waits, answer, look_now_and_then, wait as park_for};
 use crate::calls::{WAIT, WAITPID};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
-use libc::{c_int, c_long, id_t, idtype_t, pid_t, siginfo_t};
+use libc::{c_int, c_long, id_t, idtype_t, pid_t, rusage, siginfo_t};
 use pirn_runtime::internal::{Direction, Hooked, checkpoint};
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -21,7 +21,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 unsafe extern "C" fn wait(status: *mut c_int) -> pid_t {
     match Hooked::current() {
         // SAFETY: as the caller.
-        Some(g) => unsafe { wait_for(g, -1, status, 0) },
+        Some(g) => wait_for(g, -1, 0, |options| unsafe { next::waitpid(-1, status, options) }),
         // SAFETY: as the caller.
         None => unsafe { next::wait(status) },
     }
@@ -33,19 +33,44 @@ unsafe extern "C" fn wait(status: *mut c_int) -> pid_t {
 /// As for libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn waitpid(process: pid_t, status: *mut c_int, options: c_int) -> pid_t {
+    // SAFETY: as the caller.
+    let wait = |options| unsafe { next::waitpid(process, status, options) };
     match Hooked::current() {
-        // SAFETY: as the caller.
-        Some(g) if options & libc::WNOHANG == 0 => unsafe { wait_for(g, process, status, options) },
-        // SAFETY: as the caller.
-        _ => unsafe { next::waitpid(process, status, options) },
+        Some(g) if options & libc::WNOHANG == 0 => wait_for(g, process, options, wait),
+        _ => wait(options),
     }
 }
 
+/// In the place of libc's.
+///
 /// # Safety
-/// As for `waitpid`.
-unsafe fn wait_for(g: Hooked, process: pid_t, status: *mut c_int, options: c_int) -> pid_t {
-    // SAFETY: as the caller promises.
-    let wait = |options| unsafe { next::waitpid(process, status, options) };
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wait4(process: pid_t, status: *mut c_int, options: c_int, used: *mut rusage) -> pid_t {
+    // SAFETY: as the caller.
+    let wait = |options| unsafe { next::wait4(process, status, options, used) };
+    match Hooked::current() {
+        Some(g) if options & libc::WNOHANG == 0 => wait_for(g, process, options, wait),
+        _ => wait(options),
+    }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wait3(status: *mut c_int, options: c_int, used: *mut rusage) -> pid_t {
+    // SAFETY: as the caller.
+    let wait = |options| unsafe { next::wait3(status, options, used) };
+    match Hooked::current() {
+        Some(g) if options & libc::WNOHANG == 0 => wait_for(g, -1, options, wait),
+        _ => wait(options),
+    }
+}
+
+/// `wait` asks with these options, or with more.
+fn wait_for(g: Hooked, process: pid_t, options: c_int, wait: impl Fn(c_int) -> pid_t) -> pid_t {
     let look = || checked(wait(options | libc::WNOHANG)).map(|ended| (ended != 0).then_some(ended));
     // Only of the end of one child a descriptor says anything.
     let result = match options {

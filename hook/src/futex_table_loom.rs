@@ -93,3 +93,24 @@ fn a_wait_that_ends_is_woken_or_not_but_known() {
         assert!(futex.bucket.is_empty());
     });
 }
+
+#[test]
+fn a_wake_of_many_takes_none_that_comes_again() {
+    model(|| {
+        let futex = Futex::new(0);
+        let waiter = thread::spawn({
+            let futex = futex.clone();
+            move || {
+                for _ in 0..2 {
+                    let sleep = |ticket: &Ticket<()>| {
+                        thread::yield_now();
+                        ticket.is_told()
+                    };
+                    futex.bucket.wait(1, ALL, || true, sleep);
+                }
+            }
+        });
+        assert!(futex.bucket.wake(1, ALL, usize::MAX, Told::wake) <= 1);
+        waiter.join().unwrap();
+    });
+}

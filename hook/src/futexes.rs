@@ -53,17 +53,30 @@ unsafe extern "C" fn syscall(
     e: c_long,
     f: c_long,
 ) -> c_long {
-    if number == libc::SYS_futex
-        && let Some(call) = Futex::of(a, b, c)
-    {
+    if number == libc::SYS_futex && Futex::of(a, b, c).is_some_and(|call| call.may_be_here()) {
         // SAFETY: it is a call of that kind.
+        return unsafe { futex(a, b, c, d, e, f) };
+    }
+    // SAFETY: as the caller.
+    unsafe { next::syscall(number, a, b, c, d, e, f) }
+}
+
+/// Out of line, so that a wake of threads, and a call for something else, save no registers. As a function of C's it does not
+/// unwind, so a call of it is a jump.
+///
+/// # Safety
+/// As for `futex`.
+#[inline(never)]
+unsafe extern "C" fn futex(a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long) -> c_long {
+    if let Some(call) = Futex::of(a, b, c) {
+        // SAFETY: as the caller promises.
         let done = unsafe { call.try_here([d, e, f]) };
         if let Some(done) = done {
             return done;
         }
     }
-    // SAFETY: as the caller.
-    unsafe { next::syscall(number, a, b, c, d, e, f) }
+    // SAFETY: as above.
+    unsafe { next::syscall(libc::SYS_futex, a, b, c, d, e, f) }
 }
 
 /// A call for a futex of this process.
@@ -82,11 +95,21 @@ impl Futex {
         is_private.then_some(Futex { address: address as usize, operation, value: value as u32 })
     }
 
+    /// Whether it may be about Gs. A wake is not if none waits there.
+    #[inline(always)]
+    fn may_be_here(&self) -> bool {
+        match self.operation & libc::FUTEX_CMD_MASK {
+            libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET => !place(self.address).bucket.is_empty(),
+            libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET => true,
+            libc::FUTEX_REQUEUE | libc::FUTEX_CMP_REQUEUE | libc::FUTEX_WAKE_OP => true,
+            _ => false,
+        }
+    }
+
     /// The call, if it is about Gs. None: it is for the kernel.
     ///
     /// # Safety
     /// As for `futex`; these are its last arguments.
-    #[inline(always)]
     unsafe fn try_here(&self, [time, other, bits]: [c_long; 3]) -> Option<c_long> {
         match self.operation & libc::FUTEX_CMD_MASK {
             // SAFETY: as the caller promises.
@@ -141,14 +164,9 @@ impl Futex {
         Some(now().checked_add(time))
     }
 
-    #[inline(always)]
+    /// Somebody waits there, or at another address that has the same place.
     fn wake(&self, bits: u32) -> Option<c_long> {
         let place = place(self.address);
-        if place.bucket.is_empty() { None } else { self.wake_here(place, bits) }
-    }
-
-    #[cold]
-    fn wake_here(&self, place: &Place, bits: u32) -> Option<c_long> {
         if is_fork() || bits == 0 {
             return None;
         }

@@ -20,13 +20,15 @@
 //! | --- | --- |
 //! | `sleep`, `usleep`, `nanosleep`, `clock_nanosleep` | parks until the time has passed. `EINTR` never. Of the clocks `CLOCK_REALTIME`, `CLOCK_MONOTONIC` and `CLOCK_BOOTTIME`; others block the thread. When the real-time clock is set, a sleep until a moment of it learns of that within a second |
 //! | `sched_yield` | lets the other goroutines of its P run. With it spin std's `thread::yield_now` and many locks and channels |
-//! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg` | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in others than `recv`, it is libc's call; so is `recvmmsg` with a time limit |
-//! | `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg` | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket it is libc's call |
+//! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`, `preadv2` without offset and flags | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in others than `recv`, it is libc's call; so is `recvmmsg` with a time limit |
+//! | `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg`, `pwritev2` without offset and flags | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket it is libc's call |
+//! | `sendfile`, `splice` | parks until there is something and the other descriptor takes it. A socket gets a file in parts, until all is sent. `splice` with `SPLICE_F_NONBLOCK` is libc's call; if another takes from its pipe at the same time, or fills it, it may block the thread. std's `io::copy` calls it |
 //! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
 //! | `connect` | parks until it is connected. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
 //! | `poll`, `ppoll` | parks until one is ready, or the time is over. With a signal mask, or for other events than these it is libc's call: `POLLIN`, `POLLOUT`, `POLLRDNORM`, `POLLWRNORM`, and `POLLRDHUP` with one of the first |
-//! | `select`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2` | the same. With a signal mask, or with a third set, it is libc's call. `select` leaves its time as it is |
-//! | `wait`, `waitpid`, `waitid` | parks until that child has ended. For any child, for a group, or for one that stops it looks now and then: it learns of it within 16 ms |
+//! | `select`, `pselect`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2` | the same. With a signal mask, or with a third set, it is libc's call. `select` leaves its time as it is |
+//! | `__read_chk`, `__recv_chk`, `__recvfrom_chk`, `__poll_chk`, `__ppoll_chk` | what C that is compiled with `_FORTIFY_SOURCE` calls instead: the same as without |
+//! | `wait`, `wait3`, `wait4`, `waitpid`, `waitid` | parks until that child has ended. For any child, for a group, or for one that stops it looks now and then: it learns of it within 16 ms |
 //! | `flock` | looks now and then until the lock is free, so it learns of that within 16 ms, and may come after others |
 //! | `getaddrinfo` | blocks its thread, as libc has no other way. 32 at a time do so; the others park |
 //! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is for either. Other futexes, and other system calls, go to the kernel; but `FUTEX_REQUEUE`, `FUTEX_CMP_REQUEUE` and `FUTEX_WAKE_OP` wake all goroutines that wait for their words. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
@@ -36,7 +38,20 @@
 //! descriptor that is no socket is asked before it is read; if two read from one pipe at the same time, one of them may find
 //! that the other was faster, and blocks its thread.
 //!
+//! # What is not hooked
 //! All other calls block the thread, as without this feature: another thread takes over the other goroutines.
+//!
+//! | call | why |
+//! | --- | --- |
+//! | `pread`, `pwrite`, `preadv`, `pwritev` | what an epoll can watch has no offsets: for sockets, pipes, terminals and the like they fail (`ESPIPE`) |
+//! | `close`, `dup`, `dup2`, `dup3` | nothing is kept of a descriptor that they would have to change (rule 8). A `close` that waits (`SO_LINGER`) blocks the thread |
+//! | `ppoll`, `pselect`, `epoll_pwait`, `epoll_pwait2` with a signal mask | the mask is for the thread that waits: a signal has to find a thread that waits with this mask |
+//! | `fcntl` with `F_SETLKW` or `F_OFD_SETLKW`, `lockf` | who looks now and then waits for no lock in the kernel, so the kernel could not say that two processes wait for each other (`EDEADLK`). SQLite asks without waiting, and sleeps |
+//! | `pthread_mutex_lock`, `pthread_cond_wait`, `pthread_join`, `sem_wait`, `mtx_lock`, `thrd_sleep` | glibc waits in itself, and what its words mean is its own. std's `JoinHandle::join` of a thread is `pthread_join` |
+//! | `fgets`, `fread`, `system`, `pclose`, `gethostbyname`, `getnameinfo` | glibc makes the system call itself |
+//! | `__poll`, `__read`, `__nanosleep`, other second names | hardly any library calls them |
+//! | `mq_receive`, `mq_send`, `msgrcv`, `semop`, `sigwait`, `pause`, `tee`, `vmsplice`, `open` of a FIFO | few call them on many goroutines at a time |
+//! | system calls that a library makes by hand, as `rustix` does on Linux; `io_uring_enter` | there is no function to stand in the place of |
 //!
 //! # How
 //! The crate defines functions with the names of libc's. A definition in the executable comes before that of a shared
@@ -87,12 +102,14 @@
 mod begin; // what runs when the program is loaded
 mod names; // `getaddrinfo`
 mod files; // `flock`
-mod children; // `wait`, `waitpid`, `waitid`
-mod sets; // `select`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2`
+mod children; // `wait`, `wait3`, `wait4`, `waitpid`, `waitid`
+mod fortified; // `__read_chk`, and others that are told how large a buffer is
+mod sets; // `select`, `pselect`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2`
 mod polls; // `poll`, `ppoll`
 mod connections; // `accept`, `accept4`, `connect`
-mod writes; // `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg`
-mod reads; // `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`
+mod copies; // `sendfile`, `splice`
+mod writes; // `write`, `writev`, `pwritev2`, `send`, `sendto`, `sendmsg`, `sendmmsg`
+mod reads; // `read`, `readv`, `preadv2`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`
 mod attempts; // trying, and parking while it would block
 mod vectors; // several buffers
 mod futexes; // `syscall`, for futexes

@@ -4,60 +4,30 @@
 #![allow(unsafe_code, reason = "addresses of functions")]
 
 use libc::{
-    addrinfo, c_char, c_int, c_long, c_uint, c_void, clockid_t, iovec, mmsghdr, msghdr, nfds_t, pollfd, sigset_t,
-    size_t, sockaddr, socklen_t,
+    addrinfo, c_char, c_int, c_long, c_uint, c_void, clockid_t, iovec, mmsghdr, msghdr, nfds_t, off64_t, pollfd,
+    rusage, sigset_t, size_t, sockaddr, socklen_t,
 };
 use libc::{epoll_event, fd_set, id_t, idtype_t, pid_t, siginfo_t, ssize_t, timespec, timeval, useconds_t};
 use std::ffi::CStr;
-use std::marker::PhantomData;
 use std::mem;
-use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// The function of the type `F` that has that name in libc.
-struct Next<F> {
-    name: &'static CStr,
-    found: AtomicPtr<c_void>,
-    is: PhantomData<F>,
+/// The function of that name in libc. It may be the first call of the process, before `main`: nothing is allocated, and no
+/// lock of ours taken.
+#[cold]
+fn find(name: &CStr) -> *mut c_void {
+    // SAFETY: a name that ends with a zero.
+    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+    if found.is_null() {
+        // There is nothing to go on with, and nothing that could be said in any state of the process.
+        // SAFETY: it ends the process.
+        unsafe { libc::abort() };
+    }
+    found
 }
 
-// SAFETY: it is an address and a name.
-unsafe impl<F> Sync for Next<F> {}
-
-impl<F: Copy> Next<F> {
-    /// # Safety
-    /// The function of that name has the type `F`, a pointer to a function.
-    const unsafe fn new(name: &'static CStr) -> Next<F> {
-        const { assert!(size_of::<F>() == size_of::<*const ()>()) };
-        Next { name, found: AtomicPtr::new(ptr::null_mut()), is: PhantomData }
-    }
-
-    /// It.
-    #[inline(always)]
-    fn get(&self) -> F {
-        // Relaxed: it leads to code, which has always been there.
-        let found = self.found.load(Ordering::Relaxed);
-        let found = if found.is_null() { self.find() } else { found };
-        // SAFETY: as `new` was promised.
-        unsafe { mem::transmute_copy(&found) }
-    }
-
-    /// It may be the first call of the process, before `main`: nothing is allocated, and no lock of ours taken.
-    #[cold]
-    fn find(&self) -> *mut c_void {
-        // SAFETY: a name that ends with a zero.
-        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
-        if found.is_null() {
-            // There is nothing to go on with, and nothing that could be said in any state of the process.
-            // SAFETY: it ends the process.
-            unsafe { libc::abort() };
-        }
-        self.found.store(found, Ordering::Relaxed);
-        found
-    }
-}
-
-/// A function of this module for each of libc's.
+/// A function of this module for each of libc's. It jumps to the address that is kept, which is at first that of a function
+/// that finds libc's: so a call asks nothing, and has no registers to save.
 macro_rules! next {
     ($($name:literal: fn $function:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
         /// libc's own.
@@ -66,10 +36,21 @@ macro_rules! next {
         /// As for that.
         #[inline(always)]
         pub(crate) unsafe fn $function($($arg: $type),*) -> $result {
+            type Function = unsafe extern "C" fn($($type),*) -> $result;
+            static NEXT: AtomicPtr<c_void> = AtomicPtr::new(first as Function as *mut c_void);
+
+            unsafe extern "C" fn first($($arg: $type),*) -> $result {
+                NEXT.store(find($name), Ordering::Relaxed);
+                // SAFETY: as the caller promises.
+                unsafe { $function($($arg),*) }
+            }
+
+            // Relaxed: it leads to code, which has always been there.
+            let next = NEXT.load(Ordering::Relaxed);
             // SAFETY: that is its type in libc.
-            static NEXT: Next<unsafe extern "C" fn($($type),*) -> $result> = unsafe { Next::new($name) };
+            let next = unsafe { mem::transmute::<*mut c_void, Function>(next) };
             // SAFETY: as the caller promises.
-            unsafe { NEXT.get()($($arg),*) }
+            unsafe { next($($arg),*) }
         }
     )*};
 }
@@ -97,6 +78,8 @@ next! {
     c"recvmmsg": fn recvmmsg(
         fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec
     ) -> c_int;
+    c"preadv2": fn preadv2(fd: c_int, parts: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t;
+    c"pwritev2": fn pwritev2(fd: c_int, parts: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t;
     c"write": fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t;
     c"writev": fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t;
     c"send": fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t;
@@ -107,6 +90,12 @@ next! {
 
     c"sendmmsg": fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int;
 
+    c"sendfile": fn sendfile(to: c_int, from: c_int, offset: *mut off64_t, count: size_t) -> ssize_t;
+    c"sendfile64": fn sendfile64(to: c_int, from: c_int, offset: *mut off64_t, count: size_t) -> ssize_t;
+    c"splice": fn splice(
+        from: c_int, from_offset: *mut off64_t, to: c_int, to_offset: *mut off64_t, count: size_t, flags: c_uint
+    ) -> ssize_t;
+
     c"accept": fn accept(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t) -> c_int;
     c"accept4": fn accept4(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t, flags: c_int) -> c_int;
     c"connect": fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) -> c_int;
@@ -114,6 +103,10 @@ next! {
     c"poll": fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int;
     c"select": fn select(
         count: c_int, reads: *mut fd_set, writes: *mut fd_set, others: *mut fd_set, timeout: *mut timeval
+    ) -> c_int;
+    c"pselect": fn pselect(
+        count: c_int, reads: *mut fd_set, writes: *mut fd_set, others: *mut fd_set, timeout: *const timespec,
+        mask: *const sigset_t
     ) -> c_int;
     c"epoll_wait": fn epoll_wait(epoll: c_int, events: *mut epoll_event, most: c_int, timeout_ms: c_int) -> c_int;
     c"epoll_pwait": fn epoll_pwait(
@@ -127,6 +120,8 @@ next! {
     c"waitid": fn waitid(of: idtype_t, id: id_t, about: *mut siginfo_t, options: c_int) -> c_int;
 
     c"wait": fn wait(status: *mut c_int) -> pid_t;
+    c"wait3": fn wait3(status: *mut c_int, options: c_int, used: *mut rusage) -> pid_t;
+    c"wait4": fn wait4(process: pid_t, status: *mut c_int, options: c_int, used: *mut rusage) -> pid_t;
     c"flock": fn flock(fd: c_int, operation: c_int) -> c_int;
     c"getaddrinfo": fn getaddrinfo(
         node: *const c_char, service: *const c_char, hints: *const addrinfo, found: *mut *mut addrinfo
@@ -134,4 +129,15 @@ next! {
 
     c"ppoll":
         fn ppoll(asked: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int;
+
+    c"__read_chk": fn __read_chk(fd: c_int, buf: *mut c_void, len: size_t, room: size_t) -> ssize_t;
+    c"__recv_chk": fn __recv_chk(fd: c_int, buf: *mut c_void, len: size_t, room: size_t, flags: c_int) -> ssize_t;
+    c"__recvfrom_chk": fn __recvfrom_chk(
+        fd: c_int, buf: *mut c_void, len: size_t, room: size_t, flags: c_int, from: *mut sockaddr,
+        from_len: *mut socklen_t
+    ) -> ssize_t;
+    c"__poll_chk": fn __poll_chk(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int, room: size_t) -> c_int;
+    c"__ppoll_chk": fn __ppoll_chk(
+        asked: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t, room: size_t
+    ) -> c_int;
 }

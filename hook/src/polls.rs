@@ -20,7 +20,7 @@ const WRITES: c_short = libc::POLLOUT | libc::POLLWRNORM;
 /// # Safety
 /// As for libc's.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int {
     // SAFETY: as the caller.
     let poll = |timeout_ms| unsafe { next::poll(asked, count, timeout_ms) };
     let Some(g) = Hooked::current().filter(|_| timeout_ms != 0) else { return poll(timeout_ms) };
@@ -47,7 +47,7 @@ unsafe fn poll_on(g: Hooked, asked: *mut pollfd, count: nfds_t, timeout_ms: c_in
 /// # Safety
 /// As for libc's.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn ppoll(
+pub(crate) unsafe extern "C" fn ppoll(
     asked: *mut pollfd,
     count: nfds_t,
     timeout: *const timespec,

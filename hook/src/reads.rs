@@ -1,4 +1,4 @@
-//! `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`.
+//! `read`, `readv`, `preadv2`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
@@ -8,7 +8,7 @@ use crate::calls::{READ, RECV};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::{is_stream, message};
-use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
+use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
 use pirn_runtime::internal::{Direction, Hooked};
 use std::ptr;
 
@@ -36,7 +36,7 @@ fn receiver(flags: c_int, left: c_int) -> Option<Hooked> {
 /// # Safety
 /// As for libc's.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+pub(crate) unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
     // SAFETY: as the caller.
     let plainly = || unsafe { next::recv(fd, buf, len, flags) };
     let Some(g) = receiver(flags, LEFT) else { return plainly() };
@@ -75,7 +75,7 @@ unsafe fn recv_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t, flags: c_
 /// # Safety
 /// As for libc's.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn recvfrom(
+pub(crate) unsafe extern "C" fn recvfrom(
     fd: c_int,
     buf: *mut c_void,
     len: size_t,
@@ -147,7 +147,7 @@ unsafe extern "C" fn recvmmsg(
 /// # Safety
 /// As for libc's.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+pub(crate) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
     // SAFETY: as the caller.
     let plainly = || unsafe { next::read(fd, buf, len) };
     let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
@@ -191,6 +191,36 @@ unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssiz
         Err(Not::Failed(libc::ENOTSOCK)) => answer(read_file(g, fd, plainly), plainly),
         result => answer(result, plainly),
     }
+}
+
+/// In the place of libc's. Without an offset (-1), and flags, it is `readv`. With one it is for what does not block.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn preadv2(fd: c_int, parts: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t {
+    if offset == -1 && flags == 0 {
+        // SAFETY: as the caller.
+        return unsafe { readv(fd, parts, count) };
+    }
+    // SAFETY: as the caller.
+    unsafe { next::preadv2(fd, parts, count, offset, flags) }
+}
+
+/// In the place of libc's: the same.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn preadv64v2(
+    fd: c_int,
+    parts: *const iovec,
+    count: c_int,
+    offset: off64_t,
+    flags: c_int,
+) -> ssize_t {
+    // SAFETY: as the caller.
+    unsafe { preadv2(fd, parts, count, offset, flags) }
 }
 
 /// From something that is no socket: asked first whether there is something. A regular file always says so.

@@ -1,4 +1,4 @@
-//! `select`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2`: what waits for many descriptors.
+//! `select`, `pselect`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2`: what waits for many descriptors.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
@@ -101,38 +101,74 @@ unsafe extern "C" fn select(
     others: *mut fd_set,
     timeout: *mut timeval,
 ) -> c_int {
-    // SAFETY: as the caller.
-    let plainly = || unsafe { next::select(count, reads, writes, others, timeout) };
-    let Some(g) = Hooked::current().filter(|_| (0..=libc::FD_SETSIZE as c_int).contains(&count)) else {
-        return plainly();
-    };
+    // SAFETY: as the caller, or with another time.
+    let select = |timeout| unsafe { next::select(count, reads, writes, others, timeout) };
     // SAFETY: it is valid, or null.
     let time = unsafe { timeout.as_ref() }.map(time_of);
-    if time == Some(None) {
-        return plainly();
-    }
-    let sets = [reads, writes, others];
-    // SAFETY: each is valid, or null.
+    let Some(g) = Hooked::current().filter(|_| can_wait(count, time)) else { return select(timeout) };
+    let look = || select(ptr::from_mut(&mut timeval { tv_sec: 0, tv_usec: 0 }));
+    // SAFETY: as the caller.
+    unsafe { select_on(g, count, [reads, writes, others], time.flatten(), look, || select(timeout)) }
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pselect(
+    count: c_int,
+    reads: *mut fd_set,
+    writes: *mut fd_set,
+    others: *mut fd_set,
+    timeout: *const timespec,
+    mask: *const sigset_t,
+) -> c_int {
+    // SAFETY: as the caller, or with another time.
+    let select = |timeout| unsafe { next::pselect(count, reads, writes, others, timeout, mask) };
+    // SAFETY: it is valid, or null.
+    let time = unsafe { timeout.as_ref() }.map(|time| duration(Some(time)));
+    let may_wait = |_: &Hooked| mask.is_null() && can_wait(count, time);
+    let Some(g) = Hooked::current().filter(may_wait) else { return select(timeout) };
+    let look = || select(ptr::from_ref(&timespec { tv_sec: 0, tv_nsec: 0 }));
+    // SAFETY: as the caller.
+    unsafe { select_on(g, count, [reads, writes, others], time.flatten(), look, || select(timeout)) }
+}
+
+/// Whether the arguments are valid; if not, it is the kernel's to say. `Some(None)` is a time that is not.
+fn can_wait(count: c_int, time: Option<Option<Duration>>) -> bool {
+    (0..=libc::FD_SETSIZE as c_int).contains(&count) && time != Some(None)
+}
+
+/// `look` asks without waiting, and `plainly` as the caller has.
+///
+/// # Safety
+/// The sets are valid, or null.
+unsafe fn select_on(
+    g: Hooked,
+    count: c_int,
+    sets: [*mut fd_set; 3],
+    timeout: Option<Duration>,
+    look: impl Fn() -> c_int,
+    plainly: impl Fn() -> c_int,
+) -> c_int {
+    // SAFETY: as the caller promises.
     let asked = sets.map(|set| unsafe { set.as_ref() }.copied());
-    let look = || {
-        // The last look has left there what it has found.
+    // A look leaves there what it has found.
+    let ask_again = || {
         for (set, asked) in sets.into_iter().zip(asked) {
             if let Some(asked) = asked {
                 // SAFETY: it is valid.
                 unsafe { set.write(asked) };
             }
         }
-        let mut now = timeval { tv_sec: 0, tv_usec: 0 };
-        // SAFETY: as the caller.
-        unsafe { next::select(count, reads, writes, others, ptr::from_mut(&mut now)) }
     };
-    answer(look_until(g, &SELECT, time.flatten(), || wanted_of(count, &asked), look), || {
-        for (set, asked) in sets.into_iter().zip(asked) {
-            if let Some(asked) = asked {
-                // SAFETY: it is valid.
-                unsafe { set.write(asked) };
-            }
-        }
+    let look = || {
+        ask_again();
+        look()
+    };
+    answer(look_until(g, &SELECT, timeout, || wanted_of(count, &asked), look), || {
+        ask_again();
         plainly()
     })
 }

@@ -1,4 +1,4 @@
-//! `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg`: a call on a stream that blocks sends all, and so does this.
+//! `write`, `writev`, `pwritev2`, `send`, `sendto`, `sendmsg`, `sendmmsg`: a call on a stream that blocks sends all, and so does this.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
@@ -8,7 +8,7 @@ use crate::calls::{SEND, WRITE};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::{bytes_of, is_stream, message, parts_of, rest_of};
-use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t};
 use pirn_runtime::internal::{Direction, Hooked};
 use std::slice;
 
@@ -36,7 +36,7 @@ unsafe fn is_unix(to: *const sockaddr) -> bool {
 
 /// Sends so many bytes: `part` sends of what is left after so many, and says how many. What was sent counts, whatever comes
 /// then.
-fn send_all(
+pub(crate) fn send_all(
     g: Hooked,
     waits: &Waits,
     bytes: usize,
@@ -261,6 +261,36 @@ unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssi
         }
         result => answer(result, plainly),
     }
+}
+
+/// In the place of libc's. Without an offset (-1), and flags, it is `writev`. With one it is for what does not block.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pwritev2(fd: c_int, parts: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t {
+    if offset == -1 && flags == 0 {
+        // SAFETY: as the caller.
+        return unsafe { writev(fd, parts, count) };
+    }
+    // SAFETY: as the caller.
+    unsafe { next::pwritev2(fd, parts, count, offset, flags) }
+}
+
+/// In the place of libc's: the same.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pwritev64v2(
+    fd: c_int,
+    parts: *const iovec,
+    count: c_int,
+    offset: off64_t,
+    flags: c_int,
+) -> ssize_t {
+    // SAFETY: as the caller.
+    unsafe { pwritev2(fd, parts, count, offset, flags) }
 }
 
 /// To something that is no socket: asked first whether it takes something. A pipe that says so takes [`libc::PIPE_BUF`]

@@ -8,15 +8,21 @@ use pirn_hook as _;
 use pirn_runtime::go;
 use std::io;
 use std::process::Command;
+use std::ptr;
 use std::thread::sleep;
 use std::time::Duration;
+
+// `libc` has it not.
+unsafe extern "C" {
+    fn wait3(status: *mut i32, options: i32, used: *mut libc::rusage) -> libc::pid_t;
+}
 
 #[test]
 fn any_child_is_waited_for() {
     let rt = isolated(1);
     rt.run(|| {
         let mut status = 0;
-        for nth in 1..4 {
+        for nth in 1..5 {
             #[expect(clippy::zombie_processes, reason = "each is waited for below")]
             let child = Command::new("sh").args(["-c", &format!("sleep 0.05; exit {nth}")]).spawn().unwrap();
             let id = child.id() as i32;
@@ -26,6 +32,8 @@ fn any_child_is_waited_for() {
                 1 => unsafe { libc::wait(&raw mut status) },
                 // SAFETY: as above.
                 2 => unsafe { libc::waitpid(-1, &raw mut status, 0) },
+                // SAFETY: as above; what it has used is not asked for.
+                3 => unsafe { wait3(&raw mut status, 0, ptr::null_mut()) },
                 // SAFETY: as above.
                 _ => unsafe { libc::waitpid(id, &raw mut status, libc::WUNTRACED) },
             };
@@ -37,5 +45,5 @@ fn any_child_is_waited_for() {
         assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ECHILD));
     });
     let waits = rt.metrics().hooked_waits;
-    assert!(waits.iter().any(|(call, count)| *call == "wait for a child" && *count > 2), "{waits:?}");
+    assert!(waits.iter().any(|(call, count)| *call == "wait for a child" && *count > 3), "{waits:?}");
 }

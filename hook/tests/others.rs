@@ -230,3 +230,109 @@ fn select_waits_and_says_which() {
         write.join().unwrap();
     });
 }
+
+#[test]
+fn pselect_is_a_select() {
+    let rt = isolated(1);
+    rt.run(|| {
+        let (ours, mut theirs) = tcp_pair();
+        let fd = ours.as_raw_fd();
+        let pselect = |timeout_ms: i64, mask: *const libc::sigset_t| {
+            // SAFETY: all zeros are the empty set.
+            let mut set: libc::fd_set = unsafe { std::mem::zeroed() };
+            // SAFETY: there are less descriptors than a set has places.
+            unsafe { libc::FD_SET(fd, &raw mut set) };
+            let time = libc::timespec { tv_sec: timeout_ms / 1_000, tv_nsec: timeout_ms % 1_000 * 1_000_000 };
+            let none = ptr::null_mut();
+            // SAFETY: the set, the time, and the mask, if any, are there.
+            let found = unsafe { libc::pselect(fd + 1, &raw mut set, none, none, &raw const time, mask) };
+            // SAFETY: as above.
+            (found, unsafe { libc::FD_ISSET(fd, &raw const set) })
+        };
+        let began = Instant::now();
+        assert_eq!(pselect(30, ptr::null()), (0, false));
+        assert!(began.elapsed() >= SHORT);
+        // SAFETY: all zeros are the empty set.
+        let mask: libc::sigset_t = unsafe { std::mem::zeroed() };
+        assert_eq!(pselect(1, &raw const mask), (0, false));
+        let write = go(move || theirs.write_all(b"x").unwrap());
+        assert_eq!(pselect(100_000, ptr::null()), (1, true));
+        write.join().unwrap();
+    });
+    let waits = rt.metrics().hooked_waits;
+    assert!(waits.iter().any(|(call, count)| *call == "select of descriptors" && *count >= 2), "{waits:?}");
+}
+
+#[test]
+fn wait4_says_what_a_child_has_used() {
+    let rt = isolated(1);
+    rt.run(|| {
+        #[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
+        let child = Command::new("sh").args(["-c", "sleep 0.05; exit 3"]).spawn().unwrap();
+        let (id, mut status) = (child.id() as i32, 0);
+        // SAFETY: plain numbers, for which all zeros are values.
+        let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: there is room for both.
+        let mut wait = |options| unsafe { libc::wait4(id, &raw mut status, options, &raw mut used) };
+        assert_eq!(wait(libc::WNOHANG), 0);
+        assert_eq!(wait(0), id);
+        assert_eq!((libc::WEXITSTATUS(status), used.ru_maxrss > 0), (3, true));
+    });
+    assert!(rt.metrics().hooked_waits.iter().any(|(call, count)| *call == "waitpid" && *count >= 1));
+}
+
+mod fortified {
+    use super::*;
+    use std::ffi::{c_int, c_void};
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+
+    // What C calls that is compiled so.
+    unsafe extern "C" {
+        fn __read_chk(fd: c_int, buf: *mut c_void, len: usize, room: usize) -> isize;
+        fn __recv_chk(fd: c_int, buf: *mut c_void, len: usize, room: usize, flags: c_int) -> isize;
+        fn __poll_chk(asked: *mut libc::pollfd, count: libc::nfds_t, timeout_ms: c_int, room: usize) -> c_int;
+    }
+
+    #[test]
+    fn calls_that_are_told_the_size_of_the_buffer() {
+        let rt = isolated(1);
+        rt.run(|| {
+            let (ours, mut theirs) = tcp_pair();
+            let fd = ours.as_raw_fd();
+            let write = go(move || {
+                for _ in 0..3 {
+                    std::thread::sleep(SHORT);
+                    theirs.write_all(b"x").unwrap();
+                }
+            });
+            let mut buf = [0_u8; 8];
+            // SAFETY: there is room.
+            assert_eq!(unsafe { __read_chk(fd, buf.as_mut_ptr().cast(), 8, 8) }, 1);
+            // SAFETY: as above; the compiler may not know how much.
+            assert_eq!(unsafe { __recv_chk(fd, buf.as_mut_ptr().cast(), 8, usize::MAX, 0) }, 1);
+            let mut asked = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            // SAFETY: one record.
+            assert_eq!(unsafe { __poll_chk(&raw mut asked, 1, -1, size_of::<libc::pollfd>()) }, 1);
+            write.join().unwrap();
+        });
+        let waits = rt.metrics().hooked_waits;
+        for call in ["read", "recv", "poll"] {
+            assert!(waits.iter().any(|(name, count)| *name == call && *count >= 1), "{waits:?}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_is_too_small_ends_the_process() {
+        isolated(1).run(|| {
+            let in_child = || {
+                // SAFETY: it ends this process, which is a child.
+                unsafe { __read_chk(0, ptr::null_mut(), 9, 8) };
+                Ok(())
+            };
+            let mut command = Command::new("true");
+            // SAFETY: it calls what is signal-safe.
+            unsafe { command.stderr(Stdio::null()).pre_exec(in_child) };
+            assert_eq!(command.status().unwrap().signal(), Some(libc::SIGABRT));
+        });
+    }
+}

@@ -1,5 +1,6 @@
 //! What Gs and threads share, and what has to be so in the end.
 
+use crate::races::Races;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +41,7 @@ pub(crate) struct World {
     pub(crate) many: RwLock<[u64; 16]>,
     pub(crate) queue: Queue,
     pub(crate) channels: Vec<Channel>,
+    pub(crate) races: Races,
 }
 
 /// Who finds it full or empty waits for the condition variable.
@@ -76,6 +78,7 @@ impl World {
             many: RwLock::default(),
             queue: Queue::default(),
             channels: CAPACITIES.map(channel).into(),
+            races: Races::new().expect("descriptors"),
         })
     }
 
@@ -93,6 +96,7 @@ impl World {
         let left: u64 = lock(&self.queue.values).iter().sum();
         let popped = self.queue.popped.load(Ordering::Relaxed) + left;
         check(popped == self.queue.pushed.load(Ordering::Relaxed), "what was pushed was not popped, or twice");
+        self.races.nothing_is_lost();
     }
 }
 

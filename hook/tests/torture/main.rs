@@ -1,12 +1,16 @@
-//! Gs and threads that do at random what blocks in std, with signals on their threads all the time, under runtimes that
-//! end in order or in the middle of it. Nothing is lost, comes twice, or gets into the wrong hands.
+//! Gs and threads that do at random what blocks in std, with signals on their threads all the time, with others that take
+//! what they wait for, under runtimes that end in order or in the middle of it. Nothing is lost, comes twice, or gets into
+//! the wrong hands.
 //!
 //! `PIRN_STRESS_SECS` is the time box, `PIRN_TEST_SEED` the seed that a failure has printed.
 
+mod copies;
+mod races;
 mod steps;
 mod world;
 
 use pirn::{Builder, Runtime, go};
+use pirn_hook as _;
 use std::env;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -16,7 +20,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use world::{Rng, World, check};
 
 const WORKERS: usize = 64;
-const THREADS: usize = 3;
+const THREADS: &[fn(&World, Rng)] =
+    &[steps::of_a_thread, steps::of_a_thread, steps::of_a_thread, races::throw_all_the_time, races::steal_all_the_time];
 /// Longer than anything takes; then what waits is printed.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How often a thread gets a signal.
@@ -39,7 +44,7 @@ fn all_of_std_at_random() {
         let (pests, rng) = (pests.clone(), rng.fork());
         move || pester(&pests, rng)
     });
-    let (mut rounds, mut shutdowns, mut steps, mut migrations) = (0, 0, 0, 0);
+    let (mut rounds, mut shutdowns, mut steps, mut migrations, mut stolen) = (0, 0, 0, 0, 0);
     while rounds < 4 || Instant::now() < over {
         let in_the_middle = rng.below(3) == 0;
         let world = round(&mut rng, in_the_middle);
@@ -47,12 +52,14 @@ fn all_of_std_at_random() {
         shutdowns += u64::from(in_the_middle);
         steps += world.steps.load(Ordering::Relaxed);
         migrations += world.migrations.load(Ordering::Relaxed);
+        stolen += world.races.stolen.load(Ordering::Relaxed);
     }
     pests.store(false, Ordering::Relaxed);
     let signals = pest.join().expect("it does not panic");
     println!("{rounds} runtimes, {shutdowns} shut down in the middle; {steps} steps, {migrations} migrations");
+    println!("{stolen} times another has taken what was waited for");
     println!("{signals} signals, {} handled", HANDLED.load(Ordering::Relaxed));
-    assert!(migrations > 0 && HANDLED.load(Ordering::Relaxed) > 0);
+    assert!(migrations > 0 && stolen > 0 && HANDLED.load(Ordering::Relaxed) > 0);
 }
 
 /// One runtime from its begin to its end.
@@ -61,10 +68,11 @@ fn round(rng: &mut Rng, in_the_middle: bool) -> Arc<World> {
     let world = World::new(listener.local_addr().expect("its address"));
     let runtime = Builder::new().procs(1 + rng.below(4)).build().expect("a runtime");
     let watched = runtime.handle();
-    let threads: Vec<_> = (0..THREADS)
-        .map(|_| {
+    let threads: Vec<_> = THREADS
+        .iter()
+        .map(|work| {
             let (world, rng) = (world.clone(), rng.fork());
-            thread::spawn(move || steps::of_a_thread(&world, rng))
+            thread::spawn(move || work(&world, rng))
         })
         .collect();
     let (ended, wait) = std::sync::mpsc::channel::<()>();

@@ -1,11 +1,14 @@
 //! What Gs and threads do at random.
 
+use crate::copies::{files, pipes, polls};
+use crate::races::{catch, catch_in_a_child};
 use crate::world::{QUEUE, Rng, World, check, lock};
 use pirn::go;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -17,7 +20,8 @@ type Step = fn(&World, &mut Rng) -> io::Result<()>;
 
 /// What a thread does too.
 const LOCKS: &[Step] = &[pair, read_many, write_many, push, pop, send, receive, short_sleep, park];
-const CALLS: &[Step] = &[talk, time_out, pipe, unix, child, yields, spin];
+const CALLS: &[Step] =
+    &[talk, time_out, pipe, unix, child, yields, spin, block, catch, catch, catch_in_a_child, files, pipes, polls];
 
 thread_local! {
     /// Which G it is.
@@ -59,7 +63,7 @@ pub(crate) fn of_a_thread(world: &World, mut rng: Rng) {
     }
 }
 
-fn short(rng: &mut Rng) -> Duration {
+pub(crate) fn short(rng: &mut Rng) -> Duration {
     Duration::from_micros(rng.below(800) as u64)
 }
 
@@ -91,6 +95,14 @@ fn spin(_: &World, rng: &mut Rng) -> io::Result<()> {
     while began.elapsed() < time {
         std::hint::spin_loop();
     }
+    Ok(())
+}
+
+/// Blocks its thread in a call that is not hooked, so that sysmon gives its P to others.
+fn block(_: &World, rng: &mut Rng) -> io::Result<()> {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: short(rng).as_nanos() as i64 };
+    // SAFETY: a time.
+    unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, std::ptr::null::<libc::timespec>()) };
     Ok(())
 }
 
@@ -187,7 +199,7 @@ pub(crate) fn serve(listener: &TcpListener) -> io::Result<()> {
     }
 }
 
-fn bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
+pub(crate) fn bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
     let (first, length) = (rng.next(), 1 + rng.below(most));
     (0..length as u64).map(|n| (first.wrapping_add(n) % 251) as u8).collect()
 }
@@ -257,6 +269,15 @@ fn child(world: &World, rng: &mut Rng) -> io::Result<()> {
     let code = rng.below(100) as i32;
     let mut command = Command::new("sh");
     command.args(["-c", &format!("cat; exit {code}")]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    if rng.below(2) == 0 {
+        // Then std forks, where it would have spawned otherwise.
+        let in_child = || {
+            thread::sleep(Duration::from_micros(100));
+            Ok(())
+        };
+        // SAFETY: it calls what is signal-safe.
+        unsafe { command.pre_exec(in_child) };
+    }
     let mut child = command.spawn()?;
     let mut stdin = child.stdin.take().ok_or(ErrorKind::Other)?;
     let sent = bytes(rng, 100_000);
