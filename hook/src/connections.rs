@@ -46,25 +46,40 @@ unsafe extern "C" fn accept4(fd: c_int, peer: *mut sockaddr, peer_len: *mut sock
 /// one would wait then.
 fn accept_on(g: Hooked, fd: c_int, plainly: impl Fn() -> c_int) -> Result<c_int, Not> {
     until_done(g, &Waits::new(fd, Direction::Read, &ACCEPT), || {
-        let _turn = Turn::of(fd);
+        let mut rounds = 0;
+        let _turn = loop {
+            let turn = Turn::take(fd);
+            if turn.is_some() {
+                break turn;
+            }
+            if !is_ready(fd, Direction::Read) {
+                return Err(libc::EAGAIN);
+            }
+            rounds += 1;
+            if rounds == ROUNDS {
+                // A thread or another process has been faster than the one that has the turn, which waits.
+                break None;
+            }
+            give_way();
+        };
         if is_ready(fd, Direction::Read) { checked(plainly()) } else { Err(libc::EAGAIN) }
     })
 }
 
-/// The right to ask a listener and to take what it has. It is held for two system calls that do not wait.
+/// The right to ask a listener and to take what it has. It is held for two system calls that seldom wait.
 struct Turn(&'static AtomicBool);
 
 const TURNS: usize = 64;
 static TURN_OF: [AtomicBool; TURNS] = [const { AtomicBool::new(false) }; TURNS];
 
+/// How often a G looks whether it has the turn, though there is a connection.
+const ROUNDS: u32 = 1_000;
+
 impl Turn {
-    fn of(fd: c_int) -> Turn {
+    fn take(fd: c_int) -> Option<Turn> {
         let is_taken = &TURN_OF[fd.unsigned_abs() as usize % TURNS];
         // Acquire: the calls of the one before come first (partner: `drop`).
-        while is_taken.swap(true, Ordering::Acquire) {
-            give_way();
-        }
-        Turn(is_taken)
+        (!is_taken.swap(true, Ordering::Acquire)).then_some(Turn(is_taken))
     }
 }
 
