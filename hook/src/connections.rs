@@ -7,6 +7,7 @@ use crate::attempts::{Not, Waits, answer, deadline_of, is_nonblocking, is_ready,
 use crate::calls::{ACCEPT, CONNECT, CONNECT_AGAIN};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
+use crate::vectors::is_datagram;
 use libc::{c_int, sockaddr, socklen_t};
 use pirn_runtime::internal::{Direction, Hooked, checkpoint, give_way, has_come, now};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,27 +99,48 @@ unsafe extern "C" fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) 
     // SAFETY: as the caller.
     let plainly = || unsafe { next::connect(fd, to, to_len) };
     match Hooked::current() {
-        Some(g) if g.may_park() && !is_nonblocking(fd) => answer(connect_on(g, fd, plainly), plainly),
+        // Datagrams are sent to an address at once, and others may read from that socket meanwhile.
+        Some(g) if g.may_park() && !is_nonblocking(fd) && !is_datagram(fd) => {
+            // SAFETY: it is valid, or null.
+            let family = unsafe { to.as_ref() }.map_or(libc::AF_UNSPEC, |to| to.sa_family.into());
+            answer(connect_on(g, fd, family, plainly), plainly)
+        }
         _ => plainly(),
     }
 }
 
 /// The descriptor is non-blocking for the time of one call. Until it is connected nobody else has something to do with it.
-fn connect_on(g: Hooked, fd: c_int, attempt: impl Fn() -> c_int) -> Result<c_int, Not> {
+fn connect_on(g: Hooked, fd: c_int, family: c_int, attempt: impl Fn() -> c_int) -> Result<c_int, Not> {
     checkpoint();
-    let before = errno();
+    let (before, mut has_waited) = (errno(), false);
     let deadline = deadline_of(fd, Direction::Write);
-    loop {
+    let done = loop {
         match without_blocking(fd, &attempt)? {
-            Ok(done) => {
-                set_errno(before);
-                return Ok(done);
+            Ok(done) => break done,
+            Err(libc::EISCONN) if has_waited => break 0,
+            Err(libc::EINPROGRESS | libc::EALREADY) => until_connected(g, fd, deadline)?,
+            Err(libc::EAGAIN) => {
+                connect_later(g, deadline)?;
+                continue;
             }
-            Err(libc::EINPROGRESS) => break,
-            Err(libc::EAGAIN) => connect_later(g, deadline)?,
             Err(why) => return Err(Not::Failed(why)),
         }
-    }
+        has_waited = true;
+        // A socket of the internet has to be told again: then it says what has come of it, and is connected for the next
+        // calls too, or as before. Others would begin anew.
+        if ![libc::AF_INET, libc::AF_INET6].contains(&family) {
+            match error_of(fd) {
+                0 => break 0,
+                why => return Err(Not::Failed(why)),
+            }
+        }
+    };
+    set_errno(before);
+    Ok(done)
+}
+
+/// Parks until it is known what has come of a connect.
+fn until_connected(g: Hooked, fd: c_int, deadline: Option<Instant>) -> Result<(), Not> {
     let waits = Waits::new(fd, Direction::Write, &CONNECT);
     while !is_ready(fd, Direction::Write) {
         wait(g, &waits, deadline).map_err(|not| match not {
@@ -127,13 +149,7 @@ fn connect_on(g: Hooked, fd: c_int, attempt: impl Fn() -> c_int) -> Result<c_int
             not => not,
         })?;
     }
-    match error_of(fd) {
-        0 => {
-            set_errno(before);
-            Ok(0)
-        }
-        why => Err(Not::Failed(why)),
-    }
+    Ok(())
 }
 
 /// Makes an attempt that cannot block.
