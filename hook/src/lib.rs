@@ -20,8 +20,8 @@
 //! | --- | --- |
 //! | `sleep`, `usleep`, `nanosleep`, `clock_nanosleep` | parks until the time has passed. `EINTR` never. Of the clocks `CLOCK_REALTIME`, `CLOCK_MONOTONIC` and `CLOCK_BOOTTIME`; others block the thread. When the real-time clock is set, a sleep until a moment of it learns of that within a second |
 //! | `sched_yield` | lets the other goroutines of its P run. With it spin std's `thread::yield_now` and many locks and channels |
-//! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg` | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in others than `recv`, it is libc's call; so is `recvmmsg` with a time limit |
-//! | `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg` | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket it is libc's call |
+//! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg` | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in others than `recv` or beside `MSG_PEEK`, it is libc's call; so is `recvmmsg` with a time limit |
+//! | `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg` | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket, or `MSG_FASTOPEN`, it is libc's call |
 //! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
 //! | `connect` | parks until it is connected. A datagram socket's is libc's call, as it does not wait. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
 //! | `poll`, `ppoll` | parks until one is ready, or the time is over. With a signal mask, or for other events than these it is libc's call: `POLLIN`, `POLLOUT`, `POLLRDNORM`, `POLLWRNORM`, and `POLLRDHUP` with one of the first |

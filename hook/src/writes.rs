@@ -3,7 +3,7 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, Waits, answer, is_ready, takes_parts, until_done};
+use crate::attempts::{Not, Waits, answer, has_error, is_ready, takes_parts, until_done};
 use crate::calls::{SEND, WRITE};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
@@ -22,7 +22,8 @@ fn writes(fd: c_int) -> Waits {
 /// The G that sends without its thread.
 #[inline(always)]
 fn sender(flags: c_int) -> Option<Hooked> {
-    Hooked::current().filter(|_| flags & libc::MSG_DONTWAIT == 0)
+    // Without blocking, the second would not wait for the connection that it makes.
+    Hooked::current().filter(|_| flags & (libc::MSG_DONTWAIT | libc::MSG_FASTOPEN) == 0)
 }
 
 /// Whether it is an address of Unix. Who sends to one without being connected does not learn when there is room.
@@ -44,6 +45,10 @@ fn send_all(
 ) -> Result<ssize_t, Not> {
     let (before, mut done) = (errno(), 0);
     let result = until_done(g, waits, || {
+        if done > 0 && has_error(waits.fd) {
+            // It is for the next call.
+            return Ok(());
+        }
         loop {
             let more = part(done)?.unsigned_abs();
             done += more;

@@ -655,3 +655,60 @@ fn a_socket_that_was_connected_or_refused_is_so_for_the_next_call() {
         }
     });
 }
+
+#[test]
+fn an_error_after_a_part_is_for_the_next_call() {
+    fn reset(stream: TcpStream) {
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        let (place, bytes) = ((&raw const linger).cast(), size_of_val(&linger) as _);
+        // SAFETY: a value that is there.
+        let status = unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, place, bytes) };
+        assert_eq!(status, 0);
+    }
+    let rt = isolated(2);
+    let handle = rt.handle();
+    rt.run(move || {
+        let reset_while = |stream, reason| {
+            let handle = handle.clone();
+            go(move || {
+                until_waits(&handle, reason);
+                reset(stream);
+            })
+        };
+        let (ours, mut theirs) = tcp_pair();
+        theirs.write_all(b"abc").unwrap();
+        let resets = reset_while(theirs, "recv");
+        let mut buf = [0_u8; 6];
+        // SAFETY: a buffer of so many bytes.
+        let mut receive = || unsafe { libc::recv(ours.as_raw_fd(), buf.as_mut_ptr().cast(), 6, libc::MSG_WAITALL) };
+        assert_eq!(receive(), 3);
+        assert_eq!(receive(), -1);
+        assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ECONNRESET));
+        resets.join().unwrap();
+        // The same of what is sent.
+        let (mut ours, theirs) = tcp_pair();
+        let resets = reset_while(theirs, "send");
+        let sent = ours.write(&vec![1; 64 << 20]).unwrap();
+        assert!(0 < sent && sent < 64 << 20);
+        assert_eq!(ours.write(&[1]).unwrap_err().raw_os_error(), Some(libc::ECONNRESET));
+        resets.join().unwrap();
+    });
+}
+
+#[test]
+fn a_look_at_all_of_a_message_waits_for_all() {
+    isolated(2).run(|| {
+        let (ours, mut theirs) = tcp_pair();
+        theirs.write_all(b"abc").unwrap();
+        let later = go(move || {
+            sleep(SHORT);
+            theirs.write_all(b"def").unwrap();
+        });
+        let mut buf = [0_u8; 6];
+        let flags = libc::MSG_WAITALL | libc::MSG_PEEK;
+        // SAFETY: a buffer of so many bytes.
+        let got = unsafe { libc::recv(ours.as_raw_fd(), buf.as_mut_ptr().cast(), 6, flags) };
+        assert_eq!((got, &buf), (6, b"abcdef"));
+        later.join().unwrap();
+    });
+}
