@@ -169,12 +169,16 @@ unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
 unsafe fn read_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::read(fd, buf, len) };
+    let before = errno();
     let result = until_done(g, &reads(fd), || {
         // SAFETY: as the caller.
         checked(unsafe { next::recv(fd, buf, len, libc::MSG_DONTWAIT) })
     });
     match result {
-        Err(Not::Failed(libc::ENOTSOCK)) => answer(read_file(g, fd, plainly), plainly),
+        Err(Not::Failed(libc::ENOTSOCK)) => {
+            set_errno(before);
+            answer(read_file(g, fd, plainly), plainly)
+        }
         result => answer(result, plainly),
     }
 }
@@ -188,13 +192,17 @@ unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssiz
     // SAFETY: as the caller.
     let plainly = || unsafe { next::readv(fd, parts, count) };
     let Some(g) = Hooked::current().filter(|_| count > 0) else { return plainly() };
+    let before = errno();
     let result = until_done(g, &reads(fd), || {
         let mut message = message(parts, count);
         // SAFETY: it has the caller's parts, and nothing else.
         checked(unsafe { next::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) })
     });
     match result {
-        Err(Not::Failed(libc::ENOTSOCK)) => answer(read_file(g, fd, plainly), plainly),
+        Err(Not::Failed(libc::ENOTSOCK)) => {
+            set_errno(before);
+            answer(read_file(g, fd, plainly), plainly)
+        }
         result => answer(result, plainly),
     }
 }

@@ -233,6 +233,7 @@ unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_
 unsafe fn write_on(g: Hooked, fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::write(fd, buf, len) };
+    let before = errno();
     let result = send_all(g, &writes(fd), len, |done| {
         let (buf, len) = left(buf, len, done);
         // SAFETY: what is left of the caller's buffer.
@@ -240,6 +241,7 @@ unsafe fn write_on(g: Hooked, fd: c_int, buf: *const c_void, len: size_t) -> ssi
     });
     match result {
         Err(Not::Failed(libc::ENOTSOCK)) => {
+            set_errno(before);
             let part = iovec { iov_base: buf.cast_mut(), iov_len: len };
             answer(write_file(g, fd, &[part], plainly), plainly)
         }
@@ -256,10 +258,12 @@ unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssi
     // SAFETY: as the caller.
     let plainly = || unsafe { next::writev(fd, parts, count) };
     let Some(g) = Hooked::current().filter(|_| count > 0) else { return plainly() };
+    let before = errno();
     // SAFETY: it has the caller's parts, and nothing else.
     let result = unsafe { send_message(g, &writes(fd), message(parts, count), 0) };
     match result {
         Err(Not::Failed(libc::ENOTSOCK)) => {
+            set_errno(before);
             // SAFETY: so many are there.
             let parts = unsafe { parts_of(parts, count.unsigned_abs() as usize) };
             answer(write_file(g, fd, parts, plainly), plainly)

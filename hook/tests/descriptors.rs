@@ -490,6 +490,20 @@ fn errno_is_left_by_what_succeeds() {
         b.read_exact(&mut [0]).unwrap();
         assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::EBADF));
         write.join().unwrap();
+        // What is no socket has been asked as one.
+        let (reader, mut writer) = io::pipe().unwrap();
+        let calls: [&mut dyn FnMut() -> io::Result<usize>; 4] = [
+            &mut || writer.write(b"abc"),
+            &mut || (&reader).read(&mut [0; 1]),
+            &mut || (&reader).read_vectored(&mut [IoSliceMut::new(&mut [0; 2])]),
+            &mut || File::options().write(true).open("/dev/null")?.write_vectored(&[IoSlice::new(b"x")]),
+        ];
+        for call in calls {
+            // SAFETY: as above.
+            assert_eq!(unsafe { libc::read(-1, ptr::null_mut(), 0) }, -1);
+            assert!(call().unwrap() > 0);
+            assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::EBADF));
+        }
     });
 }
 
