@@ -614,6 +614,33 @@ fn sockets_change_between_std_and_pirn() {
     });
 }
 
+/// Who has waited for the number looks again when a socket of pirn's gets it, which makes it non-blocking.
+#[test]
+fn a_socket_of_pirns_takes_a_number_that_is_waited_for() {
+    let rt = isolated(2);
+    let handle = rt.handle();
+    rt.run(move || {
+        let (ours, mut theirs) = tcp_pair();
+        let fd = ours.as_raw_fd();
+        let by_number = go(move || {
+            // SAFETY: a buffer of one byte.
+            let got = unsafe { libc::recv(fd, [0_u8].as_mut_ptr().cast(), 1, 0) };
+            if got < 0 { io::Error::last_os_error().raw_os_error() } else { None }
+        });
+        until_waits(&handle, "recv");
+        let mut ours = pirn_net::TcpStream::from(ours);
+        let reads = go(move || {
+            let read = ours.read(&mut [0]).unwrap();
+            (read, ours)
+        });
+        until_waits(&handle, "IO wait");
+        // One byte for each of them, if both find some.
+        theirs.write_all(b"ab").unwrap();
+        assert!(matches!(by_number.join().unwrap(), None | Some(libc::EAGAIN)));
+        assert_eq!(reads.join().unwrap().0, 1);
+    });
+}
+
 #[test]
 fn what_has_no_readiness_is_left_to_libc() {
     isolated(1).run(|| {
