@@ -47,8 +47,9 @@
 //! # The rules
 //! 1. *Inside the runtime nothing is hooked.* A call of the runtime's own code blocks the thread: on an M's own stack, in a
 //!    section, under a lock of the runtime, on its other threads. So does what an allocator of the user's calls
-//!    there. What the runtime calls on a goroutine's stack outside of its section, and what would block, it calls without
-//!    libc (`os/linux/unhooked.rs` of the runtime).
+//!    there: it may take a lock, but must not wait for something else while it holds it. What the runtime calls on a
+//!    goroutine's stack outside of its section, and what would block, it calls without libc
+//!    (`os/linux/unhooked.rs` of the runtime).
 //! 2. *Only goroutines with thread-locals of their own.* What other code keeps in thread-locals over such a call is the
 //!    goroutine's then. With shared thread-locals nothing is hooked, and `build` says so, once. `Builder::hook(false)` and
 //!    `PIRN_DEBUG=hook=0` leave a runtime without.
