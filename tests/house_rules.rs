@@ -23,7 +23,7 @@ const DOORS: &[(&str, &[&str])] = &[
     // The backtrace of a panic is std's, as its message is made like std's.
     ("backtrace::", &["os/", "observe/trace.rs", "boot/panics.rs"]),
     // The self-test of a G's own thread-locals needs some to look at; what a G has of its own, a thread has there.
-    ("thread_local!", &["m/current.rs", "locals/self_test.rs", "g_local.rs"]),
+    ("thread_local!", &["m/current.rs", "locals/self_test.rs", "g_local.rs", "os/linux/lock.rs"]),
     // What happens is said by `emit`, which counts it and has it told; what is no event is a warning.
     ("tally", &["event/", "m/emit.rs", "p/owned.rs"]),
     ("tracing::", &["event/subscriber.rs", "sysmon/output.rs"]),

@@ -183,12 +183,42 @@ pub(crate) fn is_ready(fd: c_int, direction: Direction) -> bool {
     checked(unsafe { next::poll(&raw mut asked, 1, 0) }) != Ok(0)
 }
 
-/// Whether it is a pipe or a terminal, which take a part at a time.
+/// Whether it has an error that its next operation will say, and only that one.
+pub(crate) fn has_error(fd: c_int) -> bool {
+    let mut asked = libc::pollfd { fd, events: 0, revents: 0 };
+    // SAFETY: one record, which is there.
+    checked(unsafe { next::poll(&raw mut asked, 1, 0) }).is_ok() && asked.revents & libc::POLLERR != 0
+}
+
+/// Whether it is a pipe or a terminal, which take a part at a time. Other devices may take what is written as one message.
 pub(crate) fn takes_parts(fd: c_int) -> bool {
     let mut about = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: there is room.
     let status = unsafe { libc::fstat(fd, about.as_mut_ptr()) };
     // SAFETY: of zeros or written, it is one.
     let about = unsafe { about.assume_init() };
-    status == 0 && [libc::S_IFIFO, libc::S_IFCHR].contains(&(about.st_mode & libc::S_IFMT))
+    status == 0
+        && match about.st_mode & libc::S_IFMT {
+            libc::S_IFIFO => true,
+            // SAFETY: a question, whatever the number is.
+            libc::S_IFCHR => unsafe { libc::isatty(fd) == 1 },
+            _ => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn pipes_and_terminals_take_parts_and_other_devices_do_not() {
+        let open = |path| File::options().read(true).write(true).open(path).expect("it is there");
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        assert!(takes_parts(writer.as_raw_fd()));
+        assert!(takes_parts(open("/dev/ptmx").as_raw_fd()));
+        assert!(!takes_parts(open("/dev/null").as_raw_fd()));
+        assert!(!takes_parts(-1));
+    }
 }

@@ -7,6 +7,7 @@ use crate::attempts::{Not, Waits, answer, deadline_of, is_nonblocking, is_ready,
 use crate::calls::{ACCEPT, CONNECT, CONNECT_AGAIN};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
+use crate::vectors::is_datagram;
 use libc::{c_int, sockaddr, socklen_t};
 use pirn_runtime::internal::{Direction, Hooked, checkpoint, give_way, has_come, now};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,25 +47,40 @@ unsafe extern "C" fn accept4(fd: c_int, peer: *mut sockaddr, peer_len: *mut sock
 /// one would wait then.
 fn accept_on(g: Hooked, fd: c_int, plainly: impl Fn() -> c_int) -> Result<c_int, Not> {
     until_done(g, &Waits::new(fd, Direction::Read, &ACCEPT), || {
-        let _turn = Turn::of(fd);
+        let mut rounds = 0;
+        let _turn = loop {
+            let turn = Turn::take(fd);
+            if turn.is_some() {
+                break turn;
+            }
+            if !is_ready(fd, Direction::Read) {
+                return Err(libc::EAGAIN);
+            }
+            rounds += 1;
+            if rounds == ROUNDS {
+                // A thread or another process has been faster than the one that has the turn, which waits.
+                break None;
+            }
+            give_way();
+        };
         if is_ready(fd, Direction::Read) { checked(plainly()) } else { Err(libc::EAGAIN) }
     })
 }
 
-/// The right to ask a listener and to take what it has. It is held for two system calls that do not wait.
+/// The right to ask a listener and to take what it has. It is held for two system calls that seldom wait.
 struct Turn(&'static AtomicBool);
 
 const TURNS: usize = 64;
 static TURN_OF: [AtomicBool; TURNS] = [const { AtomicBool::new(false) }; TURNS];
 
+/// How often a G looks whether it has the turn, though there is a connection.
+const ROUNDS: u32 = 1_000;
+
 impl Turn {
-    fn of(fd: c_int) -> Turn {
+    fn take(fd: c_int) -> Option<Turn> {
         let is_taken = &TURN_OF[fd.unsigned_abs() as usize % TURNS];
         // Acquire: the calls of the one before come first (partner: `drop`).
-        while is_taken.swap(true, Ordering::Acquire) {
-            give_way();
-        }
-        Turn(is_taken)
+        (!is_taken.swap(true, Ordering::Acquire)).then_some(Turn(is_taken))
     }
 }
 
@@ -83,27 +99,48 @@ unsafe extern "C" fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) 
     // SAFETY: as the caller.
     let plainly = || unsafe { next::connect(fd, to, to_len) };
     match Hooked::current() {
-        Some(g) if g.may_park() && !is_nonblocking(fd) => answer(connect_on(g, fd, plainly), plainly),
+        // Datagrams are sent to an address at once, and others may read from that socket meanwhile.
+        Some(g) if g.may_park() && !is_nonblocking(fd) && !is_datagram(fd) => {
+            // SAFETY: it is valid, or null.
+            let family = unsafe { to.as_ref() }.map_or(libc::AF_UNSPEC, |to| to.sa_family.into());
+            answer(connect_on(g, fd, family, plainly), plainly)
+        }
         _ => plainly(),
     }
 }
 
 /// The descriptor is non-blocking for the time of one call. Until it is connected nobody else has something to do with it.
-fn connect_on(g: Hooked, fd: c_int, attempt: impl Fn() -> c_int) -> Result<c_int, Not> {
+fn connect_on(g: Hooked, fd: c_int, family: c_int, attempt: impl Fn() -> c_int) -> Result<c_int, Not> {
     checkpoint();
-    let before = errno();
+    let (before, mut has_waited) = (errno(), false);
     let deadline = deadline_of(fd, Direction::Write);
-    loop {
+    let done = loop {
         match without_blocking(fd, &attempt)? {
-            Ok(done) => {
-                set_errno(before);
-                return Ok(done);
+            Ok(done) => break done,
+            Err(libc::EISCONN) if has_waited => break 0,
+            Err(libc::EINPROGRESS | libc::EALREADY) => until_connected(g, fd, deadline)?,
+            Err(libc::EAGAIN) => {
+                connect_later(g, deadline)?;
+                continue;
             }
-            Err(libc::EINPROGRESS) => break,
-            Err(libc::EAGAIN) => connect_later(g, deadline)?,
             Err(why) => return Err(Not::Failed(why)),
         }
-    }
+        has_waited = true;
+        // A socket of the internet has to be told again: then it says what has come of it, and is connected for the next
+        // calls too, or as before. Others would begin anew.
+        if ![libc::AF_INET, libc::AF_INET6].contains(&family) {
+            match error_of(fd) {
+                0 => break 0,
+                why => return Err(Not::Failed(why)),
+            }
+        }
+    };
+    set_errno(before);
+    Ok(done)
+}
+
+/// Parks until it is known what has come of a connect.
+fn until_connected(g: Hooked, fd: c_int, deadline: Option<Instant>) -> Result<(), Not> {
     let waits = Waits::new(fd, Direction::Write, &CONNECT);
     while !is_ready(fd, Direction::Write) {
         wait(g, &waits, deadline).map_err(|not| match not {
@@ -112,13 +149,7 @@ fn connect_on(g: Hooked, fd: c_int, attempt: impl Fn() -> c_int) -> Result<c_int
             not => not,
         })?;
     }
-    match error_of(fd) {
-        0 => {
-            set_errno(before);
-            Ok(0)
-        }
-        why => Err(Not::Failed(why)),
-    }
+    Ok(())
 }
 
 /// Makes an attempt that cannot block.

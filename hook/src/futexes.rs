@@ -1,8 +1,14 @@
 //! `syscall`, for futexes: what std's locks, and those of other libraries, wait with.
 //!
-//! A G waits in the table (`futex_table.rs`), and a thread in the kernel. A wake is for either kind: it looks at the table,
-//! and what it has not found there it asks the kernel for. When it is for one only, each second time it asks the kernel
-//! first, as long as threads wait there, and otherwise each eighth; so no kind keeps the other from a lock.
+//! A G waits in the table (`futex_table.rs`), and a thread in the kernel. A wake looks at the table, and what it has not found
+//! there it asks the kernel for. If threads may wait for the word too, it is for as many of each kind, as a wait may always
+//! end for no reason. So no kind keeps the other from a lock; and if the runtime itself waits in the kernel, in code of the
+//! user's as an allocator, it is never a G alone that is woken, which perhaps cannot run before the runtime goes on. The
+//! threads come first, as to wake a G may take a lock of the runtime that such a thread holds.
+//!
+//! Threads are counted before they go to the kernel (`Threads`). That is ordered as the count of the table is: the wake
+//! has changed the word, then there is a fence, and then it reads the count; a wait counts, then there is a fence, and then
+//! the kernel compares the word.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "a function in the place of libc's")]
@@ -15,28 +21,59 @@ use crate::next;
 use libc::{c_int, c_long, timespec};
 use pirn_runtime::internal::{Hooked, has_come, is_fork, now, wake_from_anywhere};
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Instant;
 
 const BUCKETS: usize = 2048;
 
-/// A bucket, and when its threads have their turn.
+/// A bucket, and the threads that wait in the kernel for its words.
 struct Place {
     bucket: Bucket,
-    /// How many wakes of one come before the next one that asks the kernel first. A hint.
-    until_threads: AtomicU32,
+    threads: Threads,
 }
 
-const TURN_WITH_THREADS: u32 = 1;
-const TURN_WITHOUT: u32 = 7;
+static TABLE: [Place; BUCKETS] =
+    [const { Place { bucket: Bucket::new(), threads: Threads(AtomicU64::new(0)) } }; BUCKETS];
 
-static TABLE: [Place; BUCKETS] = [const { Place { bucket: Bucket::new(), until_threads: AtomicU32::new(0) } }; BUCKETS];
+/// How many wait, in the upper half, and the sum of the marks of their addresses in the lower half: most often there is one,
+/// a thread of the runtime that sleeps, and it is seen that it waits for something else.
+struct Threads(AtomicU64);
+
+impl Threads {
+    const ONE: u64 = 1 << 32;
+
+    fn of(address: usize) -> u64 {
+        Self::ONE | (spread(address) & 0xFFFF)
+    }
+
+    /// The caller is about to wait for that word in the kernel.
+    fn come(&self, address: usize) {
+        // Relaxed: the fence orders it (partner: the fence in `Bucket::is_empty`).
+        self.0.fetch_add(Self::of(address), Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// It does not wait any more.
+    fn leave(&self, address: usize) {
+        self.0.fetch_sub(Self::of(address), Ordering::Relaxed);
+    }
+
+    /// Whether one may wait for that word. The caller has called `Bucket::is_empty` since it has changed the word.
+    fn may_wait(&self, address: usize) -> bool {
+        let all = self.0.load(Ordering::Relaxed);
+        if all >> 32 == 1 { all == Self::of(address) } else { all != 0 }
+    }
+}
 
 fn place(address: usize) -> &'static Place {
-    /// 2^64 divided by the golden ratio: neighbours land far from each other (Knuth, "Sorting and Searching", 6.4).
+    &TABLE[spread(address) as usize % BUCKETS]
+}
+
+/// Numbers of which neighbours lie far from each other (Knuth, "Sorting and Searching", 6.4).
+fn spread(address: usize) -> u64 {
+    /// 2^64 divided by the golden ratio.
     const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-    let hash = (address as u64).wrapping_mul(SPREAD) >> 32;
-    &TABLE[hash as usize % BUCKETS]
+    (address as u64).wrapping_mul(SPREAD) >> 32
 }
 
 /// In the place of libc's. It takes as many arguments as that takes; what a caller has not given is not used.
@@ -110,12 +147,13 @@ impl Futex {
     ///
     /// # Safety
     /// As for `futex`; these are its last arguments.
-    unsafe fn try_here(&self, [time, other, bits]: [c_long; 3]) -> Option<c_long> {
+    unsafe fn try_here(&self, last: [c_long; 3]) -> Option<c_long> {
+        let [time, other, bits] = last;
         match self.operation & libc::FUTEX_CMD_MASK {
             // SAFETY: as the caller promises.
-            libc::FUTEX_WAIT => unsafe { self.wait(time, u32::MAX) },
+            libc::FUTEX_WAIT => Some(unsafe { self.wait(u32::MAX, last) }),
             // SAFETY: as above.
-            libc::FUTEX_WAIT_BITSET => unsafe { self.wait(time, bits as u32) },
+            libc::FUTEX_WAIT_BITSET => Some(unsafe { self.wait(bits as u32, last) }),
             libc::FUTEX_WAKE => self.wake(u32::MAX),
             libc::FUTEX_WAKE_BITSET => self.wake(bits as u32),
             // SAFETY: as above.
@@ -127,8 +165,25 @@ impl Futex {
     }
 
     /// # Safety
+    /// As for `futex`; these are its last arguments.
+    unsafe fn wait(&self, bits: u32, last: [c_long; 3]) -> c_long {
+        // SAFETY: as the caller promises.
+        let done = unsafe { self.wait_on_g(last[0], bits) };
+        done.unwrap_or_else(|| {
+            let threads = &place(self.address).threads;
+            threads.come(self.address);
+            // SAFETY: as above.
+            let done = unsafe { self.ask(c_long::from(self.value), last) };
+            threads.leave(self.address);
+            done
+        })
+    }
+
+    /// None: the caller is no G that may park, or what it asks for is not valid.
+    ///
+    /// # Safety
     /// As for `futex`.
-    unsafe fn wait(&self, time: c_long, bits: u32) -> Option<c_long> {
+    unsafe fn wait_on_g(&self, time: c_long, bits: u32) -> Option<c_long> {
         let g = Hooked::current().filter(|g| self.address.is_multiple_of(4) && bits != 0 && g.may_park())?;
         // SAFETY: it is valid, or null.
         let deadline = self.deadline(unsafe { ptr::with_exposed_provenance::<timespec>(time as usize).as_ref() })?;
@@ -172,20 +227,14 @@ impl Futex {
         }
         // As the kernel: none is one.
         let most = self.value.max(1) as usize;
-        let asks_first = most == 1 && place.is_threads_turn();
-        if asks_first {
-            let woken = self.ask_kernel(1, bits);
-            place.note_threads(woken > 0);
-            if woken != 0 {
-                return Some(woken);
-            }
+        let threads = if place.threads.may_wait(self.address) { self.ask_kernel(most, bits) } else { 0 };
+        let gs = place.bucket.wake(self.address, bits, most, wake_from_anywhere) as c_long;
+        if threads != 0 || gs == most as c_long {
+            return Some((threads.max(0) + gs).min(most as c_long));
         }
-        let woken = place.bucket.wake(self.address, bits, most, wake_from_anywhere);
-        if woken == most || asks_first {
-            return Some(woken as c_long);
-        }
-        let more = self.ask_kernel(most - woken, bits);
-        Some(if more < 0 && woken == 0 { more } else { woken as c_long + more.max(0) })
+        // One of whom nobody knows.
+        let threads = self.ask_kernel(most - gs as usize, bits);
+        Some(if gs == 0 { threads } else { threads.max(0) + gs })
     }
 
     /// For `FUTEX_WAKE_OP`, and what moves some that wait to another word. Threads are the kernel's. All Gs that wait are
@@ -195,10 +244,8 @@ impl Futex {
     /// As for `futex`; these are its last arguments.
     #[cold]
     unsafe fn move_threads(&self, most: c_long, other: c_long, last: c_long) -> c_long {
-        let (address, operation) = (self.address as c_long, c_long::from(self.operation));
-        let value = c_long::from(self.value);
         // SAFETY: as the caller promises.
-        let done = unsafe { next::syscall(libc::SYS_futex, address, operation, value, most, other, last) };
+        let done = unsafe { self.ask(c_long::from(self.value), [most, other, last]) };
         if done < 0 || is_fork() {
             return done;
         }
@@ -214,24 +261,17 @@ impl Futex {
     /// Wakes threads. Returns how many there were.
     fn ask_kernel(&self, most: usize, bits: u32) -> c_long {
         let most = most.min(c_int::MAX as usize) as c_long;
-        let (address, operation) = (self.address as c_long, c_long::from(self.operation));
         // SAFETY: the kernel does not follow the address.
-        unsafe { next::syscall(libc::SYS_futex, address, operation, most, 0, 0, c_long::from(bits)) }
-    }
-}
-
-impl Place {
-    /// Whether a wake of one asks the kernel first.
-    fn is_threads_turn(&self) -> bool {
-        let left = self.until_threads.load(Ordering::Relaxed);
-        if left > 0 {
-            self.until_threads.store(left - 1, Ordering::Relaxed);
-        }
-        left == 0
+        unsafe { self.ask(most, [0, 0, c_long::from(bits)]) }
     }
 
-    /// It has, and has found one or not.
-    fn note_threads(&self, found: bool) {
-        self.until_threads.store(if found { TURN_WITH_THREADS } else { TURN_WITHOUT }, Ordering::Relaxed);
+    /// The call itself.
+    ///
+    /// # Safety
+    /// As for `futex`; these are its last arguments.
+    unsafe fn ask(&self, value: c_long, [d, e, f]: [c_long; 3]) -> c_long {
+        let (address, operation) = (self.address as c_long, c_long::from(self.operation));
+        // SAFETY: as the caller promises.
+        unsafe { next::syscall(libc::SYS_futex, address, operation, value, d, e, f) }
     }
 }

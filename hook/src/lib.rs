@@ -20,18 +20,18 @@
 //! | --- | --- |
 //! | `sleep`, `usleep`, `nanosleep`, `clock_nanosleep` | parks until the time has passed. `EINTR` never. Of the clocks `CLOCK_REALTIME`, `CLOCK_MONOTONIC` and `CLOCK_BOOTTIME`; others block the thread. When the real-time clock is set, a sleep until a moment of it learns of that within a second |
 //! | `sched_yield` | lets the other goroutines of its P run. With it spin std's `thread::yield_now` and many locks and channels |
-//! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`, `preadv2` without offset and flags | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in others than `recv`, it is libc's call; so is `recvmmsg` with a time limit |
-//! | `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg`, `pwritev2` without offset and flags | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket it is libc's call |
+//! | `read`, `readv`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`, `preadv2` without offset and flags | tries without blocking, and parks until there is something. `EINTR` never. With `MSG_OOB`, `MSG_ERRQUEUE`, or with `MSG_WAITALL` in others than `recv` or beside `MSG_PEEK`, it is libc's call; so is `recvmmsg` with a time limit |
+//! | `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg`, `pwritev2` without offset and flags | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket, or `MSG_FASTOPEN`, it is libc's call |
 //! | `sendfile`, `splice` | parks until there is something and the other descriptor takes it. A socket gets a file in parts, until all is sent. `splice` with `SPLICE_F_NONBLOCK` is libc's call; if another takes from its pipe at the same time, or fills it, it may block the thread. std's `io::copy` calls it |
 //! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
-//! | `connect` | parks until it is connected. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
+//! | `connect` | parks until it is connected. A datagram socket's is libc's call, as it does not wait. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
 //! | `poll`, `ppoll` | parks until one is ready, or the time is over. With a signal mask, or for other events than these it is libc's call: `POLLIN`, `POLLOUT`, `POLLRDNORM`, `POLLWRNORM`, and `POLLRDHUP` with one of the first |
 //! | `select`, `pselect`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2` | the same. With a signal mask, or with a third set, it is libc's call. `select` leaves its time as it is |
 //! | `__read_chk`, `__recv_chk`, `__recvfrom_chk`, `__poll_chk`, `__ppoll_chk` | what C that is compiled with `_FORTIFY_SOURCE` calls instead: the same as without |
 //! | `wait`, `wait3`, `wait4`, `waitpid`, `waitid` | parks until that child has ended. For any child, for a group, or for one that stops it looks now and then: it learns of it within 16 ms |
 //! | `flock` | looks now and then until the lock is free, so it learns of that within 16 ms, and may come after others |
 //! | `getaddrinfo` | blocks its thread, as libc has no other way. 32 at a time do so; the others park |
-//! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is for either. Other futexes, and other system calls, go to the kernel; but `FUTEX_REQUEUE`, `FUTEX_CMP_REQUEUE` and `FUTEX_WAKE_OP` wake all goroutines that wait for their words. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
+//! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is then for as many of each. Other futexes, and other system calls, go to the kernel; but `FUTEX_REQUEUE`, `FUTEX_CMP_REQUEUE` and `FUTEX_WAKE_OP` wake all goroutines that wait for their words. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
 //!
 //! What the user has said about a descriptor is kept: `O_NONBLOCK`, `SO_RCVTIMEO`, `SO_SNDTIMEO`. Regular files, and what
 //! else an epoll cannot watch, block the thread, and so does a descriptor for which pirn's own sockets wait just now. A
@@ -61,8 +61,10 @@
 //!
 //! # The rules
 //! 1. *Inside the runtime nothing is hooked.* A call of the runtime's own code blocks the thread: on an M's own stack, in a
-//!    section, on the other threads of the runtime. What the runtime calls on a goroutine's stack outside of its section,
-//!    and what would block, it calls without libc (`os/linux/unhooked.rs` of the runtime).
+//!    section, under a lock of the runtime, on its other threads. So does what an allocator of the user's calls
+//!    there: it may take a lock, but must not wait for something else while it holds it. What the runtime calls on a
+//!    goroutine's stack outside of its section, and what would block, it calls without libc
+//!    (`os/linux/unhooked.rs` of the runtime).
 //! 2. *Only goroutines with thread-locals of their own.* What other code keeps in thread-locals over such a call is the
 //!    goroutine's then. With shared thread-locals nothing is hooked, and `build` says so, once. `Builder::hook(false)` and
 //!    `PIRN_DEBUG=hook=0` leave a runtime without.
@@ -75,7 +77,9 @@
 //!    thread, so a handler that may wait should have a stack of its own.
 //! 5. *A wake is for all that wait.* Goroutines wait in a table (`futex_table.rs` has the argument). Who wakes them may be
 //!    anybody: also code of the user's that the runtime calls in the middle of its work, under its own locks. Such a wake is
-//!    left to sysmon. The runtime's own locks wait without libc, so no goroutine waits for one of them in the table.
+//!    left to sysmon, or comes when those locks are free. It also wakes a thread that waits for the same word in the kernel, as
+//!    that may be the runtime, without which no goroutine runs. The runtime's own locks wait without libc, so no goroutine waits for
+//!    one of them in the table.
 //! 6. *The child of a fork* runs no goroutine, so all calls go to libc. A child of `vfork` may call `_exit` and `exec` alone,
 //!    as always.
 //! 7. *`errno`* is changed only by a call that fails. It is the goroutine's own.

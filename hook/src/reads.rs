@@ -3,7 +3,7 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, Waits, answer, is_ready, until_done};
+use crate::attempts::{Not, Waits, answer, has_error, is_ready, until_done};
 use crate::calls::{READ, RECV};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
@@ -39,7 +39,9 @@ fn receiver(flags: c_int, left: c_int) -> Option<Hooked> {
 pub(crate) unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
     // SAFETY: as the caller.
     let plainly = || unsafe { next::recv(fd, buf, len, flags) };
-    let Some(g) = receiver(flags, LEFT) else { return plainly() };
+    // Nothing says when there is more to be looked at.
+    let left = if flags & libc::MSG_PEEK == 0 { LEFT } else { LEFT_WHOLE };
+    let Some(g) = receiver(flags, left) else { return plainly() };
     // SAFETY: as the caller.
     unsafe { recv_on(g, fd, buf, len, flags) }
 }
@@ -52,10 +54,14 @@ pub(crate) unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, f
 unsafe fn recv_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::recv(fd, buf, len, flags) };
-    let waits_for_all = flags & libc::MSG_WAITALL != 0 && flags & libc::MSG_PEEK == 0;
+    let waits_for_all = flags & libc::MSG_WAITALL != 0;
     let flags = flags & !libc::MSG_WAITALL | libc::MSG_DONTWAIT;
     let (before, mut done) = (errno(), 0);
     let result = until_done(g, &receives(fd), || {
+        if done > 0 && has_error(fd) {
+            // It is for the next call: otherwise that would find an end.
+            return Ok(());
+        }
         let rest = buf.wrapping_byte_add(done);
         // SAFETY: what is left of the caller's buffer.
         let more = checked(unsafe { next::recv(fd, rest, len - done, flags) })?;
@@ -163,12 +169,16 @@ pub(crate) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -
 unsafe fn read_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::read(fd, buf, len) };
+    let before = errno();
     let result = until_done(g, &reads(fd), || {
         // SAFETY: as the caller.
         checked(unsafe { next::recv(fd, buf, len, libc::MSG_DONTWAIT) })
     });
     match result {
-        Err(Not::Failed(libc::ENOTSOCK)) => answer(read_file(g, fd, plainly), plainly),
+        Err(Not::Failed(libc::ENOTSOCK)) => {
+            set_errno(before);
+            answer(read_file(g, fd, plainly), plainly)
+        }
         result => answer(result, plainly),
     }
 }
@@ -182,13 +192,17 @@ unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssiz
     // SAFETY: as the caller.
     let plainly = || unsafe { next::readv(fd, parts, count) };
     let Some(g) = Hooked::current().filter(|_| count > 0) else { return plainly() };
+    let before = errno();
     let result = until_done(g, &reads(fd), || {
         let mut message = message(parts, count);
         // SAFETY: it has the caller's parts, and nothing else.
         checked(unsafe { next::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) })
     });
     match result {
-        Err(Not::Failed(libc::ENOTSOCK)) => answer(read_file(g, fd, plainly), plainly),
+        Err(Not::Failed(libc::ENOTSOCK)) => {
+            set_errno(before);
+            answer(read_file(g, fd, plainly), plainly)
+        }
         result => answer(result, plainly),
     }
 }

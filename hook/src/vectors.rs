@@ -47,12 +47,22 @@ pub(crate) fn rest_of(parts: &[iovec], mut done: usize) -> Vec<iovec> {
 
 /// Whether it is a stream, of which a part may be sent or received. What is sent on the others is whole.
 pub(crate) fn is_stream(fd: c_int) -> bool {
+    kind_of(fd) == Some(libc::SOCK_STREAM)
+}
+
+/// Whether it sends single messages, to anybody.
+pub(crate) fn is_datagram(fd: c_int) -> bool {
+    kind_of(fd) == Some(libc::SOCK_DGRAM)
+}
+
+/// None: it is no socket.
+fn kind_of(fd: c_int) -> Option<c_int> {
     let mut kind: c_int = 0;
     let mut bytes = size_of::<c_int>() as libc::socklen_t;
     let place = (&raw mut kind).cast();
     // SAFETY: there is room for so many bytes.
     let status = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, place, &raw mut bytes) };
-    status == 0 && kind == libc::SOCK_STREAM
+    (status == 0).then_some(kind)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, Waits, answer, is_ready, takes_parts, until_done};
+use crate::attempts::{Not, Waits, answer, has_error, is_ready, takes_parts, until_done};
 use crate::calls::{SEND, WRITE};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
@@ -22,7 +22,8 @@ fn writes(fd: c_int) -> Waits {
 /// The G that sends without its thread.
 #[inline(always)]
 fn sender(flags: c_int) -> Option<Hooked> {
-    Hooked::current().filter(|_| flags & libc::MSG_DONTWAIT == 0)
+    // Without blocking, the second would not wait for the connection that it makes.
+    Hooked::current().filter(|_| flags & (libc::MSG_DONTWAIT | libc::MSG_FASTOPEN) == 0)
 }
 
 /// Whether it is an address of Unix. Who sends to one without being connected does not learn when there is room.
@@ -44,6 +45,10 @@ pub(crate) fn send_all(
 ) -> Result<ssize_t, Not> {
     let (before, mut done) = (errno(), 0);
     let result = until_done(g, waits, || {
+        if done > 0 && has_error(waits.fd) {
+            // It is for the next call.
+            return Ok(());
+        }
         loop {
             let more = part(done)?.unsigned_abs();
             done += more;
@@ -228,6 +233,7 @@ unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_
 unsafe fn write_on(g: Hooked, fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::write(fd, buf, len) };
+    let before = errno();
     let result = send_all(g, &writes(fd), len, |done| {
         let (buf, len) = left(buf, len, done);
         // SAFETY: what is left of the caller's buffer.
@@ -235,6 +241,7 @@ unsafe fn write_on(g: Hooked, fd: c_int, buf: *const c_void, len: size_t) -> ssi
     });
     match result {
         Err(Not::Failed(libc::ENOTSOCK)) => {
+            set_errno(before);
             let part = iovec { iov_base: buf.cast_mut(), iov_len: len };
             answer(write_file(g, fd, &[part], plainly), plainly)
         }
@@ -251,10 +258,12 @@ unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssi
     // SAFETY: as the caller.
     let plainly = || unsafe { next::writev(fd, parts, count) };
     let Some(g) = Hooked::current().filter(|_| count > 0) else { return plainly() };
+    let before = errno();
     // SAFETY: it has the caller's parts, and nothing else.
     let result = unsafe { send_message(g, &writes(fd), message(parts, count), 0) };
     match result {
         Err(Not::Failed(libc::ENOTSOCK)) => {
+            set_errno(before);
             // SAFETY: so many are there.
             let parts = unsafe { parts_of(parts, count.unsigned_abs() as usize) };
             answer(write_file(g, fd, parts, plainly), plainly)

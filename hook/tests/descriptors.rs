@@ -8,12 +8,13 @@ use pirn_hook as _;
 use pirn_runtime::{JoinHandle, Runtime, go, yield_now};
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(30);
@@ -489,6 +490,20 @@ fn errno_is_left_by_what_succeeds() {
         b.read_exact(&mut [0]).unwrap();
         assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::EBADF));
         write.join().unwrap();
+        // What is no socket has been asked as one.
+        let (reader, mut writer) = io::pipe().unwrap();
+        let calls: [&mut dyn FnMut() -> io::Result<usize>; 4] = [
+            &mut || writer.write(b"abc"),
+            &mut || (&reader).read(&mut [0; 1]),
+            &mut || (&reader).read_vectored(&mut [IoSliceMut::new(&mut [0; 2])]),
+            &mut || File::options().write(true).open("/dev/null")?.write_vectored(&[IoSlice::new(b"x")]),
+        ];
+        for call in calls {
+            // SAFETY: as above.
+            assert_eq!(unsafe { libc::read(-1, ptr::null_mut(), 0) }, -1);
+            assert!(call().unwrap() > 0);
+            assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::EBADF));
+        }
     });
 }
 
@@ -599,6 +614,33 @@ fn sockets_change_between_std_and_pirn() {
     });
 }
 
+/// Who has waited for the number looks again when a socket of pirn's gets it, which makes it non-blocking.
+#[test]
+fn a_socket_of_pirns_takes_a_number_that_is_waited_for() {
+    let rt = isolated(2);
+    let handle = rt.handle();
+    rt.run(move || {
+        let (ours, mut theirs) = tcp_pair();
+        let fd = ours.as_raw_fd();
+        let by_number = go(move || {
+            // SAFETY: a buffer of one byte.
+            let got = unsafe { libc::recv(fd, [0_u8].as_mut_ptr().cast(), 1, 0) };
+            if got < 0 { io::Error::last_os_error().raw_os_error() } else { None }
+        });
+        until_waits(&handle, "recv");
+        let mut ours = pirn_net::TcpStream::from(ours);
+        let reads = go(move || {
+            let read = ours.read(&mut [0]).unwrap();
+            (read, ours)
+        });
+        until_waits(&handle, "IO wait");
+        // One byte for each of them, if both find some.
+        theirs.write_all(b"ab").unwrap();
+        assert!(matches!(by_number.join().unwrap(), None | Some(libc::EAGAIN)));
+        assert_eq!(reads.join().unwrap().0, 1);
+    });
+}
+
 #[test]
 fn what_has_no_readiness_is_left_to_libc() {
     isolated(1).run(|| {
@@ -608,5 +650,106 @@ fn what_has_no_readiness_is_left_to_libc() {
         let mut zeros = [1; 8];
         File::open("/dev/zero").unwrap().read_exact(&mut zeros).unwrap();
         assert_eq!(zeros, [0; 8]);
+    });
+}
+
+/// Why a connect fails, if it does.
+fn connect(fd: RawFd, to: SocketAddr) -> Option<i32> {
+    let SocketAddr::V4(to) = to else { panic!("{to} is none of version 4") };
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as _,
+        sin_port: to.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(to.ip().octets()) },
+        sin_zero: [0; 8],
+    };
+    // SAFETY: an address that is there.
+    let status = unsafe { libc::connect(fd, (&raw const address).cast(), size_of_val(&address) as _) };
+    if status == 0 { None } else { io::Error::last_os_error().raw_os_error() }
+}
+
+fn tcp_socket(flags: i32) -> OwnedFd {
+    // SAFETY: it has no preconditions.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | flags, 0) };
+    assert!(fd >= 0);
+    // SAFETY: it is new, and no other code has it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+#[test]
+fn a_socket_that_was_connected_or_refused_is_so_for_the_next_call() {
+    isolated(1).run(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = listener.local_addr().unwrap();
+        let socket = tcp_socket(0);
+        assert_eq!(connect(socket.as_raw_fd(), there), None);
+        assert_eq!(connect(socket.as_raw_fd(), there), Some(libc::EISCONN));
+        // One that has begun without blocking is waited for.
+        let begun = tcp_socket(libc::SOCK_NONBLOCK);
+        assert_eq!(connect(begun.as_raw_fd(), there), Some(libc::EINPROGRESS));
+        // SAFETY: a command without a pointer.
+        assert_eq!(unsafe { libc::fcntl(begun.as_raw_fd(), libc::F_SETFL, 0) }, 0);
+        assert_eq!(connect(begun.as_raw_fd(), there), None);
+        drop(listener);
+        let socket = tcp_socket(0);
+        for _ in 0..3 {
+            assert_eq!(connect(socket.as_raw_fd(), there), Some(libc::ECONNREFUSED));
+        }
+    });
+}
+
+#[test]
+fn an_error_after_a_part_is_for_the_next_call() {
+    fn reset(stream: TcpStream) {
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        let (place, bytes) = ((&raw const linger).cast(), size_of_val(&linger) as _);
+        // SAFETY: a value that is there.
+        let status = unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, place, bytes) };
+        assert_eq!(status, 0);
+    }
+    let rt = isolated(2);
+    let handle = rt.handle();
+    rt.run(move || {
+        let reset_while = |stream, reason| {
+            let handle = handle.clone();
+            go(move || {
+                until_waits(&handle, reason);
+                reset(stream);
+            })
+        };
+        let (ours, mut theirs) = tcp_pair();
+        theirs.write_all(b"abc").unwrap();
+        let resets = reset_while(theirs, "recv");
+        let mut buf = [0_u8; 6];
+        // SAFETY: a buffer of so many bytes.
+        let mut receive = || unsafe { libc::recv(ours.as_raw_fd(), buf.as_mut_ptr().cast(), 6, libc::MSG_WAITALL) };
+        assert_eq!(receive(), 3);
+        assert_eq!(receive(), -1);
+        assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ECONNRESET));
+        resets.join().unwrap();
+        // The same of what is sent.
+        let (mut ours, theirs) = tcp_pair();
+        let resets = reset_while(theirs, "send");
+        let sent = ours.write(&vec![1; 64 << 20]).unwrap();
+        assert!(0 < sent && sent < 64 << 20);
+        assert_eq!(ours.write(&[1]).unwrap_err().raw_os_error(), Some(libc::ECONNRESET));
+        resets.join().unwrap();
+    });
+}
+
+#[test]
+fn a_look_at_all_of_a_message_waits_for_all() {
+    isolated(2).run(|| {
+        let (ours, mut theirs) = tcp_pair();
+        theirs.write_all(b"abc").unwrap();
+        let later = go(move || {
+            sleep(SHORT);
+            theirs.write_all(b"def").unwrap();
+        });
+        let mut buf = [0_u8; 6];
+        let flags = libc::MSG_WAITALL | libc::MSG_PEEK;
+        // SAFETY: a buffer of so many bytes.
+        let got = unsafe { libc::recv(ours.as_raw_fd(), buf.as_mut_ptr().cast(), 6, flags) };
+        assert_eq!((got, &buf), (6, b"abcdef"));
+        later.join().unwrap();
     });
 }

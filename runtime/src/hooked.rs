@@ -11,9 +11,9 @@ use crate::clock::ns_of;
 use crate::config::UNWINDS;
 use crate::event::CallCounts;
 use crate::g::G;
-use crate::m::{M, current};
-use crate::os::Mutex;
-use crate::park::{defer, in_closing, park_uninterruptibly};
+use crate::m::current;
+use crate::os::{Mutex, holds_one, when_none_is_held};
+use crate::park::{defer, in_closing, park_uninterruptibly, unpark_g};
 use crate::reason::Reason;
 use crate::source::{Direction, wait_for_foreign};
 use crate::timers::Action;
@@ -21,7 +21,6 @@ use crate::wait::Told;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::mem::take;
 use std::os::fd::RawFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,36 +81,58 @@ pub(crate) fn must_say_not_hooked() -> bool {
     !IS_SAID.swap(true, Ordering::Relaxed)
 }
 
-/// Operations that were told where none may be woken. It is a leaf.
-static LEFT: Mutex<Vec<Told>> = Mutex::new(Vec::new());
+/// The first of the Gs that were told where none may be woken; each names the next (`next_left`). Nothing is allocated for
+/// them: an allocator may take a lock, and whoever unlocks it may have to leave a G here. It is a leaf.
+static LEFT: Mutex<Option<&'static G>> = Mutex::new(None);
 static ARE_LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Wakes an operation that was told, for a caller that may be anything: the runtime itself too, in the middle of its work
-/// and under its locks, when it has called code of others. Then sysmon wakes it.
+/// and under its locks, when it has called code of others. Then sysmon wakes it, or the caller when it holds no lock.
 pub fn wake_from_anywhere(told: Told) {
     // SAFETY: an M lives as long as its thread runs (m I3).
     let m = unsafe { current::machine().as_ref() };
-    match m.filter(|m| m.section.is_inside() || m.g().is_none()) {
-        Some(m) => leave_to_sysmon(m, told),
-        None => told.wake(),
+    let in_work = m.filter(|m| m.section.is_inside() || m.g().is_none());
+    match (in_work, told.g()) {
+        (Some(m), Some(g)) => {
+            leave(g);
+            // SAFETY: an M's runtime lives as long as its thread.
+            unsafe { &*m.shared_ptr() }.rouse_sysmon();
+        }
+        (None, Some(g)) if holds_one() => {
+            leave(g);
+            when_none_is_held(wake_left);
+        }
+        _ => told.wake(),
     }
 }
 
 #[cold]
-fn leave_to_sysmon(m: &M, told: Told) {
-    LEFT.lock().unwrap_or_else(|e| e.into_inner()).push(told);
+fn leave(g: &'static G) {
+    let mut first = LEFT.lock().unwrap_or_else(|e| e.into_inner());
+    // If it is in, who takes it out takes the lock before it wakes it, so the G sees that it was told this time too.
+    if !g.is_left.replace(true) {
+        g.next_left.set(first.replace(g));
+    }
+    drop(first);
     // Release: partner is `wake_left`, which looks when sysmon is unparked, or before.
     ARE_LEFT.store(true, Ordering::Release);
-    // SAFETY: an M's runtime lives as long as its thread.
-    unsafe { &*m.shared_ptr() }.rouse_sysmon();
 }
 
-/// For sysmon: wakes those.
+/// For sysmon, and others that hold no lock: wakes those. If another G has a record by now, it is woken for no reason, which each wait allows.
 pub(crate) fn wake_left() {
     if ARE_LEFT.load(Ordering::Relaxed) && ARE_LEFT.swap(false, Ordering::Acquire) {
-        let left = take(&mut *LEFT.lock().unwrap_or_else(|e| e.into_inner()));
-        left.into_iter().for_each(Told::wake);
+        while let Some(g) = take_left() {
+            unpark_g(g, g.id());
+        }
     }
+}
+
+fn take_left() -> Option<&'static G> {
+    let mut first = LEFT.lock().unwrap_or_else(|e| e.into_inner());
+    let g = first.take()?;
+    *first = g.next_left.take();
+    g.is_left.set(false);
+    Some(g)
 }
 
 /// The calling G, whose own code makes a hooked call.
@@ -123,13 +144,13 @@ pub struct Hooked {
 }
 
 impl Hooked {
-    /// The caller. None: it is a thread that runs no G, the runtime itself (an M is inside, or on its own stack), or a G
-    /// whose runtime is not hooked.
+    /// The caller. None: it is a thread that runs no G, the runtime itself (an M is inside, or on its own stack, or a lock of
+    /// the runtime is held), or a G whose runtime is not hooked.
     #[inline]
     pub fn current() -> Option<Hooked> {
         // SAFETY: an M lives as long as its thread runs (m I3).
         let m = unsafe { current::machine().as_ref() }?;
-        if m.section.is_inside() {
+        if m.section.is_inside() || holds_one() {
             return None;
         }
         let g = m.g()?;

@@ -153,6 +153,10 @@ pub(crate) struct G {
     pub(crate) is_cancelled: Cell<bool>,
     /// Its stack begins below all room that libraries may need that it loads.
     pub(crate) leaves_room: Cell<bool>,
+    /// It is among those that sysmon has to wake, and which is the next of them. Guarded by the lock of that list
+    /// (`hooked.rs`).
+    pub(crate) is_left: Cell<bool>,
+    pub(crate) next_left: Cell<Option<&'static G>>,
 }
 
 // What a park and a pick touch lies in the first group. The portable switch has a larger coroutine: there it does not fit.
@@ -196,6 +200,8 @@ impl G {
             is_mute: Cell::new(false),
             is_cancelled: Cell::new(false),
             leaves_room: Cell::new(false),
+            is_left: Cell::new(false),
+            next_left: Cell::new(None),
             last_m: AtomicU32::new(0),
         }
     }

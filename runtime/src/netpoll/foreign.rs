@@ -7,11 +7,13 @@
 //! all that are in the lists. What an event says may be about another descriptor that has the number by now; then an
 //! attempt is in vain.
 //!
-//! A number that a record of ours has is not armed: that would take the descriptor away from it.
+//! A number that a record of ours has is not armed: that would take the descriptor away from it. When a record of ours gets
+//! a number, those that wait for it by the number look again ([`expose`]), as no event comes for them any more.
 
 use super::numbers::{ByNumber, has_source};
 use super::record::Record;
 use super::slab::take;
+use super::who::Who;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::OnceLock;
@@ -29,4 +31,11 @@ pub(crate) fn foreign(fd: RawFd) -> io::Result<&'static Record> {
         record.set_foreign();
         record
     }))
+}
+
+/// Has all woken that wait for that number though it is not theirs. `wake` is called without a lock.
+pub(crate) fn expose(fd: RawFd, wake: impl Fn(Who)) {
+    if let Some(record) = RECORDS.find(fd).and_then(OnceLock::get) {
+        record.sides().for_each(|side| side.event().for_each(&wake));
+    }
 }

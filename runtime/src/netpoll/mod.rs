@@ -91,7 +91,7 @@ pub use record::Direction;
 pub(crate) use side::{Found, Locked, Look};
 #[cfg(not(loom))]
 pub(crate) use {
-    foreign::foreign,
+    foreign::{expose, foreign},
     poll::{Came, Netpoll},
     record::{Alarm, Armed, Polled, Record, RecordSide},
     slab::{

@@ -41,6 +41,15 @@ impl<T: Default + 'static> ByNumber<T> {
         // SAFETY: it has been made, and is never freed.
         Some(&unsafe { &*part }[fd % PART])
     }
+
+    /// That of `fd`, if it has been asked for before.
+    pub(super) fn find(&self, fd: RawFd) -> Option<&T> {
+        let fd = usize::try_from(fd).ok()?;
+        // Acquire: as in `of`.
+        let part = self.0.get(fd / PART)?.load(Ordering::Acquire);
+        // SAFETY: it has been made, and is never freed, or it is null.
+        unsafe { part.as_ref() }.map(|part| &part[fd % PART])
+    }
 }
 
 static SOURCES: ByNumber<AtomicU32> = ByNumber::new();
@@ -76,6 +85,7 @@ mod tests {
         of(0).store(1, Ordering::Relaxed);
         of(1_000_000).store(2, Ordering::Relaxed);
         assert_eq!([0, 1, 999_999, 1_000_000].map(|fd| of(fd).load(Ordering::Relaxed)), [1, 0, 0, 2]);
+        assert!(TABLE.find(1_000_000).is_some() && TABLE.find(500_000).is_none() && TABLE.find(-1).is_none());
         assert!(TABLE.of(-1).is_none() && TABLE.of(i32::MAX).is_none());
     }
 

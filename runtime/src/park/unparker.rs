@@ -50,6 +50,11 @@ impl Unparker {
         }
     }
 
+    /// The G, if it is one.
+    pub(crate) fn g(&self) -> Option<&'static G> {
+        if let Target::G(g, _) = self.0 { Some(g) } else { None }
+    }
+
     /// The waiter will be unparked soon: what that touches may have been cold for as long as it waits.
     #[doc(hidden)]
     #[inline]

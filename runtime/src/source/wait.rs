@@ -5,17 +5,17 @@
 use super::alarm::arm;
 use super::descriptor::{Seen, Source, may_wait, result_of};
 use super::on_thread;
-use super::place::Place;
+use super::place::{Place, wake};
 use crate::clock::ns_of;
 use crate::g::G;
 use crate::m::fork::{error_in_fork, is_fork};
-use crate::netpoll::{Record, Who, register};
+use crate::netpoll::{Record, Who, expose, register};
 use crate::park::{current_g, park_on};
 use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
 use crate::timers::NEVER;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -145,6 +145,7 @@ impl Source {
         if register(record, fd, self.kind(), shared.netpoll())? {
             shared.has_registered();
         }
+        expose(fd.as_raw_fd(), wake);
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! Waking operations that have been told. Never under a lock, as it may run the user's code (I5).
 
 use super::parking::Unparker;
+#[cfg(not(loom))]
+use crate::g::G;
 use crate::user_code::contain;
 use std::fmt;
 
@@ -20,6 +22,12 @@ impl Told {
     #[inline(always)]
     pub(super) unsafe fn of(unparker: Unparker, is_taken: bool) -> Told {
         Told { unparker, is_taken }
+    }
+
+    /// The G that has to be unparked, and nothing else. None: it is something else.
+    #[cfg(not(loom))]
+    pub(crate) fn g(&self) -> Option<&'static G> {
+        self.unparker.g().filter(|_| !self.is_taken)
     }
 
     /// Wakes it. A panic of its waker ends here.

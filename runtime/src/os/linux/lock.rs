@@ -1,9 +1,12 @@
 //! The lock of the runtime's own data. It is as std's, but waits by a system call of its own (`unhooked.rs`), so that the
-//! crate `hook` never parks a G that waits for it, or holds it. It has std's signatures, as models have loom's lock in its
-//! place, but it is never poisoned.
+//! crate `hook` never parks a G that waits for it. It has std's signatures, as models have loom's lock in its place, but it is
+//! never poisoned.
+//!
+//! Each thread knows how many it holds ([`holds_one`]): what it allocates meanwhile is code of the user's, if there is an
+//! allocator, and that must not park the G, nor wake another one.
 
 use super::unhooked::{futex_wait, futex_wake};
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::hint::spin_loop;
 use std::marker::PhantomData;
@@ -18,6 +21,35 @@ const WAITED_FOR: u32 = 2;
 
 /// How often a thread looks again before it sleeps.
 const SPINS: u32 = 100;
+
+thread_local! {
+    /// How many the caller holds, and whether it has something to do when it holds none (`HAS_REST`).
+    static HOW_MANY: Cell<u32> = const { Cell::new(0) };
+    static REST: Cell<Option<fn()>> = const { Cell::new(None) };
+}
+
+const HAS_REST: u32 = 1 << 31;
+
+/// Whether the caller holds a lock of the runtime.
+#[inline]
+pub(crate) fn holds_one() -> bool {
+    HOW_MANY.get() != 0
+}
+
+/// Has `f` called when the caller, which holds a lock, holds none any more.
+pub(crate) fn when_none_is_held(f: fn()) {
+    REST.set(Some(f));
+    HOW_MANY.set(HOW_MANY.get() | HAS_REST);
+}
+
+#[cold]
+#[inline(never)]
+fn do_rest() {
+    HOW_MANY.set(0);
+    if let Some(f) = REST.take() {
+        f();
+    }
+}
 
 /// See the head of this file.
 pub(crate) struct Mutex<T: ?Sized> {
@@ -70,7 +102,9 @@ impl<T: ?Sized> Mutex<T> {
         if self.try_acquire() { Ok(self.guard()) } else { Err(TryLockError::WouldBlock) }
     }
 
+    #[inline]
     fn guard(&self) -> MutexGuard<'_, T> {
+        HOW_MANY.set(HOW_MANY.get() + 1);
         MutexGuard { lock: self, not_send: PhantomData }
     }
 
@@ -103,6 +137,11 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
         // Release: partner is `try_acquire`.
         if self.lock.state.swap(FREE, Ordering::Release) == WAITED_FOR {
             futex_wake(&self.lock.state);
+        }
+        let held = HOW_MANY.get() - 1;
+        HOW_MANY.set(held);
+        if held == HAS_REST {
+            do_rest();
         }
     }
 }
@@ -160,6 +199,20 @@ mod tests {
             }
         });
         assert_eq!(*count.lock().expect("it is never poisoned"), 80_000);
+    }
+
+    #[test]
+    fn the_rest_comes_when_none_is_held() {
+        thread_local! { static DONE: Cell<u32> = const { Cell::new(0) } }
+        let (a, b) = (Mutex::new(()), Mutex::new(()));
+        let (first, second) = (a.lock(), b.lock());
+        when_none_is_held(|| DONE.set(DONE.get() + 1));
+        drop(first);
+        assert!(holds_one() && DONE.get() == 0);
+        drop(second);
+        assert!(!holds_one() && DONE.get() == 1);
+        drop(a.lock());
+        assert_eq!(DONE.get(), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod write;
 
 pub(crate) use epoll::{Epoll, EventFd, PollEvent, PollEvents, address_of, kind_of, poll_one};
 pub(crate) use fork::{Rseq, exit_at_once, on_fork};
-pub(crate) use lock::{Mutex, MutexGuard};
+pub(crate) use lock::{Mutex, MutexGuard, holds_one, when_none_is_held};
 #[cfg(test)]
 pub(crate) use memory::set_guard_backend;
 pub(crate) use memory::{
