@@ -58,10 +58,11 @@ impl Shared {
                 self.draw_global(p, room);
             }
         }
-        if p.timers.earliest_ns() != NEVER || self.watches_descriptors() {
+        let (has_timers, may_poll) = (p.timers.earliest_ns() != NEVER, self.watches_descriptors() && self.may_poll(p));
+        if has_timers || may_poll {
             let now = self.refresh_clock();
             self.run_due(p, &p, now);
-            if self.may_poll(p) {
+            if may_poll {
                 self.look_at_late_descriptors(p, now);
             }
         }
