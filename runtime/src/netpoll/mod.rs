@@ -35,6 +35,12 @@
 //! event of that edge says so, or a later one does, and from then on a short read says nothing. A thread that finds
 //! something by asking the kernel itself takes the mark away, as there may be no epoll that counts.
 //!
+//! *Nobody has waited to write.* Each event of a socket says that it can be written to, also one for bytes that have come.
+//! Such an event is not counted until somebody is about to wait for it ([`Counted`](side::Counted)): most connections
+//! never do, and the count is on cache lines that an answer reads. Whoever waits first sets a mark, counts an event
+//! itself, and tries again, as do all that have looked before. If the attempt after the mark would block, the kernel
+//! takes the event that it waits for after that, so the poll that gets it sees the mark.
+//!
 //! *Shut* is a bit of the same word, set under the same lock: a waiter sees it, or is in the list that is taken then.
 //!
 //! *Deadlines.* A waiter is pushed with its deadline: the earlier of its own and the sticky one. Each direction has one

@@ -2,6 +2,7 @@
 //! how often it was asked.
 
 use super::seat::Seat;
+use crate::config::LATELY_NS;
 use crate::os::{Epoll, EventFd, PollEvent, PollEvents};
 use crate::os::{Mutex, MutexGuard};
 use crate::probe::exit_with_report;
@@ -25,6 +26,8 @@ pub(crate) struct Netpoll {
     asked: CachePadded<Mutex<Option<Arc<Open>>>>,
     /// When it was asked last, without counting one that waits just now.
     asked_ns: AtomicU64,
+    /// When it had events last.
+    had_ns: AtomicU64,
     polls: AtomicU64,
     events: AtomicU64,
 }
@@ -101,6 +104,7 @@ impl Netpoll {
             state: Mutex::new(State::Unmade),
             asked: CachePadded::new(Mutex::new(None)),
             asked_ns: AtomicU64::new(0),
+            had_ns: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             events: AtomicU64::new(0),
         })
@@ -126,6 +130,16 @@ impl Netpoll {
     /// When somebody asked it last.
     pub(crate) fn asked_ns(&self) -> u64 {
         self.asked_ns.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has had events lately: a hint.
+    pub(crate) fn has_had_events(&self, now_ns: u64) -> bool {
+        now_ns < self.had_ns.load(Ordering::Relaxed).saturating_add(LATELY_NS)
+    }
+
+    /// It has had events at `now_ns`.
+    pub(crate) fn had_events(&self, now_ns: u64) {
+        self.had_ns.store(now_ns, Ordering::Relaxed);
     }
 
     /// How often it was asked, and how many events it had.
@@ -222,6 +236,9 @@ impl Netpoll {
             open.wait(came, Some(0));
             self.count(came);
             self.has_asked(now_ns);
+            if !came.is_empty() {
+                self.had_events(now_ns);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::numbers::{begin_source, end_source};
 use super::poll::Netpoll;
-use super::side::Side;
+use super::side::{Counted, Side};
 use super::who::Who;
 use crate::os::{Mutex, MutexGuard};
 use crate::os::{address_of, kind_of};
@@ -62,6 +62,8 @@ pub(crate) struct Record {
     place: Mutex<Place>,
     /// It is for a descriptor of others, which has to be armed for each event (`foreign.rs`).
     is_foreign: AtomicBool,
+    /// Whether events of the direction to write are counted. Each event of a socket says that it can be written to.
+    counts_writes: Counted,
     sides: [RecordSide; 2],
 }
 
@@ -89,6 +91,7 @@ impl Record {
             fd: AtomicI32::new(-1),
             place: Mutex::new(Place { at: None, kind: "" }),
             is_foreign: AtomicBool::new(false),
+            counts_writes: Counted::not_yet(),
             sides: [Side::new(), Side::new()],
         }
     }
@@ -102,6 +105,17 @@ impl Record {
     #[inline]
     pub(crate) fn side(&self, direction: Direction) -> &RecordSide {
         &self.sides[direction as usize]
+    }
+
+    /// Something is about to wait in that direction. True: only now its events begin to be counted (`Counted::begin`).
+    pub(crate) fn begins_to_count(&self, direction: Direction) -> bool {
+        direction == Direction::Write && self.counts_writes.begin()
+    }
+
+    /// Whether an event that says that it can be written to is of use to anybody.
+    #[inline]
+    pub(crate) fn counts_writes(&self) -> bool {
+        self.counts_writes.is_on() || self.is_foreign()
     }
 
     /// Both directions.
@@ -246,6 +260,7 @@ impl Record {
             left.for_each(Who::discard);
             timer.into_iter().for_each(Armed::cancel);
         }
+        self.counts_writes.end();
     }
 
     /// What it is, for observers. None: nothing has waited for it yet.

@@ -1,7 +1,7 @@
 //! One direction of a descriptor: how many events there were, who waits, and the timer of those that have deadlines.
 //! The door has the argument.
 
-use crate::loom::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::loom::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 use std::fmt;
 
 /// No deadline.
@@ -49,6 +49,10 @@ pub(crate) struct Side<W, T> {
     waiting: AtomicU32,
     state: Mutex<State<W, T>>,
 }
+
+/// Whether events of a direction are counted. Nothing need be as long as nothing has waited there.
+#[derive(Debug)]
+pub(crate) struct Counted(AtomicBool);
 
 /// What the lock guards.
 struct State<W, T> {
@@ -181,6 +185,33 @@ impl<W, T> Side<W, T> {
     pub(crate) fn lock(&self) -> Locked<'_, W, T> {
         // A panic under the lock can only be an allocation that failed, before anything was changed.
         Locked { side: self, state: self.state.lock().unwrap_or_else(|e| e.into_inner()) }
+    }
+}
+
+impl Counted {
+    /// They are not.
+    pub(crate) fn not_yet() -> Counted {
+        Counted(AtomicBool::new(false))
+    }
+
+    /// For one that is about to wait. True: they are counted from now on. Those that came before were not, so the caller
+    /// says that there was one ([`Side::event`]), and all that have looked before try again.
+    pub(crate) fn begin(&self) -> bool {
+        // Relaxed: if it is seen, another has stored it, and says that there was an event. Release, by the swap: partner
+        // is `is_on`, after the kernel has passed on by its locks what the next attempt has done there.
+        !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::AcqRel)
+    }
+
+    /// For a poll that has taken an event.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        // Acquire: partner is `begin`.
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// The record has another owner, which has not waited yet.
+    pub(crate) fn end(&self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
@@ -380,6 +411,16 @@ mod tests {
         let _ = side.renew();
         side.drain(side.look());
         assert!(side.is_drained(side.look()));
+    }
+
+    #[test]
+    fn events_are_counted_from_the_first_wait_to_the_next_owner() {
+        let counted = Counted::not_yet();
+        assert!(!counted.is_on());
+        assert!(counted.begin() && counted.is_on());
+        assert!(!counted.begin());
+        counted.end();
+        assert!(!counted.is_on() && counted.begin());
     }
 
     #[test]

@@ -127,6 +127,40 @@ fn no_readiness_is_lost() {
     });
 }
 
+/// Events are not counted before something has waited. The kernel's own lock orders an attempt and what ends its wait.
+#[test]
+fn the_first_to_wait_misses_nothing_that_was_not_counted() {
+    model(|| {
+        let (h, counted, room) = (house(), Arc::new(Counted::not_yet()), Arc::new(Mutex::new(0)));
+        let write = |h: &House, counted: &Counted, room: &Mutex<u32>| loop {
+            let seen = h.side.look();
+            let mut room = room.lock().unwrap();
+            if let Some(left) = room.checked_sub(1) {
+                *room = left;
+                return;
+            }
+            drop(room);
+            if counted.begin() {
+                h.side.event().for_each(wake);
+            } else {
+                let _ = h.wait(seen, NEVER);
+            }
+        };
+        let (other, others_counted, others_room) = (h.clone(), counted.clone(), room.clone());
+        let writer = thread::spawn(move || write(&other, &others_counted, &others_room));
+        let (other, others_counted, others_room) = (h.clone(), counted.clone(), room.clone());
+        let poll = thread::spawn(move || {
+            *others_room.lock().unwrap() += 2;
+            if others_counted.is_on() {
+                other.side.event().for_each(wake);
+            }
+        });
+        write(&h, &counted, &room);
+        writer.join().unwrap();
+        poll.join().unwrap();
+    });
+}
+
 /// The second edge may come when the one reader has not tried yet and the other waits.
 #[test]
 fn two_readers_get_a_byte_each() {

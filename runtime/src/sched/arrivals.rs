@@ -90,7 +90,7 @@ fn each_woken(came: &Came, mut f: impl FnMut(&'static G, u64)) -> Vec<Who> {
         if event.reads || is_for_all {
             record.side(Direction::Read).event_with(event.is_special).for_each(&mut wake);
         }
-        if event.writes || is_for_all {
+        if (event.writes || is_for_all) && record.counts_writes() {
             record.side(Direction::Write).event().for_each(&mut wake);
         }
     }

@@ -58,10 +58,11 @@ impl Shared {
                 self.draw_global(p, room);
             }
         }
-        if p.timers.earliest_ns() != NEVER || self.watches_descriptors() {
+        let (has_timers, may_poll) = (p.timers.earliest_ns() != NEVER, self.watches_descriptors() && self.may_poll(p));
+        if has_timers || may_poll {
             let now = self.refresh_clock();
             self.run_due(p, &p, now);
-            if self.may_poll(p) {
+            if may_poll {
                 self.look_at_late_descriptors(p, now);
             }
         }
@@ -145,7 +146,7 @@ impl Shared {
             }
             self.begin_search(m);
         }
-        let mut now = began;
+        let (mut now, until) = (began, began + self.search_ns(began));
         loop {
             if !self.is_global_empty()
                 && let Some(g) = self.take_global(p, GLOBAL_BATCH_MAX)
@@ -155,7 +156,11 @@ impl Shared {
             if let Some(g) = self.steal(p) {
                 return Some(g);
             }
-            self.look_outside(p, now);
+            self.run_all_due(p, now);
+            if now != began {
+                // Otherwise they were asked just now.
+                self.look_at_descriptors(p, now);
+            }
             if let Some(g) = p.next() {
                 return Some(g);
             }
@@ -163,10 +168,16 @@ impl Shared {
                 std::hint::spin_loop();
             }
             now = self.refresh_clock();
-            if now >= began + SEARCH_NS || stands_still() {
+            if now >= until || stands_still() {
                 return None;
             }
         }
+    }
+
+    /// How long an M searches: one round alone while descriptors bring work. Then it sleeps in the epoll, which ends with
+    /// the next event; a search would ask the kernel again and again for that, on a CPU that those who send may need.
+    pub(super) fn search_ns(&self, now_ns: u64) -> u64 {
+        if self.watches_descriptors() && self.netpoll().has_had_events(now_ns) { 0 } else { SEARCH_NS }
     }
 
     /// Steals half of the queue of the first P that has Gs, starting at a random one.

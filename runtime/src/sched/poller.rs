@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | sleep until something comes | [`sleep_as_keeper`](Shared::sleep_as_keeper) | the keeper only (`rest.rs`) |
 //! | end that sleep | [`Poller::wake`] | whoever wakes an M that rests, which may be the keeper (`wake.rs`, `timers.rs`, `machines.rs`) |
-//! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick (while slices are long at each, if nobody has for [`ASK_NS`]) unless the global queue has more or its own is long, before it steals and while it searches (`find.rs`), sysmon when it stands in (`starved.rs`) |
+//! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick (while slices are long at each, if nobody has for [`ASK_NS`]) unless the global queue has more or its own is long, before it steals and while it searches (`find.rs`; it searches shortly if there were events lately), sysmon when it stands in (`starved.rs`) |
 //! | the same without a P | [`ask_as_sysmon`](Shared::ask_as_sysmon) | sysmon, if nobody has asked for a millisecond |
 //! | has something come? | [`has_come`](Shared::has_come) | sysmon, which then wakes an M, or takes the P of one that does not look |
 //! | will something come? | [`awaits`](Shared::awaits) | the deadlock check |
@@ -93,7 +93,11 @@ impl Shared {
         let mut came = Came::new();
         keeper.poll(|| netpoll.wait(&mut came, rest_ns(until_ns)));
         // Before it leaves the seat: otherwise sysmon would see one that nobody has asked for as long as this slept.
-        netpoll.has_asked(self.refresh_clock());
+        let now_ns = self.refresh_clock();
+        netpoll.has_asked(now_ns);
+        if !came.is_empty() {
+            netpoll.had_events(now_ns);
+        }
         if netpoll.seat().leave() {
             // This one is not the keeper any more, and the next one waits for the seat.
             self.wake_keeper();

@@ -3,10 +3,10 @@
 #![allow(unsafe_code, reason = "the test owns the G")]
 
 use super::{Setup, Shared};
-use crate::config::{FAIRNESS_TICKS, LOCAL_QUEUE_MAX, POLL_NS, POLL_QUEUE_MAX};
+use crate::config::{FAIRNESS_TICKS, LATELY_NS, LOCAL_QUEUE_MAX, POLL_NS, POLL_QUEUE_MAX, SEARCH_NS};
 use crate::g::{Runnable, give_free, take_free};
 use crate::locals::Locals;
-use crate::netpoll::{give_back, register, take};
+use crate::netpoll::{Came, give_back, register, take};
 use crate::probe::DeadlockReport;
 use crate::stack::{Class, StackError};
 use crate::timers::NEVER;
@@ -109,6 +109,24 @@ fn while_slices_are_long_nothing_is_polled_for_a_long_queue() {
     gs.into_iter().for_each(give_free);
     give_back(record);
     shared.put_idle_p(&mut shared.lock(), p);
+}
+
+/// It asked the epoll for some microseconds after each message, on a CPU that those who send the next one may need.
+#[test]
+fn an_m_does_not_search_for_long_while_descriptors_bring_work() {
+    let shared = without_threads(2);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let record = take();
+    register(record, reader.as_fd(), "pipe", shared.netpoll()).expect("a pipe can be watched");
+    let now_ns = 2 * LATELY_NS;
+    assert_eq!(shared.search_ns(now_ns), SEARCH_NS);
+    shared.netpoll().ask(&mut Came::new(), now_ns);
+    assert_eq!(shared.search_ns(now_ns), SEARCH_NS, "there was no event");
+    drop(writer);
+    shared.netpoll().ask(&mut Came::new(), now_ns);
+    assert_eq!(shared.search_ns(now_ns), 0);
+    assert_eq!(shared.search_ns(now_ns + LATELY_NS), SEARCH_NS);
+    give_back(record);
 }
 
 /// What waited in the global queue was overtaken by new events for ever: one G was taken from there at every 61st pick,

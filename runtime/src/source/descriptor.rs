@@ -84,13 +84,13 @@ impl Source {
             return;
         }
         let deadline_ns = deadline.map_or(NEVER, ns_of);
-        self.record_or_take().0.side(direction).set_sticky_ns(deadline_ns).for_each(wake);
+        self.record_or_take(|_| ()).side(direction).set_sticky_ns(deadline_ns).for_each(wake);
     }
 
     /// Wakes all that wait; they fail, and so does all that comes later.
     pub fn shut(&self) {
         if !is_fork() {
-            self.record_or_take().0.sides().for_each(|side| side.shut().for_each(wake));
+            self.record_or_take(|_| ()).sides().for_each(|side| side.shut().for_each(wake));
         }
     }
 
@@ -110,25 +110,34 @@ impl Source {
         }
     }
 
-    /// The record and the look for a wait that has seen this. None: others have used the record since, so try again.
+    /// The record and the look for a wait that has seen this. None: others have used the record since, or nothing has
+    /// waited in this direction before, so try again.
     pub(super) fn start(&self, seen: Seen) -> Option<(&'static Record, Look)> {
-        if let Some(look) = seen.look {
-            let record = self.record.get().expect("there was a record to look at");
-            return Some((record, look));
+        let direction = seen.direction;
+        let Some(look) = seen.look else {
+            let mut look = None;
+            let record = self.record_or_take(|new| {
+                // Nobody else knows it yet, so it is at no epoll, and no event that this may have missed is counted.
+                new.begins_to_count(direction);
+                look = Some(new.side(direction).look());
+            });
+            return look.map(|look| (record, look));
+        };
+        let record = self.record.get().expect("there was a record to look at");
+        if record.begins_to_count(direction) {
+            record.side(direction).event().for_each(wake);
+            return None;
         }
-        let (record, is_new) = self.record_or_take();
-        // If it is new, nothing has told it of an event that this may have missed: it is at no epoll.
-        is_new.then(|| (record, record.side(seen.direction).look()))
+        Some((record, look))
     }
 
-    /// Its record, and whether it is new: the first call takes one.
-    fn record_or_take(&self) -> (&'static Record, bool) {
-        let mut is_new = false;
-        let record = self.record.get_or_init(|| {
-            is_new = true;
-            take()
-        });
-        (record, is_new)
+    /// Its record. The first call takes one, which `f` is told before others know it.
+    fn record_or_take(&self, f: impl FnOnce(&'static Record)) -> &'static Record {
+        self.record.get_or_init(|| {
+            let record = take();
+            f(record);
+            record
+        })
     }
 }
 
