@@ -2,13 +2,13 @@
 //!
 //! Sizes are smaller where a thread for each task makes those of the others senseless.
 
-mod net;
 mod sync;
 mod tasks;
 
 use super::Workload;
 use super::crossbeam::{self as channels, api};
 use super::probe::probe;
+use super::std_servers as servers;
 use crate::{Bench, cpus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -55,8 +55,10 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("map90", |bench| on_cpus(bench, sync::map90)),
 ];
 
-pub(super) const SERVERS: &[Workload] =
-    &[("serve_echo", |bench| on_cpus(bench, net::echo)), ("serve_http", |bench| on_cpus(bench, net::http))];
+pub(super) const SERVERS: &[Workload] = &[
+    ("serve_echo", |bench| on_cpus(bench, |_| servers::echo::<Threads>())),
+    ("serve_http", |bench| on_cpus(bench, |_| servers::http::<Threads>())),
+];
 
 /// Runs a workload on so many CPUs.
 fn on_cpus(bench: &Bench, workload: fn(&Bench)) {
