@@ -35,6 +35,7 @@ pub type Workload = (&'static str, fn(&Bench));
 pub fn workloads(peer: Peer) -> &'static [Workload] {
     match peer {
         Peer::Pirn | Peer::PirnShared => pirn::WORKLOADS,
+        Peer::PirnHook => pirn::hooked::WORKLOADS,
         Peer::Threads => threads::WORKLOADS,
         Peer::May => may::WORKLOADS,
         Peer::Tokio => tokio::WORKLOADS,
@@ -46,6 +47,7 @@ pub fn workloads(peer: Peer) -> &'static [Workload] {
 pub fn servers(peer: Peer) -> &'static [Workload] {
     match peer {
         Peer::Pirn | Peer::PirnShared => pirn::SERVERS,
+        Peer::PirnHook => pirn::hooked::SERVERS,
         Peer::Threads => threads::SERVERS,
         Peer::May => may::SERVERS,
         Peer::Tokio => tokio::SERVERS,

@@ -7,6 +7,7 @@ mod tasks;
 
 use super::Workload;
 use super::crossbeam::{self as channels, api};
+use super::locks;
 use super::probe::probe;
 use super::std_servers as servers;
 use crate::{Bench, cpus};
@@ -39,6 +40,7 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("sieve", |bench| on_cpus(bench, channels::sieve::<Threads>)),
     ("timers", |bench| on_cpus(bench, |bench| tasks::timers(bench, &bench.size_tag(10_000, 100_000)))),
     ("timers_10k", |bench| on_cpus(bench, |bench| tasks::timers(bench, ""))),
+    ("sleeps", |bench| on_cpus(bench, |bench| locks::sleeps::<Threads>(bench, thread::sleep))),
     ("cpu_map", |bench| on_cpus(bench, |bench| bench.jobs(bench.size(10_000), channels::pool::<Threads>))),
     ("hog", |bench| on_cpus(bench, tasks::hog)),
     ("blocking", |bench| on_cpus(bench, tasks::blocking)),
@@ -48,6 +50,7 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("rwlock1", |bench| on_cpus(bench, sync::rwlock1)),
     ("rwlock8", |bench| on_cpus(bench, sync::rwlock8)),
     ("mutex_chan", |bench| on_cpus(bench, sync::mutex_chan)),
+    ("mutex_sleep", |bench| on_cpus(bench, sync::mutex_sleep)),
     ("barrier", |bench| on_cpus(bench, sync::barrier)),
     ("condvar_turns", |bench| on_cpus(bench, sync::condvar_turns)),
     ("semaphore", |bench| on_cpus(bench, sync::semaphore)),
