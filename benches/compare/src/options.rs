@@ -14,7 +14,7 @@ Runs pirn beside what else one could use, and shows the figures in one table.
     compare [OPTIONS]
 
     --only REGEX        only rows that it finds, in WORKLOAD/PROCS: --only '^spsc|/1$'
-    --peers A,B,...     only these: pirn, pirn-shared, threads, may, tokio, go
+    --peers A,B,...     only these: pirn, pirn-shared, pirn-hook, threads, may, tokio, go
     --rounds N          how often each is measured, 3; up to as often again where the two CPUs
                         changed their places meanwhile
     --quick             a tenth of the work, for a first look

@@ -2,8 +2,8 @@
 //!
 //! In BENCHMARKS.md only what stands between two marks is written; the rest is written by people.
 
-use crate::plan::{Wish, plan};
-use crate::summary::Line;
+use crate::plan::{HOOK, PEERS, SHARED, Wish, plan};
+use crate::summary::{Cell, Line};
 use crate::table::Report;
 use std::fs;
 use std::io;
@@ -42,6 +42,27 @@ const ROWS: [(&str, &str); 23] = [
     ("idle/2", "bytes_per_conn"),
 ];
 
+/// What the hook does for std, beside pirn's own and the others.
+const HOOKED_ROWS: [(&str, &str); 17] = [
+    ("tcp_echo_64/2", "msgs_per_s"),
+    ("tcp_echo_64/2", "server_cpu_us_per_msg"),
+    ("tcp_echo_1000/2", "msgs_per_s"),
+    ("tcp_echo_1000/2", "server_cpu_us_per_msg"),
+    ("http_64/2", "requests_per_s"),
+    ("idle/2", "bytes_per_conn"),
+    ("mutex1/1", "ns_per_lock"),
+    ("mutex8/2", "ns_per_lock"),
+    ("mutex_sleep/2", "ns_per_hold"),
+    ("mutex_sleep/2", "cpu_ns_per_hold"),
+    ("condvar_turns/1", "ns_per_turn"),
+    ("condvar_turns/2", "ns_per_turn"),
+    ("barrier/2", "ns_per_wait"),
+    ("pingpong/1", "ns_per_roundtrip"),
+    ("pingpong/2", "ns_per_roundtrip"),
+    ("sleeps/2", "wall_ms"),
+    ("sleeps/2", "cpu_wall_ms"),
+];
+
 /// Where what is written begins, by name, and where it ends.
 const BEGIN: &str = "<!-- compare writes this: ";
 const END: &str = "<!-- to here -->";
@@ -51,11 +72,17 @@ const END: &str = "<!-- to here -->";
 /// # Errors
 /// Says which mark is missing.
 pub(crate) fn benchmarks(paper: &str, report: &Report) -> Result<String, String> {
-    let rows: Vec<_> = ROWS.into_iter().filter_map(|(label, metric)| report.line(label, metric)).collect();
-    let paper = replaced(paper, "rows", &report.markdown_table(&rows, false))?;
+    let without = |mode| report.of(&PEERS.map(|peer| if peer == mode { "" } else { peer }));
+    let paper = replaced(paper, "rows", &table(&without(HOOK), &ROWS))?;
+    let paper = replaced(&paper, "hooked", &table(&without(SHARED), &HOOKED_ROWS))?;
     let (title, shortfalls) = report.lists().swap_remove(0);
     let items: String = shortfalls.iter().map(|what| format!("- {what}\n")).collect();
     replaced(&paper, "shortfalls", &format!("{title}:\n\n{items}"))
+}
+
+fn table(report: &Report, rows: &[(&str, &str)]) -> String {
+    let lines: Vec<_> = rows.iter().filter_map(|(label, metric)| report.line(label, metric)).collect();
+    report.markdown_table(&lines, false)
 }
 
 /// `paper` with `text` where the part `name` was.
@@ -73,8 +100,10 @@ fn replaced(paper: &str, name: &str, text: &str) -> Result<String, String> {
 /// Says what is missing.
 pub(crate) fn check(root: &Path) -> io::Result<()> {
     let paper = fs::read_to_string(root.join(BENCHMARKS))?;
-    let whole = replaced(&paper, "rows", "").and_then(|paper| replaced(&paper, "shortfalls", ""));
-    whole.map(drop).map_err(io::Error::other)
+    for part in ["rows", "hooked", "shortfalls"] {
+        replaced(&paper, part, "").map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 /// FIGURES.md.
@@ -91,8 +120,16 @@ pub(crate) fn merged(old: &Report, new: &Report) -> Report {
     let of_old = |line: &&Line| new.lines.iter().all(|newer| newer.label != line.label);
     let mut lines: Vec<Line> = old.lines.iter().filter(of_old).chain(&new.lines).cloned().collect();
     let plan = plan(&Wish::default());
+    lines.iter_mut().for_each(for_all_peers);
     lines.sort_by_key(|line| plan.iter().position(|row| row.label() == line.label));
     Report { head: new.head.clone(), lines, failures: [&old.failures[..], &new.failures].concat() }
+}
+
+/// A line of a run without some peers has cells for them too.
+fn for_all_peers(line: &mut Line) {
+    let cells = line.cells.clone();
+    let of = |peer| cells.iter().find(|(name, ..)| *name == peer).cloned();
+    line.cells = PEERS.into_iter().map(|peer| of(peer).unwrap_or((peer, 0, Cell::Nothing))).collect();
 }
 
 /// Writes both, below `root`.
@@ -129,7 +166,7 @@ mod tests {
     #[test]
     fn the_rows_are_of_the_plan() {
         let plan = plan(&Wish::default());
-        for (label, metric) in ROWS {
+        for (label, metric) in ROWS.into_iter().chain(HOOKED_ROWS) {
             let row = plan.iter().find(|row| row.label() == label).unwrap_or_else(|| panic!("no row {label}"));
             assert!(row.shown.contains(&metric), "{label} {metric}");
         }
