@@ -1,7 +1,7 @@
 //! The charts, as SVG written by hand: each has its own card for a background, light or dark as the reader's system is.
 
 use crate::figures::{BYTES, Place};
-use crate::plan::{ISOLATED, PEERS, SHARED};
+use crate::peers::{ISOLATED, PEERS, SHARED};
 use crate::summary::{Line, Standing};
 use crate::table::{share, short};
 use std::collections::BTreeMap;

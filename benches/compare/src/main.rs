@@ -7,6 +7,7 @@
 mod options;
 mod plan;
 mod targets;
+mod peers;
 mod job;
 mod programs;
 mod measure;
@@ -25,7 +26,8 @@ mod papers;
 use figures::Run;
 use job::PROBE;
 use options::{HELP, Options};
-use plan::{HOOK, Row, list, plan};
+use peers::HOOK;
+use plan::{Row, list, plan};
 use programs::{CHILD, Programs, build_go, build_hooked, machine};
 use progress::Progress;
 use std::path::{Path, PathBuf};

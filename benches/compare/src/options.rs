@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::job::PROBE;
-use crate::plan::{PEERS, Wish};
+use crate::peers::PEERS;
+use crate::plan::Wish;
 use lexopt::{Arg, Parser, ValueExt};
 use regex::Regex;
 use std::ffi::OsString;

@@ -2,7 +2,8 @@
 //!
 //! In BENCHMARKS.md only what stands between two marks is written; the rest is written by people.
 
-use crate::plan::{HOOK, PEERS, SHARED, Wish, plan};
+use crate::peers::{HOOK, PEERS, SHARED};
+use crate::plan::{Wish, plan};
 use crate::summary::{Cell, Line};
 use crate::table::Report;
 use std::fs;

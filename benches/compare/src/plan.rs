@@ -1,20 +1,9 @@
 //! What is measured: the rows, who takes part in each, at which size, and which figures are shown.
 
 use crate::figures::BYTES;
+use crate::peers::{HOOK, SHARED};
 use crate::targets::TARGETS;
 use regex::Regex;
-
-/// Everybody, in the order of the table.
-pub(crate) const PEERS: [&str; 7] = ["pirn", "pirn-shared", "pirn-hook", "threads", "may", "tokio", "go"];
-
-/// pirn with thread-locals for each G, the default.
-pub(crate) const ISOLATED: &str = "pirn";
-/// pirn with the thread-locals of its threads.
-pub(crate) const SHARED: &str = "pirn-shared";
-/// pirn with hooked calls: its tasks wait for what std has.
-pub(crate) const HOOK: &str = "pirn-hook";
-/// All that are pirn, in the order of the table.
-pub(crate) const MODES: [&str; 3] = [ISOLATED, SHARED, HOOK];
 
 /// What the tasks of a row cost in memory at most, in bytes each, stacks included.
 const TASK_BYTES: [(&str, usize); 7] = [
@@ -370,6 +359,7 @@ pub(crate) fn list(plan: &[Row], peers: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::PEERS;
 
     fn labels(wish: &Wish) -> Vec<String> {
         plan(wish).iter().map(Row::label).collect()

@@ -3,7 +3,8 @@
 //! Ratios and verdicts are taken as they stand there, and are not made anew: the figures may be rounded.
 
 use crate::figures::{Place, Spread, more_is_better};
-use crate::plan::{MODES, PEERS, Row, Wish, plan};
+use crate::peers::{MODES, PEERS};
+use crate::plan::{Row, Wish, plan};
 use crate::summary::{Cell, Line, Standing, Variant};
 use crate::table::Report;
 use crate::targets::{Verdict, target};

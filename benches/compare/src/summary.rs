@@ -1,7 +1,8 @@
 //! The table as data: a line for each figure at each place, with its ratios and verdicts.
 
 use crate::figures::{Outcome, Place, Run, Spread, more_is_better, spread};
-use crate::plan::{MODES, Row, depends_on_place};
+use crate::peers::MODES;
+use crate::plan::{Row, depends_on_place};
 use crate::targets::{Verdict, target};
 use std::collections::BTreeMap;
 
@@ -231,7 +232,8 @@ pub(crate) fn failures(runs: &[Run]) -> Vec<(String, usize)> {
 pub(crate) mod recorded {
     use super::*;
     use crate::figures::Figure;
-    use crate::plan::{PEERS, Wish, plan};
+    use crate::peers::PEERS;
+    use crate::plan::{Wish, plan};
     use std::time::Duration;
 
     /// The runs that `text` tells of.
@@ -275,7 +277,8 @@ pub(crate) mod recorded {
 mod tests {
     use super::recorded::{lines, runs};
     use super::*;
-    use crate::plan::{ISOLATED, PEERS, SHARED, Wish, plan};
+    use crate::peers::{ISOLATED, PEERS, SHARED};
+    use crate::plan::{Wish, plan};
     use regex::Regex;
 
     fn only(text: &str) -> Line {

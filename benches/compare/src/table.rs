@@ -1,7 +1,7 @@
 //! The table as text for a terminal, and as Markdown.
 
 use crate::figures::Place;
-use crate::plan::MODES;
+use crate::peers::MODES;
 use crate::summary::{Cell, Line, Standing, Variant};
 use crate::targets::Verdict;
 

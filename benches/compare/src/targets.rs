@@ -2,7 +2,7 @@
 //! times that are mostly sleep, are the same everywhere and are compared as they are.
 
 use crate::figures::more_is_better;
-use crate::plan::{HOOK, SHARED};
+use crate::peers::{HOOK, SHARED};
 
 /// What one figure must be.
 #[derive(Clone, Copy, Debug)]
@@ -289,7 +289,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::ISOLATED;
+    use crate::peers::ISOLATED;
 
     #[test]
     fn a_machine_twice_as_slow_may_be_twice_as_slow() {
