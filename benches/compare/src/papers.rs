@@ -1,11 +1,12 @@
-//! The papers about a run: BENCHMARKS.md with some rows and what falls short, FIGURES.md with everything.
+//! The papers about a run: BENCHMARKS.md with some rows and what falls short, FIGURES.md with everything, and README.md with
+//! the figures of its echo server.
 //!
-//! In BENCHMARKS.md only what stands between two marks is written; the rest is written by people.
+//! In BENCHMARKS.md and README.md only what stands between two marks is written; the rest is written by people.
 
 use crate::peers::{HOOK, PEERS, SHARED};
 use crate::plan::{Wish, plan};
 use crate::summary::{Cell, Line};
-use crate::table::Report;
+use crate::table::{Report, short};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -13,6 +14,7 @@ use std::path::Path;
 /// Where the papers are, below the folder of the project.
 pub(crate) const BENCHMARKS: &str = "BENCHMARKS.md";
 pub(crate) const FIGURES: &str = "benches/FIGURES.md";
+pub(crate) const README: &str = "README.md";
 /// What they are made of: the table as JSON.
 pub(crate) const RECORD: &str = "benches/figures.json";
 
@@ -64,6 +66,13 @@ const HOOKED_ROWS: [(&str, &str); 17] = [
     ("sleeps/2", "cpu_wall_ms"),
 ];
 
+/// The columns of README.md, and its lines.
+const README_PEERS: [(&str, &str); 4] =
+    [("std on pirn", HOOK), ("Go", "go"), ("tokio", "tokio"), ("threads", "threads")];
+const README_LINES: [(&str, &str); 2] =
+    [("messages a second", "msgs_per_s"), ("us of CPU for each", "server_cpu_us_per_msg")];
+const README_ROW: &str = "tcp_echo_1000/2";
+
 /// Where what is written begins, by name, and where it ends.
 const BEGIN: &str = "<!-- compare writes this: ";
 const END: &str = "<!-- to here -->";
@@ -81,6 +90,22 @@ pub(crate) fn benchmarks(paper: &str, report: &Report) -> Result<String, String>
     replaced(&paper, "shortfalls", &format!("{title}:\n\n{items}"))
 }
 
+/// README.md, with its figures written anew.
+///
+/// # Errors
+/// Says which mark is missing.
+pub(crate) fn readme(paper: &str, report: &Report) -> Result<String, String> {
+    let row = |first: &str, cells: [String; 4]| format!("| {first} | {} |\n", cells.join(" | "));
+    let mut text = row("at 1,000 connections", README_PEERS.map(|(name, _)| name.to_owned()));
+    text += &row("---", README_PEERS.map(|_| "---".to_owned()));
+    for (name, metric) in README_LINES {
+        let line = report.line(README_ROW, metric);
+        let of = |(_, peer)| line.and_then(|line| line.median(peer)).map_or("-".to_owned(), short);
+        text += &row(name, README_PEERS.map(of));
+    }
+    replaced(paper, "std_echo", &text)
+}
+
 fn table(report: &Report, rows: &[(&str, &str)]) -> String {
     let lines: Vec<_> = rows.iter().filter_map(|(label, metric)| report.line(label, metric)).collect();
     report.markdown_table(&lines, false)
@@ -95,7 +120,7 @@ fn replaced(paper: &str, name: &str, text: &str) -> Result<String, String> {
     Ok(format!("{before}{mark}\n{text}\n{END}{after}"))
 }
 
-/// Whether BENCHMARKS.md is there and has its marks: to be known before twenty minutes of measuring.
+/// Whether the papers are there and have their marks: to be known before twenty minutes of measuring.
 ///
 /// # Errors
 /// Says what is missing.
@@ -104,7 +129,8 @@ pub(crate) fn check(root: &Path) -> io::Result<()> {
     for part in ["rows", "hooked", "shortfalls"] {
         replaced(&paper, part, "").map_err(io::Error::other)?;
     }
-    Ok(())
+    let readme = fs::read_to_string(root.join(README))?;
+    replaced(&readme, "std_echo", "").map(drop).map_err(io::Error::other)
 }
 
 /// FIGURES.md.
@@ -133,13 +159,15 @@ fn for_all_peers(line: &mut Line) {
     line.cells = PEERS.into_iter().map(|peer| of(peer).unwrap_or((peer, 0, Cell::Nothing))).collect();
 }
 
-/// Writes both, below `root`.
+/// Writes all of them, below `root`.
 ///
 /// # Errors
-/// If a file can not be read or written, or BENCHMARKS.md lacks a mark.
+/// If a file can not be read or written, or one lacks a mark.
 pub(crate) fn write(root: &Path, report: &Report) -> io::Result<()> {
     let paper = fs::read_to_string(root.join(BENCHMARKS))?;
     let paper = benchmarks(&paper, report).map_err(io::Error::other)?;
+    let first = fs::read_to_string(root.join(README))?;
+    fs::write(root.join(README), readme(&first, report).map_err(io::Error::other)?)?;
     fs::write(root.join(FIGURES), figures(report))?;
     fs::write(root.join(BENCHMARKS), paper)
 }
@@ -162,6 +190,8 @@ mod tests {
         let hint = "run `cargo run --release -p pirn-compare -- --from benches/figures.json --papers .`";
         assert!(benchmarks(&paper, &report).unwrap() == paper, "{BENCHMARKS}: {hint}");
         assert!(figures(&report) == read(FIGURES), "{FIGURES}: {hint}");
+        let paper = read(README);
+        assert!(readme(&paper, &report).unwrap() == paper, "{README}: {hint}");
     }
 
     #[test]
@@ -171,6 +201,8 @@ mod tests {
             let row = plan.iter().find(|row| row.label() == label).unwrap_or_else(|| panic!("no row {label}"));
             assert!(row.shown.contains(&metric), "{label} {metric}");
         }
+        let row = plan.iter().find(|row| row.label() == README_ROW).unwrap();
+        assert!(README_LINES.iter().all(|(_, metric)| row.shown.contains(metric)));
     }
 
     #[test]
