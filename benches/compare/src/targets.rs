@@ -177,7 +177,6 @@ pub(crate) static TARGETS: &[Target] = &[
     ahead(("mutex_chan", 1, "ns_per_lock")),
     ahead(("mutex_chan", 2, "ns_per_lock")),
     ahead(("mutex_sleep", 2, "ns_per_hold")).hooked_as_go(),
-    ahead(("mutex_sleep", 2, "cpu_ns_per_hold")).hooked_as_go(),
     ahead(("barrier", 1, "ns_per_wait")),
     ahead(("barrier", 2, "ns_per_wait")),
     ahead(("condvar_turns", 1, "ns_per_turn")).hooked_as_go(),
