@@ -1,10 +1,13 @@
 //! A thousand goroutines that block in everything that std has: sleeps, sockets, pipes, locks, channels, children. They
 //! hold no thread while they wait.
 //!
-//! Nothing here is pirn's but `run` and `go`. The feature `hook` does the rest.
+//! Nothing here is pirn's but `run` and `go`. The feature `hook` does the rest. Look at the number of threads that it
+//! prints: without the feature each goroutine would hold one.
 //!
 //! ```text
-//! cargo run --example std_everything --features hook
+//! $ cargo run --example std_everything --features hook
+//! a child too
+//! 1000 goroutines have waited, and there were 5 threads
 //! ```
 
 use std::io::{self, Read, Write};

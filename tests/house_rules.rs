@@ -561,6 +561,36 @@ fn scripts_ask_for_the_crates() {
 }
 
 /// The compiler keeps unsafe code out of all other rooms.
+/// What a package needs always, by its manifest: neither what is optional, nor what its tests need.
+fn dependencies_of(manifest: &str) -> BTreeSet<String> {
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
+    let lines = section.lines().take_while(|line| !line.starts_with('['));
+    let named = lines.filter(|line| !line.starts_with('#') && !line.contains("optional = true"));
+    named.filter_map(|line| Some(line.split_once('=')?.0.trim().trim_end_matches(".workspace").to_owned())).collect()
+}
+
+/// The programs outside of the workspace are built with `--locked`. None of them is built in CI, where one would notice
+/// that it lacks what a crate of ours depends on by now.
+#[test]
+fn lock_files_have_what_the_crates_depend_on() {
+    let mut wrong = Vec::new();
+    let pirn = ("pirn", "Cargo.toml".to_owned());
+    let ours: Vec<_> =
+        crates().iter().map(|krate| (&*krate.name, format!("{}/Cargo.toml", krate.folder))).chain([pirn]).collect();
+    for program in ["hook/exams", "hook/linkage", "net/exams", "patterns/peers"] {
+        let lock = read(&format!("{program}/Cargo.lock"));
+        for (name, manifest) in &ours {
+            let Some((_, rest)) = lock.split_once(&format!("name = \"{name}\"\n")) else { continue };
+            let package = rest.split("[[package]]").next().unwrap_or_default();
+            let lacks = |other: &String| !package.contains(&format!("\"{other}\""));
+            let lacking = dependencies_of(&read(manifest)).into_iter().filter(lacks);
+            wrong
+                .extend(lacking.map(|other| format!("{program}/Cargo.lock: {name} has no {other}: `cargo update -w`")));
+        }
+    }
+    report(wrong);
+}
+
 #[test]
 fn unsafe_code_is_only_where_it_must_be() {
     let mut wrong = Vec::new();

@@ -160,6 +160,24 @@ func mutexChan(b *bench) {
 	b.each("lock", lockers*n, measure(func() { run(n) }))
 }
 
+// mutexSleep holds the lock over a sleep.
+func mutexSleep(b *bench) {
+	n := b.size(1000)
+	run := func(n int) {
+		var mutex sync.Mutex
+		count := 0
+		all(n, func(int) {
+			mutex.Lock()
+			time.Sleep(time.Millisecond)
+			count++
+			mutex.Unlock()
+		})
+		check(count == n)
+	}
+	run(n / 10)
+	b.each("hold", n, measure(func() { run(n) }))
+}
+
 // A barrier is what the standard library has none of: a condition variable, and a count of rounds.
 type barrier struct {
 	mutex   sync.Mutex

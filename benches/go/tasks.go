@@ -200,6 +200,21 @@ func timers(b *bench, own int) {
 	b.figure("early", float64(early), "count")
 }
 
+// sleeps has all goroutines sleep at the same time, each once.
+func sleeps(b *bench) {
+	const nap, times = 20 * time.Millisecond, 5
+	n := b.size(10_000)
+	run := func(n int) { all(n, func(int) { time.Sleep(nap) }) }
+	run(n / 10)
+	c := measure(func() {
+		for range times {
+			run(n)
+		}
+	})
+	check(c.wall >= times*nap)
+	b.millis("wall_ms", times, c)
+}
+
 // fib starts a goroutine for one of two, all the way down.
 func fib(b *bench) {
 	var of func(n int) int

@@ -31,6 +31,9 @@ pub enum Peer {
     Pirn,
     /// pirn, whose Gs use the thread-locals of the M that runs them.
     PirnShared,
+    /// pirn with hooked calls: what the tasks wait for is std's. Its program is another one, since the hook is for a whole
+    /// program.
+    PirnHook,
     /// OS threads, and crossbeam-channel.
     Threads,
     /// may: coroutines on stacks.
@@ -50,6 +53,7 @@ impl Peer {
         match self {
             Peer::Pirn => "pirn",
             Peer::PirnShared => "pirn-shared",
+            Peer::PirnHook => "pirn-hook",
             Peer::Threads => "threads",
             Peer::May => "may",
             Peer::Tokio => "tokio",
@@ -108,7 +112,7 @@ impl Bench {
                 ("--procs", _) => bench.procs = value.parse().map_err(|_| wrong())?,
                 ("--n", _) => bench.n = Some(value.parse().map_err(|_| wrong())?),
                 ("--peer", name) => {
-                    let all = Peer::ALL.into_iter().chain([Peer::Go]);
+                    let all = Peer::ALL.into_iter().chain([Peer::PirnHook, Peer::Go]);
                     bench.peer = all.into_iter().find(|peer| peer.name() == name).ok_or_else(wrong)?;
                 }
                 ("--mode", "isolated") => bench.peer = Peer::Pirn,

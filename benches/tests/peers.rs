@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 const PEERS: &str = env!("CARGO_BIN_EXE_peers");
 const PEERS_PIRN: &str = env!("CARGO_BIN_EXE_peers-pirn");
+const PEERS_PIRN_HOOK: &str = env!("CARGO_BIN_EXE_peers-pirn-hook");
 
 /// A size that takes some milliseconds.
 fn small(workload: &str) -> &'static str {
@@ -18,6 +19,7 @@ fn small(workload: &str) -> &'static str {
         "probe" => "200",
         "condvar_turns" | "semaphore" => "2",
         "skynet" => "10",
+        "plain_call" => "100000",
         "yield_n" => "100",
         _ => "40",
     }
@@ -76,7 +78,7 @@ fn text(output: Output) -> String {
 
 fn check(peer: Peer, workload: &str, procs: &str) {
     let args = ["--peer", peer.name(), workload, "--procs", procs, "--n", small(workload)];
-    let output = run(PEERS, &args);
+    let output = run(if peer == Peer::PirnHook { PEERS_PIRN_HOOK } else { PEERS }, &args);
     assert!(output.status.success(), "{args:?}: {output:?}");
     check_figures(peer, workload, procs, &args, output);
 }
@@ -110,6 +112,11 @@ fn pirn_shared() {
 }
 
 #[test]
+fn pirn_hook() {
+    check_all(Peer::PirnHook);
+}
+
+#[test]
 fn threads() {
     check_all(Peer::Threads);
 }
@@ -126,7 +133,10 @@ fn tokio() {
 
 /// A load on a server with so many connections. Where something is missing for it, the program has to say so.
 fn check_load(peer: Peer, workload: &str, conns: &str) {
-    let args = ["--peer", peer.name(), workload, "--n", conns, "--secs", "0.1"];
+    let mut args = vec!["--peer", peer.name(), workload, "--n", conns, "--secs", "0.1"];
+    if peer == Peer::PirnHook {
+        args.extend(["--server", PEERS_PIRN_HOOK]);
+    }
     let output = run(PEERS, &args);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     if errors.contains("wrk is not installed") || errors.contains("the limit is") {
@@ -139,7 +149,7 @@ fn check_load(peer: Peer, workload: &str, conns: &str) {
 
 #[test]
 fn every_load() {
-    for peer in Peer::ALL {
+    for peer in Peer::ALL.into_iter().chain([Peer::PirnHook]) {
         net_workloads().for_each(|workload| check_load(peer, workload, "40"));
         check_load(peer, "tcp_echo", "1");
     }
@@ -147,7 +157,7 @@ fn every_load() {
 
 #[test]
 fn ten_thousand_connections() {
-    for peer in Peer::ALL {
+    for peer in Peer::ALL.into_iter().chain([Peer::PirnHook]) {
         check_load(peer, "tcp_echo", "10000");
     }
 }
@@ -202,6 +212,19 @@ fn peers_pirn_has_its_modes() {
         let text = text(run(PEERS_PIRN, &["spawn_join_handle", "--mode", mode, "--n", "40"]));
         assert!(text.starts_with(&format!("spawn_join_handle {peer} 2 ns_per_pair ")), "{text}");
     }
+}
+
+#[test]
+fn only_one_program_has_the_hook() {
+    let fails = |args: &[&str], says: &str| {
+        let output = run(PEERS, args);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && errors.contains(says), "{args:?}: {output:?}");
+    };
+    let says = "peers-pirn-hook is the program with the hook";
+    fails(&["--peer", "pirn-hook", "mutex1"], says);
+    fails(&["--peer", "pirn-hook", "plain_call"], says);
+    fails(&["--peer", "pirn-hook", "tcp_echo"], says);
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! The charts, as SVG written by hand: each has its own card for a background, light or dark as the reader's system is.
 
 use crate::figures::{BYTES, Place};
-use crate::plan::PEERS;
-use crate::summary::Line;
+use crate::peers::{ISOLATED, PEERS, SHARED};
+use crate::summary::{Line, Standing};
 use crate::table::{share, short};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The colour of each of [`PEERS`]; to be seen on both cards.
-const COLOURS: [&str; 6] = ["#3b82f6", "#8b5cf6", "#868e96", "#d97706", "#e05252", "#0d9f8c"];
+const COLOURS: [&str; 7] = ["#3b82f6", "#8b5cf6", "#d6336c", "#868e96", "#d97706", "#e05252", "#0d9f8c"];
 
 /// Text and lines for both cards.
 const STYLE: &str = "\
@@ -112,10 +112,10 @@ pub(crate) fn ratios(lines: &[Line]) -> Option<String> {
     const TOP: f64 = 84.0;
     let lines: Vec<&Line> = lines
         .iter()
-        .filter(|line| line.place != Place::Mixed && line.modes().iter().any(|(_, s)| s.best.is_some()))
+        .filter(|line| line.place != Place::Mixed && both(line).iter().any(|(_, s)| s.best.is_some()))
         .collect();
     let all: Vec<f64> =
-        lines.iter().flat_map(|line| line.modes()).filter_map(|(_, standing)| Some(standing.best?.0)).collect();
+        lines.iter().flat_map(|line| both(line)).filter_map(|(_, standing)| Some(standing.best?.0)).collect();
     let low = all.iter().copied().reduce(f64::min)?.min(0.5) / 1.1;
     let high = all.iter().copied().reduce(f64::max)?.max(2.0) * 1.1;
     let bottom = TOP + ROW * lines.len() as f64;
@@ -123,7 +123,7 @@ pub(crate) fn ratios(lines: &[Line]) -> Option<String> {
     let mut svg =
         Svg::new(900.0, bottom + 40.0, title, "left of 1: pirn is better; right of 1: the other one that is named");
     let scale = Scale { low, high, from: 300.0, to: 740.0 };
-    for (nth, (mode, _)) in lines.first()?.modes().iter().enumerate() {
+    for (nth, (mode, _)) in both(lines.first()?).iter().enumerate() {
         let x = 300.0 + 120.0 * nth as f64;
         svg.add(format_args!("<rect x=\"{x}\" y=\"58\" width=\"12\" height=\"12\" fill=\"{}\"/>", colour(mode)));
         svg.label((x + 18.0, 68.0), "start", "", mode);
@@ -137,7 +137,7 @@ pub(crate) fn ratios(lines: &[Line]) -> Option<String> {
         let y = TOP + ROW * nth as f64;
         svg.label((16.0, y + 11.0), "start", "", format!("{} {}", line.label, line.place).trim_end());
         svg.label((16.0, y + 23.0), "start", "small", line.metric);
-        for (nth, (mode, standing)) in line.modes().iter().enumerate() {
+        for (nth, (mode, standing)) in both(line).iter().enumerate() {
             let Some((ratio, who)) = standing.best else { continue };
             let y = y + 12.0 * nth as f64;
             let (from, to) = (scale.at(ratio.min(1.0)), scale.at(ratio.max(1.0)));
@@ -150,6 +150,11 @@ pub(crate) fn ratios(lines: &[Line]) -> Option<String> {
     }
     svg.line("one", (scale.at(1.0), TOP - 4.0), (scale.at(1.0), bottom));
     Some(svg.done())
+}
+
+/// The modes of the chart: those whose tasks wait for what pirn has.
+fn both(line: &Line) -> Vec<(&'static str, Standing)> {
+    line.modes().filter(|(mode, _)| [ISOLATED, SHARED].contains(mode)).collect()
 }
 
 /// What one peer has, by the number of tasks.
@@ -269,7 +274,7 @@ mod tests {
         text += "ring near ring pirn 1 ns_per_hop 200 ns\nring near ring go 1 ns_per_hop 100 ns\n";
         text += "spsc128 mixed spsc128 pirn 2 ns_per_msg 15 ns\nspsc128 mixed spsc128 go 2 ns_per_msg 15 ns\n";
         let texts = texts(&ratios(&recorded::lines(&text)).unwrap());
-        for text in ["pirn", "pirn-shared", "spawn_join/1", "0.333 of threads", "0.667 of threads", "2.00 of go"] {
+        for text in ["pirn", "pirn-shared", "spawn_join/1", "0.25 of threads", "0.5 of threads", "2.00 of go"] {
             assert!(texts.iter().any(|other| other == text), "{text}: {texts:?}");
         }
         assert!(!texts.iter().any(|text| text.contains("spsc128")), "a mixed figure is no ratio");

@@ -75,7 +75,7 @@ fn line(line: &Line) -> Value {
         };
         ((*peer).to_owned(), value)
     });
-    json!({
+    let mut value = json!({
         "row": line.label,
         "procs": line.procs,
         "metric": line.metric,
@@ -83,9 +83,9 @@ fn line(line: &Line) -> Value {
         "place": line.place.name(),
         "stolen": line.stolen,
         "peers": peers.collect::<serde_json::Map<_, _>>(),
-        "pirn": standing(line.isolated),
-        "pirn_shared": standing(line.shared),
-    })
+    });
+    line.modes().for_each(|(mode, one)| value[mode.replace('-', "_")] = standing(one));
+    value
 }
 
 /// How one mode of pirn stands.

@@ -7,6 +7,7 @@
 mod options;
 mod plan;
 mod targets;
+mod peers;
 mod job;
 mod programs;
 mod measure;
@@ -25,8 +26,9 @@ mod papers;
 use figures::Run;
 use job::PROBE;
 use options::{HELP, Options};
+use peers::HOOK;
 use plan::{Row, list, plan};
-use programs::{CHILD, Programs, build_go, machine};
+use programs::{CHILD, Programs, build_go, build_hooked, machine};
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,7 +36,7 @@ use std::{env, fs, io};
 use summary::{failures, summarize};
 use table::Report;
 
-/// The peer whose program is not this one.
+/// The peer whose program is Go's.
 const GO: &str = "go";
 
 fn main() -> ExitCode {
@@ -100,7 +102,7 @@ fn run(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// The programs, and who takes part with them: without Go's, everybody else. What versions there are goes to `head`.
+/// The programs, and who takes part with them: those whose program cannot be built do not. What versions there are goes to `head`.
 fn programs(
     options: &Options,
     progress: &Progress,
@@ -119,6 +121,16 @@ fn programs(
                 progress.say(&format!("without Go: {error}"));
                 head.push("Without Go.".to_owned());
                 peers.retain(|peer| *peer != GO);
+            }
+        }
+    }
+    if peers.contains(&HOOK) && others.iter().all(|(peer, _)| peer != HOOK) {
+        match build_hooked(own.parent().unwrap_or(Path::new("."))) {
+            Ok(program) => others.push((HOOK.to_owned(), program)),
+            Err(error) => {
+                progress.say(&format!("without {HOOK}: {error}"));
+                head.push(format!("Without {HOOK}."));
+                peers.retain(|peer| *peer != HOOK);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::job::PROBE;
-use crate::plan::{PEERS, Wish};
+use crate::peers::PEERS;
+use crate::plan::Wish;
 use lexopt::{Arg, Parser, ValueExt};
 use regex::Regex;
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ Runs pirn beside what else one could use, and shows the figures in one table.
     compare [OPTIONS]
 
     --only REGEX        only rows that it finds, in WORKLOAD/PROCS: --only '^spsc|/1$'
-    --peers A,B,...     only these: pirn, pirn-shared, threads, may, tokio, go
+    --peers A,B,...     only these: pirn, pirn-shared, pirn-hook, threads, may, tokio, go
     --rounds N          how often each is measured, 3; up to as often again where the two CPUs
                         changed their places meanwhile
     --quick             a tenth of the work, for a first look
@@ -22,9 +23,9 @@ Runs pirn beside what else one could use, and shows the figures in one table.
     --json FILE         all raw figures, and the table
     --md FILE           the table as Markdown
     --svg DIR           the charts: ratios.svg, yield.svg, parked.svg
-    --papers DIR        the papers below DIR, the folder of the project: the parts of BENCHMARKS.md that
-                        are written by this program, benches/FIGURES.md, and what they are made of,
-                        benches/figures.json; with --only, the rows that were measured are put
+    --papers DIR        the papers below DIR, the folder of the project: the parts of BENCHMARKS.md and
+                        README.md that are written by this program, benches/FIGURES.md, and what
+                        they are made of, benches/figures.json; with --only, the rows that were measured are put
                         in the place of what figures.json has of them
     --from FILE         measures nothing, and shows what --json has written, or --papers
     --go PATH           the go to build Go's program with; the one in the PATH by default

@@ -1,22 +1,20 @@
 //! What is measured: the rows, who takes part in each, at which size, and which figures are shown.
 
 use crate::figures::BYTES;
+use crate::peers::{HOOK, SHARED};
 use crate::targets::TARGETS;
 use regex::Regex;
 
-/// Everybody, in the order of the table.
-pub(crate) const PEERS: [&str; 6] = ["pirn", "pirn-shared", "threads", "may", "tokio", "go"];
-
-/// pirn with thread-locals for each G, the default.
-pub(crate) const ISOLATED: &str = "pirn";
-/// pirn with the thread-locals of its threads.
-pub(crate) const SHARED: &str = "pirn-shared";
-/// Both, in the order of the table.
-pub(crate) const MODES: [&str; 2] = [ISOLATED, SHARED];
-
 /// What the tasks of a row cost in memory at most, in bytes each, stacks included.
-const TASK_BYTES: [(&str, usize); 6] =
-    [("pirn", 12_000), ("pirn-shared", 6000), ("threads", 32_000), ("may", 10_000), ("tokio", 1500), ("go", 4000)];
+const TASK_BYTES: [(&str, usize); 7] = [
+    ("pirn", 12_000),
+    ("pirn-shared", 6000),
+    ("pirn-hook", 14_000),
+    ("threads", 32_000),
+    ("may", 10_000),
+    ("tokio", 1500),
+    ("go", 4000),
+];
 
 /// The most tasks at once that these can have: the kernel limits threads, and mappings, of which may has two a stack.
 const TASKS_MAX: [(&str, usize); 2] = [("threads", 10_000), ("may", 30_000)];
@@ -82,6 +80,8 @@ pub(crate) struct Row {
     /// Who does it at another size, since its own would take for ever.
     smaller: &'static [(&'static str, usize)],
     without: &'static [&'static str],
+    /// Whether it can be written with std alone, so that pirn-hook takes part.
+    hooked: bool,
     tenth: Tenth,
     /// The figures are of all the work and not of one operation, so that other sizes are not alike.
     whole: bool,
@@ -101,6 +101,7 @@ impl Row {
             size,
             smaller: &[],
             without: &[],
+            hooked: false,
             tenth: Tenth::Linear,
             whole: false,
             touch_mib: 0,
@@ -117,6 +118,10 @@ impl Row {
         Row { without, ..self }
     }
 
+    fn hooked(self) -> Row {
+        Row { hooked: true, ..self }
+    }
+
     fn tenth(self, tenth: Tenth) -> Row {
         Row { tenth, ..self }
     }
@@ -131,7 +136,8 @@ impl Row {
 
     /// A server with so many connections, under a load that is measured for so long.
     fn under_load(self, conns: usize, secs: f64) -> Row {
-        Row { size: conns, tasks: Some(conns), tenth: Tenth::Same, load_secs: Some(secs), ..self }
+        let row = self.hooked();
+        Row { size: conns, tasks: Some(conns), tenth: Tenth::Same, load_secs: Some(secs), ..row }
     }
 
     /// `spawn_join/2`.
@@ -142,7 +148,8 @@ impl Row {
     /// Whether `peer` takes part.
     pub(crate) fn has(&self, peer: &str) -> bool {
         let too_many = |most: usize| self.tasks.is_some_and(|tasks| tasks > most);
-        !self.without.contains(&peer) && !look_up(&TASKS_MAX, peer).is_some_and(too_many)
+        let can = !self.without.contains(&peer) && (self.hooked || peer != HOOK);
+        can && !look_up(&TASKS_MAX, peer).is_some_and(too_many)
     }
 
     /// How much work it is for `peer`, in the workload's own measure.
@@ -209,7 +216,7 @@ fn rows() -> Vec<Row> {
             .touching(1024)
     };
     let pingpong =
-        |procs| Row::new("pingpong", procs, 1_000_000, &["ns_per_roundtrip"]).smaller(&[("threads", 30_000)]);
+        |procs| Row::new("pingpong", procs, 1_000_000, &["ns_per_roundtrip"]).smaller(&[("threads", 30_000)]).hooked();
     let buffered = |workload| Row::new(workload, 2, 4_000_000, &["ns_per_msg"]);
     let select4 = |procs| Row::new("select4", procs, 1_000_000, &["ns_per_msg"]).smaller(SELECT_4);
     let parked_mem = Row::new("parked_mem", 2, 100_000, PARKED_SHOWN);
@@ -227,14 +234,16 @@ fn rows() -> Vec<Row> {
             ..Row::new("timers", 2, 100_000, &["over_p99_us", "cpu_s"])
                 .smaller(&[("may", 20_000), ("threads", 10_000)])
                 .touching(512)
+                .hooked()
         },
+        Row::new("sleeps", 2, 10_000, &["wall_ms", "cpu_wall_ms"]).hooked(),
         Row::new("hog", 2, 2, &["late_p50_ms", "late_p99_ms", "ticks"]).tenth(Tenth::Same),
-        Row::new("blocking", 2, 64, &["wall_ms"]).tenth(Tenth::Same),
+        Row::new("blocking", 2, 64, &["wall_ms"]).tenth(Tenth::Same).hooked(),
         Row::new("deepstack", 2, 1000, &["rss_after2s_per_task", "rss_peak_per_task"]).tenth(Tenth::Same).touching(512),
         pingpong(1),
         pingpong(2),
         Row::new("ring", 1, 2_000_000, &["ns_per_hop"]).smaller(&[("threads", 100_000)]),
-        Row::new("spsc0", 2, 2_000_000, &["ns_per_msg"]).smaller(&[("threads", 50_000)]),
+        Row::new("spsc0", 2, 2_000_000, &["ns_per_msg"]).smaller(&[("threads", 50_000)]).hooked(),
         buffered("spsc128"),
         buffered("mpsc128"),
         buffered("mpmc128"),
@@ -254,23 +263,28 @@ fn rows() -> Vec<Row> {
 /// The rows about locks, and about what ends or is kept together.
 fn sync_rows() -> Vec<Row> {
     const ALL_BUT_GO: &[&str] = &["threads", "may", "tokio"];
-    let alone = |workload, shown| Row::new(workload, 1, 10_000_000, shown);
+    let alone = |workload, shown| Row::new(workload, 1, 10_000_000, shown).hooked();
     let shared =
         |workload, size, shown, smaller| [1, 2].map(|procs| Row::new(workload, procs, size, shown).smaller(smaller));
+    let hooked = |workload, size, shown, smaller| shared(workload, size, shown, smaller).map(Row::hooked);
     let mut rows = vec![alone("mutex1", &["ns_per_lock"]), alone("rwlock1", &["ns_per_read", "ns_per_write"])];
-    rows.extend(shared("mutex8", 1_000_000, &["ns_per_lock"], &[("may", 200_000), ("tokio", 300_000)]));
-    rows.extend(shared("rwlock8", 1_000_000, &["ns_per_lock"], &[("may", 100_000), ("tokio", 300_000)]));
-    rows.extend(shared("mutex_chan", 100_000, &["ns_per_lock"], &[("threads", 1000)]));
-    rows.extend(shared("barrier", 20_000, &["ns_per_wait"], &[("threads", 300), ("may", 10_000)]));
-    rows.extend(shared("condvar_turns", 500, &["ns_per_turn"], &[("threads", 10)]));
-    rows.extend(shared("semaphore", 1000, &["ns_per_permit"], &[("threads", 20)]));
+    rows.extend(hooked("mutex8", 1_000_000, &["ns_per_lock"], &[("may", 200_000), ("tokio", 300_000)]));
+    rows.extend(hooked("rwlock8", 1_000_000, &["ns_per_lock"], &[("may", 100_000), ("tokio", 300_000)]));
+    rows.extend(hooked("mutex_chan", 100_000, &["ns_per_lock"], &[("threads", 1000)]));
+    rows.push(Row::new("mutex_sleep", 2, 1000, &["ns_per_hold", "cpu_ns_per_hold"]).hooked());
+    rows.extend(hooked("barrier", 20_000, &["ns_per_wait"], &[("threads", 300), ("may", 10_000)]));
+    rows.extend(hooked("condvar_turns", 500, &["ns_per_turn"], &[("threads", 10)]));
+    rows.extend(hooked("semaphore", 1000, &["ns_per_permit"], &[("threads", 20)]));
     rows.extend(shared("wait_group", 1_000_000, &["ns_per_add_done"], &[("may", 200_000)]));
     let no_group: &[&str] = &["threads", "may"];
     rows.extend(shared("errgroup", 500_000, &["ns_per_task"], &[]).map(|row| row.without(no_group)));
     let ends: &[&str] = &["ns_per_make", "ns_per_cancel", "ns_per_wake"];
     rows.extend(shared("ctx_cancel", 100_000, ends, &[]).map(|row| row.without(no_group)));
     rows.extend(shared("pool", 1_000_000, &["ns_per_get_put"], &[]).map(|row| row.without(ALL_BUT_GO)));
-    rows.extend(shared("map90", 1_000_000, &["ns_per_call"], &[("may", 100_000)]));
+    rows.extend(hooked("map90", 1_000_000, &["ns_per_call"], &[("may", 100_000)]));
+    let not_hooked: &[&str] = &["pirn", "pirn-shared", "threads", "may", "tokio", "go"];
+    let plain_call = Row::new("plain_call", 1, 2_000_000, &["ns_per_call", "ns_more_per_call"]);
+    rows.push(plain_call.hooked().without(not_hooked));
     rows
 }
 
@@ -345,6 +359,7 @@ pub(crate) fn list(plan: &[Row], peers: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::PEERS;
 
     fn labels(wish: &Wish) -> Vec<String> {
         plan(wish).iter().map(Row::label).collect()
@@ -417,10 +432,20 @@ mod tests {
     fn who_can_not_have_so_many_tasks_is_left_out() {
         let scaling = &Wish { scaling: true, ..Wish::default() };
         let who = |label: &str| PEERS.into_iter().filter(|peer| row(label, scaling).has(peer)).collect::<Vec<_>>();
-        assert_eq!(who("parked_mem_10000/2"), PEERS);
+        assert_eq!(who("parked_mem_10000/2"), PEERS.into_iter().filter(|peer| *peer != HOOK).collect::<Vec<_>>());
         assert_eq!(who("parked_mem_30000/2"), ["pirn", "pirn-shared", "may", "tokio", "go"]);
         assert_eq!(who("yield_n_1000000/1"), ["pirn", "pirn-shared", "tokio", "go"]);
         assert_eq!(row("yield_n_1000000/1", scaling).need_mib("pirn"), 11_444);
+    }
+
+    #[test]
+    fn the_hook_is_for_what_std_can_do() {
+        let full = &Wish::default();
+        let has = |label: &str| row(label, full).has(HOOK);
+        assert!(["mutex8/2", "tcp_echo_1000/2", "idle/2", "sleeps/2"].into_iter().all(has));
+        assert!(!["parked_mem/2", "errgroup/2", "spawn_join/1"].into_iter().any(has));
+        let who = |label: &str| PEERS.into_iter().filter(|peer| row(label, full).has(peer)).collect::<Vec<_>>();
+        assert_eq!(who("plain_call/1"), [HOOK]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who runs what: this program itself, Go's, and those that were given.
+//! Who runs what: this program itself, Go's, the one with the hook, and those that were given.
 
 use crate::child;
 use crate::figures::Outcome;
@@ -80,6 +80,20 @@ pub(crate) fn build_go(go: &Path, into: &Path) -> Result<(PathBuf, String), Stri
     let program = into.join("peers-go");
     output(Command::new(go).args(["build", "-o"]).arg(&program).arg(".").current_dir(&source))?;
     Ok((program, version.trim().trim_start_matches("go version ").to_owned()))
+}
+
+/// Builds the program whose calls are hooked beside this one, which is in `beside`, and returns its path.
+///
+/// # Errors
+///
+/// Says why there is none.
+pub(crate) fn build_hooked(beside: &Path) -> Result<PathBuf, String> {
+    const NAME: &str = "peers-pirn-hook";
+    let target = beside.parent().ok_or("this program is in no target directory")?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--release", "-p", "pirn-benches", "--bin", NAME, "--target-dir"]).arg(target);
+    output(cargo.current_dir(env!("CARGO_MANIFEST_DIR")))?;
+    Ok(target.join("release").join(NAME))
 }
 
 /// What a program printed, if it ended well.

@@ -3,7 +3,8 @@
 //! Ratios and verdicts are taken as they stand there, and are not made anew: the figures may be rounded.
 
 use crate::figures::{Place, Spread, more_is_better};
-use crate::plan::{PEERS, Row, Wish, plan};
+use crate::peers::{MODES, PEERS};
+use crate::plan::{Row, Wish, plan};
 use crate::summary::{Cell, Line, Standing, Variant};
 use crate::table::Report;
 use crate::targets::{Verdict, target};
@@ -53,6 +54,12 @@ fn line(value: &Value, plans: &[Vec<Row>]) -> Result<Line, String> {
     let peers = value["peers"].as_object().ok_or_else(|| format!("no peers in {label}"))?;
     let known = PEERS.into_iter().filter(|peer| peers.contains_key(*peer));
     let cells = known.map(|peer| Ok((peer, row.size(peer), cell(&peers[peer])?))).collect::<Result<_, String>>()?;
+    let target = target(&row.name, row.procs, metric);
+    let mut standings = [Standing::default(); MODES.len()];
+    for (one, mode) in standings.iter_mut().zip(MODES) {
+        *one = standing(metric, &value[mode.replace('-', "_")])?;
+        one.has_target = target.is_some_and(|target| target.is_for(mode));
+    }
     Ok(Line {
         label: label.to_owned(),
         workload: row.workload,
@@ -62,9 +69,7 @@ fn line(value: &Value, plans: &[Vec<Row>]) -> Result<Line, String> {
         place: Place::named(place).ok_or_else(|| format!("no place is called {place:?}"))?,
         stolen: value["stolen"].as_f64(),
         cells,
-        isolated: standing(metric, &value["pirn"])?,
-        shared: standing(metric, &value["pirn_shared"])?,
-        has_target: target(&row.name, row.procs, metric).is_some(),
+        standings,
     })
 }
 
@@ -84,6 +89,7 @@ fn variant(value: &Value) -> Result<Variant, String> {
     Ok(Variant { tag: text(value, "tag")?.to_owned(), spread })
 }
 
+/// How a mode stands, but for whether it has a target.
 fn standing(metric: &str, value: &Value) -> Result<Standing, String> {
     let known = |value: &Value| PEERS.into_iter().find(|peer| value == *peer);
     let (best, target) = (&value["to_best"], &value["target"]);
@@ -100,7 +106,7 @@ fn standing(metric: &str, value: &Value) -> Result<Standing, String> {
             at_least: more_is_better(metric),
         }),
     };
-    Ok(Standing { best, verdict })
+    Ok(Standing { has_target: false, best, verdict })
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The table as data: a line for each figure at each place, with its ratios and verdicts.
 
 use crate::figures::{Outcome, Place, Run, Spread, more_is_better, spread};
-use crate::plan::{ISOLATED, MODES, Row, SHARED, depends_on_place};
-use crate::targets::{Limit, Verdict, target};
+use crate::peers::MODES;
+use crate::plan::{Row, depends_on_place};
+use crate::targets::{Verdict, target};
 use std::collections::BTreeMap;
 
 /// A host that takes less than this is a quiet one.
@@ -38,9 +39,11 @@ impl Cell {
     }
 }
 
-/// One of the two modes of pirn, beside the others.
+/// One of [`MODES`], beside the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Standing {
+    /// Whether there is a target at all.
+    pub(crate) has_target: bool,
     /// Its ratio to the best of the others, below 1 if pirn is better, and who that is.
     pub(crate) best: Option<(f64, &'static str)>,
     /// Whether the target is reached, if there is one and something to measure it by.
@@ -66,12 +69,8 @@ pub(crate) struct Line {
     pub(crate) stolen: Option<f64>,
     /// Who has what, in the order of the peers, with the size at which.
     pub(crate) cells: Vec<(&'static str, usize, Cell)>,
-    /// pirn with a G's own thread-locals.
-    pub(crate) isolated: Standing,
-    /// pirn with those of its threads.
-    pub(crate) shared: Standing,
-    /// Whether there is a target at all.
-    pub(crate) has_target: bool,
+    /// How each of [`MODES`] stands.
+    pub(crate) standings: [Standing; MODES.len()],
 }
 
 impl Line {
@@ -92,9 +91,15 @@ impl Line {
         format!("{} {}{stolen}", self.workload_and_place(), self.metric)
     }
 
-    /// The two modes, by name.
-    pub(crate) fn modes(&self) -> [(&'static str, Standing); 2] {
-        [(ISOLATED, self.isolated), (SHARED, self.shared)]
+    /// How they stand, by name.
+    pub(crate) fn modes(&self) -> impl Iterator<Item = (&'static str, Standing)> {
+        MODES.into_iter().zip(self.standings)
+    }
+
+    /// How one of them stands.
+    #[cfg(test)]
+    pub(crate) fn standing(&self, mode: &str) -> Standing {
+        self.modes().find(|(name, _)| *name == mode).map(|(_, standing)| standing).unwrap_or_default()
     }
 
     /// What `peer` has.
@@ -160,12 +165,10 @@ fn line(row: &Row, metric: &'static str, place: Place, peers: &[&'static str], r
     }
     let of_line = runs.iter().filter(|run| place_for(metric, run) == place);
     let stolen = spread(of_line.filter_map(|run| run.stolen).collect()).map(|spread| spread.median);
-    let has_target = target(&row.name, row.procs, metric).is_some();
-    let (isolated, shared) = (Standing::default(), Standing::default());
+    let standings = [Standing::default(); MODES.len()];
     let (label, workload, procs) = (row.label(), row.workload, row.procs);
-    let mut line = Line { label, workload, procs, metric, unit, place, stolen, cells, isolated, shared, has_target };
-    line.isolated = standing(row, &line, ISOLATED);
-    line.shared = standing(row, &line, SHARED);
+    let mut line = Line { label, workload, procs, metric, unit, place, stolen, cells, standings };
+    line.standings = MODES.map(|mode| standing(row, &line, mode));
     line
 }
 
@@ -187,7 +190,9 @@ fn sorted(metric: &str, variants: BTreeMap<&str, Vec<f64>>) -> Vec<Variant> {
 
 /// How `mode` stands in `line`.
 fn standing(row: &Row, line: &Line, mode: &str) -> Standing {
-    let Some(own) = line.median(mode) else { return Standing::default() };
+    let target = target(&row.name, row.procs, line.metric).filter(|target| target.is_for(mode));
+    let has_target = target.is_some();
+    let Some(own) = line.median(mode) else { return Standing { has_target, ..Standing::default() } };
     let others = line.cells.iter().filter_map(|(peer, _, cell)| {
         let Cell::Figures(variants) = cell else { return None };
         let first = variants.first()?;
@@ -196,10 +201,9 @@ fn standing(row: &Row, line: &Line, mode: &str) -> Standing {
     });
     let best = others.max_by(|a, b| a.0.total_cmp(&b.0));
     // A figure during which the CPUs moved is like no other.
-    let target = target(&row.name, row.procs, line.metric).filter(|_| line.place != Place::Mixed);
-    let most = |limit: Limit| if mode == SHARED { limit.shared } else { limit.isolated };
-    let verdict = target.and_then(|target| target.judge(own, most, |peer| line.median(peer)));
-    Standing { best, verdict }
+    let target = target.filter(|_| line.place != Place::Mixed);
+    let verdict = target.and_then(|target| target.judge(own, mode, |peer| line.median(peer)));
+    Standing { has_target, best, verdict }
 }
 
 /// `own` to `other`, below 1 if `own` is better; none where there is nothing to divide by.
@@ -228,7 +232,8 @@ pub(crate) fn failures(runs: &[Run]) -> Vec<(String, usize)> {
 pub(crate) mod recorded {
     use super::*;
     use crate::figures::Figure;
-    use crate::plan::{PEERS, Wish, plan};
+    use crate::peers::PEERS;
+    use crate::plan::{Wish, plan};
     use std::time::Duration;
 
     /// The runs that `text` tells of.
@@ -272,7 +277,8 @@ pub(crate) mod recorded {
 mod tests {
     use super::recorded::{lines, runs};
     use super::*;
-    use crate::plan::{PEERS, Wish, plan};
+    use crate::peers::{ISOLATED, PEERS, SHARED};
+    use crate::plan::{Wish, plan};
     use regex::Regex;
 
     fn only(text: &str) -> Line {
@@ -289,9 +295,10 @@ mod tests {
              yield1 - yield1 go 1 ns_per_yield 80 ns\n\
              yield1 - yield1 may 1 ns_per_yield 20 ns",
         );
-        assert_eq!(line.shared.best, Some((0.2, "may")));
-        assert_eq!(line.isolated.best, Some((2.0, "may")));
-        let [shared, isolated] = [line.shared, line.isolated].map(|standing| standing.verdict.unwrap());
+        assert_eq!(line.standing(SHARED).best, Some((0.2, "may")));
+        assert_eq!(line.standing(ISOLATED).best, Some((2.0, "may")));
+        let [shared, isolated] =
+            [line.standing(SHARED), line.standing(ISOLATED)].map(|standing| standing.verdict.unwrap());
         assert_eq!((shared.of, shared.is, shared.limit), (Some("may"), 0.2, 0.25));
         assert!(shared.reached() && !isolated.reached());
         assert_eq!(line.title(), "yield1/1 ns_per_yield");
@@ -304,9 +311,9 @@ mod tests {
              cpu_map near cpu_map go 2 speedup 1.5 x\n\
              cpu_map far cpu_map may 2 speedup 1.9 x",
         );
-        let (ratio, who) = line.shared.best.unwrap();
+        let (ratio, who) = line.standing(SHARED).best.unwrap();
         assert_eq!((format!("{ratio:.3}"), who), ("1.056".to_owned(), "may"), "a speedup is the same everywhere");
-        assert_eq!((line.place, line.shared.verdict), (Place::Any, None));
+        assert_eq!((line.place, line.standing(SHARED).verdict), (Place::Any, None));
     }
 
     #[test]
@@ -321,9 +328,9 @@ mod tests {
              spsc128 mixed spsc128 tokio 2 ns_per_msg 33 ns",
         );
         assert_eq!(all.iter().map(|line| line.place).collect::<Vec<_>>(), [Place::Near, Place::Far, Place::Mixed]);
-        let reached = |line: &Line| line.shared.verdict.map(Verdict::reached);
+        let reached = |line: &Line| line.standing(SHARED).verdict.map(Verdict::reached);
         assert_eq!(all.iter().map(reached).collect::<Vec<_>>(), [Some(true), Some(false), None]);
-        assert_eq!(all[2].shared.best, Some((1.0, "tokio")));
+        assert_eq!(all[2].standing(SHARED).best, Some((1.0, "tokio")));
     }
 
     #[test]
@@ -342,12 +349,12 @@ mod tests {
         );
         let Cell::Figures(pirn) = &line.cells[1].2 else { panic!() };
         assert_eq!(pirn.iter().map(|variant| variant.tag.as_str()).collect::<Vec<_>>(), ["", "park"]);
-        let Cell::Figures(may) = &line.cells[3].2 else { panic!() };
+        let Cell::Figures(may) = &line.cells[4].2 else { panic!() };
         assert_eq!(
             may.iter().map(|variant| variant.tag.as_str()).collect::<Vec<_>>(),
             ["sem128", "sem64", "unbounded"]
         );
-        assert_eq!(line.shared.best, Some((15.0 / 52.0, "may")));
+        assert_eq!(line.standing(SHARED).best, Some((15.0 / 52.0, "may")));
     }
 
     #[test]
@@ -357,8 +364,8 @@ mod tests {
              timers near timers tokio 2 over_p99_us 7000 us\n\
              timers near timers threads 2 over_p99_us[n=10000] 600 us",
         );
-        assert_eq!(late[0].shared.best, Some((1000.0 / 7000.0, "tokio")));
-        assert!(late[0].shared.verdict.unwrap().reached());
+        assert_eq!(late[0].standing(SHARED).best, Some((1000.0 / 7000.0, "tokio")));
+        assert!(late[0].standing(SHARED).verdict.unwrap().reached());
     }
 
     #[test]
@@ -382,9 +389,9 @@ mod tests {
                     ring - ring pirn-shared 1 FAILED exit code 101";
         let line = only(text);
         assert_eq!(line.cells[1].2, Cell::Failed);
-        assert_eq!(line.cells[5].2.median(), Some(145.0));
-        assert_eq!(line.cells[4].2, Cell::Nothing);
-        assert_eq!(line.shared, Standing::default());
+        assert_eq!(line.cells[6].2.median(), Some(145.0));
+        assert_eq!(line.cells[5].2, Cell::Nothing);
+        assert_eq!((line.standing(SHARED).best, line.standing(SHARED).verdict), (None, None));
         let told = failures(&runs(text));
         assert_eq!(told[0], ("ring/1, pirn-shared: exit code 101: the last line".to_owned(), 2));
         assert_eq!(told[1], ("ring/1, go: signal 9: the last line".to_owned(), 1));

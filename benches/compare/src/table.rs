@@ -1,7 +1,7 @@
 //! The table as text for a terminal, and as Markdown.
 
 use crate::figures::Place;
-use crate::plan::MODES;
+use crate::peers::MODES;
 use crate::summary::{Cell, Line, Standing, Variant};
 use crate::targets::Verdict;
 
@@ -30,7 +30,7 @@ const LEGEND: &[&str] = &[
      other guests, in the middle one of the runs of a line. It makes everything slower, and delays what waits for the \
      clock. Less than 5 % is not shown.",
     "The ratios are pirn to the best of the others in the same line; below 1 pirn is better. pirn gives each G \
-     thread-locals of its own, pirn-shared uses those of its threads. A figure for another size is not compared where \
+     thread-locals of its own, pirn-shared uses those of its threads; the Gs of pirn-hook wait for what std has, by hooked calls. A figure for another size is not compared where \
      the size matters. A variant without the bound of the workload is compared only if the peer has no other.",
     "A target is a share of what the peer that it names needs in this run. Bytes, and times that are mostly sleep, are \
      judged as they are. The second number is the limit: the least where more is better, else the most. Of several limits the one is shown that is exceeded most, or \
@@ -87,6 +87,13 @@ impl Report {
         header
     }
 
+    /// The same with these peers only.
+    pub(crate) fn of(&self, peers: &[&str]) -> Report {
+        let mut report = self.clone();
+        report.lines.iter_mut().for_each(|line| line.cells.retain(|(peer, ..)| peers.contains(peer)));
+        report
+    }
+
     /// The line of a figure: of several places the one where most peers have been.
     pub(crate) fn line(&self, label: &str, metric: &str) -> Option<&Line> {
         let of_figure = self.lines.iter().filter(|line| line.label == label && line.metric == metric);
@@ -139,11 +146,11 @@ impl Report {
         let mut beaten = Vec::new();
         let (mut reached, mut open) = (0, 0);
         for line in &self.lines {
-            for (mode, standing) in line.modes().into_iter().filter(|(mode, _)| self.modes().contains(mode)) {
+            for (mode, standing) in line.modes().filter(|(mode, _)| self.modes().contains(mode)) {
                 match standing.verdict {
                     Some(verdict) if !verdict.reached() => short_of.push(missed(line, mode, verdict)),
                     Some(_) => reached += 1,
-                    None if line.has_target => open += 1,
+                    None if standing.has_target => open += 1,
                     None => {}
                 }
                 let falls_short = standing.verdict.is_some_and(|verdict| !verdict.reached());
@@ -188,7 +195,7 @@ impl Report {
                 let of = verdict.of.map_or_else(String::new, |peer| format!(" {peer}"));
                 vec![format!("{} {is}", yes_or_no(verdict)), format!("{} {limit}{of}", at_most(verdict))]
             }
-            None => vec![if line.has_target { "?" } else { "-" }.to_owned()],
+            None => vec![if standing.has_target { "?" } else { "-" }.to_owned()],
         }));
         row
     }
@@ -214,14 +221,14 @@ impl Report {
                 let answer = if verdict.reached() { answer.to_owned() } else { format!("**{answer}**") };
                 format!("{answer}: {is}{of} ({} {limit})", at_most(verdict))
             }
-            None => if line.has_target { "?" } else { "-" }.to_owned(),
+            None => if standing.has_target { "?" } else { "-" }.to_owned(),
         }));
         row
     }
 
     fn standings(&self, line: &Line) -> Vec<Standing> {
         let modes = self.modes();
-        line.modes().into_iter().filter(|(mode, _)| modes.contains(mode)).map(|(_, standing)| standing).collect()
+        line.modes().filter(|(mode, _)| modes.contains(mode)).map(|(_, standing)| standing).collect()
     }
 }
 
@@ -355,10 +362,7 @@ mod tests {
 
     #[test]
     fn only_some_peers() {
-        let mut report = report();
-        for line in &mut report.lines {
-            line.cells.retain(|(peer, ..)| ["pirn", "go"].contains(peer));
-        }
+        let report = report().of(&["pirn", "go"]);
         assert_eq!(report.header(), ["figure", "pirn", "go", "pirn to best", "pirn target"]);
         assert!(!report.text().contains("ns_per_msg, pirn-shared:"));
     }

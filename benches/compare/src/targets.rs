@@ -2,6 +2,7 @@
 //! times that are mostly sleep, are the same everywhere and are compared as they are.
 
 use crate::figures::more_is_better;
+use crate::peers::{HOOK, SHARED};
 
 /// What one figure must be.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +14,7 @@ pub(crate) struct Target {
     /// The figure.
     pub(crate) metric: &'static str,
     /// What it may be at most, or at least if more of it is better: all of these have to be kept.
-    pub(crate) limits: [Option<Limit>; 4],
+    pub(crate) limits: [Option<Limit>; 5],
 }
 
 /// The most that a figure may be, or the least if more of it is better.
@@ -25,11 +26,28 @@ pub(crate) struct Limit {
     pub(crate) shared: f64,
     /// With a G's own.
     pub(crate) isolated: f64,
+    /// With hooked calls.
+    pub(crate) hooked: f64,
 }
 
 impl Limit {
     const fn new(of: Option<&'static str>, shared: f64, isolated: f64) -> Option<Limit> {
-        Some(Limit { of, shared, isolated })
+        Some(Limit { of, shared, isolated, hooked: f64::INFINITY })
+    }
+
+    /// With hooked calls only.
+    const fn hooked(of: Option<&'static str>, hooked: f64) -> Option<Limit> {
+        Some(Limit { of, shared: f64::INFINITY, isolated: f64::INFINITY, hooked })
+    }
+
+    /// What it is for `mode`, if there is one.
+    pub(crate) fn most(self, mode: &str) -> Option<f64> {
+        let most = match mode {
+            SHARED => self.shared,
+            HOOK => self.hooked,
+            _ => self.isolated,
+        };
+        Some(most).filter(|most| most.is_finite())
     }
 
     /// A share that is the same for both modes.
@@ -43,24 +61,29 @@ type Figure = (&'static str, usize, &'static str);
 
 /// A share of what that peer needs.
 const fn share((row, procs, metric): Figure, of: &'static str, shared: f64, isolated: f64) -> Target {
-    Target { row, procs, metric, limits: [Limit::new(Some(of), shared, isolated), None, None, None] }
+    Target { row, procs, metric, limits: [Limit::new(Some(of), shared, isolated), None, None, None, None] }
 }
 
 /// A size, or a time of sleep.
 const fn fixed((row, procs, metric): Figure, shared: f64, isolated: f64) -> Target {
-    Target { row, procs, metric, limits: [Limit::new(None, shared, isolated), None, None, None] }
+    Target { row, procs, metric, limits: [Limit::new(None, shared, isolated), None, None, None, None] }
 }
 
 /// A share of what each of the others needs, the same for both modes.
 const fn shares((row, procs, metric): Figure, threads: f64, go: f64, may: f64, tokio: f64) -> Target {
-    let limits =
-        [Limit::both("threads", threads), Limit::both("go", go), Limit::both("may", may), Limit::both("tokio", tokio)];
+    let limits = [
+        Limit::both("threads", threads),
+        Limit::both("go", go),
+        Limit::both("may", may),
+        Limit::both("tokio", tokio),
+        None,
+    ];
     Target { row, procs, metric, limits }
 }
 
 /// A share of what Go needs, and another of what tokio needs, the same for both modes.
 const fn of_go_and_tokio((row, procs, metric): Figure, go: f64, tokio: f64) -> Target {
-    Target { row, procs, metric, limits: [Limit::both("go", go), Limit::both("tokio", tokio), None, None] }
+    Target { row, procs, metric, limits: [Limit::both("go", go), Limit::both("tokio", tokio), None, None, None] }
 }
 
 /// How many operations a server does in a second: a fifth more than Go's, and no fewer than tokio's.
@@ -93,6 +116,19 @@ const fn beside(figure: Figure) -> Target {
     shares(figure, 1.2, 1.2, 1.2, 1.2)
 }
 
+/// What only pirn-hook has a target for: a share of what `of` needs, or a time.
+const fn hooked((row, procs, metric): Figure, of: Option<&'static str>, most: f64) -> Target {
+    Target { row, procs, metric, limits: [None, None, None, None, Limit::hooked(of, most)] }
+}
+
+impl Target {
+    /// The same, and with hooked calls no worse than Go.
+    const fn hooked_as_go(mut self) -> Target {
+        self.limits[4] = Limit::hooked(Some("go"), 1.0);
+        self
+    }
+}
+
 /// All of them, in the order of the plan.
 pub(crate) static TARGETS: &[Target] = &[
     // The runtime.
@@ -109,6 +145,8 @@ pub(crate) static TARGETS: &[Target] = &[
     share(("fib", 2, "ns_per_spawn"), "tokio", 0.35, 0.55),
     fixed(("timers", 2, "over_p99_us"), 3000.0, 3000.0),
     share(("timers", 2, "cpu_s"), "tokio", 1.3, 1.6),
+    hooked(("sleeps", 2, "wall_ms"), Some("pirn"), 1.1),
+    hooked(("sleeps", 2, "cpu_wall_ms"), Some("pirn"), 1.1),
     fixed(("hog", 2, "late_p50_ms"), 0.2, 0.2),
     fixed(("hog", 2, "late_p99_ms"), 1.0, 1.0),
     fixed(("blocking", 2, "wall_ms"), 27.0, 27.0),
@@ -132,16 +170,17 @@ pub(crate) static TARGETS: &[Target] = &[
     as_std(("mutex1", 1, "ns_per_lock")),
     as_std(("rwlock1", 1, "ns_per_read")),
     as_std(("rwlock1", 1, "ns_per_write")),
-    ahead(("mutex8", 1, "ns_per_lock")),
-    ahead(("mutex8", 2, "ns_per_lock")),
+    ahead(("mutex8", 1, "ns_per_lock")).hooked_as_go(),
+    ahead(("mutex8", 2, "ns_per_lock")).hooked_as_go(),
     ahead(("rwlock8", 1, "ns_per_lock")),
     ahead(("rwlock8", 2, "ns_per_lock")),
     ahead(("mutex_chan", 1, "ns_per_lock")),
     ahead(("mutex_chan", 2, "ns_per_lock")),
+    ahead(("mutex_sleep", 2, "ns_per_hold")).hooked_as_go(),
     ahead(("barrier", 1, "ns_per_wait")),
     ahead(("barrier", 2, "ns_per_wait")),
-    ahead(("condvar_turns", 1, "ns_per_turn")),
-    ahead(("condvar_turns", 2, "ns_per_turn")),
+    ahead(("condvar_turns", 1, "ns_per_turn")).hooked_as_go(),
+    ahead(("condvar_turns", 2, "ns_per_turn")).hooked_as_go(),
     ahead(("semaphore", 1, "ns_per_permit")),
     ahead(("semaphore", 2, "ns_per_permit")),
     ahead(("wait_group", 1, "ns_per_add_done")),
@@ -158,6 +197,7 @@ pub(crate) static TARGETS: &[Target] = &[
     ahead(("pool", 2, "ns_per_get_put")),
     ahead(("map90", 1, "ns_per_call")),
     ahead(("map90", 2, "ns_per_call")),
+    hooked(("plain_call", 1, "ns_more_per_call"), None, 3.0),
     // Servers.
     latest("tcp_echo_1"),
     server_cpu("tcp_echo_1", "server_cpu_us_per_msg"),
@@ -167,7 +207,7 @@ pub(crate) static TARGETS: &[Target] = &[
     rate("tcp_echo_256", "msgs_per_s"),
     latest("tcp_echo_256"),
     server_cpu("tcp_echo_256", "server_cpu_us_per_msg"),
-    rate("tcp_echo_1000", "msgs_per_s"),
+    rate("tcp_echo_1000", "msgs_per_s").hooked_as_go(),
     latest("tcp_echo_1000"),
     server_cpu("tcp_echo_1000", "server_cpu_us_per_msg"),
     rate("tcp_echo_10000", "msgs_per_s"),
@@ -225,17 +265,17 @@ impl Verdict {
 }
 
 impl Target {
-    /// Judges `figure`, for which `most` picks the limit. `now` says what a peer needs in the same run. Of several limits
-    /// the one that is exceeded most counts, or else the one that is nearest. None if none of the peers is known.
-    pub(crate) fn judge(
-        &self,
-        figure: f64,
-        most: impl Fn(Limit) -> f64,
-        now: impl Fn(&str) -> Option<f64>,
-    ) -> Option<Verdict> {
+    /// Whether there is a limit for `mode`.
+    pub(crate) fn is_for(&self, mode: &str) -> bool {
+        self.limits.into_iter().flatten().any(|limit| limit.most(mode).is_some())
+    }
+
+    /// Judges the `figure` of `mode`. `now` says what a peer needs in the same run. Of several limits the one that is
+    /// exceeded most counts, or else the one that is nearest. None if none of the peers is known.
+    pub(crate) fn judge(&self, figure: f64, mode: &str, now: impl Fn(&str) -> Option<f64>) -> Option<Verdict> {
         let at_least = more_is_better(self.metric);
         let verdict = |limit: Limit| {
-            let most = Some(most(limit)).filter(|most| most.is_finite())?;
+            let most = limit.most(mode)?;
             let Some(peer) = limit.of else { return Some(Verdict { limit: most, is: figure, of: None, at_least }) };
             let now = now(peer).filter(|now| *now > 0.0)?;
             Some(Verdict { limit: most, is: figure / now, of: Some(peer), at_least })
@@ -248,13 +288,14 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::ISOLATED;
 
     #[test]
     fn a_machine_twice_as_slow_may_be_twice_as_slow() {
         let spawn = target("spawn_join", 1, "ns_per_task").unwrap();
         for tokio in [300.0, 600.0] {
             let now = |peer: &str| (peer == "tokio").then_some(tokio);
-            let verdict = |share: f64| spawn.judge(tokio * share, |limit| limit.isolated, now).unwrap();
+            let verdict = |share: f64| spawn.judge(tokio * share, ISOLATED, now).unwrap();
             assert_eq!(verdict(0.25).of, Some("tokio"));
             assert!(verdict(0.25).reached() && !verdict(0.26).reached());
         }
@@ -263,17 +304,17 @@ mod tests {
     #[test]
     fn without_the_peer_nothing_is_judged() {
         let fib = target("fib", 2, "ns_per_spawn").unwrap();
-        assert_eq!(fib.judge(1.0, |limit| limit.shared, |peer| (peer == "go").then_some(1.0)), None);
-        assert_eq!(fib.judge(1.0, |limit| limit.shared, |_| Some(0.0)), None, "nothing can be measured by nought");
+        assert_eq!(fib.judge(1.0, SHARED, |peer| (peer == "go").then_some(1.0)), None);
+        assert_eq!(fib.judge(1.0, SHARED, |_| Some(0.0)), None, "nothing can be measured by nought");
     }
 
     #[test]
     fn sizes_need_no_measure() {
         let bytes = target("parked_mem", 2, "bytes_per_task").unwrap();
-        let verdict = |is| bytes.judge(is, |limit| limit.shared, |_| None).unwrap();
+        let verdict = |is| bytes.judge(is, SHARED, |_| None).unwrap();
         assert!(verdict(4900.0).reached() && !verdict(4901.0).reached());
         let idle = target("idle", 2, "bytes_per_conn").unwrap();
-        assert_eq!(idle.judge(1e6, |limit| limit.isolated, |_| None), None, "only the other mode has a limit");
+        assert_eq!(idle.judge(1e6, ISOLATED, |_| None), None, "only the other mode has a limit");
     }
 
     #[test]
@@ -286,13 +327,13 @@ mod tests {
             _ => None,
         };
         let judged = |figure| {
-            let Verdict { limit, of, .. } = mutex.judge(figure, |limit| limit.isolated, now).unwrap();
-            (of, limit, mutex.judge(figure, |limit| limit.isolated, now).unwrap().reached())
+            let Verdict { limit, of, .. } = mutex.judge(figure, ISOLATED, now).unwrap();
+            (of, limit, mutex.judge(figure, ISOLATED, now).unwrap().reached())
         };
         assert_eq!(judged(45.0), (Some("threads"), 1.2, true));
         assert_eq!(judged(50.0), (Some("threads"), 1.2, false));
         let slow_threads = |peer: &str| if peer == "threads" { Some(80.0) } else { now(peer) };
-        let verdict = mutex.judge(61.0, |limit| limit.shared, slow_threads).unwrap();
+        let verdict = mutex.judge(61.0, SHARED, slow_threads).unwrap();
         assert_eq!((verdict.of, verdict.limit, verdict.reached()), (Some("go"), 1.0, false));
     }
 
@@ -305,14 +346,26 @@ mod tests {
             _ => None,
         };
         let judged = |figure| {
-            let verdict = echo.judge(figure, |limit| limit.shared, now).unwrap();
+            let verdict = echo.judge(figure, SHARED, now).unwrap();
             (verdict.of, verdict.limit, verdict.reached())
         };
         assert_eq!(judged(141.0), (Some("tokio"), 1.0, true));
         assert_eq!(judged(139.0), (Some("tokio"), 1.0, false));
         let slow_tokio = |peer: &str| if peer == "tokio" { Some(90.0) } else { now(peer) };
-        let verdict = echo.judge(119.0, |limit| limit.shared, slow_tokio).unwrap();
+        let verdict = echo.judge(119.0, SHARED, slow_tokio).unwrap();
         assert_eq!((verdict.of, verdict.limit, verdict.reached()), (Some("go"), 1.2, false));
+    }
+
+    #[test]
+    fn hooked_calls_have_limits_of_their_own() {
+        let mutex = target("mutex8", 2, "ns_per_lock").unwrap();
+        let go = |peer: &str| (peer == "go").then_some(60.0);
+        let verdict = mutex.judge(59.0, HOOK, go).unwrap();
+        assert_eq!((verdict.of, verdict.limit, verdict.reached()), (Some("go"), 1.0, true));
+        let barrier = target("barrier", 2, "ns_per_wait").unwrap();
+        assert!(!barrier.is_for(HOOK) && barrier.is_for(ISOLATED));
+        let sleeps = target("sleeps", 2, "wall_ms").unwrap();
+        assert!(sleeps.is_for(HOOK) && !sleeps.is_for(ISOLATED) && !sleeps.is_for(SHARED));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! A folder for each peer, with the same workloads under the same names; `go/`, beside `src/`, is one more, and
 //! `PEERS.md` has the definitions. They share no code that runs a task, for each is to be written as its users would
 //! write it, but all that is not about tasks; and pirn and the threads, whose channels have one API, share the workloads
-//! over channels (`crossbeam`); and all whose tasks have stacks share those over locks (`locks`). `probe` is about none of them but about the machine; they all have it.
+//! over channels (`crossbeam`); and all whose tasks have stacks share those over locks (`locks`), and those that wait in the
+//! sockets of std the servers (`std_servers`). `probe` is about none of them but about the machine; they all have it.
 //!
 //! # Invariants
 //!
@@ -19,6 +20,7 @@ mod locks;
 mod may;
 mod pirn;
 mod probe;
+mod std_servers;
 mod threads;
 mod tokio;
 
@@ -33,6 +35,7 @@ pub type Workload = (&'static str, fn(&Bench));
 pub fn workloads(peer: Peer) -> &'static [Workload] {
     match peer {
         Peer::Pirn | Peer::PirnShared => pirn::WORKLOADS,
+        Peer::PirnHook => pirn::hooked::WORKLOADS,
         Peer::Threads => threads::WORKLOADS,
         Peer::May => may::WORKLOADS,
         Peer::Tokio => tokio::WORKLOADS,
@@ -44,6 +47,7 @@ pub fn workloads(peer: Peer) -> &'static [Workload] {
 pub fn servers(peer: Peer) -> &'static [Workload] {
     match peer {
         Peer::Pirn | Peer::PirnShared => pirn::SERVERS,
+        Peer::PirnHook => pirn::hooked::SERVERS,
         Peer::Threads => threads::SERVERS,
         Peer::May => may::SERVERS,
         Peer::Tokio => tokio::SERVERS,

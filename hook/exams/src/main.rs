@@ -33,8 +33,9 @@ const PROCS: usize = 2;
 const MANY: usize = 1_000;
 /// The threads that a runtime has beside one for each P: the main thread, sysmon, the one that starts threads; the Ms that
 /// wait in the kernel, or that have lost their P in the middle of a slice. On a quiet machine eight are enough, which
-/// `PIRN_EXAM_THREADS=8` asks for. On a busy one the system lets threads wait for so long that sysmon hands their Ps off,
-/// and they are dozens. A thread for each G would be more.
+/// `PIRN_EXAM_THREADS=8` asks for. On a busy one the system lets threads wait for a CPU seven times as long as they run.
+/// So the slice of a G is over before it has run, sysmon hands the P off, and they are dozens. A thread for each G would
+/// be more.
 const OTHER_THREADS: usize = 90;
 /// The one that counts, and the one that watches.
 const OUR_THREADS: usize = 2;

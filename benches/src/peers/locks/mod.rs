@@ -7,6 +7,7 @@ pub(crate) use api::{Locks, Tasks, locks};
 
 use crate::{Bench, KEYS, calls, measure, tagged};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How many tasks use one lock.
 const TASKS: usize = 8;
@@ -120,6 +121,37 @@ pub(super) fn mutex_chan<T: Tasks, L: Locks>(bench: &Bench, default: usize) {
     };
     run(n / 10);
     bench.each(&tagged("lock", &[L::TAG]), TASKS * n, measure(|| run(n)).1);
+}
+
+/// Each task holds the lock over a sleep, once, while all others wait for it.
+pub(super) fn mutex_sleep<T: Tasks, L: Locks>(bench: &Bench, sleep: impl Fn(Duration) + Copy + Send + 'static) {
+    const NAP: Duration = Duration::from_millis(1);
+    let n = bench.size(1000);
+    let run = |n: usize| {
+        let mutex = Arc::new(L::mutex(0));
+        let shared = mutex.clone();
+        all::<T, ()>(n, move |_| {
+            L::lock(&shared, |count| {
+                sleep(NAP);
+                *count += 1;
+            });
+        });
+        assert_eq!(L::lock(&mutex, |count| *count), n);
+    };
+    run(n / 10);
+    bench.each(&tagged("hold", &[L::TAG]), n, measure(|| run(n)).1);
+}
+
+/// All tasks sleep at the same time, each once.
+pub(super) fn sleeps<T: Tasks>(bench: &Bench, sleep: impl Fn(Duration) + Copy + Send + 'static) {
+    const NAP: Duration = Duration::from_millis(20);
+    const TIMES: u32 = 5;
+    let n = bench.size(10_000);
+    let run = |n: usize| _ = all::<T, ()>(n, move |_| sleep(NAP));
+    run(n / 10);
+    let ((), cost) = measure(|| (0..TIMES).for_each(|_| run(n)));
+    assert!(cost.wall >= NAP * TIMES);
+    bench.millis("wall_ms", TIMES, cost);
 }
 
 /// `wait` says who is the leader of a round.

@@ -13,7 +13,7 @@ use super::Workload;
 use super::locks;
 use super::probe::probe;
 use crate::Bench;
-use may::coroutine::JoinHandle;
+use may::coroutine::{self, JoinHandle};
 use may::go;
 use may::sync::Semphore;
 use std::sync::Arc;
@@ -41,6 +41,7 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("skynet", |bench| in_coroutine(bench, channels::skynet)),
     ("timers", |bench| in_coroutine(bench, |bench| tasks::timers(bench, 20_000, &bench.size_tag(20_000, 100_000)))),
     ("timers_10k", |bench| in_coroutine(bench, |bench| tasks::timers(bench, 10_000, ""))),
+    ("sleeps", |bench| in_coroutine(bench, |bench| locks::sleeps::<Coroutines>(bench, coroutine::sleep))),
     ("fib", |bench| in_coroutine(bench, tasks::fib)),
     ("cpu_map", |bench| in_coroutine(bench, |bench| bench.jobs(bench.size(10_000), channels::pool))),
     ("hog", tasks::hog),
@@ -51,6 +52,9 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("rwlock1", |bench| in_coroutine(bench, |bench| locks::rwlock1::<Locks>(bench, ""))),
     ("rwlock8", |bench| in_coroutine(bench, |bench| locks::rwlock8::<Coroutines, Locks>(bench, 100_000))),
     ("mutex_chan", |bench| in_coroutine(bench, |bench| locks::mutex_chan::<Coroutines, Locks>(bench, 100_000))),
+    ("mutex_sleep", |bench| {
+        in_coroutine(bench, |bench| locks::mutex_sleep::<Coroutines, Locks>(bench, coroutine::sleep));
+    }),
     ("barrier", |bench| in_coroutine(bench, sync::barrier)),
     ("condvar_turns", |bench| in_coroutine(bench, |bench| locks::condvar_turns::<Coroutines, Locks>(bench, 500))),
     ("semaphore", |bench| in_coroutine(bench, sync::semaphore)),

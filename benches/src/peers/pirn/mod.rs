@@ -1,7 +1,9 @@
 //! pirn, in a G on `--procs` Ps.
 //!
 //! `pingpong` and `ring` are done twice: over channels, and by park and unpark (tag `[park]`), which is what channels
-//! are made of. `parked_mem` and `deepstack` park.
+//! are made of. `parked_mem` and `deepstack` park. `hooked` is pirn as another peer: what waits in std, on Gs.
+
+pub(super) mod hooked;
 
 mod net;
 mod park;
@@ -52,8 +54,9 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("select_timeout", |bench| in_g(bench, channels::select_timeout::<Gs>)),
     ("sieve", |bench| in_g(bench, channels::sieve::<Gs>)),
     ("skynet", |bench| in_g(bench, tasks::skynet)),
-    ("timers", |bench| in_g(bench, |bench| tasks::timers(bench, 100_000))),
-    ("timers_10k", |bench| in_g(bench, |bench| tasks::timers(bench, 10_000))),
+    ("timers", |bench| in_g(bench, |bench| tasks::timers(bench, 100_000, pirn::sleep))),
+    ("timers_10k", |bench| in_g(bench, |bench| tasks::timers(bench, 10_000, pirn::sleep))),
+    ("sleeps", |bench| in_g(bench, |bench| locks::sleeps::<Gs>(bench, pirn::sleep))),
     ("fib", |bench| in_g(bench, tasks::fib)),
     ("cpu_map", |bench| in_g(bench, |bench| bench.jobs(bench.size(10_000), channels::pool::<Gs>))),
     ("hog", |bench| in_g(bench, tasks::hog)),
@@ -64,6 +67,7 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("rwlock1", |bench| in_g(bench, |bench| locks::rwlock1::<Locks>(bench, ""))),
     ("rwlock8", |bench| in_g(bench, |bench| locks::rwlock8::<Gs, Locks>(bench, 1_000_000))),
     ("mutex_chan", |bench| in_g(bench, |bench| locks::mutex_chan::<Gs, Locks>(bench, 100_000))),
+    ("mutex_sleep", |bench| in_g(bench, |bench| locks::mutex_sleep::<Gs, Locks>(bench, pirn::sleep))),
     ("barrier", |bench| in_g(bench, sync::barrier)),
     ("condvar_turns", |bench| in_g(bench, |bench| locks::condvar_turns::<Gs, Locks>(bench, 500))),
     ("semaphore", |bench| in_g(bench, sync::semaphore)),
@@ -85,10 +89,10 @@ fn in_g(bench: &Bench, workload: fn(&Bench)) {
         Peer::PirnShared => unsafe { builder.shared_thread_locals() }.build(),
         _ => builder.build(),
     };
-    match runtime {
-        Ok(runtime) => runtime.run(|| workload(bench)),
-        Err(error) => panic!("no runtime: {error}"),
-    }
+    let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
+    let is_hooked = !runtime.metrics().hooked_waits.is_empty();
+    assert_eq!(is_hooked, bench.peer == Peer::PirnHook, "peers-pirn-hook is the program with the hook");
+    runtime.run(|| workload(bench));
 }
 
 /// A count that falls to nought, and the one G that waits for that.

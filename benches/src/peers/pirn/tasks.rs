@@ -97,7 +97,7 @@ pub(super) fn yield_n(bench: &Bench) {
     bench.each("yield", yields, cost);
 }
 
-pub(super) fn timers(bench: &Bench, default: usize) {
+pub(super) fn timers(bench: &Bench, default: usize, sleep: impl Fn(Duration) + Copy + Send + 'static) {
     let n = bench.size(default);
     let run = |n: usize| {
         let naps: Vec<Duration> = naps().take(n).collect();
@@ -107,7 +107,7 @@ pub(super) fn timers(bench: &Bench, default: usize) {
                 .map(|nap| {
                     go(move || {
                         let start = Instant::now();
-                        pirn::sleep(nap);
+                        sleep(nap);
                         late(start, nap)
                     })
                 })

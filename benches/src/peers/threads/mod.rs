@@ -2,13 +2,14 @@
 //!
 //! Sizes are smaller where a thread for each task makes those of the others senseless.
 
-mod net;
 mod sync;
 mod tasks;
 
 use super::Workload;
 use super::crossbeam::{self as channels, api};
+use super::locks;
 use super::probe::probe;
+use super::std_servers as servers;
 use crate::{Bench, cpus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -39,6 +40,7 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("sieve", |bench| on_cpus(bench, channels::sieve::<Threads>)),
     ("timers", |bench| on_cpus(bench, |bench| tasks::timers(bench, &bench.size_tag(10_000, 100_000)))),
     ("timers_10k", |bench| on_cpus(bench, |bench| tasks::timers(bench, ""))),
+    ("sleeps", |bench| on_cpus(bench, |bench| locks::sleeps::<Threads>(bench, thread::sleep))),
     ("cpu_map", |bench| on_cpus(bench, |bench| bench.jobs(bench.size(10_000), channels::pool::<Threads>))),
     ("hog", |bench| on_cpus(bench, tasks::hog)),
     ("blocking", |bench| on_cpus(bench, tasks::blocking)),
@@ -48,6 +50,7 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("rwlock1", |bench| on_cpus(bench, sync::rwlock1)),
     ("rwlock8", |bench| on_cpus(bench, sync::rwlock8)),
     ("mutex_chan", |bench| on_cpus(bench, sync::mutex_chan)),
+    ("mutex_sleep", |bench| on_cpus(bench, sync::mutex_sleep)),
     ("barrier", |bench| on_cpus(bench, sync::barrier)),
     ("condvar_turns", |bench| on_cpus(bench, sync::condvar_turns)),
     ("semaphore", |bench| on_cpus(bench, sync::semaphore)),
@@ -55,8 +58,10 @@ pub(super) const WORKLOADS: &[Workload] = &[
     ("map90", |bench| on_cpus(bench, sync::map90)),
 ];
 
-pub(super) const SERVERS: &[Workload] =
-    &[("serve_echo", |bench| on_cpus(bench, net::echo)), ("serve_http", |bench| on_cpus(bench, net::http))];
+pub(super) const SERVERS: &[Workload] = &[
+    ("serve_echo", |bench| on_cpus(bench, |_| servers::echo::<Threads>())),
+    ("serve_http", |bench| on_cpus(bench, |_| servers::http::<Threads>())),
+];
 
 /// Runs a workload on so many CPUs.
 fn on_cpus(bench: &Bench, workload: fn(&Bench)) {

@@ -8,6 +8,7 @@ use crossbeam_utils::sync::WaitGroup;
 use dashmap::DashMap;
 use std::collections::HashMap;
 use std::sync::{Barrier, RwLock};
+use std::thread;
 
 /// The locks of std.
 pub(super) struct Std;
@@ -45,6 +46,11 @@ pub(super) fn rwlock8(bench: &Bench) {
 pub(super) fn mutex_chan(bench: &Bench) {
     locks::mutex_chan::<Threads, Std>(bench, 1000);
     locks::mutex_chan::<Threads, ParkingLot>(bench, 1000);
+}
+
+pub(super) fn mutex_sleep(bench: &Bench) {
+    locks::mutex_sleep::<Threads, Std>(bench, thread::sleep);
+    locks::mutex_sleep::<Threads, ParkingLot>(bench, thread::sleep);
 }
 
 pub(super) fn condvar_turns(bench: &Bench) {

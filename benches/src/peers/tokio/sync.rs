@@ -139,6 +139,27 @@ pub(super) async fn mutex_chan(bench: Bench) {
     bench.each("lock[mpsc1]", TASKS * n, measure(run(n)).await.1);
 }
 
+/// The lock is held over a sleep.
+pub(super) async fn mutex_sleep(bench: Bench) {
+    const NAP: Duration = Duration::from_millis(1);
+    let n = bench.size(1000);
+    let run = async |n: usize| {
+        let mutex = Arc::new(Mutex::new(0));
+        let work = |_| {
+            let mutex = mutex.clone();
+            async move {
+                let mut count = mutex.lock().await;
+                tokio::time::sleep(NAP).await;
+                *count += 1;
+            }
+        };
+        all(n, work).await;
+        assert_eq!(*mutex.lock().await, n);
+    };
+    run(n / 10).await;
+    bench.each("hold", n, measure(run(n)).await.1);
+}
+
 pub(super) async fn barrier(bench: Bench) {
     const TASKS: usize = 100;
     let n = bench.size(20_000);

@@ -146,6 +146,25 @@ pub(super) async fn timers(bench: Bench, default: usize) {
     bench.timers("", late, cost);
 }
 
+pub(super) async fn sleeps(bench: Bench) {
+    const NAP: Duration = Duration::from_millis(20);
+    const TIMES: u32 = 5;
+    let n = bench.size(10_000);
+    let run = async |n: usize| {
+        let start = |_| tokio::spawn(tokio::time::sleep(NAP));
+        all_joined((0..n).map(start).collect::<Vec<_>>()).await;
+    };
+    run(n / 10).await;
+    let all = async {
+        for _ in 0..TIMES {
+            run(n).await;
+        }
+    };
+    let ((), cost) = measure(all).await;
+    assert!(cost.wall >= NAP * TIMES);
+    bench.millis("wall_ms", TIMES, cost);
+}
+
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub(super) async fn fib(bench: Bench) {

@@ -1,26 +1,25 @@
-//! The servers: a thread for each connection.
+//! The servers of those whose tasks wait in the sockets of std: a task for each connection.
 
-use crate::Bench;
+use super::locks::Tasks;
 use crate::net::serve;
 use std::net::TcpStream;
-use std::thread;
 
-pub(super) fn echo(_: &Bench) {
-    serve(serve::echo);
+pub(super) fn echo<T: Tasks>() {
+    serve::<T>(serve::echo);
 }
 
-pub(super) fn http(_: &Bench) {
-    serve(serve::http);
+pub(super) fn http<T: Tasks>() {
+    serve::<T>(serve::http);
 }
 
-/// Accepts connections, each for a thread, until the orders end.
-fn serve(answer: fn(TcpStream)) {
+/// Accepts connections, each for a task, until the orders end.
+fn serve<T: Tasks>(answer: fn(TcpStream)) {
     let listener = serve::listen();
     serve::say_port(listener.local_addr());
-    thread::spawn(move || {
+    T::go(move || {
         for stream in listener.incoming() {
             let stream = stream.unwrap_or_else(|error| panic!("accept: {error}"));
-            thread::spawn(move || {
+            T::go(move || {
                 // A connection that is gone already says so when it is read.
                 _ = stream.set_nodelay(true);
                 answer(stream);
@@ -28,7 +27,7 @@ fn serve(answer: fn(TcpStream)) {
         }
     });
     while let Some(time) = serve::order() {
-        thread::spawn(move || serve::compute(time));
+        T::go(move || serve::compute(time));
     }
     std::process::exit(0)
 }
