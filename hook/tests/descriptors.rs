@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{eventually, isolated};
+use common::{eventually, isolated, shown_waiting};
 use pirn_hook as _;
 use pirn_runtime::{JoinHandle, Runtime, go, yield_now};
 use std::fs::File;
@@ -37,11 +37,6 @@ fn join_all<T>(gs: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
 
 fn reasons(rt: &Runtime) -> Vec<&'static str> {
     rt.handle().goroutines().iter().filter_map(|g| g.wait_reason).collect()
-}
-
-/// Waits, on a G, until another one waits for that reason.
-fn until_waits(rt: &pirn_runtime::Handle, reason: &str) {
-    eventually(reason, || rt.goroutines().iter().any(|g| g.wait_reason == Some(reason)));
 }
 
 #[test]
@@ -452,8 +447,7 @@ fn dumps_say_what_is_waited_for() {
     let (mut reader, mut writer) = tcp_pair();
     let (fd, peer) = (reader.as_raw_fd(), reader.peer_addr().unwrap());
     rt.run(|| drop(go(move || reader.read(&mut [0; 9]).unwrap())));
-    until_waits(&rt.handle(), "recv");
-    let dump = rt.handle().goroutines()[0].to_string();
+    let dump = shown_waiting(&rt.handle(), "recv");
     assert!(dump.contains(&format!("[recv, fd {fd}, tcp {peer}")), "{dump}");
     writer.write_all(b"x").unwrap();
     eventually("no G is left", || rt.handle().goroutines().is_empty());
@@ -555,7 +549,7 @@ fn numbers_come_back_in_two_runtimes() {
     for rt in [&a, &b] {
         let ours = ours.clone();
         rt.run(|| drop(go(move || (&*ours).read_exact(&mut [0]).unwrap())));
-        until_waits(&rt.handle(), "recv");
+        shown_waiting(&rt.handle(), "recv");
     }
     theirs.write_all(b"xy").unwrap();
     for rt in [a, b] {
@@ -571,7 +565,7 @@ fn the_end_of_a_runtime_moves_waits_to_the_other() {
     for rt in [&a, &b] {
         let ours = ours.clone();
         rt.run(|| drop(go(move || (&*ours).read(&mut [0]).map(drop))));
-        until_waits(&rt.handle(), "recv");
+        shown_waiting(&rt.handle(), "recv");
     }
     a.close();
     theirs.write_all(b"x").unwrap();
@@ -627,13 +621,13 @@ fn a_socket_of_pirns_takes_a_number_that_is_waited_for() {
             let got = unsafe { libc::recv(fd, [0_u8].as_mut_ptr().cast(), 1, 0) };
             if got < 0 { io::Error::last_os_error().raw_os_error() } else { None }
         });
-        until_waits(&handle, "recv");
+        shown_waiting(&handle, "recv");
         let mut ours = pirn_net::TcpStream::from(ours);
         let reads = go(move || {
             let read = ours.read(&mut [0]).unwrap();
             (read, ours)
         });
-        until_waits(&handle, "IO wait");
+        shown_waiting(&handle, "IO wait");
         // One byte for each of them, if both find some.
         theirs.write_all(b"ab").unwrap();
         assert!(matches!(by_number.join().unwrap(), None | Some(libc::EAGAIN)));
@@ -712,7 +706,7 @@ fn an_error_after_a_part_is_for_the_next_call() {
         let reset_while = |stream, reason| {
             let handle = handle.clone();
             go(move || {
-                until_waits(&handle, reason);
+                shown_waiting(&handle, reason);
                 reset(stream);
             })
         };

@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{eventually, house, isolated, scale};
+use common::{eventually, house, isolated, scale, shown_waiting};
 use pirn_hook as _;
 use pirn_runtime::{Builder, JoinHandle, go, yield_now};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -291,8 +291,7 @@ fn dumps_name_the_word_and_a_shutdown_waits() {
             }
         });
     });
-    eventually("it waits", || rt.handle().goroutines().iter().any(|g| g.wait_reason == Some("futex")));
-    let dump = rt.handle().goroutines()[0].to_string();
+    let dump = shown_waiting(&rt.handle(), "futex");
     assert!(dump.contains("[futex, 0x"), "{dump}");
     let thread = std::thread::spawn(move || {
         std::thread::sleep(SHORT * 2);

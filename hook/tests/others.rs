@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{eventually, isolated};
+use common::{eventually, isolated, shown_waiting};
 use pirn_hook as _;
 use pirn_runtime::{JoinHandle, go};
 use std::io::{self, Write};
@@ -156,8 +156,7 @@ fn dumps_name_the_child_and_waits_are_counted() {
         drop(go(move || assert!(child.wait().unwrap().success())));
         std::thread::sleep(SHORT);
     });
-    eventually("it waits", || rt.handle().goroutines().iter().any(|g| g.wait_reason == Some("waitpid")));
-    let dump = rt.handle().goroutines()[0].to_string();
+    let dump = shown_waiting(&rt.handle(), "waitpid");
     assert!(dump.contains(&format!("[waitpid, process {id}, for ")), "{dump}");
     drop(end);
     eventually("no G is left", || rt.handle().goroutines().is_empty());

@@ -184,6 +184,17 @@ pub(crate) fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until a G waits for that reason, and says how it is shown. Others may be there: one that was joined is still
+/// shown for a moment.
+pub(crate) fn shown_waiting(rt: &Handle, reason: &str) -> String {
+    let mut shown = None;
+    eventually(reason, || {
+        shown = rt.goroutines().iter().find(|g| g.wait_reason == Some(reason)).map(ToString::to_string);
+        shown.is_some()
+    });
+    shown.expect("one waits")
+}
+
 /// Runs a test on one P and on two. No G is left but the caller when it has ended.
 pub(crate) fn on_gs(test: impl Fn() + Sync) {
     for procs in [1, 2] {
