@@ -258,8 +258,9 @@ fn pselect_is_a_select() {
         assert_eq!(pselect(100_000, ptr::null()), (1, true));
         write.join().unwrap();
     });
+    // The last one need not wait, if the byte has come by then.
     let waits = rt.metrics().hooked_waits;
-    assert!(waits.iter().any(|(call, count)| *call == "select of descriptors" && *count >= 2), "{waits:?}");
+    assert!(waits.iter().any(|(call, count)| *call == "select of descriptors" && *count >= 1), "{waits:?}");
 }
 
 #[test]
