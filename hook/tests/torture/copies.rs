@@ -1,7 +1,8 @@
 //! What the kernel copies between descriptors, and what waits for several of them.
 
+use crate::common::Rng;
 use crate::steps::{bytes, short};
-use crate::world::{Rng, World, check};
+use crate::world::{World, check};
 use pirn::go;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};

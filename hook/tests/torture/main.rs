@@ -4,20 +4,22 @@
 //!
 //! `PIRN_STRESS_SECS` is the time box, `PIRN_TEST_SEED` the seed that a failure has printed.
 
+#[path = "../../../runtime/tests/common/mod.rs"]
+mod common;
 mod copies;
 mod races;
 mod steps;
 mod world;
 
+use common::{Rng, seed, stress_secs};
 use pirn::{Builder, Runtime, go};
 use pirn_hook as _;
-use std::env;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use world::{Rng, World, check};
+use std::time::{Duration, Instant};
+use world::{World, check};
 
 const WORKERS: usize = 64;
 const THREADS: &[fn(&World, Rng)] =
@@ -27,18 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// How often a thread gets a signal.
 const PEST: Duration = Duration::from_micros(300);
 
-#[expect(clippy::disallowed_methods, reason = "variables of the tests")]
-fn variable(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|value| value.parse().expect("a number"))
-}
-
 #[test]
 fn all_of_std_at_random() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-    let seed = variable("PIRN_TEST_SEED").unwrap_or(now.as_nanos() as u64);
-    let over = Instant::now() + Duration::from_secs(variable("PIRN_STRESS_SECS").unwrap_or(5));
-    println!("PIRN_TEST_SEED={seed}");
-    let mut rng = Rng::new(seed);
+    let over = Instant::now() + Duration::from_secs(stress_secs());
+    let mut rng = Rng::new(seed("all_of_std_at_random"));
     let pests = Arc::new(AtomicBool::new(true));
     let pest = thread::spawn({
         let (pests, rng) = (pests.clone(), rng.fork());

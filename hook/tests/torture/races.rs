@@ -1,7 +1,8 @@
 //! Readers of one descriptor that take each other's bytes: Gs that park, threads that do not, and other processes. What an
 //! event has promised is often gone when a G comes. Each token that was thrown is caught by one of them.
 
-use crate::world::{Rng, World, check};
+use crate::common::Rng;
+use crate::world::{World, check};
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};

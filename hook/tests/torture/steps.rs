@@ -1,8 +1,9 @@
 //! What Gs and threads do at random.
 
+use crate::common::Rng;
 use crate::copies::{files, pipes, polls};
 use crate::races::{catch, catch_in_a_child};
-use crate::world::{QUEUE, Rng, World, check, lock};
+use crate::world::{QUEUE, World, check, lock};
 use pirn::go;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};

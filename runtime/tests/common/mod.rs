@@ -262,12 +262,12 @@ pub(crate) fn dump_and_abort(name: &str, handle: &Handle) -> ! {
 
 /// How long a stress runs, in seconds: `PIRN_STRESS_SECS`, or 5.
 pub(crate) fn stress_secs() -> u64 {
-    env("PIRN_STRESS_SECS").and_then(|secs| secs.parse().ok()).unwrap_or(5)
+    env("PIRN_STRESS_SECS").map_or(5, |secs| secs.parse().expect("PIRN_STRESS_SECS is a number"))
 }
 
 /// The seed for a test, from `PIRN_TEST_SEED` or the clock; printed.
 pub(crate) fn seed(test: &str) -> u64 {
-    let given = env("PIRN_TEST_SEED").and_then(|seed| seed.parse().ok());
+    let given = env("PIRN_TEST_SEED").map(|seed| seed.parse().expect("PIRN_TEST_SEED is a number"));
     let seed = given.unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         now.as_nanos() as u64
@@ -296,6 +296,11 @@ impl Rng {
 
     pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
+    }
+
+    /// One of its own, for another G or thread.
+    pub(crate) fn fork(&mut self) -> Rng {
+        Rng(self.next())
     }
 }
 
