@@ -5,7 +5,7 @@
 
 use crate::errno::{checked, errno, fail, set_errno};
 use crate::next;
-use pirn_runtime::internal::{Call, Direction, Hooked, checkpoint, has_come, now};
+use pirn_runtime::internal::{Call, Direction, Hooked, has_come, now};
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ pub(crate) fn answer<N: From<i8>>(result: Result<N, Not>, plainly: impl FnOnce()
 /// Tries until the attempt says something else than that it would block (`EAGAIN`), and parks in between. What the user has
 /// said about this descriptor is kept: one that is non-blocking fails instead, and so does one whose timeout is over.
 pub(crate) fn until_done<N>(g: Hooked, waits: &Waits, mut attempt: impl FnMut() -> Result<N, c_int>) -> Result<N, Not> {
-    checkpoint();
+    g.checkpoint();
     let before = errno();
     let mut deadline = None;
     loop {
@@ -96,7 +96,7 @@ pub(crate) fn look_until(
     wanted: impl FnOnce() -> Option<Vec<(c_int, Direction)>>,
     look: impl Fn() -> c_int,
 ) -> Result<c_int, Not> {
-    checkpoint();
+    g.checkpoint();
     let before = errno();
     let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
     let mut wanted = Some(wanted);
@@ -131,7 +131,7 @@ pub(crate) fn look_now_and_then<N>(
     call: &'static Call,
     look: impl Fn() -> Result<Option<N>, c_int>,
 ) -> Result<N, Not> {
-    checkpoint();
+    g.checkpoint();
     let before = errno();
     let mut pause = PAUSE_MIN;
     loop {

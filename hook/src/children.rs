@@ -9,7 +9,7 @@ use crate::calls::{WAIT, WAITPID};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use libc::{c_int, c_long, id_t, idtype_t, pid_t, rusage, siginfo_t};
-use pirn_runtime::internal::{Direction, Hooked, checkpoint};
+use pirn_runtime::internal::{Direction, Hooked};
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -120,7 +120,7 @@ fn until_ended<N>(
     descriptor: impl Fn() -> Option<OwnedFd>,
     look: impl Fn() -> Result<Option<N>, c_int>,
 ) -> Result<N, Not> {
-    checkpoint();
+    g.checkpoint();
     let before = errno();
     let mut child = None;
     loop {

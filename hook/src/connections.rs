@@ -9,7 +9,7 @@ use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::is_datagram;
 use libc::{c_int, sockaddr, socklen_t};
-use pirn_runtime::internal::{Direction, Hooked, checkpoint, give_way, has_come, now};
+use pirn_runtime::internal::{Direction, Hooked, give_way, has_come, now};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -111,7 +111,7 @@ unsafe extern "C" fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) 
 
 /// The descriptor is non-blocking for the time of one call. Until it is connected nobody else has something to do with it.
 fn connect_on(g: Hooked, fd: c_int, family: c_int, attempt: impl Fn() -> c_int) -> Result<c_int, Not> {
-    checkpoint();
+    g.checkpoint();
     let (before, mut has_waited) = (errno(), false);
     let deadline = deadline_of(fd, Direction::Write);
     let done = loop {

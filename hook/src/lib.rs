@@ -74,7 +74,10 @@
 //!    A goroutine that waits for a futex is waited for, as for a lock.
 //! 4. *A signal handler* on a stack of its own (`SA_ONSTACK`) blocks its thread. One on the goroutine's stack is the
 //!    goroutine's code: what it waits for parks the goroutine. The signals that are blocked meanwhile stay blocked on the
-//!    thread, so a handler that may wait should have a stack of its own.
+//!    thread; and if it has interrupted malloc, others that need that lock wait with their Ps. So a handler that may wait
+//!    should have a stack of its own. A call that need not wait lets no others run in a handler, unless that was installed
+//!    with `SA_NODEFER`: then nothing says that it is one. libc's own functions are all found when the program is loaded,
+//!    so that the first call may be made in a handler.
 //! 5. *A wake is for all that wait.* Goroutines wait in a table (`futex_table.rs` has the argument). Who wakes them may be
 //!    anybody: also code of the user's that the runtime calls in the middle of its work, under its own locks. Such a wake is
 //!    left to sysmon, or comes when those locks are free. It also wakes a thread that waits for the same word in the kernel, as

@@ -8,7 +8,7 @@ use crate::clocks::{duration, read};
 use crate::errno::fail;
 use crate::next;
 use libc::{clockid_t, timespec};
-use pirn_runtime::internal::{Hooked, checkpoint, give_way, has_come, now};
+use pirn_runtime::internal::{Hooked, give_way, has_come, now};
 use std::ffi::{c_int, c_uint};
 use std::time::{Duration, Instant};
 
@@ -120,7 +120,7 @@ fn after(time: Duration) -> Option<Instant> {
 
 /// Parks until the deadline. False: the runtime closes.
 fn wait(g: Hooked, deadline: Option<Instant>) -> bool {
-    checkpoint();
+    g.checkpoint();
     if deadline.is_some_and(has_come) {
         give_way();
         return true;
