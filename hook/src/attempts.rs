@@ -5,8 +5,8 @@
 
 use crate::errno::{checked, errno, fail, set_errno};
 use crate::next;
+use libc::{c_int, ssize_t};
 use pirn_runtime::internal::{Call, Direction, Hooked, has_come, now};
-use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
@@ -85,6 +85,12 @@ pub(crate) fn wait(g: Hooked, waits: &Waits, deadline: Option<Instant>) -> Resul
         return Err(Not::Failed(libc::EAGAIN));
     }
     g.wait_for(&[(waits.fd, waits.direction)], waits.call, waits.what, deadline).map_err(|_| Not::Waited)
+}
+
+/// Whether a call with this time may have to wait: it has none, or one that is valid and not zero. What is not valid is the
+/// kernel's to say, and one that needs not wait must not fail when the runtime closes.
+pub(crate) fn may_wait(time: Option<Option<Duration>>) -> bool {
+    time.is_none_or(|time| time.is_some_and(|time| !time.is_zero()))
 }
 
 /// Looks until there is something (more than 0), or the time is over (0), and parks in between until one of those that are
@@ -181,6 +187,11 @@ pub(crate) fn is_ready(fd: c_int, direction: Direction) -> bool {
     let mut asked = libc::pollfd { fd, events, revents: 0 };
     // SAFETY: one record, which is there.
     checked(unsafe { next::poll(&raw mut asked, 1, 0) }) != Ok(0)
+}
+
+/// What has come of an attempt with `RWF_NOWAIT`. If the kernel cannot make one on this file, it would block.
+pub(crate) fn unless_it_cannot(tried: Result<ssize_t, c_int>) -> Result<ssize_t, c_int> {
+    tried.map_err(|why| if why == libc::EOPNOTSUPP { libc::EAGAIN } else { why })
 }
 
 /// Whether it has an error that its next operation will say, and only that one.
