@@ -49,8 +49,8 @@ fn sleep_until(moment: &timespec) -> c_int {
 
 #[test]
 fn a_clock_that_is_set_ends_waits_for_its_moments() {
-    let calls: [(fn(&timespec) -> c_int, &str, c_int); 2] =
-        [(wait_for_futex, "futex", libc::ETIMEDOUT), (sleep_until, "nanosleep", 0)];
+    type Call = fn(&timespec) -> c_int;
+    let calls = [(wait_for_futex as Call, "futex", libc::ETIMEDOUT), (sleep_until, "nanosleep", 0)];
     for (call, reason, answer) in calls {
         let rt = isolated(1);
         let moment = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + HOUR;
