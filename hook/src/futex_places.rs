@@ -21,6 +21,8 @@
 //! ```
 //! If the wait's fence is first, the wake sees that it counts. If the wake's is first, the kernel sees the changed word.
 //! Who does not count, as code that makes the system call itself, is woken if no G is.
+//!
+//! `futex_places_loom.rs` models it, with a kernel that promises no more than that.
 
 use crate::futex_table::Bucket;
 use pirn_runtime::internal::{AtomicUsize, Ordering, Told, fence};
@@ -111,3 +113,7 @@ pub(crate) fn spread(address: usize) -> usize {
     const SPREAD: usize = 0x9E37_79B9_7F4A_7C15;
     address.wrapping_mul(SPREAD) >> 32
 }
+
+#[cfg(all(test, loom))]
+#[path = "futex_places_loom.rs"]
+mod tests;
