@@ -3,6 +3,7 @@
 //! and `ci/sync-suites` under tests of locks.
 
 use pirn_runtime::Builder;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 pub mod thread;
@@ -30,7 +31,13 @@ pub fn on_g(test: fn()) {
             std::process::abort();
         }
     });
-    runtime.run(test);
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| runtime.run(test))) {
+        // What the G has printed does not say in which test it was. This is shown beside its name.
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        println!("a G panicked: {}", text.unwrap_or("with something that is no text"));
+        resume_unwind(payload);
+    }
     drop(ended);
     watchdog.join().expect("it only waits");
     let began = Instant::now();
