@@ -120,10 +120,10 @@ fn dark() -> (TcpListener, TcpStream) {
         // So Linux says it of one that listens.
         (info.tcpi_unacked, info.tcpi_sacked)
     }
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     // SAFETY: it shortens the queue of a listener of ours.
     assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
-    let fills = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let fills = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
     // The kernel takes one more than it is told.
     eventually("the queue is full", || queue_of(&listener) == (1, 0));
     (listener, fills)
@@ -236,50 +236,56 @@ fn a_datagram_socket_stays_blocking_while_it_is_connected() {
     });
 }
 
-/// As libc's: what goes with the connect is sent, and it waits for the connection.
+/// Sends what goes with the connect, by that call. Returns how much was sent.
+fn send_with_the_connect(call: &str, fd: RawFd, to: SocketAddr, bytes: &[u8]) -> Result<isize, Option<i32>> {
+    const FLAGS: i32 = libc::MSG_FASTOPEN;
+    let mut address = address_of(to);
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: numbers and pointers, for which all zeros are values.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = (&raw mut address).cast();
+    message.msg_namelen = size_of_val(&address) as _;
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    let sent = match call {
+        "sendto" => {
+            let (place, len) = (message.msg_name.cast(), message.msg_namelen);
+            // SAFETY: so many bytes, and an address.
+            unsafe { libc::sendto(fd, bytes.as_ptr().cast(), bytes.len(), FLAGS, place, len) }
+        }
+        // SAFETY: an address, and one part.
+        "sendmsg" => unsafe { libc::sendmsg(fd, &raw const message, FLAGS) },
+        "sendmmsg" => {
+            let mut all = [libc::mmsghdr { msg_hdr: message, msg_len: 0 }];
+            // SAFETY: one message, as above.
+            let messages = unsafe { libc::sendmmsg(fd, all.as_mut_ptr(), 1, FLAGS as _) };
+            if messages == 1 { all[0].msg_len as isize } else { -1 }
+        }
+        other => panic!("no such call: {other}"),
+    };
+    if sent < 0 { Err(io::Error::last_os_error().raw_os_error()) } else { Ok(sent) }
+}
+
+/// As libc's: it waits for the connection.
 #[test]
 fn bytes_may_go_with_the_connect() {
-    const FLAGS: i32 = libc::MSG_FASTOPEN;
-    type Send = unsafe fn(RawFd, &mut libc::msghdr) -> isize;
-    let sends: [Send; 3] = [
-        // SAFETY: as the caller promises.
-        |fd, message| unsafe {
-            let part = &*message.msg_iov;
-            libc::sendto(fd, part.iov_base, part.iov_len, FLAGS, message.msg_name.cast(), message.msg_namelen)
-        },
-        // SAFETY: as above.
-        |fd, message| unsafe { libc::sendmsg(fd, message, FLAGS) },
-        |fd, message| {
-            let mut messages = [libc::mmsghdr { msg_hdr: *message, msg_len: 0 }];
-            // SAFETY: as above.
-            let sent = unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), 1, FLAGS as _) };
-            if sent == 1 { messages[0].msg_len as isize } else { -1 }
-        },
-    ];
     // The first bit: for clients.
-    let is_allowed = read_to_string("/proc/sys/net/ipv4/tcp_fastopen").unwrap().trim().parse::<u32>().unwrap() & 1 != 0;
-    let expected = if is_allowed { Ok(5) } else { Err(Some(libc::EOPNOTSUPP)) };
+    let allowed = read_to_string("/proc/sys/net/ipv4/tcp_fastopen").unwrap();
+    let is_allowed = allowed.trim().parse::<u32>().unwrap() & 1 != 0;
     isolated(2).run(move || {
-        for send in sends {
+        for call in ["sendto", "sendmsg", "sendmmsg"] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let mut address = address_of(listener.local_addr().unwrap());
             let socket = tcp_socket(0);
-            let mut part = libc::iovec { iov_base: b"hello".as_ptr().cast_mut().cast(), iov_len: 5 };
-            // SAFETY: numbers and pointers, for which all zeros are values.
-            let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-            message.msg_name = (&raw mut address).cast();
-            message.msg_namelen = size_of_val(&address) as _;
-            message.msg_iov = &raw mut part;
-            message.msg_iovlen = 1;
-            // SAFETY: an address, and one part.
-            let sent = unsafe { send(socket.as_raw_fd(), &mut message) };
-            assert_eq!(if sent < 0 { Err(io::Error::last_os_error().raw_os_error()) } else { Ok(sent) }, expected);
-            drop(socket);
-            if is_allowed {
-                let mut got = Vec::new();
-                listener.accept().unwrap().0.read_to_end(&mut got).unwrap();
-                assert_eq!(got, b"hello");
+            let sent = send_with_the_connect(call, socket.as_raw_fd(), listener.local_addr().unwrap(), b"hello");
+            if !is_allowed {
+                assert_eq!(sent, Err(Some(libc::EOPNOTSUPP)), "{call}");
+                continue;
             }
+            assert_eq!(sent, Ok(5), "{call}");
+            drop(socket);
+            let mut got = Vec::new();
+            listener.accept().unwrap().0.read_to_end(&mut got).unwrap();
+            assert_eq!(got, b"hello");
         }
     });
 }
