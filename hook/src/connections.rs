@@ -226,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_for_a_turn_that_another_has_leaves_it_to_that() {
+        // Nobody else has such a number here.
+        let fd = TURNS as c_int - 1;
+        let turn = Turn::take(fd);
+        assert!(turn.is_some());
+        for _ in 0..2 {
+            assert!(Turn::take(fd).is_none());
+        }
+        drop(turn);
+        assert!(Turn::take(fd).is_some());
+    }
+
+    #[test]
     fn who_waits_in_the_kernel_with_the_turn_does_not_keep_others_from_theirs() {
         let runtime = Builder::new().procs(2).build().expect("a runtime");
         let watched = runtime.handle();
