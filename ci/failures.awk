@@ -12,7 +12,7 @@
 }
 
 /^test result: / { keep(); is_list = 0; next }
-test == "" && /^test [^ ]+ / { keep(); ended[$2]; next }
+test == "" && /^test [^ ]+ .*\.\.\. / { keep(); ended[$2]; next }
 /^---- [^ ]+ stdout ----$/ { keep(); test = $2; add("FAILED " test); next }
 /^failures:$/ { keep(); test = ""; is_list = 1; next }
 is_list && /^    [^ ]+$/ { if (!($1 in shown)) add("FAILED " $1); next }
