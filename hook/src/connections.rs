@@ -80,7 +80,7 @@ impl Turn {
     fn take(fd: c_int) -> Option<Turn> {
         let is_taken = &TURN_OF[fd.unsigned_abs() as usize % TURNS];
         // Acquire: the calls of the one before come first (partner: `drop`).
-        (!is_taken.swap(true, Ordering::Acquire)).then_some(Turn(is_taken))
+        if is_taken.swap(true, Ordering::Acquire) { None } else { Some(Turn(is_taken)) }
     }
 }
 
@@ -207,5 +207,102 @@ fn error_of(fd: c_int) -> c_int {
     match checked(unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, place, &raw mut bytes) }) {
         Ok(_) => error,
         Err(why) => why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pirn_runtime::{Builder, go};
+    use std::io::{Write, pipe};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::ptr;
+    use std::sync::Arc;
+    use std::thread::sleep;
+
+    fn eventually(what: &str, is_true: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !is_true() {
+            assert!(began.elapsed() < Duration::from_secs(30), "not true: {what}");
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The same listener by another number, which has the same turn.
+    fn with_the_same_turn(listener: &TcpListener) -> TcpListener {
+        let fd = listener.as_raw_fd();
+        for nth in 1.. {
+            // SAFETY: a command without a pointer.
+            let other = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, fd + nth * TURNS as c_int) };
+            assert!(other >= 0, "no descriptor is left");
+            // SAFETY: it is new, and no other code has it.
+            let other = unsafe { OwnedFd::from_raw_fd(other) };
+            if (other.as_raw_fd() - fd) % TURNS as c_int == 0 {
+                return TcpListener::from(other);
+            }
+        }
+        unreachable!("there is an end of descriptors");
+    }
+
+    #[test]
+    fn who_asks_for_a_turn_that_another_has_leaves_it_to_that() {
+        // Nobody else has such a number here.
+        let fd = TURNS as c_int - 1;
+        let turn = Turn::take(fd);
+        assert!(turn.is_some());
+        for _ in 0..2 {
+            assert!(Turn::take(fd).is_none());
+        }
+        drop(turn);
+        assert!(Turn::take(fd).is_some());
+    }
+
+    #[test]
+    fn who_waits_in_the_kernel_with_the_turn_does_not_keep_others_from_theirs() {
+        let runtime = Builder::new().procs(2).build().expect("a runtime");
+        let watched = runtime.handle();
+        runtime.run(move || {
+            let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+            let there = listener.local_addr().unwrap();
+            let (reader, mut writer) = pipe().unwrap();
+            let is_blocked = Arc::new(AtomicBool::new(false));
+            let first = TcpStream::connect(there).unwrap();
+            // Somebody takes the connection when it has found that there is one. So its thread waits for the next.
+            let blocks = go({
+                let (listener, is_blocked) = (listener.clone(), is_blocked.clone());
+                move || {
+                    let g = Hooked::current().expect("it is a G");
+                    let accepted = accept_on(g, listener.as_raw_fd(), || {
+                        // SAFETY: it asks for no address.
+                        let taken = unsafe { next::accept(listener.as_raw_fd(), ptr::null_mut(), ptr::null_mut()) };
+                        is_blocked.store(true, Ordering::Relaxed);
+                        // SAFETY: a buffer of one byte.
+                        unsafe { next::read(reader.as_raw_fd(), [0_u8].as_mut_ptr().cast(), 1) };
+                        taken
+                    });
+                    // SAFETY: it is new, and no other code has it.
+                    accepted.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).is_ok()
+                }
+            });
+            eventually("one is blocked", || is_blocked.load(Ordering::Relaxed));
+            let other = with_the_same_turn(&listener);
+            let accepts = [
+                go({
+                    let listener = listener.clone();
+                    move || drop(listener.accept().unwrap())
+                }),
+                go(move || drop(other.accept().unwrap())),
+            ];
+            let accept = |g: &pirn_runtime::Goroutine| g.wait_reason == Some("accept");
+            eventually("others park", || watched.goroutines().iter().filter(|g| accept(g)).count() == 2);
+            // And they get what comes.
+            let streams = [(); 2].map(|()| TcpStream::connect(there).unwrap());
+            accepts.into_iter().for_each(|accept| accept.join().unwrap());
+            assert!(is_blocked.load(Ordering::Relaxed));
+            writer.write_all(b"x").unwrap();
+            assert!(blocks.join().unwrap());
+            drop((first, streams));
+        });
     }
 }

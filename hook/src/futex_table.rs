@@ -147,6 +147,12 @@ impl Bucket {
         self.waiting.load(Ordering::Relaxed) == 0
     }
 
+    /// The same without an order: somebody may wait.
+    #[cfg(all(test, loom))]
+    pub(crate) fn seems_empty(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+
     /// Takes out up to `most` of those that wait at that address for one of these bits, first come, first served, and has
     /// them woken by `wake`, which is called without the lock. Returns how many there were.
     pub(crate) fn wake(&self, address: usize, bits: u32, most: usize, mut wake: impl FnMut(Told)) -> usize {

@@ -130,7 +130,8 @@ mod reads; // `read`, `readv`, `preadv2`, `recv`, `recvfrom`, `recvmsg`, `recvmm
 mod attempts; // trying, and parking while it would block
 mod vectors; // several buffers
 mod futexes; // `syscall`, for futexes
-mod futex_table; // the Gs that wait for them
+mod futex_places; // the Gs and the threads that wait for them
+mod futex_table; // the Gs
 mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`, `sched_yield`
 mod calls; // what dumps and `Metrics` call them
 mod clocks; // times as libc has them
