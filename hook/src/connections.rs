@@ -1,4 +1,4 @@
-//! `accept`, `accept4`, `connect`: nothing says of one call that it must not block.
+//! `accept`, `accept4`, `connect`: nothing says of one call that it must not block. `shutdown`, which ends waits.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
@@ -9,7 +9,7 @@ use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::is_datagram;
 use libc::{c_int, sockaddr, socklen_t};
-use pirn_runtime::internal::{Direction, Hooked, checkpoint, give_way, has_come, now};
+use pirn_runtime::internal::{Direction, Hooked, give_way, has_come, now, try_again};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -103,15 +103,35 @@ unsafe extern "C" fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) 
         Some(g) if g.may_park() && !is_nonblocking(fd) && !is_datagram(fd) => {
             // SAFETY: it is valid, or null.
             let family = unsafe { to.as_ref() }.map_or(libc::AF_UNSPEC, |to| to.sa_family.into());
-            answer(connect_on(g, fd, family, plainly), plainly)
+            match family {
+                // One of a virtual machine that was refused while nobody waited counts as connecting for ever: the kernel
+                // makes it unconnected only in a call that blocks (`vsock_connect`).
+                libc::AF_VSOCK => plainly(),
+                _ => answer(connect_on(g, fd, family, plainly), plainly),
+            }
         }
         _ => plainly(),
     }
 }
 
+/// In the place of libc's. It waits for nothing, but an epoll does not hear that a socket of Unix takes nothing any more: those
+/// that wait for this number try again.
+///
+/// # Safety
+/// None.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
+    // SAFETY: as the caller.
+    let done = unsafe { next::shutdown(fd, how) };
+    if done == 0 {
+        try_again(fd);
+    }
+    done
+}
+
 /// The descriptor is non-blocking for the time of one call. Until it is connected nobody else has something to do with it.
 fn connect_on(g: Hooked, fd: c_int, family: c_int, attempt: impl Fn() -> c_int) -> Result<c_int, Not> {
-    checkpoint();
+    g.checkpoint();
     let (before, mut has_waited) = (errno(), false);
     let deadline = deadline_of(fd, Direction::Write);
     let done = loop {

@@ -7,7 +7,7 @@
 #![allow(unsafe_code, reason = "a function in the place of libc's")]
 
 use crate::calls::FUTEX;
-use crate::clocks::{duration, read};
+use crate::clocks::{Moment, duration};
 use crate::errno::fail;
 use crate::futex_places::{Place, spread};
 use crate::futex_table::Waited;
@@ -64,6 +64,32 @@ unsafe extern "C" fn futex(a: c_long, b: c_long, c: c_long, d: c_long, e: c_long
     }
     // SAFETY: as above.
     unsafe { next::syscall(libc::SYS_futex, a, b, c, d, e, f) }
+}
+
+/// Until when a G waits.
+enum Until {
+    Ever,
+    Deadline(Instant),
+    /// Of a clock, which may be set meanwhile.
+    Moment(Moment),
+}
+
+impl Until {
+    fn has_come(&self) -> bool {
+        match self {
+            Until::Ever => false,
+            Until::Deadline(deadline) => has_come(*deadline),
+            Until::Moment(moment) => moment.has_come(),
+        }
+    }
+
+    fn next_look(&self) -> Option<Instant> {
+        match self {
+            Until::Ever => None,
+            Until::Deadline(deadline) => Some(*deadline),
+            Until::Moment(moment) => moment.next_look(),
+        }
+    }
 }
 
 /// A call for a futex of this process.
@@ -132,21 +158,27 @@ impl Futex {
     unsafe fn wait_on_g(&self, time: c_long, bits: u32) -> Option<c_long> {
         let g = Hooked::current().filter(|g| self.address.is_multiple_of(4) && bits != 0 && g.may_park())?;
         // SAFETY: it is valid, or null.
-        let deadline = self.deadline(unsafe { ptr::with_exposed_provenance::<timespec>(time as usize).as_ref() })?;
+        let until = self.until(unsafe { ptr::with_exposed_provenance::<timespec>(time as usize).as_ref() })?;
         let word = ptr::with_exposed_provenance_mut(self.address);
         // SAFETY: a word to be waited for is there as long as that lasts.
         let word = unsafe { AtomicU32::from_ptr(word) };
         // Relaxed: the table orders it.
         let still = || word.load(Ordering::Relaxed) == self.value;
+        let mut was_woken = false;
         let waited = place(self.address).bucket.wait(self.address, bits, still, |ticket| {
             while !ticket.is_told() {
-                if deadline.is_some_and(has_come) {
+                if until.has_come() {
                     return false;
                 }
-                g.park(&FUTEX, self.address, deadline);
+                g.park(&FUTEX, self.address, until.next_look());
+                was_woken |= !ticket.is_told();
             }
             true
         });
+        if was_woken {
+            // By whom is not known. It may have been for a wait in whose midst this one is: the lock is an allocator's.
+            g.leave_token();
+        }
         Some(match waited {
             Waited::Woken => 0,
             Waited::Changed => fail(libc::EAGAIN),
@@ -155,14 +187,19 @@ impl Futex {
     }
 
     /// Until when a wait lasts. None: that is not valid, as the kernel will say.
-    fn deadline(&self, time: Option<&timespec>) -> Option<Option<Instant>> {
-        let Some(time) = time else { return Some(None) };
-        let time = duration(Some(time))?;
+    fn until(&self, time: Option<&timespec>) -> Option<Until> {
         let is_absolute = self.operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT_BITSET;
         let is_real = self.operation & libc::FUTEX_CLOCK_REALTIME != 0;
+        if is_real && !is_absolute {
+            return None;
+        }
+        let Some(time) = time else { return Some(Until::Ever) };
+        let time = duration(Some(time))?;
         let clock = if is_real { libc::CLOCK_REALTIME } else { libc::CLOCK_MONOTONIC };
-        let time = if is_absolute { time.saturating_sub(read(clock)) } else { time };
-        Some(now().checked_add(time))
+        Some(match is_absolute {
+            true => Until::Moment(Moment::new(clock, time)),
+            false => now().checked_add(time).map_or(Until::Ever, Until::Deadline),
+        })
     }
 
     /// Somebody waits there, or at another address that has the same place.

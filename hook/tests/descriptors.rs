@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -595,6 +595,43 @@ fn a_socket_of_pirns_takes_a_number_that_is_waited_for() {
         theirs.write_all(b"ab").unwrap();
         assert!(matches!(by_number.join().unwrap(), None | Some(libc::EAGAIN)));
         assert_eq!(reads.join().unwrap().0, 1);
+    });
+}
+
+/// Who waits by the number asks whether a socket of pirn's has it, and then arms it. In between one may come.
+#[test]
+fn who_waits_by_the_number_takes_no_socket_from_pirn() {
+    isolated(2).run(|| {
+        let (ours, mut theirs) = tcp_pair();
+        let fd = ours.as_raw_fd();
+        let over = Arc::new(AtomicBool::new(false));
+        let until_over = over.clone();
+        let asks = go(move || {
+            while !until_over.load(Ordering::Relaxed) {
+                poll(&mut [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }], 1);
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(common::stress_secs().div_ceil(2));
+        let mut ours = Some(ours);
+        while Instant::now() < end {
+            let mut pirn = pirn_net::TcpStream::from(ours.take().unwrap());
+            let reads = go(move || {
+                pirn.read_exact(&mut [0]).unwrap();
+                pirn
+            });
+            yield_now();
+            theirs.write_all(b"x").unwrap();
+            let began = Instant::now();
+            while !reads.is_finished() {
+                assert!(began.elapsed() < SHORT * 1_000, "the read has not heard of a byte");
+                yield_now();
+            }
+            let std = TcpStream::from(OwnedFd::from(reads.join().unwrap()));
+            std.set_nonblocking(false).unwrap();
+            ours = Some(std);
+        }
+        over.store(true, Ordering::Relaxed);
+        asks.join().unwrap();
     });
 }
 

@@ -251,6 +251,11 @@ impl<T: AsFd> Poll<T> {
         self.source.shut();
     }
 
+    /// All that wait try again: an epoll does not hear that a socket of Unix, which is full, was shut for writing.
+    pub(crate) fn try_again(&self) {
+        self.source.try_again();
+    }
+
     /// Whether it was [closed](Self::close).
     pub fn is_closed(&self) -> bool {
         self.source.is_shut()

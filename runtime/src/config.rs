@@ -73,9 +73,11 @@ pub(crate) const LATELY_NS: u64 = 1_000_000;
 /// sysmon may be poked out of a pause that is longer than this.
 pub(crate) const SYSMON_DROWSY_NS: u64 = 200_000;
 
-/// A G that holds its P for so long, in wall time, while others wait, is asked to let them run, and then loses its P.
-/// This is Go's slice.
+/// A G that holds its P for so long, in wall time, while others wait, is asked to let them run. If its thread has run for
+/// so long, it then loses its P. This is Go's slice.
 pub(crate) const SLICE_NS: u64 = 10_000_000;
+/// After so many slices of wall time it loses it, however little its thread has run.
+pub(crate) const SLICES_MAX: u64 = 10;
 
 /// A thread computes if it runs for so long between two sleeps or preemptions, on average. The kernel lets one that
 /// never sleeps run for some milliseconds at a time; what answers small requests runs for some ten microseconds.

@@ -31,7 +31,7 @@ pub use {
     crate::m::fork::is_fork,
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::{SHORT_ID_BITS, latest_id_like},
-    crate::source::{Direction, Place, Seen, Source},
+    crate::source::{Direction, Place, Seen, Source, try_again},
     crate::time::sleep,
     caller::{Home, around_forks, call_at, descriptor_records, give_way, has_timers, may_spin, random_below, warn},
 };

@@ -8,7 +8,10 @@
 //! attempt is in vain.
 //!
 //! A number that a record of ours has is not armed: that would take the descriptor away from it. When a record of ours gets
-//! a number, those that wait for it by the number look again ([`expose`]), as no event comes for them any more.
+//! a number, those that wait for it by the number look again ([`expose`]), as no event comes for them any more. Both are
+//! done under the lock of the number (`lock_number`). If the record comes first, who arms sees it there, and does not arm.
+//! If it comes second, who has armed is in the list by then, and looks again. A record that gives its number up takes the
+//! descriptor out of the epoll under that lock too, so it takes out no other's.
 
 use super::numbers::{ByNumber, has_source};
 use super::record::Record;

@@ -1,6 +1,6 @@
 //! The record of a descriptor.
 
-use super::numbers::{begin_source, end_source};
+use super::numbers::{begin_source, end_source, has_source, lock_number};
 use super::poll::Netpoll;
 use super::side::{Counted, Side};
 use super::who::Who;
@@ -167,8 +167,10 @@ impl Record {
         if place.at.is_some() {
             return Ok(false);
         }
+        let number = lock_number(fd.as_raw_fd());
         let is_first = poll.add(fd, self.token(), is_used)?;
         begin_source(fd.as_raw_fd());
+        drop(number);
         *place = Place { at: Some(poll.clone()), kind };
         self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
         // Release: partner is `is_registered`.
@@ -193,9 +195,14 @@ impl Record {
     /// now on; otherwise it stays where it is.
     ///
     /// # Errors
-    /// It cannot be watched, is closed, there is no epoll, or the runtime has ended.
+    /// `Unsupported`: a record of ours has the number. It cannot be watched, is closed, there is no epoll, or the runtime has
+    /// ended.
     pub(crate) fn arm(&self, fd: RawFd, poll: &Arc<Netpoll>) -> io::Result<bool> {
         let mut place = self.place();
+        let _number = lock_number(fd);
+        if has_source(fd) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let waiting: [usize; 2] = self.sides.each_ref().map(Side::waiting);
         if waiting.iter().sum::<usize>() <= 1
             && !self.is_at(poll)
@@ -218,6 +225,8 @@ impl Record {
     /// Takes the descriptor out of its epoll. Those that wait have to look again: the caller sees to that.
     pub(crate) fn unregister(&self, fd: BorrowedFd<'_>) {
         let mut place = self.place();
+        // Who waits for the number arms it when it is out, not between.
+        let _number = lock_number(fd.as_raw_fd());
         if let Some(poll) = self.take_out(&mut place) {
             poll.remove(Some(fd));
         }

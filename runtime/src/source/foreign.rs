@@ -2,9 +2,10 @@
 
 #![allow(unsafe_code, reason = "which G calls")]
 
-use super::place::Place;
+use super::place::{Place, wake};
 use crate::g::G;
-use crate::netpoll::{Direction, Who, foreign};
+use crate::m::fork::is_fork;
+use crate::netpoll::{Direction, Who, expose, foreign};
 use crate::timers::NEVER;
 use std::io;
 use std::os::fd::RawFd;
@@ -23,8 +24,9 @@ pub(crate) fn wait_for_foreign(
     // SAFETY: `g` is the caller, so its runtime is there.
     let shared = unsafe { g.shared() };
     let mut what = 0;
-    // They leave at the end. Most often there is one.
-    let (mut first, mut more) = (Place::default(), Vec::new());
+    // They leave at the end. Most often there is one. Nothing is allocated for them while some are in lists: an allocator
+    // may have to wait.
+    let (mut first, mut more) = (Place::default(), Vec::with_capacity(wanted.len().saturating_sub(1)));
     for (nth, (fd, direction)) in wanted.iter().enumerate() {
         let record = foreign(*fd)?;
         let place = if nth == 0 {
@@ -42,4 +44,11 @@ pub(crate) fn wait_for_foreign(
     }
     park(what);
     Ok(())
+}
+
+/// Something has happened to that descriptor of which an epoll does not hear: those that wait for it by the number try again.
+pub fn try_again(fd: RawFd) {
+    if !is_fork() {
+        expose(fd, wake);
+    }
 }
