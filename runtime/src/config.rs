@@ -45,6 +45,10 @@ pub(crate) const DRAW_MIN: usize = LOCAL_QUEUE_MAX / 4;
 /// A P with work of its own polls descriptors if no more Gs than this are in its local queue. A longer one is drained first.
 pub(crate) const POLL_QUEUE_MAX: usize = 32;
 
+/// A P that has Gs for others and has picked none for so long has an M without a CPU, or one whose G runs for long. Others
+/// take them before they poll for new ones. The kernel leaves a thread without a CPU for some milliseconds.
+pub(crate) const STRANDED_NS: u64 = 100_000;
+
 /// The default stack of a G. Debug builds use several times as much stack.
 pub(crate) const STACK_BYTES: usize = if cfg!(debug_assertions) { 1 << 20 } else { 256 << 10 };
 
