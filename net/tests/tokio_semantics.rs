@@ -32,7 +32,7 @@
 //! - `peer_cred`: std has it only unstable; `socket2` or `libc` take our stream as a descriptor.
 //! - `UnixSocket` of the wrong kind (`assert_usage`): the types make such calls impossible.
 //!
-//! Each test says which ones of tokio's it stands for.
+//! Those of pipes and of any descriptor are in `tokio_descriptors.rs`. Each test says which ones of tokio's it stands for.
 #![expect(clippy::unwrap_used, reason = "all functions are parts of tests")]
 
 #[path = "../../channels/tests/crew/mod.rs"]
