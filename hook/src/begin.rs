@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "a function in the table of those that the loader calls")]
 
 use crate::calls::ALL;
+use crate::futexes::wake_late;
 use pirn_runtime::internal::hook_is_linked;
 
 #[cfg(target_feature = "crt-static")]
@@ -15,5 +16,5 @@ compile_error!("pirn's feature hook needs glibc as a shared library: build witho
 static BEGIN: extern "C" fn() = begin;
 
 extern "C" fn begin() {
-    hook_is_linked(&ALL);
+    hook_is_linked(&ALL, wake_late);
 }

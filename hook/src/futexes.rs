@@ -9,6 +9,9 @@
 //! Threads are counted before they go to the kernel (`Threads`). That is ordered as the count of the table is: the wake
 //! has changed the word, then there is a fence, and then it reads the count; a wait counts, then there is a fence, and then
 //! the kernel compares the word.
+//!
+//! A thread that makes its system call by hand is not counted. If all are to be woken, and Gs were, such a thread is woken by
+//! sysmon within 10 ms (`late_wakes.rs`): to ask the kernel each time took half of the time of a turn by a condition variable.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "a function in the place of libc's")]
@@ -17,9 +20,10 @@ use crate::calls::FUTEX;
 use crate::clocks::{duration, read};
 use crate::errno::fail;
 use crate::futex_table::{Bucket, Waited};
+use crate::late_wakes::LateWakes;
 use crate::next;
 use libc::{c_int, c_long, timespec};
-use pirn_runtime::internal::{Hooked, has_come, is_fork, now, wake_from_anywhere};
+use pirn_runtime::internal::{Hooked, has_come, is_fork, leave_to_sysmon, now, wake_from_anywhere};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Instant;
@@ -38,6 +42,14 @@ static TABLE: [Place; BUCKETS] =
 /// How many wait, in the upper half, and the sum of the marks of their addresses in the lower half: most often there is one,
 /// a thread of the runtime that sleeps, and it is seen that it waits for something else.
 struct Threads(AtomicU64);
+
+/// Wakes of all who wait at an address, after Gs were woken there.
+static LATE: LateWakes = LateWakes::new();
+
+/// For sysmon: makes them.
+pub(crate) fn wake_late() {
+    LATE.take(|address| _ = Futex::wake_of_all(address).ask_kernel(usize::MAX, u32::MAX));
+}
 
 impl Threads {
     const ONE: u64 = 1 << 32;
@@ -232,9 +244,31 @@ impl Futex {
         if threads != 0 || gs == most as c_long {
             return Some((threads.max(0) + gs).min(most as c_long));
         }
+        if gs != 0 && most >= c_int::MAX as usize && self.leave_rest() {
+            return Some(gs);
+        }
         // One of whom nobody knows.
         let threads = self.ask_kernel(most - gs as usize, bits);
         Some(if gs == 0 { threads } else { threads.max(0) + gs })
+    }
+
+    /// All who wait there are to be woken, and Gs were: leaves it to sysmon to wake a thread that is not counted. False if
+    /// that is not possible.
+    fn leave_rest(&self) -> bool {
+        if LATE.is_left(self.address) {
+            return true;
+        }
+        let mut driven_out = None;
+        let is_left = leave_to_sysmon(|| driven_out = LATE.leave(self.address));
+        if let Some(address) = driven_out {
+            Futex::wake_of_all(address).ask_kernel(usize::MAX, u32::MAX);
+        }
+        is_left
+    }
+
+    fn wake_of_all(address: usize) -> Futex {
+        let operation = libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG;
+        Futex { address, operation, value: c_int::MAX as u32 }
     }
 
     /// For `FUTEX_WAKE_OP`, and what moves some that wait to another word. Threads are the kernel's. All Gs that wait are

@@ -118,6 +118,7 @@ mod attempts; // trying, and parking while it would block
 mod vectors; // several buffers
 mod futexes; // `syscall`, for futexes
 mod futex_table; // the Gs that wait for them
+mod late_wakes; // wakes that sysmon makes
 mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`, `sched_yield`
 mod calls; // what dumps and `Metrics` call them
 mod clocks; // times as libc has them
