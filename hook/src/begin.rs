@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "a function in the table of those that the loader calls")]
 
 use crate::calls::ALL;
+use crate::futexes::wake_late;
 use crate::next::find_all;
 use pirn_runtime::internal::hook_is_linked;
 
@@ -18,5 +19,5 @@ static BEGIN: extern "C" fn() = begin;
 
 extern "C" fn begin() {
     find_all();
-    hook_is_linked(&ALL);
+    hook_is_linked(&ALL, wake_late);
 }

@@ -20,7 +20,9 @@
 //!   threads -= 1
 //! ```
 //! If the wait's fence is first, the wake sees that it counts. If the wake's is first, the kernel sees the changed word.
-//! Who does not count, as code that makes the system call itself, is woken if no G is.
+//! Who does not count, as code that makes the system call itself, is woken if no G is. If all are to be woken, and Gs were,
+//! sysmon wakes it within 10 ms (`late_wakes.rs`): to ask the kernel each time took half of the time of a turn by a condition
+//! variable.
 //!
 //! `futex_places_loom.rs` models it, with a kernel that promises no more than that.
 
@@ -56,7 +58,8 @@ impl Place {
     }
 
     /// Wakes up to `most` of each kind that wait at that address for one of these bits. `ask_kernel` wakes so many threads,
-    /// and returns how many there were; `wake` wakes a G. Returns how many were woken, or what the kernel has returned. The
+    /// and returns how many there were; `wake` wakes a G; `leave_rest` may leave those that nobody knows to sysmon, if Gs were
+    /// woken, and says whether it has. Returns how many were woken, or what the kernel has returned. The
     /// caller has called [`Bucket::is_empty`] since it has changed the word.
     pub(crate) fn wake(
         &self,
@@ -65,11 +68,15 @@ impl Place {
         most: usize,
         ask_kernel: impl Fn(usize) -> c_long,
         wake: impl FnMut(Told),
+        leave_rest: impl FnOnce() -> bool,
     ) -> c_long {
         let threads = if self.threads.may_wait(address) { ask_kernel(most) } else { 0 };
         let gs = self.bucket.wake(address, bits, most, wake) as c_long;
         if threads != 0 || gs == most as c_long {
             return (threads.max(0) + gs).min(most as c_long);
+        }
+        if gs != 0 && leave_rest() {
+            return gs;
         }
         // One of whom nobody knows.
         let threads = ask_kernel(most - gs as usize);

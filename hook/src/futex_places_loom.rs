@@ -142,7 +142,7 @@ impl Futex {
     fn change(&self, wakes: Wakes) -> c_long {
         self.word.store(1, Ordering::Relaxed);
         let ask_kernel = |most| self.kernel.wake(most);
-        let here = || self.place.wake(HERE, ALL, 1, ask_kernel, Told::wake);
+        let here = || self.place.wake(HERE, ALL, 1, ask_kernel, Told::wake, || false);
         match wakes {
             Wakes::Fenced if self.place.bucket.is_empty() => ask_kernel(1),
             Wakes::Fenced => here(),

@@ -29,6 +29,7 @@
 
 use pirn_runtime::internal::{AtomicUsize, Lock, Ordering, Ticket, Told, fence};
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::ptr;
 
 /// How many a wake takes out at a time.
@@ -159,7 +160,7 @@ impl Bucket {
         let mut woken = 0;
         let mut began_at = None;
         while woken < most {
-            let mut told = [const { None }; TAKEN_MAX];
+            let mut told = [const { MaybeUninit::uninit() }; TAKEN_MAX];
             let mut taken = 0;
             self.lock.lock();
             let began_at = *began_at.get_or_insert(self.count.get());
@@ -174,16 +175,20 @@ impl Bucket {
                 if spot.address == address && spot.bits & bits != 0 && came_before {
                     self.remove(spot);
                     // SAFETY: it has been taken out of the list, once.
-                    told[taken] = Some(unsafe { Ticket::tell(&raw const spot.ticket, ()) });
+                    told[taken].write(unsafe { Ticket::tell(&raw const spot.ticket, ()) });
                     taken += 1;
                 }
             }
             self.lock.unlock();
-            told.into_iter().flatten().for_each(&mut wake);
-            if taken == 0 {
-                break;
+            for told in &told[..taken] {
+                // SAFETY: so many were written, and each is read once.
+                wake(unsafe { told.assume_init_read() });
             }
             woken += taken;
+            if taken < TAKEN_MAX {
+                // These are enough, or there are no more.
+                break;
+            }
         }
         woken
     }

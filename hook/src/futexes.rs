@@ -11,9 +11,10 @@ use crate::clocks::{Moment, duration};
 use crate::errno::fail;
 use crate::futex_places::{Place, spread};
 use crate::futex_table::Waited;
+use crate::late_wakes::LateWakes;
 use crate::next;
 use libc::{c_int, c_long, timespec};
-use pirn_runtime::internal::{Hooked, has_come, is_fork, now, wake_from_anywhere};
+use pirn_runtime::internal::{Hooked, has_come, is_fork, leave_to_sysmon, now, wake_from_anywhere};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -21,6 +22,14 @@ use std::time::Instant;
 const BUCKETS: usize = 2048;
 
 static TABLE: [Place; BUCKETS] = [const { Place::new() }; BUCKETS];
+
+/// Wakes of all who wait at an address, after Gs were woken there.
+static LATE: LateWakes = LateWakes::new();
+
+/// For sysmon: makes them.
+pub(crate) fn wake_late() {
+    LATE.take(|address| _ = Futex::wake_of_all(address).ask_kernel(usize::MAX, u32::MAX));
+}
 
 fn place(address: usize) -> &'static Place {
     &TABLE[spread(address) % BUCKETS]
@@ -211,7 +220,27 @@ impl Futex {
         // As the kernel: none is one.
         let most = self.value.max(1) as usize;
         let ask_kernel = |most| self.ask_kernel(most, bits);
-        Some(place.wake(self.address, bits, most, ask_kernel, wake_from_anywhere))
+        let leave_rest = || most >= c_int::MAX as usize && self.leave_rest();
+        Some(place.wake(self.address, bits, most, ask_kernel, wake_from_anywhere, leave_rest))
+    }
+
+    /// All who wait there are to be woken, and Gs were: leaves it to sysmon to wake a thread that is not counted. False if
+    /// that is not possible.
+    fn leave_rest(&self) -> bool {
+        if LATE.is_left(self.address) {
+            return true;
+        }
+        let mut driven_out = None;
+        let is_left = leave_to_sysmon(|| driven_out = LATE.leave(self.address));
+        if let Some(address) = driven_out {
+            Futex::wake_of_all(address).ask_kernel(usize::MAX, u32::MAX);
+        }
+        is_left
+    }
+
+    fn wake_of_all(address: usize) -> Futex {
+        let operation = libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG;
+        Futex { address, operation, value: c_int::MAX as u32 }
     }
 
     /// For `FUTEX_WAKE_OP`, and what moves some that wait to another word. Threads are the kernel's. All Gs that wait are

@@ -132,6 +132,7 @@ mod vectors; // several buffers
 mod futexes; // `syscall`, for futexes
 mod futex_places; // the Gs and the threads that wait for them
 mod futex_table; // the Gs
+mod late_wakes; // wakes that sysmon makes
 mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`, `sched_yield`
 mod calls; // what dumps and `Metrics` call them
 mod clocks; // times as libc has them

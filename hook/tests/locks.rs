@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{eventually, house, isolated, scale, shown_waiting};
+use common::{eventually, house, isolated, scale, seed, shown_waiting, stress_secs};
 use pirn_hook as _;
 use pirn_runtime::{Builder, JoinHandle, go, yield_now};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -430,4 +430,114 @@ fn what_moves_threads_wakes_gs() {
         call(libc::FUTEX_WAKE, 1, 9, 0, 0);
         eventually("no G is left", || rt.handle().goroutines().is_empty());
     }
+}
+
+/// Waits for a word, by a system call that is made by hand, until it is woken.
+fn wait_by_hand(word: &AtomicU32, expected: u32) {
+    let (operation, none) = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, 0_usize);
+    // SAFETY: a word that is there, without a time.
+    unsafe {
+        std::arch::asm!(
+            "syscall", inlateout("rax") libc::SYS_futex => _, in("rdi") word.as_ptr(), in("rsi") operation,
+            in("rdx") expected, in("r10") none, out("rcx") _, out("r11") _, options(nostack)
+        );
+    }
+}
+
+/// A thread that is not counted waits where a G is woken: a wake of all is for it too, though not at once; also if the
+/// runtime closes then.
+#[test]
+fn a_wake_of_all_is_for_a_thread_that_nobody_knows() {
+    for closes in [false, true, false, true] {
+        static WORD: AtomicU32 = AtomicU32::new(0);
+        static TID: AtomicU32 = AtomicU32::new(0);
+        TID.store(0, Ordering::Relaxed);
+        let before = WORD.load(Ordering::Relaxed);
+        let call = |operation: libc::c_int, value: u32| {
+            let (operation, none) = (operation | libc::FUTEX_PRIVATE_FLAG, 0_usize);
+            // SAFETY: a word that is there, without a time.
+            unsafe { libc::syscall(libc::SYS_futex, WORD.as_ptr(), operation, value, none, none, 0) }
+        };
+        let thread = std::thread::spawn(move || {
+            // SAFETY: it has no preconditions.
+            TID.store(unsafe { libc::gettid() } as u32, Ordering::Relaxed);
+            wait_by_hand(&WORD, before);
+        });
+        eventually("the thread sleeps", || {
+            let tid = TID.load(Ordering::Relaxed);
+            let stat = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat"));
+            tid != 0 && stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S')))
+        });
+        let rt = isolated(2);
+        let waits = rt.run(|| go(move || call(libc::FUTEX_WAIT, before)));
+        eventually("the G waits", || rt.handle().goroutines().iter().any(|g| g.wait_reason == Some("futex")));
+        rt.run(|| {
+            WORD.store(before + 1, Ordering::Relaxed);
+            assert!(call(libc::FUTEX_WAKE, i32::MAX as u32) >= 1);
+        });
+        assert_eq!(waits.join().unwrap(), 0);
+        if closes {
+            drop(rt);
+            eventually("it goes on when the runtime has closed", || thread.is_finished());
+        } else {
+            eventually("it goes on", || thread.is_finished());
+            drop(rt);
+        }
+        thread.join().unwrap();
+    }
+}
+
+/// Each change of a word is seen by a thread that is not counted, while Gs wait for the same words.
+#[test]
+fn threads_that_nobody_knows_follow_each_change() {
+    const WORDS: usize = 4;
+    const END: u32 = u32::MAX;
+    static WORD: [AtomicU32; WORDS] = [const { AtomicU32::new(0) }; WORDS];
+    static SEEN: [AtomicU32; WORDS] = [const { AtomicU32::new(0) }; WORDS];
+    fn call(nth: usize, operation: libc::c_int, value: u32) {
+        let (operation, none) = (operation | libc::FUTEX_PRIVATE_FLAG, 0_usize);
+        // SAFETY: the words are there for ever; there is no time.
+        unsafe { libc::syscall(libc::SYS_futex, WORD[nth].as_ptr(), operation, value, none, none, 0) };
+    }
+    let mut random = seed("threads_that_nobody_knows_follow_each_change") | 1;
+    let follow = |nth: usize, wait: fn(usize, u32)| {
+        loop {
+            let now = WORD[nth].load(Ordering::Acquire);
+            if now == END {
+                return;
+            }
+            wait(nth, now);
+        }
+    };
+    let by_hand = |nth: usize, now: u32| {
+        SEEN[nth].store(now, Ordering::Release);
+        wait_by_hand(&WORD[nth], now);
+    };
+    let rt = isolated(2);
+    let threads = [0, 1, 2, 3].map(|nth| std::thread::spawn(move || follow(nth, by_hand)));
+    let parks = |nth: usize, now: u32| call(nth, libc::FUTEX_WAIT, now);
+    let gs: Vec<_> = rt.run(|| (0..WORDS).map(|nth| go(move || follow(nth, parks))).collect());
+    let change = |nth: usize, value: u32| {
+        rt.run(|| {
+            WORD[nth].store(value, Ordering::Release);
+            call(nth, libc::FUTEX_WAKE, i32::MAX as u32);
+        });
+    };
+    let (began, long) = (Instant::now(), Duration::from_secs(stress_secs()));
+    for value in 1.. {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let nth = (random >> 20) as usize % WORDS;
+        change(nth, value);
+        if random & 1 == 0 {
+            eventually("the thread follows", || SEEN[nth].load(Ordering::Acquire) == value);
+        }
+        if began.elapsed() > long {
+            break;
+        }
+    }
+    (0..WORDS).for_each(|nth| change(nth, END));
+    join_all(gs);
+    threads.into_iter().for_each(|thread| thread.join().expect("it has not panicked"));
 }

@@ -15,6 +15,7 @@ use crate::m::current;
 use crate::os::{Mutex, holds_one, when_none_is_held};
 use crate::park::{checkpoint_if, defer, in_closing, park_uninterruptibly, unpark_g};
 use crate::reason::Reason;
+use crate::sched::Entered;
 use crate::source::{Direction, wait_for_foreign};
 use crate::timers::Action;
 use crate::wait::Told;
@@ -23,7 +24,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::RawFd;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::panicking;
 use std::time::Instant;
 
@@ -59,9 +60,64 @@ impl fmt::Debug for Call {
 /// The calls that are hooked in this program. Not set: none is.
 static CALLS: OnceLock<&'static [&'static Call]> = OnceLock::new();
 
-/// libc's blocking functions are hooked in this program. Runtimes that are built later have their Gs parked there.
-pub fn hook_is_linked(calls: &'static [&'static Call]) {
+/// What is done with what was left to sysmon.
+static LATER: OnceLock<fn()> = OnceLock::new();
+static HAS_LATER: AtomicBool = AtomicBool::new(false);
+
+/// libc's blocking functions are hooked in this program. Runtimes that are built later have their Gs parked there. sysmon
+/// calls `later` for what was left to it ([`leave_to_sysmon`]).
+pub fn hook_is_linked(calls: &'static [&'static Call], later: fn()) {
+    let _ = LATER.set(later);
     let _ = CALLS.set(calls);
+}
+
+/// Calls `leave`, which puts something where `later` will find it, and is short. False if there is no sysmon that is bound
+/// to look after that: then `leave` is not called. sysmon looks within 10 ms. The caller may be anything: the runtime itself
+/// too, under its locks.
+///
+/// While an M holds a P sysmon looks again and again. Here the M holds one, and is inside, so it is not taken from it; when
+/// all have been given back sysmon looks once more before it sleeps (`has_later`). When the runtime closes, either sysmon
+/// sees at its end what was left, or this sees that the runtime closes, and does it now.
+pub fn leave_to_sysmon(leave: impl FnOnce()) -> bool {
+    let Some(entered) = Entered::new() else { return false };
+    let shared = entered.shared();
+    if entered.p().is_none() || shared.is_closing() {
+        return false;
+    }
+    leave();
+    // Release: what was left (partner: `do_later`). Acquire: as in the model (`late_wakes_loom.rs` of the hook), where all
+    // exchanges have one order so.
+    HAS_LATER.swap(true, Ordering::AcqRel);
+    // Partner: the fence at sysmon's end (`do_later_at_end`).
+    fence(Ordering::SeqCst);
+    let closes = shared.is_closing();
+    drop(entered);
+    if closes {
+        do_later();
+    }
+    true
+}
+
+/// Whether something was left to sysmon.
+pub(crate) fn has_later() -> bool {
+    HAS_LATER.load(Ordering::Relaxed)
+}
+
+/// For sysmon: does what was left to it, or to that of another runtime.
+pub(crate) fn do_later() {
+    if has_later()
+        && HAS_LATER.swap(false, Ordering::AcqRel)
+        && let Some(later) = LATER.get()
+    {
+        later();
+    }
+}
+
+/// The same, when sysmon ends.
+pub(crate) fn do_later_at_end() {
+    // Partner: the fence in `leave_to_sysmon`. The runtime closes.
+    fence(Ordering::SeqCst);
+    do_later();
 }
 
 /// Whether they are.

@@ -26,7 +26,7 @@ pub use {
     crate::chores::{call_later, run_due},
     crate::clock::{SetClock, set_seed},
     crate::go::{Ending, Task, builder_at, go_task},
-    crate::hooked::{Call, Hooked, hook_is_linked, wake_from_anywhere},
+    crate::hooked::{Call, Hooked, hook_is_linked, leave_to_sysmon, wake_from_anywhere},
     crate::m::current::m_number,
     crate::m::fork::is_fork,
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},

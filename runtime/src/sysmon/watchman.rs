@@ -11,7 +11,7 @@ use super::watch::Watch;
 use crate::chores::{self, Due, take_due};
 use crate::clock::rest_thread;
 use crate::config::{SCAVENGE_NS, SCAVENGE_PAUSE_NS};
-use crate::hooked::wake_left;
+use crate::hooked::{do_later, do_later_at_end, has_later, wake_left};
 use crate::locals::unmake_block;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
@@ -107,6 +107,7 @@ impl Watchman {
             self.give_back(now);
             self.do_chores(now);
             wake_left();
+            do_later();
             if let Some(warning) = self.shared.setup.locals.look_for_libraries() {
                 self.shared.warn(warning);
             }
@@ -115,6 +116,7 @@ impl Watchman {
             self.pause(now, busy, &looked);
         }
         self.watch.stop();
+        do_later_at_end();
         self.output.close(&self.shared);
         if self.shared.setup.dumps_on_signal {
             answer_quits(false);
@@ -225,7 +227,7 @@ impl Watchman {
                 let does_chores = self.does_chores();
                 // I2.
                 self.shared.sleep_as_sysmon(|timers_ns| {
-                    if !self.stop.load(Ordering::Acquire) {
+                    if !self.stop.load(Ordering::Acquire) && !has_later() {
                         // A G may have added a chore since the scene was seen: it has taken a P, and released it.
                         let until_ns = if does_chores { until_ns.min(chores::due_ns()) } else { until_ns };
                         let until_ns = until_ns.min(self.partial.due_before_sleep_ns(now_ns));

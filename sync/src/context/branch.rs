@@ -1,17 +1,20 @@
 //! A branch: what ends together. Its mark, its place in the tree, what is to be told of its end.
 
-#![allow(unsafe_code, reason = "the tree, which the root owns")]
+#![allow(unsafe_code, reason = "the tree, which the root owns; what is told of an end")]
 
 use super::calls::{Call, Calls};
 use super::error::{Cause, ContextError};
+use super::lazy_box::LazyBox;
 use super::root::TreeOf;
 use super::strong::{Strong, Weak};
 use super::tree::{Number, Tree};
 use crate::loom::{AtomicU32, Mutex, MutexGuard, Ordering};
 use pirn_channels::internal::Alarm;
 use pirn_channels::{Receiver, Sender, bounded};
-use pirn_runtime::internal::has_come;
+use pirn_runtime::internal::{UnsafeCell, has_come};
 use std::convert::Infallible;
+use std::iter::successors;
+use std::mem::take;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Wake, Waker};
 use std::time::Instant;
@@ -28,36 +31,29 @@ pub(super) struct Branch {
     mark: AtomicU32,
     /// The word of its number in the tree: 0 if it is in none. It is in there until it is marked. Under the tree's lock.
     node: AtomicU32,
-    /// The earliest deadline, of this branch and those above it.
-    deadline: Option<Instant>,
-    /// The deadline is its own, earlier than its parent's, so it has a timer.
-    timer: Option<Box<Timer>>,
     /// What most branches never need. To make it is an allocation, which may be made under the tree's lock.
-    seldom: OnceLock<Box<Seldom>>,
+    seldom: LazyBox<Seldom>,
     tree: TreeOf<Node>,
     /// Its parent in the tree. A branch with children is there. It is kept until this branch uses the tree no more (I8).
     parent: Option<Strong<Branch>>,
 }
 
 /// What the tree has of a branch.
-struct Node {
-    branch: Weak<Branch>,
-    /// None: most branches have nobody to tell.
-    to_tell: Option<Box<ToTell>>,
-}
+type Node = Weak<Branch>;
 
-/// What is to be done when a branch ends.
+/// What is to be done when a branch ends, besides stopping its timer.
 #[derive(Default)]
 struct ToTell {
     calls: Calls,
     /// There is a channel to be closed.
     has_done: bool,
-    /// There is a timer to be stopped.
-    has_timer: bool,
 }
 
-#[derive(Default)]
 struct Seldom {
+    /// It has a deadline of its own, earlier than that of its parent.
+    timer: Option<Timer>,
+    /// I9 says whose it is.
+    to_tell: UnsafeCell<ToTell>,
     /// What the user gave. Set before the mark.
     cause: OnceLock<Cause>,
     /// Made when it is asked for the first time.
@@ -69,7 +65,18 @@ struct Done {
     receiver: Receiver<Infallible>,
 }
 
+impl Default for Seldom {
+    fn default() -> Seldom {
+        let to_tell = UnsafeCell::new(ToTell::default());
+        Seldom { timer: None, to_tell, cause: OnceLock::new(), done: OnceLock::new() }
+    }
+}
+
+// SAFETY: what is to be told is used by one at a time (I9), and may be sent.
+unsafe impl Sync for Seldom {}
+
 struct Timer {
+    deadline: Instant,
     cause: Option<Cause>,
     bell: Mutex<Set>,
 }
@@ -83,38 +90,28 @@ struct Set {
     times: u64,
 }
 
-/// A branch that has just been marked, and whom to tell.
-struct Marked {
-    branch: Strong<Branch>,
-    to_tell: Option<Box<ToTell>>,
-}
-
 /// A new branch below another one, or at the root of a new tree, with two owners.
 pub(super) fn open(
     parent: Option<&Strong<Branch>>,
     deadline: Option<Instant>,
     cause: Option<Cause>,
 ) -> (Strong<Branch>, Strong<Branch>) {
-    let inherited = parent.and_then(|parent| parent.deadline);
-    let own = deadline.filter(|own| inherited.is_none_or(|inherited| *own < inherited));
+    // Most have none, so that of those above is not looked for.
+    let own = deadline.filter(|own| parent.and_then(|parent| parent.deadline()).is_none_or(|above| *own < above));
+    let timer = own.map(|deadline| Timer { deadline, cause, bell: Mutex::default() });
+    let seldom = timer.map(|timer| Box::new(Seldom { timer: Some(timer), ..Seldom::default() }));
     // SAFETY: the branch keeps its parent, and so the root, until it uses the tree no more (I8).
     let tree = parent.map_or_else(TreeOf::new, |parent| unsafe { parent.tree.below() });
     let (branch, other, weak) = Strong::two_and_weak(Branch {
         mark: AtomicU32::new(OPEN),
         node: AtomicU32::new(0),
-        deadline: own.or(inherited),
-        timer: own.map(|_| Box::new(Timer { cause, bell: Mutex::default() })),
-        seldom: OnceLock::new(),
+        seldom: LazyBox::new(seldom),
         tree,
         parent: parent.cloned(),
     });
     branch.enter_tree(weak);
-    if let (Some(timer), Some(deadline), None) = (&branch.timer, own, branch.error()) {
-        if has_come(deadline) {
-            Branch::exceed(&branch);
-        } else {
-            Branch::set_timer(&branch, timer, deadline);
-        }
+    if let (Some(timer), None) = (branch.timer(), branch.error()) {
+        Branch::exceed_or_set(&branch, timer);
     }
     (branch, other)
 }
@@ -136,12 +133,14 @@ impl Branch {
         self.seldom.get()?.cause.get().cloned()
     }
 
-    fn seldom(&self) -> &Seldom {
-        self.seldom.get_or_init(Box::default)
+    /// The earliest deadline, of this branch and those above it: that of the first that has one.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let mut up = successors(Some(self), |branch| branch.parent.as_deref());
+        Some(up.find_map(Branch::timer)?.deadline)
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    fn timer(&self) -> Option<&Timer> {
+        self.seldom.get()?.timer.as_ref()
     }
 
     fn lock(&self) -> MutexGuard<'_, Tree<Node>> {
@@ -158,8 +157,7 @@ impl Branch {
                 None => parent.node(),
             },
         };
-        let to_tell = self.timer.as_ref().map(|_| Box::new(ToTell { has_timer: true, ..ToTell::default() }));
-        let node = tree.add(Node { branch: weak, to_tell }, parent);
+        let node = tree.add(weak, parent);
         self.node.store(Number::to_word(Some(node)), Ordering::Relaxed);
     }
 
@@ -168,16 +166,21 @@ impl Branch {
         Number::from_word(self.node.load(Ordering::Relaxed))
     }
 
-    /// What is to be done when it ends. None: it has ended.
-    fn to_tell<'a>(&self, tree: &'a mut Tree<Node>) -> Option<&'a mut ToTell> {
-        Some(tree.get_mut(self.node()?).to_tell.get_or_insert_default())
+    /// Calls `f` with what is to be done when it ends, under the lock; or with none, if it has ended.
+    fn with_to_tell<R>(&self, f: impl FnOnce(Option<&mut ToTell>) -> R) -> R {
+        let _tree = self.lock();
+        match self.node() {
+            // SAFETY: the lock is held, and it has not ended (I9).
+            Some(_) => self.seldom.get_or_make().to_tell.with_mut(|to_tell| f(Some(unsafe { &mut *to_tell }))),
+            None => f(None),
+        }
     }
 
     /// Marks it. Only under the lock, and once; its parent first.
     fn mark(&self, error: ContextError, cause: Option<&Cause>) {
         if let Some(cause) = cause {
             // It is set once, as the mark is.
-            _ = self.seldom().cause.set(cause.clone());
+            _ = self.seldom.get_or_make().cause.set(cause.clone());
         }
         let mark = match error {
             ContextError::Cancelled => CANCELLED,
@@ -197,32 +200,34 @@ impl Branch {
         if let Some(node) = this.node() {
             tree.take_apart(node, |node| {
                 // None: it is being dropped, and takes itself out.
-                let Some(branch) = node.branch.upgrade() else { return false };
+                let Some(branch) = node.upgrade() else { return false };
                 branch.mark(error, cause);
                 branch.node.store(Number::to_word(None), Ordering::Relaxed);
-                marked.push(Marked { branch, to_tell: node.to_tell.take() });
+                marked.push(branch);
                 true
             });
         }
         drop(tree);
         // All are told before one of them is dropped: what they own may panic when it is dropped.
-        marked.iter_mut().for_each(Marked::tell);
+        // SAFETY: this has marked them.
+        marked.iter().for_each(|branch| unsafe { branch.tell() });
         true
     }
 
     /// The channel that is closed when it ends.
     pub(super) fn done(&self) -> &Receiver<Infallible> {
         let mut is_new = false;
-        let done = self.seldom().done.get_or_init(|| {
+        let done = self.seldom.get_or_make().done.get_or_init(|| {
             is_new = true;
             let (sender, receiver) = bounded(0);
             Done { sender, receiver }
         });
         if is_new {
-            let mut tree = self.lock();
-            if let Some(to_tell) = self.to_tell(&mut tree) {
-                to_tell.has_done = true;
-            }
+            self.with_to_tell(|to_tell| {
+                if let Some(to_tell) = to_tell {
+                    to_tell.has_done = true;
+                }
+            });
         }
         // Whoever has ended it may not have come to the channel, or did not know of it.
         if self.error().is_some() {
@@ -233,34 +238,34 @@ impl Branch {
 
     /// Adds a call for its end, and returns its number. If it has ended, the call comes back.
     pub(super) fn add_call(&self, call: Call) -> Result<u64, Call> {
-        let mut tree = self.lock();
-        match self.to_tell(&mut tree) {
+        self.with_to_tell(|to_tell| match to_tell {
             None => Err(call),
             Some(to_tell) => Ok(to_tell.calls.add(call)),
-        }
+        })
     }
 
     /// Takes a call back. None: it has been started, or was taken back before.
     pub(super) fn take_call(&self, number: u64) -> Option<Call> {
-        let mut tree = self.lock();
-        self.to_tell(&mut tree)?.calls.take(number)
+        self.with_to_tell(|to_tell| to_tell?.calls.take(number))
     }
 
-    /// Its own deadline has passed.
-    fn exceed(this: &Strong<Branch>) {
-        let cause = this.timer.as_ref().and_then(|timer| timer.cause.as_ref());
-        Branch::end(this, ContextError::DeadlineExceeded, cause);
+    /// Ends it, if its own deadline has passed. If not, has the bell rung then.
+    fn exceed_or_set(this: &Strong<Branch>, timer: &Timer) {
+        if has_come(timer.deadline) {
+            Branch::end(this, ContextError::DeadlineExceeded, timer.cause.as_ref());
+        } else {
+            Branch::set_timer(this, timer);
+        }
     }
 
-    /// Has the bell rung at its own deadline.
-    fn set_timer(this: &Strong<Branch>, timer: &Timer, deadline: Instant) {
+    fn set_timer(this: &Strong<Branch>, timer: &Timer) {
         let times = {
             let mut bell = timer.lock();
             bell.times += 1;
             bell.times
         };
         let mut alarm = Alarm::default();
-        alarm.set(deadline, &mut Context::from_waker(&Waker::from(Arc::new(Bell(this.downgrade())))));
+        alarm.set(timer.deadline, &mut Context::from_waker(&Waker::from(Arc::new(Bell(this.downgrade())))));
         let unneeded = {
             let mut bell = timer.lock();
             // It may have rung before this, too early, and have been set once more. And whoever ends the branch takes
@@ -273,8 +278,23 @@ impl Branch {
 
     /// It has ended: the alarm is not needed any more.
     fn stop_timer(&self) {
-        let unneeded = self.timer.as_ref().and_then(|timer| timer.lock().alarm.take());
+        let unneeded = self.timer().and_then(|timer| timer.lock().alarm.take());
         drop(unneeded);
+    }
+
+    /// Tells all that wait for its end. No lock is held.
+    ///
+    /// # Safety
+    /// The caller has marked it (I9), and calls this once.
+    unsafe fn tell(&self) {
+        let Some(seldom) = self.seldom.get() else { return };
+        // SAFETY: as the caller promises.
+        let to_tell = seldom.to_tell.with_mut(|to_tell| take(unsafe { &mut *to_tell }));
+        if let Some(done) = seldom.done.get().filter(|_| to_tell.has_done) {
+            done.sender.close();
+        }
+        self.stop_timer();
+        to_tell.calls.start();
     }
 }
 
@@ -291,25 +311,9 @@ struct Bell(Weak<Branch>);
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         let Some(branch) = self.0.upgrade() else { return };
-        match (&branch.timer, branch.deadline) {
-            (Some(timer), Some(deadline)) if !has_come(deadline) => Branch::set_timer(&branch, timer, deadline),
-            _ => Branch::exceed(&branch),
+        if let Some(timer) = branch.timer() {
+            Branch::exceed_or_set(&branch, timer);
         }
-    }
-}
-
-impl Marked {
-    /// Tells all that wait for its end. No lock is held.
-    fn tell(&mut self) {
-        let Some(to_tell) = self.to_tell.take() else { return };
-        let done = self.branch.seldom.get().and_then(|seldom| seldom.done.get());
-        if let Some(done) = done.filter(|_| to_tell.has_done) {
-            done.sender.close();
-        }
-        if to_tell.has_timer {
-            self.branch.stop_timer();
-        }
-        to_tell.calls.start();
     }
 }
 
@@ -327,5 +331,16 @@ impl Drop for Branch {
         while let Some(mut branch) = next.and_then(Strong::into_inner) {
             next = branch.parent.take();
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Branch;
+
+    /// With its counts it takes 40 bytes, which malloc has in 48.
+    #[test]
+    fn a_branch_is_small() {
+        assert_eq!(size_of::<Branch>(), 32);
     }
 }

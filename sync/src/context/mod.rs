@@ -34,7 +34,7 @@
 //! # What lives here
 //! The handle ([`Context`]: a branch and values), what ends it ([`Cancel`], [`CancelOnDrop`]), what is called at the end
 //! ([`Stop`], `calls`), the branch (`branch`; `strong`, how it is
-//! counted), the tree of branches (`tree`; `root`, who owns it), the values (`values`), the errors (`error`),
+//! counted; `lazy_box`, for what most never need), the tree of branches (`tree`; `root`, who owns it), the values (`values`), the errors (`error`),
 //! one that waits for the end (`end`), and the waits of locks and the like that end with a context (`waits`;
 //! `poison_waits`; `join`, of a G's handle).
 //!
@@ -63,6 +63,8 @@
 //! 8. *The tree lives as long as its branches.* Its root owns it. A branch keeps its parent, and so the root, as long as it
 //!    may be used; in its drop it gives the parent away only when it has taken itself out. The loop that drops those above
 //!    takes the parent out of a branch first, and keeps it until that branch has been dropped.
+//! 9. *What is to be told of an end* (`ToTell`) is used under the tree's lock until the branch is marked. From then on it
+//!    is that of the call that has marked it: nobody adds anything to a marked branch, or takes anything back.
 //!
 //! # Locks and ordering
 //! The tree's lock comes first; under it no other lock is taken. The lock of a timer's alarm guards only the place: an
@@ -83,6 +85,7 @@ mod end;
 mod cancel;
 mod branch;
 mod calls;
+mod lazy_box;
 mod root;
 mod tree;
 mod strong;

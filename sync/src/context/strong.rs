@@ -9,7 +9,7 @@
 
 #![allow(unsafe_code, reason = "the value behind the counts")]
 
-use crate::loom::{AtomicUsize, Ordering};
+use crate::loom::{AtomicU32, Ordering};
 use pirn_runtime::internal::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, forget};
@@ -25,14 +25,14 @@ pub(super) struct Weak<T>(NonNull<Inner<T>>);
 /// In this order: the counts are on one line with what the value has first, mostly.
 #[repr(C)]
 struct Inner<T> {
-    strong: AtomicUsize,
-    weak: AtomicUsize,
+    strong: AtomicU32,
+    weak: AtomicU32,
     /// Nobody borrows it while it is taken out or dropped: then there are no owners.
     value: UnsafeCell<ManuallyDrop<T>>,
 }
 
-/// More than this are there only if very many were forgotten.
-const MAX: usize = isize::MAX as usize;
+/// More than this are there only if very many were forgotten: each child is a handle of its parent, and takes some 100 bytes.
+const MAX: u32 = i32::MAX as u32;
 
 // SAFETY: as of an `Arc`: the value is shared, and the last one drops it.
 unsafe impl<T: Send + Sync> Send for Strong<T> {}
@@ -43,7 +43,7 @@ unsafe impl<T: Send + Sync> Send for Weak<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for Weak<T> {}
 
-fn add(count: &AtomicUsize) {
+fn add(count: &AtomicU32) {
     // Relaxed: the caller has one already.
     let before = count.fetch_add(1, Ordering::Relaxed);
     // One too many stays counted. There is room for as many again, so the count never comes round.
@@ -54,7 +54,7 @@ impl<T> Strong<T> {
     /// A value with two owners, and one that only keeps the memory.
     pub(super) fn two_and_weak(value: T) -> (Strong<T>, Strong<T>, Weak<T>) {
         let value = UnsafeCell::new(ManuallyDrop::new(value));
-        let inner = Inner { strong: AtomicUsize::new(2), weak: AtomicUsize::new(2), value };
+        let inner = Inner { strong: AtomicU32::new(2), weak: AtomicU32::new(2), value };
         let inner = NonNull::from(Box::leak(Box::new(inner)));
         (Strong(inner, PhantomData), Strong(inner, PhantomData), Weak(inner))
     }

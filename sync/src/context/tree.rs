@@ -63,10 +63,6 @@ impl<N> Tree<N> {
         node
     }
 
-    pub(super) fn get_mut(&mut self, node: Number) -> &mut N {
-        &mut self.node(node).item
-    }
-
     /// Takes a node out, which has no children. The table keeps the room for the most nodes that it has had, until it is
     /// empty: numbers must not change.
     pub(super) fn remove(&mut self, node: Number) -> N {
