@@ -48,7 +48,9 @@ place != "" { if ($0 == "" || split(text, lines, "\n") > 4) keep(); else text = 
 END { say(); exit !wrong }
 
 function add(line) {
-    what = what line "\n"
+    if (line ~ /^[^ ]/) printed = 0
+    # A test may have printed for minutes.
+    if (++printed <= 100) what = what line "\n"
     if (line ~ /^FAILED /) shown[substr(line, 8)]
 }
 
@@ -79,7 +81,7 @@ function say(    i, said, all) {
         }
     }
     what = test = program = file = place = text = ""
-    died = is_list = count = hung = 0
+    died = is_list = count = hung = printed = 0
     split("", ended)
     split("", shown)
     split("", panics)
