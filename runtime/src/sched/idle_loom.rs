@@ -46,6 +46,11 @@ impl House {
 
     /// An M with a P goes idle. True if its last look found work.
     fn go_idle(&self, searching: bool) -> bool {
+        self.lay_p_down(searching);
+        self.queue.load(Ordering::Relaxed) > 0
+    }
+
+    fn lay_p_down(&self, searching: bool) {
         {
             let mut ps = self.lock.lock().unwrap();
             *ps += 1;
@@ -56,7 +61,6 @@ impl House {
         } else {
             self.idle.before_last_look();
         }
-        self.queue.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -110,5 +114,28 @@ fn a_wake_that_finds_no_p_hides_no_work() {
         vain.join().unwrap();
         let found = idler.join().unwrap();
         assert!(found || house.woken.load(Ordering::SeqCst) >= 1);
+    });
+}
+
+/// An M that searches was seen, so nobody was woken for some work. Another M takes it on into a queue that the first has
+/// looked at already.
+#[test]
+fn what_another_takes_on_meanwhile_is_announced_again() {
+    model(|| {
+        let house = House::new(0);
+        house.idle.begin_search();
+        house.publish();
+        assert_eq!(house.woken.load(Ordering::SeqCst), 0);
+        let taken_on = Arc::new(AtomicU32::new(0));
+        let (other, other_queue) = (house.clone(), taken_on.clone());
+        let idler = thread::spawn(move || {
+            other.lay_p_down(true);
+            other_queue.load(Ordering::Relaxed) > 0 || other.queue.load(Ordering::Relaxed) > 0
+        });
+        house.queue.store(0, Ordering::Relaxed);
+        taken_on.store(1, Ordering::Relaxed);
+        house.announce();
+        let found = idler.join().unwrap();
+        assert!(found || house.woken.load(Ordering::SeqCst) == 1);
     });
 }
