@@ -5,7 +5,7 @@
 
 use crate::errno::{checked, errno, fail, set_errno};
 use crate::next;
-use libc::{c_int, ssize_t};
+use libc::{c_int, c_short, ssize_t};
 use pirn_runtime::internal::{Call, Direction, Hooked, has_come, now};
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
@@ -184,9 +184,7 @@ pub(crate) fn deadline_of(fd: c_int, direction: Direction) -> Option<Instant> {
 /// Whether an operation in this direction would not block now, or it is not known.
 pub(crate) fn is_ready(fd: c_int, direction: Direction) -> bool {
     let events = if direction == Direction::Read { libc::POLLIN } else { libc::POLLOUT };
-    let mut asked = libc::pollfd { fd, events, revents: 0 };
-    // SAFETY: one record, which is there.
-    checked(unsafe { next::poll(&raw mut asked, 1, 0) }) != Ok(0)
+    found_of(fd, events) != Some(0)
 }
 
 /// What has come of an attempt with `RWF_NOWAIT`. If the kernel cannot make one on this file, it would block.
@@ -196,9 +194,21 @@ pub(crate) fn unless_it_cannot(tried: Result<ssize_t, c_int>) -> Result<ssize_t,
 
 /// Whether it has an error that its next operation will say, and only that one.
 pub(crate) fn has_error(fd: c_int) -> bool {
-    let mut asked = libc::pollfd { fd, events: 0, revents: 0 };
-    // SAFETY: one record, which is there.
-    checked(unsafe { next::poll(&raw mut asked, 1, 0) }).is_ok() && asked.revents & libc::POLLERR != 0
+    found_of(fd, 0).is_some_and(|found| found & libc::POLLERR != 0)
+}
+
+/// What a poll finds of these events now. None: it fails.
+fn found_of(fd: c_int, events: c_short) -> Option<c_short> {
+    let mut asked = libc::pollfd { fd, events, revents: 0 };
+    loop {
+        // SAFETY: one record, which is there.
+        match checked(unsafe { next::poll(&raw mut asked, 1, 0) }) {
+            // Though it does not wait, it says so if there is nothing and a signal has come.
+            Err(libc::EINTR) => {}
+            Err(_) => return None,
+            Ok(_) => return Some(asked.revents),
+        }
+    }
 }
 
 /// Whether it is a pipe or a terminal, which take a part at a time. Other devices may take what is written as one message.
@@ -222,6 +232,42 @@ mod tests {
     use super::*;
     use std::fs::File;
     use std::os::fd::AsRawFd;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::{ptr, thread};
+
+    /// Then a call would block its thread.
+    #[test]
+    fn what_is_not_ready_does_not_become_so_by_a_signal() {
+        static HANDLED: AtomicUsize = AtomicUsize::new(0);
+        extern "C" fn handle(_: c_int) {
+            HANDLED.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: plain numbers, for which all zeros are values.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handle as *const () as usize;
+        // SAFETY: the handler calls nothing.
+        assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()) }, 0);
+        let over = AtomicBool::new(false);
+        // SAFETY: it has no preconditions.
+        let here = unsafe { libc::pthread_self() };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // SAFETY: that thread waits for this one.
+                    unsafe { libc::pthread_kill(here, libc::SIGUSR1) };
+                    thread::sleep(Duration::from_micros(100));
+                }
+            });
+            let (reader, _writer) = std::io::pipe().expect("a pipe");
+            let (mut looks, mut found) = (0, 0);
+            while HANDLED.load(Ordering::Relaxed) < 1_000 {
+                found += usize::from(is_ready(reader.as_raw_fd(), Direction::Read));
+                looks += 1;
+            }
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(found, 0, "of {looks} looks, with {} signals", HANDLED.load(Ordering::Relaxed));
+        });
+    }
 
     #[test]
     fn pipes_and_terminals_take_parts_and_other_devices_do_not() {
