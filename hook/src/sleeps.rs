@@ -8,9 +8,9 @@ use crate::clocks::{duration, read};
 use crate::errno::fail;
 use crate::next;
 use libc::{clockid_t, timespec};
-use pirn_runtime::internal::{Hooked, checkpoint, give_way, has_come, now};
+use pirn_runtime::internal::{Hooked, give_way, now};
 use std::ffi::{c_int, c_uint};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// After so long a sleep until a moment of the real-time clock looks whether that was set.
 const SET_MAX: Duration = Duration::from_secs(1);
@@ -25,12 +25,12 @@ unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
         // SAFETY: as the caller.
         return unsafe { next::sleep(seconds) };
     };
-    let deadline = after(Duration::from_secs(seconds.into()));
-    if wait(g, deadline) {
+    let (began, time) = (now(), Duration::from_secs(seconds.into()));
+    if wait(g, time) {
         return 0;
     }
     // The rest, rounded up.
-    let rest = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now()));
+    let rest = time.saturating_sub(now().saturating_duration_since(began));
     c_uint::try_from(rest.as_nanos().div_ceil(1_000_000_000)).unwrap_or(seconds)
 }
 
@@ -44,8 +44,7 @@ unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
         // SAFETY: as the caller.
         return unsafe { next::usleep(microseconds) };
     };
-    let is_over = wait(g, after(Duration::from_micros(microseconds.into())));
-    if is_over { 0 } else { fail(libc::ECANCELED) }
+    if wait(g, Duration::from_micros(microseconds.into())) { 0 } else { fail(libc::ECANCELED) }
 }
 
 /// In the place of libc's.
@@ -59,7 +58,7 @@ unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_
     if let Some(g) = sleeper()
         && let Some(time) = duration(asked)
     {
-        return if wait(g, after(time)) { 0 } else { fail(libc::ECANCELED) };
+        return if wait(g, time) { 0 } else { fail(libc::ECANCELED) };
     }
     // SAFETY: as the caller.
     unsafe { next::nanosleep(time, rest) }
@@ -83,7 +82,7 @@ unsafe extern "C" fn clock_nanosleep(
         && let Some(time) = duration(asked)
     {
         let is_over = match flags & libc::TIMER_ABSTIME {
-            0 => wait(g, after(time)),
+            0 => wait(g, time),
             _ => wait_for_moment(g, clock, time),
         };
         return if is_over { 0 } else { libc::ECANCELED };
@@ -113,27 +112,14 @@ fn sleeper() -> Option<Hooked> {
     Hooked::current().filter(|g| g.may_park())
 }
 
-/// None: never.
-fn after(time: Duration) -> Option<Instant> {
-    now().checked_add(time)
-}
-
-/// Parks until the deadline. False: the runtime closes.
-fn wait(g: Hooked, deadline: Option<Instant>) -> bool {
-    checkpoint();
-    if deadline.is_some_and(has_come) {
+/// Parks for so long. False: the runtime closes.
+#[inline(always)]
+fn wait(g: Hooked, time: Duration) -> bool {
+    if time.is_zero() {
         give_way();
         return true;
     }
-    loop {
-        if g.is_cancelled() {
-            return false;
-        }
-        g.park(&NANOSLEEP, 0, deadline);
-        if deadline.is_some_and(has_come) {
-            return true;
-        }
-    }
+    g.sleep(&NANOSLEEP, time)
 }
 
 /// Parks until that moment of the clock. False: the runtime closes.
@@ -141,7 +127,7 @@ fn wait_for_moment(g: Hooked, clock: clockid_t, moment: Duration) -> bool {
     let most = if clock == libc::CLOCK_REALTIME { SET_MAX } else { Duration::MAX };
     loop {
         let rest = moment.saturating_sub(read(clock));
-        if !wait(g, after(rest.min(most))) {
+        if !wait(g, rest.min(most)) {
             return false;
         }
         if rest.is_zero() {
