@@ -112,23 +112,29 @@ impl Source {
 
     /// The record and the look for a wait that has seen this. None: others have used the record since, or nothing has
     /// waited in this direction before, so try again.
+    #[inline]
     pub(super) fn start(&self, seen: Seen) -> Option<(&'static Record, Look)> {
         let direction = seen.direction;
-        let Some(look) = seen.look else {
-            let mut look = None;
-            let record = self.record_or_take(|new| {
-                // Nobody else knows it yet, so it is at no epoll, and no event that this may have missed is counted.
-                new.begins_to_count(direction);
-                look = Some(new.side(direction).look());
-            });
-            return look.map(|look| (record, look));
-        };
+        let Some(look) = seen.look else { return self.start_first(direction) };
         let record = self.record.get().expect("there was a record to look at");
         if record.begins_to_count(direction) {
-            record.side(direction).event().for_each(wake);
+            try_again(record.side(direction));
             return None;
         }
         Some((record, look))
+    }
+
+    /// As `start`, without a record.
+    #[cold]
+    #[inline(never)]
+    fn start_first(&self, direction: Direction) -> Option<(&'static Record, Look)> {
+        let mut look = None;
+        let record = self.record_or_take(|new| {
+            // Nobody else knows it yet, so it is at no epoll, and no event that this may have missed is counted.
+            new.begins_to_count(direction);
+            look = Some(new.side(direction).look());
+        });
+        look.map(|look| (record, look))
     }
 
     /// Its record. The first call takes one, which `f` is told before others know it.
@@ -143,7 +149,14 @@ impl Source {
 
 /// Its waiters try again.
 fn look_again(record: &Record) {
-    record.sides().for_each(|side| side.event().for_each(wake));
+    record.sides().for_each(try_again);
+}
+
+/// Those that wait in that direction try again.
+#[cold]
+#[inline(never)]
+fn try_again(side: &RecordSide) {
+    side.event().for_each(wake);
 }
 
 /// Whether an operation may be tried, at that look.
