@@ -8,9 +8,9 @@ use crate::clocks::{Moment, duration};
 use crate::errno::fail;
 use crate::next;
 use libc::{clockid_t, timespec};
-use pirn_runtime::internal::{Hooked, give_way, has_come, now};
+use pirn_runtime::internal::{Hooked, give_way, now};
 use std::ffi::{c_int, c_uint};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// In the place of libc's.
 ///
@@ -22,12 +22,12 @@ unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
         // SAFETY: as the caller.
         return unsafe { next::sleep(seconds) };
     };
-    let deadline = after(Duration::from_secs(seconds.into()));
-    if wait(g, deadline) {
+    let (began, time) = (now(), Duration::from_secs(seconds.into()));
+    if wait(g, time) {
         return 0;
     }
     // The rest, rounded up.
-    let rest = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now()));
+    let rest = time.saturating_sub(now().saturating_duration_since(began));
     c_uint::try_from(rest.as_nanos().div_ceil(1_000_000_000)).unwrap_or(seconds)
 }
 
@@ -41,8 +41,7 @@ unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
         // SAFETY: as the caller.
         return unsafe { next::usleep(microseconds) };
     };
-    let is_over = wait(g, after(Duration::from_micros(microseconds.into())));
-    if is_over { 0 } else { fail(libc::ECANCELED) }
+    if wait(g, Duration::from_micros(microseconds.into())) { 0 } else { fail(libc::ECANCELED) }
 }
 
 /// In the place of libc's.
@@ -56,7 +55,7 @@ unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_
     if let Some(g) = sleeper()
         && let Some(time) = duration(asked)
     {
-        return if wait(g, after(time)) { 0 } else { fail(libc::ECANCELED) };
+        return if wait(g, time) { 0 } else { fail(libc::ECANCELED) };
     }
     // SAFETY: as the caller.
     unsafe { next::nanosleep(time, rest) }
@@ -80,7 +79,7 @@ unsafe extern "C" fn clock_nanosleep(
         && let Some(time) = duration(asked)
     {
         let is_over = match flags & libc::TIMER_ABSTIME {
-            0 => wait(g, after(time)),
+            0 => wait(g, time),
             _ => wait_for_moment(g, Moment::new(clock, time)),
         };
         return if is_over { 0 } else { libc::ECANCELED };
@@ -110,34 +109,22 @@ fn sleeper() -> Option<Hooked> {
     Hooked::current().filter(|g| g.may_park())
 }
 
-/// None: never.
-fn after(time: Duration) -> Option<Instant> {
-    now().checked_add(time)
-}
-
-/// Parks until the deadline. False: the runtime closes.
-fn wait(g: Hooked, deadline: Option<Instant>) -> bool {
-    g.checkpoint();
-    if deadline.is_some_and(has_come) {
+/// Parks for so long. False: the runtime closes.
+#[inline(always)]
+fn wait(g: Hooked, time: Duration) -> bool {
+    if time.is_zero() {
         give_way();
         return true;
     }
-    loop {
-        if g.is_cancelled() {
-            return false;
-        }
-        g.park(&NANOSLEEP, 0, deadline);
-        if deadline.is_some_and(has_come) {
-            return true;
-        }
-    }
+    g.sleep(&NANOSLEEP, time)
 }
 
 /// Parks until that moment. False: the runtime closes.
 fn wait_for_moment(g: Hooked, moment: Moment) -> bool {
     loop {
         let is_over = moment.has_come();
-        if !wait(g, moment.next_look()) {
+        let rest = moment.next_look().map_or(Duration::MAX, |look| look.saturating_duration_since(now()));
+        if !wait(g, rest) {
             return false;
         }
         if is_over {

@@ -3,7 +3,7 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
-use common::{eventually, house, isolated};
+use common::{child_case, eventually, house, isolated, rss_bytes, subprocess};
 use pirn_hook as _;
 use pirn_runtime::{Builder, Runtime, go};
 use std::io::Error;
@@ -242,4 +242,46 @@ fn two_runtimes_sleep_side_by_side() {
         g.join().unwrap();
     });
     assert!(began.elapsed() >= SHORT * 5);
+}
+
+/// The thread-locals of a G share a page with its first frames: std's and ours of a sleep have to fit there too. Without
+/// optimisation frames are larger.
+#[test]
+fn a_sleep_needs_no_second_page() {
+    const TEST: &str = "a_sleep_needs_no_second_page";
+    const KIB: usize = 1 << 10;
+    const GS: usize = 2_000;
+    let kib_max = if cfg!(debug_assertions) { 32 } else { 6 };
+    // It measures the whole process, so it has one of its own.
+    if child_case(TEST).is_none() {
+        subprocess(TEST, "", &[]).expect_success();
+        return;
+    }
+    isolated(1).run(|| {
+        let (slept, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let sleeper = || {
+            let (slept, is_over) = (slept.clone(), is_over.clone());
+            go(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::thread::sleep(SHORT);
+                    slept.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        // What is made once is there then.
+        let first = sleeper();
+        while slept.swap(0, Ordering::Relaxed) == 0 {
+            std::thread::sleep(SHORT);
+        }
+        let before = rss_bytes();
+        let sleepers: Vec<_> = (0..GS).map(|_| sleeper()).collect();
+        while slept.load(Ordering::Relaxed) < 2 * GS {
+            std::thread::sleep(SHORT);
+        }
+        let each = (rss_bytes() - before) / GS;
+        is_over.store(true, Ordering::Relaxed);
+        sleepers.into_iter().chain([first]).for_each(|g| g.join().unwrap());
+        // A page, and the record, the handle, the timer and what malloc has for each.
+        assert!(each < kib_max * KIB, "{each} bytes for each");
+    });
 }

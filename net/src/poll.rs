@@ -113,21 +113,11 @@ impl<T: AsFd> Poll<T> {
     /// A read of a TCP stream, with room for so many bytes. After one that got less, the next waits for an event first: that
     /// saves a call of the system in vain for each message.
     #[inline]
-    pub(crate) fn read_stream(
-        &self,
-        room: usize,
-        mut operation: impl FnMut(&T) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let mut last = None;
+    pub(crate) fn read_stream(&self, room: usize, operation: impl FnMut(&T) -> io::Result<usize>) -> io::Result<usize> {
         // While nobody waits nobody need take events from the system, so what never waits has to try.
         let may_skip = !self.is_nonblocking();
-        let length = self.with_seen(Direction::Read, may_skip, |inner, seen| {
-            last = Some(seen);
-            operation(inner)
-        })?;
-        if let Some(seen) = last
-            && (1..room).contains(&length)
-        {
+        let (length, seen) = self.with_seen(Direction::Read, may_skip, operation)?;
+        if (1..room).contains(&length) {
             self.source.drained(seen);
         }
         Ok(length)
@@ -150,26 +140,27 @@ impl<T: AsFd> Poll<T> {
     }
 
     #[inline]
-    fn with<R>(&self, direction: Direction, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        self.with_seen(direction, false, |inner, _| operation(inner))
+    fn with<R>(&self, direction: Direction, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.with_seen(direction, false, operation).map(|(result, _)| result)
     }
 
-    /// Tries, and waits, until it succeeds. The first attempt may be left out if it would be in vain.
+    /// Tries, and waits, until it succeeds, and returns what the last attempt had seen too. The first attempt may be left
+    /// out if it would be in vain.
     #[inline]
     fn with_seen<R>(
         &self,
         direction: Direction,
         mut may_skip: bool,
-        mut operation: impl FnMut(&T, Seen) -> io::Result<R>,
-    ) -> io::Result<R> {
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<(R, Seen)> {
         // The timeout of this operation begins when it waits first.
         let mut until = None;
         loop {
             let seen = self.source.begin(direction)?;
             let is_skipped = mem::take(&mut may_skip) && seen.is_drained();
-            let result =
-                if is_skipped { Err(io::ErrorKind::WouldBlock.into()) } else { operation(self.get_ref(), seen) };
+            let result = if is_skipped { Err(io::ErrorKind::WouldBlock.into()) } else { operation(self.get_ref()) };
             match result {
+                Ok(result) => return Ok((result, seen)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.is_nonblocking() => {
                     let until = *until.get_or_insert_with(|| self.deadline_from_now(direction));
                     match self.source.wait(self.as_fd(), seen, until) {
@@ -179,7 +170,7 @@ impl<T: AsFd> Poll<T> {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
+                Err(error) => return Err(error),
             }
         }
     }

@@ -7,7 +7,7 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "which G calls")]
 
-use crate::clock::ns_of;
+use crate::clock::{deadline, now_ns, ns_of};
 use crate::config::UNWINDS;
 use crate::event::CallCounts;
 use crate::g::G;
@@ -26,7 +26,7 @@ use std::os::fd::RawFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::panicking;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A call of libc's, or several that wait alike: why a G waits in it, and by which number its waits are counted.
 pub struct Call {
@@ -251,20 +251,51 @@ impl Hooked {
     /// Parks the caller in that call, on what it says: an address or a number, for observers, or 0. This returns when it
     /// is unparked, at the deadline, when the runtime closes, or for no reason: the caller looks.
     pub fn park(self, call: &'static Call, what: usize, deadline: Option<Instant>) {
+        match deadline {
+            Some(deadline) => self.park_until(call, what, ns_of(deadline)),
+            None => {
+                self.count(call);
+                park_uninterruptibly(&call.reason, what);
+            }
+        }
+    }
+
+    /// Parks the caller in that call for so long. False: it ends before, as the runtime closes. It reads the clock twice, and
+    /// its frames should fit on the page that a G has.
+    pub fn sleep(self, call: &'static Call, time: Duration) -> bool {
+        let until_ns = deadline(time);
+        loop {
+            if self.is_cancelled() {
+                return false;
+            }
+            self.park_until(call, 0, until_ns);
+            if now_ns() >= until_ns {
+                return true;
+            }
+        }
+    }
+
+    #[inline]
+    fn park_until(self, call: &'static Call, what: usize, until_ns: u64) {
+        self.count(call);
         // SAFETY: `g` is the caller, so its runtime is there.
         let shared = unsafe { self.g.shared() };
-        if let Some(counts) = &shared.setup.hooked {
-            counts.add(call.number, current::m_number().unwrap_or(0) as usize);
-        }
-        let reason = &call.reason;
-        let Some(deadline) = deadline else { return park_uninterruptibly(reason, what) };
         // A runtime whose G runs has not ended.
         let timer = Action::Wake(self.g, self.g.id());
-        let key = shared.add_timer(ns_of(deadline), timer).expect("timers end after the Gs");
+        let key = shared.add_timer(until_ns, timer).expect("timers end after the Gs");
         let _cancel = defer(|| {
             shared.cancel_timer(key);
         });
-        park_uninterruptibly(reason, what);
+        park_uninterruptibly(&call.reason, what);
+    }
+
+    /// Counts a wait in that call.
+    #[inline]
+    fn count(self, call: &'static Call) {
+        // SAFETY: `g` is the caller, so its runtime is there.
+        if let Some(counts) = &unsafe { self.g.shared() }.setup.hooked {
+            counts.add(call.number, current::m_number().unwrap_or(0) as usize);
+        }
     }
 
     /// Parks the caller until one of these descriptors is ready in that direction; otherwise as [`park`](Self::park). They

@@ -15,8 +15,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -410,6 +410,24 @@ fn descriptors_come_and_go_without_growth() {
     });
     let metrics = rt.metrics();
     assert_eq!((metrics.descriptors, metrics.io_waiters, metrics.timers), (0, 0, 0));
+}
+
+/// Each takes a record, and the slower one gives its own back: otherwise the one that shuts would not find the one that waits.
+#[test]
+fn those_that_are_first_at_the_same_time_share_a_record() {
+    for _ in 0..scale(500, 5_000) {
+        let (a, _b) = arc_pair();
+        let both_are_there = Barrier::new(2);
+        thread::scope(|s| {
+            let reader = s.spawn(|| {
+                both_are_there.wait();
+                a.read_byte(Some(LONG))
+            });
+            both_are_there.wait();
+            a.source.shut();
+            assert_eq!(kind(reader.join().expect("no panic")), Some(ErrorKind::NotConnected));
+        });
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------- deadlines

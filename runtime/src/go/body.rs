@@ -75,15 +75,22 @@ where
     T: Send,
     A: After<T>,
 {
-    // SAFETY: as the caller promises.
-    let (f, after) = unsafe { g.storage.take::<(F, A)>() };
     let growth = Growth::measure(g);
+    let mut after = None;
+    let mut take = || {
+        // SAFETY: as the caller promises; it is called once.
+        let (f, a) = unsafe { g.storage.take::<(F, A)>() };
+        after = Some(a);
+        f
+    };
     let result: thread::Result<T> = if crate::park::in_closing(g) {
         g.ending.set(true);
-        drop_unrun(f)
+        drop_unrun(take())
     } else {
-        catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(f)))
+        // Taken out in there, or the frame would have the closure twice, as long as it runs.
+        catch_unwind(AssertUnwindSafe(|| __rust_begin_short_backtrace(take())))
     };
+    let after = after.expect("it was taken out");
     growth.report(g);
     g.ending.set(true);
     // SAFETY: this is the G itself.

@@ -25,22 +25,27 @@ impl<T: Default + 'static> ByNumber<T> {
     pub(super) fn of(&self, fd: RawFd) -> Option<&T> {
         let fd = usize::try_from(fd).ok()?;
         let place = self.0.get(fd / PART)?;
-        // Acquire: whoever finds a part finds what is in it (partner: the exchange below).
-        let mut part = place.load(Ordering::Acquire);
-        if part.is_null() {
-            let made = Box::into_raw(Box::new(std::array::from_fn(|_| T::default())));
-            // Release: partner is the load above, and the Acquire of one that was slower.
-            part = match place.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => made,
-                Err(other) => {
-                    // SAFETY: it was made above, and nobody has seen it.
-                    drop(unsafe { Box::from_raw(made) });
-                    other
-                }
-            };
-        }
+        // Acquire: whoever finds a part finds what is in it (partner: the exchange in `make`).
+        let part = place.load(Ordering::Acquire);
+        let part = if part.is_null() { Self::make(place) } else { part };
         // SAFETY: it has been made, and is never freed.
         Some(&unsafe { &*part }[fd % PART])
+    }
+
+    /// Makes a part. Not inlined: a part is made in the frame first, if the compiler likes it so.
+    #[cold]
+    #[inline(never)]
+    fn make(place: &AtomicPtr<[T; PART]>) -> *mut [T; PART] {
+        let made = Box::into_raw(Box::new(std::array::from_fn(|_| T::default())));
+        // Release: partner is the load in `of`, and the Acquire of one that was slower.
+        match place.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => made,
+            Err(other) => {
+                // SAFETY: it was made above, and nobody has seen it.
+                drop(unsafe { Box::from_raw(made) });
+                other
+            }
+        }
     }
 
     /// That of `fd`, if it has been asked for before.

@@ -66,6 +66,25 @@ impl Open {
         Ok(Arc::new(open))
     }
 
+    /// The epoll has refused to add a descriptor.
+    #[cold]
+    #[inline(never)]
+    fn add_again(
+        &self,
+        error: &io::Error,
+        fd: BorrowedFd<'_>,
+        token: u64,
+        is_used: impl FnOnce() -> bool,
+    ) -> io::Result<()> {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists if is_used() => Err(io::Error::new(io::ErrorKind::AlreadyExists, USED)),
+            io::ErrorKind::AlreadyExists => self.epoll.change(fd, token).map_err(|error| explained(&error, UNWATCHED)),
+            // EPERM.
+            io::ErrorKind::PermissionDenied => Err(io::Error::new(io::ErrorKind::Unsupported, UNPOLLABLE)),
+            _ => Err(explained(error, UNWATCHED)),
+        }
+    }
+
     /// If there is no epoll any more, whatever waits would wait for ever, and who asks would ask again without a pause.
     fn wait(&self, came: &mut Came, timeout_ns: Option<u64>) {
         if let Err(error) = self.epoll.wait(&mut came.0, timeout_ns) {
@@ -157,10 +176,17 @@ impl Netpoll {
     fn open_or_make(&self) -> io::Result<Arc<Open>> {
         let mut state = self.lock();
         match &*state {
-            State::Open(open) => return Ok(open.clone()),
-            State::Closed => return Err(io::Error::new(io::ErrorKind::NotConnected, ENDED)),
-            State::Unmade => {}
+            State::Open(open) => Ok(open.clone()),
+            State::Closed => Err(io::Error::new(io::ErrorKind::NotConnected, ENDED)),
+            State::Unmade => self.make(&mut state),
         }
+    }
+
+    /// Not inlined, as all that is done once or never on the way of a first wait: each idle connection has the deepest of its
+    /// frames.
+    #[cold]
+    #[inline(never)]
+    fn make(&self, state: &mut State) -> io::Result<Arc<Open>> {
         let open = Open::make().map_err(|error| explained(&error, "the runtime gets no epoll"))?;
         *state = State::Open(open.clone());
         self.set_asked(Some(open.clone()));
@@ -171,14 +197,10 @@ impl Netpoll {
     /// epoll may have the descriptor, as its record has gone without having taken it out; unless it `is_used` by
     /// another.
     pub(super) fn add(&self, fd: BorrowedFd<'_>, token: u64, is_used: impl FnOnce() -> bool) -> io::Result<bool> {
-        let epoll = &self.open_or_make()?.epoll;
-        epoll.add(fd, token).or_else(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists if is_used() => Err(io::Error::new(io::ErrorKind::AlreadyExists, USED)),
-            io::ErrorKind::AlreadyExists => epoll.change(fd, token).map_err(|error| explained(&error, UNWATCHED)),
-            // EPERM.
-            io::ErrorKind::PermissionDenied => Err(io::Error::new(io::ErrorKind::Unsupported, UNPOLLABLE)),
-            _ => Err(explained(&error, UNWATCHED)),
-        })?;
+        let open = self.open_or_make()?;
+        if let Err(error) = open.epoll.add(fd, token) {
+            open.add_again(&error, fd, token, is_used)?;
+        }
         // SeqCst as all that changes it: the one that makes it 1 tells the keeper, and does so by a lock.
         Ok(self.hints.registered.fetch_add(1, Ordering::SeqCst) == 0)
     }

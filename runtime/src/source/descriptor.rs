@@ -1,5 +1,7 @@
 //! What a socket has beside its descriptor: its place in netpoll.
 
+#![allow(unsafe_code, reason = "records, which are never freed")]
+
 use super::place::wake;
 use crate::clock::{now_ns, ns_of};
 use crate::m::fork::is_fork;
@@ -10,14 +12,17 @@ use crate::timers::NEVER;
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::OnceLock;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Instant;
 
 /// The place of one descriptor in netpoll. It has none, and costs nothing, until something waits for it, shuts it or
 /// sets a deadline. It does not own the descriptor, of which there is one for as long as it lives.
 pub struct Source {
     kind: &'static str,
-    record: OnceLock<&'static Record>,
+    /// Null: it has none yet. It is set once. Not a `OnceLock`: its frames would be the deepest of a first wait, and an idle
+    /// connection would keep a page for them.
+    record: AtomicPtr<Record>,
 }
 
 /// What an operation has seen before it tried.
@@ -41,7 +46,7 @@ impl Seen {
 impl Source {
     /// `kind` is what dumps call it, as `tcp`.
     pub const fn new(kind: &'static str) -> Source {
-        Source { kind, record: OnceLock::new() }
+        Source { kind, record: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// What dumps call it.
@@ -58,7 +63,7 @@ impl Source {
     pub fn begin(&self, direction: Direction) -> io::Result<Seen> {
         // An operation that never has to wait would not let others run.
         checkpoint();
-        let Some(side) = self.record.get().map(|record| record.side(direction)) else {
+        let Some(side) = self.record().map(|record| record.side(direction)) else {
             return Ok(Seen { direction, look: None, is_drained: false });
         };
         let look = side.look();
@@ -72,7 +77,7 @@ impl Source {
     /// stream: one of a Unix stream also stops where descriptors come along, and one that peeks leaves all there.
     #[inline]
     pub fn drained(&self, seen: Seen) {
-        if let (Some(record), Some(look)) = (self.record.get(), seen.look) {
+        if let (Some(record), Some(look)) = (self.record(), seen.look) {
             record.side(seen.direction).drain(look);
         }
     }
@@ -80,28 +85,28 @@ impl Source {
     /// Sets the deadline of all operations of that direction, those that wait and those that come. One that has passed
     /// ends all of them. None takes it away.
     pub fn set_deadline(&self, direction: Direction, deadline: Option<Instant>) {
-        if is_fork() || deadline.is_none() && self.record.get().is_none() {
+        if is_fork() || deadline.is_none() && self.record().is_none() {
             return;
         }
         let deadline_ns = deadline.map_or(NEVER, ns_of);
-        self.record_or_take(|_| ()).side(direction).set_sticky_ns(deadline_ns).for_each(wake);
+        self.record_or_take().side(direction).set_sticky_ns(deadline_ns).for_each(wake);
     }
 
     /// Wakes all that wait; they fail, and so does all that comes later.
     pub fn shut(&self) {
         if !is_fork() {
-            self.record_or_take(|_| ()).sides().for_each(|side| side.shut().for_each(wake));
+            self.record_or_take().sides().for_each(|side| side.shut().for_each(wake));
         }
     }
 
     /// Whether it was shut.
     pub fn is_shut(&self) -> bool {
-        self.record.get().is_some_and(|record| record.side(Direction::Read).look().is_shut())
+        self.record().is_some_and(|record| record.side(Direction::Read).look().is_shut())
     }
 
     /// Something has happened to the descriptor of which an epoll does not hear: all that wait try again.
     pub fn try_again(&self) {
-        if let Some(record) = self.record.get()
+        if let Some(record) = self.record()
             && !is_fork()
         {
             look_again(record);
@@ -111,7 +116,7 @@ impl Source {
     /// Takes the descriptor out of netpoll, as it becomes another's, or is closed while a dup of it lives. What waits
     /// for it tries again.
     pub fn forget(&self, fd: BorrowedFd<'_>) {
-        if let Some(record) = self.record.get()
+        if let Some(record) = self.record()
             && !is_fork()
         {
             record.unregister(fd);
@@ -121,38 +126,78 @@ impl Source {
 
     /// The record and the look for a wait that has seen this. None: others have used the record since, or nothing has
     /// waited in this direction before, so try again.
+    #[inline]
     pub(super) fn start(&self, seen: Seen) -> Option<(&'static Record, Look)> {
         let direction = seen.direction;
-        let Some(look) = seen.look else {
-            let mut look = None;
-            let record = self.record_or_take(|new| {
-                // Nobody else knows it yet, so it is at no epoll, and no event that this may have missed is counted.
-                new.begins_to_count(direction);
-                look = Some(new.side(direction).look());
-            });
-            return look.map(|look| (record, look));
-        };
-        let record = self.record.get().expect("there was a record to look at");
+        let Some(look) = seen.look else { return self.start_first(direction) };
+        let record = self.record().expect("there was a record to look at");
         if record.begins_to_count(direction) {
-            record.side(direction).event().for_each(wake);
+            try_again(record.side(direction));
             return None;
         }
         Some((record, look))
     }
 
-    /// Its record. The first call takes one, which `f` is told before others know it.
-    fn record_or_take(&self, f: impl FnOnce(&'static Record)) -> &'static Record {
-        self.record.get_or_init(|| {
-            let record = take();
-            f(record);
-            record
-        })
+    /// As `start`, without a record.
+    #[cold]
+    #[inline(never)]
+    fn start_first(&self, direction: Direction) -> Option<(&'static Record, Look)> {
+        if self.record().is_some() {
+            return None;
+        }
+        let new = take();
+        // Nobody else knows it yet, so it is at no epoll, and no event that this may have missed is counted.
+        new.begins_to_count(direction);
+        let look = new.side(direction).look();
+        self.offer(new).is_ok().then_some((new, look))
+    }
+
+    /// Its record, if it has one.
+    #[inline]
+    fn record(&self) -> Option<&'static Record> {
+        // Acquire: whoever finds it finds what has been done to it before (partner: `offer`).
+        let record = self.record.load(Ordering::Acquire);
+        // SAFETY: it is null, or a record, which is never freed.
+        unsafe { record.as_ref() }
+    }
+
+    /// Its record. The first call takes one.
+    fn record_or_take(&self) -> &'static Record {
+        if let Some(record) = self.record() {
+            return record;
+        }
+        let new = take();
+        match self.offer(new) {
+            Ok(()) => new,
+            Err(other) => other,
+        }
+    }
+
+    /// A record that nobody else knows is its own from now on; or given back, if it has another.
+    fn offer(&self, new: &'static Record) -> Result<(), &'static Record> {
+        let place = ptr::from_ref(new).cast_mut();
+        // Release and Acquire: partner is `record`, and the Release of the one that was faster.
+        match self.record.compare_exchange(ptr::null_mut(), place, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            Err(other) => {
+                give_back(new);
+                // SAFETY: it is not null, so it is a record, which is never freed.
+                Err(unsafe { &*other })
+            }
+        }
     }
 }
 
 /// Its waiters try again.
 fn look_again(record: &Record) {
-    record.sides().for_each(|side| side.event().for_each(wake));
+    record.sides().for_each(try_again);
+}
+
+/// Those that wait in that direction try again.
+#[cold]
+#[inline(never)]
+fn try_again(side: &RecordSide) {
+    side.event().for_each(wake);
 }
 
 /// Whether an operation may be tried, at that look.
@@ -198,7 +243,7 @@ pub(super) fn timed_out() -> io::Error {
 impl Drop for Source {
     fn drop(&mut self) {
         // In a fork, the record is left as it is.
-        if let Some(record) = self.record.get()
+        if let Some(record) = self.record()
             && !is_fork()
         {
             give_back(record);

@@ -13,7 +13,8 @@ use std::os::fd::BorrowedFd;
 /// How long a thread waits before it looks again, if the system has no descriptor for a bell.
 const DEAF_NS: u64 = 10_000_000;
 
-/// See [`Source::wait`].
+/// See [`Source::wait`]. Not inlined: a G has no use for its frame.
+#[inline(never)]
 pub(super) fn wait(source: &Source, fd: BorrowedFd<'_>, seen: Seen, deadline_ns: u64) -> io::Result<()> {
     let writes = seen.direction == Direction::Write;
     if is_fork() {

@@ -22,7 +22,9 @@ impl Place {
         self.0 = Some((record, direction, number));
     }
 
-    /// Takes the waiter out, if it is still in the list. The lock of its side is free.
+    /// Takes the waiter out, if it is still in the list. The lock of its side is free. Not inlined, as its frame is no part
+    /// of a wait.
+    #[inline(never)]
     pub(super) fn leave(&mut self) {
         let Some((record, direction, number)) = self.0.take() else { return };
         let left = record.side(direction).lock().remove(number);

@@ -5,11 +5,11 @@
 use super::alarm::arm;
 use super::descriptor::{Seen, Source, may_wait, result_of};
 use super::on_thread;
-use super::place::{Place, wake};
+use super::place::{Guard, Place, wake};
 use crate::clock::ns_of;
 use crate::g::G;
 use crate::m::fork::{error_in_fork, is_fork};
-use crate::netpoll::{Record, Who, expose, register};
+use crate::netpoll::{Direction, Look, Record, Who, expose, register};
 use crate::park::{current_g, park_on};
 use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
@@ -31,42 +31,14 @@ impl Source {
     /// `Unsupported` for what cannot be waited for, as a regular file; `AlreadyExists` if another `Source` of the same
     /// runtime waits for this descriptor; what the system says when it has no memory or no descriptor for an epoll.
     pub fn wait(&self, fd: BorrowedFd<'_>, seen: Seen, deadline: Option<Instant>) -> io::Result<()> {
-        let deadline_ns = deadline.map_or(NEVER, ns_of);
-        match current_g() {
-            Some(g) => self.wait_on_g(g, fd, seen, deadline_ns),
-            None => on_thread::wait(self, fd, seen, deadline_ns),
-        }
-    }
-
-    fn wait_on_g(&self, g: &'static G, fd: BorrowedFd<'_>, seen: Seen, deadline_ns: u64) -> io::Result<()> {
+        let deadline_ns = deadline.map_or(NEVER, in_ns);
+        let Some(g) = current_g() else { return on_thread::wait(self, fd, seen, deadline_ns) };
         let Some((record, look)) = self.start(seen) else { return Ok(()) };
+        // Here, where the frame of the wait is not there yet, which ends by that call: what adds the descriptor to the epoll
+        // and what parks need about as much of the stack, and an idle connection would have a page for their sum.
         // SAFETY: `g` is the caller, so its runtime is there.
-        let shared = unsafe { g.shared() };
-        let at = (record, seen.direction);
-        let side = record.side(seen.direction);
-        // It leaves when this is unwound.
-        let mut place = Place::new();
-        loop {
-            self.register(record, fd, shared)?;
-            let mut locked = side.lock();
-            let until_ns = match may_wait(side, &locked, look, deadline_ns) {
-                Ok(until_ns) => until_ns,
-                Err(answer) => return answer,
-            };
-            place.put(at, locked.push(Who::G(g, g.id()), until_ns));
-            // A runtime whose G runs has not ended.
-            let rest = arm(&mut locked, at, || Some(shared.arc()), until_ns).expect("timers end after the Gs");
-            drop(locked);
-            rest.finish();
-            park_on(&IO_WAIT, record.what());
-            if let Some(found) = side.differs(look) {
-                // Whoever has changed it takes all waiters.
-                place.was_taken();
-                return result_of(found);
-            }
-            // Woken for no reason, or as its deadline has passed or was changed.
-            place.leave();
-        }
+        self.register(record, fd, unsafe { g.shared() })?;
+        wait_on_g(g, (record, seen.direction), look, deadline_ns)
     }
 
     /// As [`wait`](Self::wait), for async code: `Ready(Ok(()))` says that the operation should be tried again. `place`
@@ -141,6 +113,7 @@ impl Source {
     }
 
     #[cold]
+    #[inline(never)]
     fn register_first(&self, record: &'static Record, fd: BorrowedFd<'_>, shared: &Shared) -> io::Result<()> {
         if register(record, fd, self.kind(), shared.netpoll())? {
             shared.has_registered();
@@ -152,3 +125,64 @@ impl Source {
 
 const NO_RUNTIME: &str =
     "async code that waits for a descriptor needs a runtime of pirn: run it on a goroutine, by block_on";
+
+/// Reads the clock in a frame of its own, so that the call of `wait_on_g` can be a jump.
+#[inline(never)]
+fn in_ns(deadline: Instant) -> u64 {
+    ns_of(deadline)
+}
+
+/// Waits at the epoll where the descriptor of that record is registered.
+#[inline(never)]
+fn wait_on_g(g: &'static G, at: (&'static Record, Direction), look: Look, deadline_ns: u64) -> io::Result<()> {
+    let (record, direction) = at;
+    // It leaves when this is unwound.
+    let mut place = Place::new();
+    while record.is_registered() {
+        match enlist(g, at, look, deadline_ns) {
+            Ok(number) => place.put(at, number),
+            Err(answer) => return answer,
+        }
+        park_on(&IO_WAIT, record.what());
+        if let Some(found) = record.side(direction).differs(look) {
+            // Whoever has changed it takes all waiters.
+            place.was_taken();
+            return result_of(found);
+        }
+        // Woken for no reason, or as its deadline has passed or was changed.
+        place.leave();
+    }
+    // It was taken out of its epoll meanwhile.
+    Ok(())
+}
+
+/// Puts the G `g`, which is the caller, into the list of that side, if it may wait: its number there. Otherwise what the
+/// wait answers.
+#[inline(never)]
+fn enlist(
+    g: &'static G,
+    at: (&'static Record, Direction),
+    look: Look,
+    deadline_ns: u64,
+) -> Result<u64, io::Result<()>> {
+    let (record, direction) = at;
+    let side = record.side(direction);
+    let mut locked = side.lock();
+    let until_ns = may_wait(side, &locked, look, deadline_ns)?;
+    let number = locked.push(Who::G(g, g.id()), until_ns);
+    if until_ns != NEVER {
+        arm_for_g(g, locked, at, until_ns);
+    }
+    Ok(number)
+}
+
+/// Sees to it that the G `g`, which has put itself into the list, is woken at `until_ns`.
+#[inline(never)]
+fn arm_for_g(g: &'static G, mut locked: Guard<'_>, at: (&'static Record, Direction), until_ns: u64) {
+    // SAFETY: `g` is the caller, so its runtime is there.
+    let shared = unsafe { g.shared() };
+    // A runtime whose G runs has not ended.
+    let rest = arm(&mut locked, at, || Some(shared.arc()), until_ns).expect("timers end after the Gs");
+    drop(locked);
+    rest.finish();
+}
