@@ -25,7 +25,7 @@ pub use parking::{give_way, may_spin, random_below, sleep};
 pub use {
     crate::chores::{call_later, run_due},
     crate::clock::{SetClock, set_seed},
-    crate::go::{Ending, Task, go_task},
+    crate::go::{Ending, Task, builder_at, go_task},
     crate::hooked::{Call, Hooked, hook_is_linked, wake_from_anywhere},
     crate::m::current::m_number,
     crate::m::fork::is_fork,
