@@ -3,13 +3,13 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, Waits, answer, has_error, is_ready, until_done};
+use crate::attempts::{Not, Waits, answer, has_error, is_ready, until_done, until_read};
 use crate::calls::{READ, RECV};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::{is_stream, message};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
-use pirn_runtime::internal::{Direction, Hooked};
+use pirn_runtime::internal::{Direction, Glance, Hooked};
 use std::ptr;
 
 /// A call with one of these is left to libc: it does not block, or waits for something else than `EPOLLIN` says.
@@ -17,12 +17,24 @@ const LEFT: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUEUE;
 /// The same of a call that would have to keep what it has got so far.
 const LEFT_WHOLE: c_int = LEFT | libc::MSG_WAITALL;
 
+/// `MAX_RW_COUNT` of the kernel, with the smallest pages.
+const READ_MAX: size_t = 0x7fff_f000;
+
 fn reads(fd: c_int) -> Waits {
     Waits::new(fd, Direction::Read, &READ)
 }
 
 fn receives(fd: c_int) -> Waits {
     Waits::new(fd, Direction::Read, &RECV)
+}
+
+/// A plain read has got so many of so many bytes. If it has got all that there was, the next one need not try.
+#[inline]
+fn got_of(got: ssize_t, asked: size_t, glance: &Glance) {
+    // None at all is the end, of which the next one has to hear too.
+    if got > 0 && got.unsigned_abs() < asked.min(READ_MAX) {
+        glance.drained();
+    }
 }
 
 /// The G that receives without its thread.
@@ -55,9 +67,11 @@ unsafe fn recv_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t, flags: c_
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::recv(fd, buf, len, flags) };
     let waits_for_all = flags & libc::MSG_WAITALL != 0;
+    // The others leave something there, or take it in another way.
+    let is_plain = flags & !(libc::MSG_WAITALL | libc::MSG_NOSIGNAL) == 0;
     let flags = flags & !libc::MSG_WAITALL | libc::MSG_DONTWAIT;
     let (before, mut done) = (errno(), 0);
-    let result = until_done(g, &receives(fd), || {
+    let result = until_read(g, &receives(fd), |glance| {
         if done > 0 && has_error(fd) {
             // It is for the next call: otherwise that would find an end.
             return Ok(());
@@ -65,6 +79,9 @@ unsafe fn recv_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t, flags: c_
         let rest = buf.wrapping_byte_add(done);
         // SAFETY: what is left of the caller's buffer.
         let more = checked(unsafe { next::recv(fd, rest, len - done, flags) })?;
+        if is_plain {
+            got_of(more, len - done, glance);
+        }
         done += more.unsigned_abs();
         if waits_for_all && more > 0 && done < len && is_stream(fd) { Err(libc::EAGAIN) } else { Ok(()) }
     });
@@ -170,9 +187,11 @@ unsafe fn read_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t) -> ssize_
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::read(fd, buf, len) };
     let before = errno();
-    let result = until_done(g, &reads(fd), || {
+    let result = until_read(g, &reads(fd), |glance| {
         // SAFETY: as the caller.
-        checked(unsafe { next::recv(fd, buf, len, libc::MSG_DONTWAIT) })
+        let got = checked(unsafe { next::recv(fd, buf, len, libc::MSG_DONTWAIT) })?;
+        got_of(got, len, glance);
+        Ok(got)
     });
     match result {
         Err(Not::Failed(libc::ENOTSOCK)) => {

@@ -15,7 +15,7 @@ use crate::m::current;
 use crate::os::{Mutex, holds_one, when_none_is_held};
 use crate::park::{defer, in_closing, park_uninterruptibly, unpark_g};
 use crate::reason::Reason;
-use crate::source::{Direction, wait_for_foreign};
+use crate::source::{Began, Direction, Evidence, Glance, wait_for_foreign};
 use crate::timers::Action;
 use crate::wait::Told;
 use std::fmt;
@@ -212,6 +212,34 @@ impl Hooked {
         deadline: Option<Instant>,
     ) -> io::Result<()> {
         wait_for_foreign(self.g, wanted, |record| self.park(call, what.unwrap_or(record), deadline))
+    }
+
+    /// What is known of a descriptor, before an attempt.
+    #[inline]
+    pub fn glance(self, fd: RawFd, direction: Direction) -> Glance {
+        Glance::new(self.g, fd, direction)
+    }
+
+    /// Parks the caller by what [is believed](Glance::is_believed) of that descriptor, until something has come since the
+    /// glance, the wait [has lasted too long](Began::is_long_ago), or for no reason. False: nothing has come.
+    pub fn wait_believing(self, glance: &Glance, call: &'static Call, what: Option<usize>, began: Began) -> bool {
+        glance.wait(self.g, began, |record| self.park(call, what.unwrap_or(record), None))
+    }
+
+    /// Parks the caller until something has come, as [`wait_for`](Self::wait_for). Since the glance the kernel has said that
+    /// the descriptor is a socket, and that operations of that direction block. This returns what may be believed, if they
+    /// have no time limit.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_kept(
+        self,
+        glance: &Glance,
+        call: &'static Call,
+        what: Option<usize>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Option<Evidence>> {
+        glance.wait_kept(self.g, |record| self.park(call, what.unwrap_or(record), deadline))
     }
 }
 

@@ -29,9 +29,10 @@ pub use {
     crate::hooked::{Call, Hooked, hook_is_linked, wake_from_anywhere},
     crate::m::current::m_number,
     crate::m::fork::is_fork,
+    crate::netpoll::{forget_number, forget_numbers, settings_changed},
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::{SHORT_ID_BITS, latest_id_like},
-    crate::source::{Direction, Place, Seen, Source},
+    crate::source::{Began, Direction, Evidence, Glance, Place, Seen, Source},
     crate::time::sleep,
     caller::{Home, around_forks, call_at, descriptor_records, give_way, has_timers, may_spin, random_below, warn},
 };

@@ -38,4 +38,5 @@ pub use crate::netpoll::Direction;
 pub(crate) use descriptor::leave_runtime;
 pub use descriptor::{Seen, Source};
 pub(crate) use foreign::wait_for_foreign;
+pub use foreign::{Began, Evidence, Glance};
 pub use place::Place;

@@ -18,7 +18,7 @@ mod unmake;
 mod unwind;
 mod write;
 
-pub(crate) use epoll::{Epoll, EventFd, PollEvent, PollEvents, address_of, kind_of, poll_one};
+pub(crate) use epoll::{Epoll, EventFd, PollEvent, PollEvents, Watch, address_of, kind_of, poll_one};
 pub(crate) use fork::{Rseq, exit_at_once, on_fork};
 pub(crate) use lock::{Mutex, MutexGuard, holds_one, when_none_is_held};
 #[cfg(test)]
