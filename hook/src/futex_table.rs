@@ -147,6 +147,13 @@ impl Bucket {
         self.waiting.load(Ordering::Relaxed) == 0
     }
 
+    /// The same, for a caller that has changed the word and has had a full fence after that; or as a hint.
+    #[cfg_attr(loom, allow(dead_code, reason = "the models have the fence"))]
+    #[inline]
+    pub(crate) fn seems_empty(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+
     /// Takes out up to `most` of those that wait at that address for one of these bits, first come, first served, and has
     /// them woken by `wake`, which is called without the lock. Returns how many there were.
     pub(crate) fn wake(&self, address: usize, bits: u32, most: usize, mut wake: impl FnMut(Told)) -> usize {
