@@ -49,23 +49,25 @@ fn receiver(flags: c_int, left: c_int) -> Option<Hooked> {
 /// As for libc's.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+    if Hooked::is_surely_none() {
+        // SAFETY: as the caller.
+        return unsafe { next::recv(fd, buf, len, flags) };
+    }
     // SAFETY: as the caller.
-    let plainly = || unsafe { next::recv(fd, buf, len, flags) };
-    // Nothing says when there is more to be looked at.
-    let left = if flags & libc::MSG_PEEK == 0 { LEFT } else { LEFT_WHOLE };
-    let Some(g) = receiver(flags, left) else { return plainly() };
-    // SAFETY: as the caller.
-    unsafe { recv_on(g, fd, buf, len, flags) }
+    unsafe { recv_on_m(fd, buf, len, flags) }
 }
 
-/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+/// Out of line, so that a thread, which runs no G, has no registers to save.
 ///
 /// # Safety
 /// As for `recv`.
 #[inline(never)]
-unsafe fn recv_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+unsafe extern "C" fn recv_on_m(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::recv(fd, buf, len, flags) };
+    // Nothing says when there is more to be looked at.
+    let left = if flags & libc::MSG_PEEK == 0 { LEFT } else { LEFT_WHOLE };
+    let Some(g) = receiver(flags, left) else { return plainly() };
     let waits_for_all = flags & libc::MSG_WAITALL != 0;
     // The others leave something there, or take it in another way.
     let is_plain = flags & !(libc::MSG_WAITALL | libc::MSG_NOSIGNAL) == 0;
@@ -171,21 +173,23 @@ unsafe extern "C" fn recvmmsg(
 /// As for libc's.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+    if Hooked::is_surely_none() {
+        // SAFETY: as the caller.
+        return unsafe { next::read(fd, buf, len) };
+    }
     // SAFETY: as the caller.
-    let plainly = || unsafe { next::read(fd, buf, len) };
-    let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
-    // SAFETY: as the caller.
-    unsafe { read_on(g, fd, buf, len) }
+    unsafe { read_on_m(fd, buf, len) }
 }
 
-/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+/// Out of line, so that a thread, which runs no G, has no registers to save.
 ///
 /// # Safety
 /// As for `read`.
 #[inline(never)]
-unsafe fn read_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+unsafe extern "C" fn read_on_m(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::read(fd, buf, len) };
+    let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
     let before = errno();
     let result = until_read(g, &reads(fd), |glance| {
         // SAFETY: as the caller.

@@ -64,6 +64,11 @@ pub fn hook_is_linked(calls: &'static [&'static Call]) {
     let _ = CALLS.set(calls);
 }
 
+/// What is hooked is so for the whole program: the runtime was loaded with it.
+pub fn hook_was_loaded_with_the_program() {
+    current::is_at_one_place();
+}
+
 /// Whether they are.
 pub(crate) fn is_linked() -> bool {
     CALLS.get().is_some()
@@ -144,10 +149,19 @@ pub struct Hooked {
 }
 
 impl Hooked {
+    /// Whether there is surely [none](Self::current): quick for the threads of a program that are no Ms.
+    #[inline(always)]
+    pub fn is_surely_none() -> bool {
+        current::is_surely_none()
+    }
+
     /// The caller. None: it is a thread that runs no G, the runtime itself (an M is inside, or on its own stack, or a lock of
     /// the runtime is held), or a G whose runtime is not hooked.
     #[inline]
     pub fn current() -> Option<Hooked> {
+        if Self::is_surely_none() {
+            return None;
+        }
         // SAFETY: an M lives as long as its thread runs (m I3).
         let m = unsafe { current::machine().as_ref() }?;
         if m.section.is_inside() || holds_one() {

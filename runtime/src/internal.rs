@@ -26,7 +26,7 @@ pub use {
     crate::chores::{call_later, run_due},
     crate::clock::{SetClock, set_seed},
     crate::go::{Ending, Task, go_task},
-    crate::hooked::{Call, Hooked, hook_is_linked, wake_from_anywhere},
+    crate::hooked::{Call, Hooked, hook_is_linked, hook_was_loaded_with_the_program, wake_from_anywhere},
     crate::m::current::m_number,
     crate::m::fork::is_fork,
     crate::netpoll::{forget_number, forget_numbers, settings_changed},
