@@ -5,8 +5,8 @@
 
 use crate::errno::{checked, errno, fail, set_errno};
 use crate::next;
-use pirn_runtime::internal::{Began, Call, Direction, Glance, Hooked, checkpoint, has_come, now};
-use std::ffi::c_int;
+use libc::{c_int, ssize_t};
+use pirn_runtime::internal::{Began, Call, Direction, Glance, Hooked, has_come, now};
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ pub(crate) fn until_read<N>(
     waits: &Waits,
     mut attempt: impl FnMut(&Glance) -> Result<N, c_int>,
 ) -> Result<N, Not> {
-    checkpoint();
+    g.checkpoint();
     let before = errno();
     // When this call began to wait without having asked the kernel.
     let mut began = None;
@@ -159,6 +159,12 @@ pub(crate) fn wait(g: Hooked, waits: &Waits, deadline: Option<Instant>) -> Resul
     g.wait_for(&[(waits.fd, waits.direction)], waits.call, waits.what, deadline).map_err(|_| Not::Waited)
 }
 
+/// Whether a call with this time may have to wait: it has none, or one that is valid and not zero. What is not valid is the
+/// kernel's to say, and one that needs not wait must not fail when the runtime closes.
+pub(crate) fn may_wait(time: Option<Option<Duration>>) -> bool {
+    time.is_none_or(|time| time.is_some_and(|time| !time.is_zero()))
+}
+
 /// Looks until there is something (more than 0), or the time is over (0), and parks in between until one of those that are
 /// `wanted` is ready. None: there is no limit, or what is wanted cannot be waited for.
 pub(crate) fn look_until(
@@ -168,7 +174,7 @@ pub(crate) fn look_until(
     wanted: impl FnOnce() -> Option<Vec<(c_int, Direction)>>,
     look: impl Fn() -> c_int,
 ) -> Result<c_int, Not> {
-    checkpoint();
+    g.checkpoint();
     let before = errno();
     let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
     let mut wanted = Some(wanted);
@@ -203,7 +209,7 @@ pub(crate) fn look_now_and_then<N>(
     call: &'static Call,
     look: impl Fn() -> Result<Option<N>, c_int>,
 ) -> Result<N, Not> {
-    checkpoint();
+    g.checkpoint();
     let before = errno();
     let mut pause = PAUSE_MIN;
     loop {
@@ -270,6 +276,11 @@ pub(crate) fn is_ready(fd: c_int, direction: Direction) -> bool {
     let mut asked = libc::pollfd { fd, events, revents: 0 };
     // SAFETY: one record, which is there.
     checked(unsafe { next::poll(&raw mut asked, 1, 0) }) != Ok(0)
+}
+
+/// What has come of an attempt with `RWF_NOWAIT`. If the kernel cannot make one on this file, it would block.
+pub(crate) fn unless_it_cannot(tried: Result<ssize_t, c_int>) -> Result<ssize_t, c_int> {
+    tried.map_err(|why| if why == libc::EOPNOTSUPP { libc::EAGAIN } else { why })
 }
 
 /// Whether it has an error that its next operation will say, and only that one.

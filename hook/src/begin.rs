@@ -1,9 +1,11 @@
-//! What runs when the program is loaded: the runtimes that are built later learn that the hooks are there.
+//! What runs when the program is loaded: libc's functions are found, and the runtimes that are built later learn that the
+//! hooks are there.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "a function in the table of those that the loader calls")]
 
 use crate::calls::ALL;
+use crate::next::find_all;
 use crate::reads::read;
 use libc::{RTLD_DEFAULT, c_int, c_void, dlsym, size_t, ssize_t};
 use pirn_runtime::internal::{hook_is_linked, hook_was_loaded_with_the_program};
@@ -18,6 +20,7 @@ compile_error!("pirn's feature hook needs glibc as a shared library: build witho
 static BEGIN: extern "C" fn() = begin;
 
 extern "C" fn begin() {
+    find_all();
     hook_is_linked(&ALL);
     if comes_first() {
         hook_was_loaded_with_the_program();

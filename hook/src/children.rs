@@ -4,12 +4,12 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, Waits, answer, look_now_and_then, wait as park_for};
+use crate::attempts::{Not, Waits, answer, is_nonblocking, look_now_and_then, wait as park_for};
 use crate::calls::{WAIT, WAITPID};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use libc::{c_int, c_long, id_t, idtype_t, pid_t, rusage, siginfo_t};
-use pirn_runtime::internal::{Direction, Hooked, checkpoint};
+use pirn_runtime::internal::{Direction, Hooked};
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -88,7 +88,9 @@ fn wait_for(g: Hooked, process: pid_t, options: c_int, wait: impl Fn(c_int) -> p
 unsafe extern "C" fn waitid(of: idtype_t, id: id_t, about: *mut siginfo_t, options: c_int) -> c_int {
     // SAFETY: as the caller.
     let plainly = || unsafe { next::waitid(of, id, about, options) };
-    let Some(g) = Hooked::current().filter(|_| options & libc::WNOHANG == 0) else { return plainly() };
+    // A descriptor of a process may be non-blocking itself.
+    let waits = |_: &Hooked| options & libc::WNOHANG == 0 && !(of == libc::P_PIDFD && is_nonblocking(id.cast_signed()));
+    let Some(g) = Hooked::current().filter(waits) else { return plainly() };
     let look = || {
         // SAFETY: plain numbers, for which all zeros are values.
         let mut seen: siginfo_t = unsafe { mem::zeroed() };
@@ -120,7 +122,7 @@ fn until_ended<N>(
     descriptor: impl Fn() -> Option<OwnedFd>,
     look: impl Fn() -> Result<Option<N>, c_int>,
 ) -> Result<N, Not> {
-    checkpoint();
+    g.checkpoint();
     let before = errno();
     let mut child = None;
     loop {

@@ -4,8 +4,9 @@
 #![allow(unsafe_code, reason = "a call of libc's")]
 
 use libc::{clockid_t, timespec};
+use pirn_runtime::internal::now;
 use std::mem::MaybeUninit;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// None: it is not valid. libc says so.
 pub(crate) fn duration(time: Option<&timespec>) -> Option<Duration> {
@@ -14,8 +15,35 @@ pub(crate) fn duration(time: Option<&timespec>) -> Option<Duration> {
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, nanoseconds))
 }
 
+/// After so long a wait until a moment of the real-time clock looks whether that was set.
+const SET_MAX: Duration = Duration::from_secs(1);
+
+/// A moment of a clock of libc's.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    clock: clockid_t,
+    at: Duration,
+}
+
+impl Moment {
+    pub(crate) fn new(clock: clockid_t, at: Duration) -> Moment {
+        Moment { clock, at }
+    }
+
+    /// Whether it has come.
+    pub(crate) fn has_come(self) -> bool {
+        read(self.clock) >= self.at
+    }
+
+    /// When to look whether it has come: when it does by what the clock says now, or before, if that may be set. None: never.
+    pub(crate) fn next_look(self) -> Option<Instant> {
+        let most = if self.clock == libc::CLOCK_REALTIME { SET_MAX } else { Duration::MAX };
+        now().checked_add(self.at.saturating_sub(read(self.clock)).min(most))
+    }
+}
+
 /// What a clock says.
-pub(crate) fn read(clock: clockid_t) -> Duration {
+fn read(clock: clockid_t) -> Duration {
     let mut time = MaybeUninit::<timespec>::uninit();
     // SAFETY: it is one of the clocks that there are, and there is room.
     unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) };

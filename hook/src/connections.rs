@@ -1,4 +1,4 @@
-//! `accept`, `accept4`, `connect`: nothing says of one call that it must not block.
+//! `accept`, `accept4`, `connect`: nothing says of one call that it must not block. `shutdown`, which ends waits.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
@@ -9,7 +9,7 @@ use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::is_datagram;
 use libc::{c_int, sockaddr, socklen_t};
-use pirn_runtime::internal::{Direction, Hooked, checkpoint, give_way, has_come, now};
+use pirn_runtime::internal::{Direction, Hooked, give_way, has_come, now, try_again};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ impl Turn {
     fn take(fd: c_int) -> Option<Turn> {
         let is_taken = &TURN_OF[fd.unsigned_abs() as usize % TURNS];
         // Acquire: the calls of the one before come first (partner: `drop`).
-        (!is_taken.swap(true, Ordering::Acquire)).then_some(Turn(is_taken))
+        if is_taken.swap(true, Ordering::Acquire) { None } else { Some(Turn(is_taken)) }
     }
 }
 
@@ -103,15 +103,35 @@ unsafe extern "C" fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) 
         Some(g) if g.may_park() && !is_nonblocking(fd) && !is_datagram(fd) => {
             // SAFETY: it is valid, or null.
             let family = unsafe { to.as_ref() }.map_or(libc::AF_UNSPEC, |to| to.sa_family.into());
-            answer(connect_on(g, fd, family, plainly), plainly)
+            match family {
+                // One of a virtual machine that was refused while nobody waited counts as connecting for ever: the kernel
+                // makes it unconnected only in a call that blocks (`vsock_connect`).
+                libc::AF_VSOCK => plainly(),
+                _ => answer(connect_on(g, fd, family, plainly), plainly),
+            }
         }
         _ => plainly(),
     }
 }
 
+/// In the place of libc's. It waits for nothing, but an epoll does not hear that a socket of Unix takes nothing any more: those
+/// that wait for this number try again.
+///
+/// # Safety
+/// None.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
+    // SAFETY: as the caller.
+    let done = unsafe { next::shutdown(fd, how) };
+    if done == 0 {
+        try_again(fd);
+    }
+    done
+}
+
 /// The descriptor is non-blocking for the time of one call. Until it is connected nobody else has something to do with it.
 fn connect_on(g: Hooked, fd: c_int, family: c_int, attempt: impl Fn() -> c_int) -> Result<c_int, Not> {
-    checkpoint();
+    g.checkpoint();
     let (before, mut has_waited) = (errno(), false);
     let deadline = deadline_of(fd, Direction::Write);
     let done = loop {
@@ -188,5 +208,102 @@ fn error_of(fd: c_int) -> c_int {
     match checked(unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, place, &raw mut bytes) }) {
         Ok(_) => error,
         Err(why) => why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pirn_runtime::{Builder, go};
+    use std::io::{Write, pipe};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::ptr;
+    use std::sync::Arc;
+    use std::thread::sleep;
+
+    fn eventually(what: &str, is_true: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !is_true() {
+            assert!(began.elapsed() < Duration::from_secs(30), "not true: {what}");
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The same listener by another number, which has the same turn.
+    fn with_the_same_turn(listener: &TcpListener) -> TcpListener {
+        let fd = listener.as_raw_fd();
+        for nth in 1.. {
+            // SAFETY: a command without a pointer.
+            let other = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, fd + nth * TURNS as c_int) };
+            assert!(other >= 0, "no descriptor is left");
+            // SAFETY: it is new, and no other code has it.
+            let other = unsafe { OwnedFd::from_raw_fd(other) };
+            if (other.as_raw_fd() - fd) % TURNS as c_int == 0 {
+                return TcpListener::from(other);
+            }
+        }
+        unreachable!("there is an end of descriptors");
+    }
+
+    #[test]
+    fn who_asks_for_a_turn_that_another_has_leaves_it_to_that() {
+        // Nobody else has such a number here.
+        let fd = TURNS as c_int - 1;
+        let turn = Turn::take(fd);
+        assert!(turn.is_some());
+        for _ in 0..2 {
+            assert!(Turn::take(fd).is_none());
+        }
+        drop(turn);
+        assert!(Turn::take(fd).is_some());
+    }
+
+    #[test]
+    fn who_waits_in_the_kernel_with_the_turn_does_not_keep_others_from_theirs() {
+        let runtime = Builder::new().procs(2).build().expect("a runtime");
+        let watched = runtime.handle();
+        runtime.run(move || {
+            let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+            let there = listener.local_addr().unwrap();
+            let (reader, mut writer) = pipe().unwrap();
+            let is_blocked = Arc::new(AtomicBool::new(false));
+            let first = TcpStream::connect(there).unwrap();
+            // Somebody takes the connection when it has found that there is one. So its thread waits for the next.
+            let blocks = go({
+                let (listener, is_blocked) = (listener.clone(), is_blocked.clone());
+                move || {
+                    let g = Hooked::current().expect("it is a G");
+                    let accepted = accept_on(g, listener.as_raw_fd(), || {
+                        // SAFETY: it asks for no address.
+                        let taken = unsafe { next::accept(listener.as_raw_fd(), ptr::null_mut(), ptr::null_mut()) };
+                        is_blocked.store(true, Ordering::Relaxed);
+                        // SAFETY: a buffer of one byte.
+                        unsafe { next::read(reader.as_raw_fd(), [0_u8].as_mut_ptr().cast(), 1) };
+                        taken
+                    });
+                    // SAFETY: it is new, and no other code has it.
+                    accepted.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).is_ok()
+                }
+            });
+            eventually("one is blocked", || is_blocked.load(Ordering::Relaxed));
+            let other = with_the_same_turn(&listener);
+            let accepts = [
+                go({
+                    let listener = listener.clone();
+                    move || drop(listener.accept().unwrap())
+                }),
+                go(move || drop(other.accept().unwrap())),
+            ];
+            let accept = |g: &pirn_runtime::Goroutine| g.wait_reason == Some("accept");
+            eventually("others park", || watched.goroutines().iter().filter(|g| accept(g)).count() == 2);
+            // And they get what comes.
+            let streams = [(); 2].map(|()| TcpStream::connect(there).unwrap());
+            accepts.into_iter().for_each(|accept| accept.join().unwrap());
+            assert!(is_blocked.load(Ordering::Relaxed));
+            writer.write_all(b"x").unwrap();
+            assert!(blocks.join().unwrap());
+            drop((first, streams));
+        });
     }
 }

@@ -148,7 +148,6 @@ impl Bucket {
     }
 
     /// The same, for a caller that has changed the word and has had a full fence after that; or as a hint.
-    #[cfg_attr(loom, allow(dead_code, reason = "the models have the fence"))]
     #[inline]
     pub(crate) fn seems_empty(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) == 0

@@ -1,84 +1,34 @@
 //! `syscall`, for futexes: what std's locks, and those of other libraries, wait with.
 //!
 //! A G waits in the table (`futex_table.rs`), and a thread in the kernel. A wake looks at the table, and what it has not found
-//! there it asks the kernel for. If threads may wait for the word too, it is for as many of each kind, as a wait may always
-//! end for no reason. So no kind keeps the other from a lock; and if the runtime itself waits in the kernel, in code of the
-//! user's as an allocator, it is never a G alone that is woken, which perhaps cannot run before the runtime goes on. The
-//! threads come first, as to wake a G may take a lock of the runtime that such a thread holds.
+//! there it asks the kernel for. If both may wait for one word, it is for both (`futex_places.rs`).
 //!
 //! *A wake while no G seems to wait* goes to the kernel first, and looks at the count of the table after that. So the kernel's
 //! fence is in the place of the table's own: before it looks whether anybody waits it has a full one, as its argument is the
 //! same (`futex_hb_waiters_pending` in its `futex.h`, since 3.14). What was seen before that decides only which way is taken. If
 //! the kernel refuses the call, nothing was asked of it that could be woken.
-//!
-//! Threads are counted before they go to the kernel (`Threads`). That is ordered as the count of the table is: the wake
-//! has changed the word, then there is a fence, and then it reads the count; a wait counts, then there is a fence, and then
-//! the kernel compares the word.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "a function in the place of libc's")]
 
 use crate::calls::FUTEX;
-use crate::clocks::{duration, read};
+use crate::clocks::{Moment, duration};
 use crate::errno::fail;
-use crate::futex_table::{Bucket, Waited};
+use crate::futex_places::{Place, spread};
+use crate::futex_table::Waited;
 use crate::next;
 use libc::{c_int, c_long, timespec};
 use pirn_runtime::internal::{Hooked, has_come, is_fork, now, wake_from_anywhere};
 use std::ptr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 const BUCKETS: usize = 2048;
 
-/// A bucket, and the threads that wait in the kernel for its words.
-struct Place {
-    bucket: Bucket,
-    threads: Threads,
-}
-
-static TABLE: [Place; BUCKETS] =
-    [const { Place { bucket: Bucket::new(), threads: Threads(AtomicU64::new(0)) } }; BUCKETS];
-
-/// How many wait, in the upper half, and the sum of the marks of their addresses in the lower half: most often there is one,
-/// a thread of the runtime that sleeps, and it is seen that it waits for something else.
-struct Threads(AtomicU64);
-
-impl Threads {
-    const ONE: u64 = 1 << 32;
-
-    fn of(address: usize) -> u64 {
-        Self::ONE | (spread(address) & 0xFFFF)
-    }
-
-    /// The caller is about to wait for that word in the kernel.
-    fn come(&self, address: usize) {
-        // Relaxed: the fence orders it (partner: the fence in `Bucket::is_empty`).
-        self.0.fetch_add(Self::of(address), Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-    }
-
-    /// It does not wait any more.
-    fn leave(&self, address: usize) {
-        self.0.fetch_sub(Self::of(address), Ordering::Relaxed);
-    }
-
-    /// Whether one may wait for that word. The caller has called `Bucket::is_empty` since it has changed the word.
-    fn may_wait(&self, address: usize) -> bool {
-        let all = self.0.load(Ordering::Relaxed);
-        if all >> 32 == 1 { all == Self::of(address) } else { all != 0 }
-    }
-}
+static TABLE: [Place; BUCKETS] = [const { Place::new() }; BUCKETS];
 
 fn place(address: usize) -> &'static Place {
-    &TABLE[spread(address) as usize % BUCKETS]
-}
-
-/// Numbers of which neighbours lie far from each other (Knuth, "Sorting and Searching", 6.4).
-fn spread(address: usize) -> u64 {
-    /// 2^64 divided by the golden ratio.
-    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-    (address as u64).wrapping_mul(SPREAD) >> 32
+    &TABLE[spread(address) % BUCKETS]
 }
 
 /// In the place of libc's. It takes as many arguments as that takes; what a caller has not given is not used.
@@ -139,6 +89,32 @@ unsafe extern "C" fn futex(a: c_long, b: c_long, c: c_long, d: c_long, e: c_long
     }
     // SAFETY: as above.
     unsafe { next::syscall(libc::SYS_futex, a, b, c, d, e, f) }
+}
+
+/// Until when a G waits.
+enum Until {
+    Ever,
+    Deadline(Instant),
+    /// Of a clock, which may be set meanwhile.
+    Moment(Moment),
+}
+
+impl Until {
+    fn has_come(&self) -> bool {
+        match self {
+            Until::Ever => false,
+            Until::Deadline(deadline) => has_come(*deadline),
+            Until::Moment(moment) => moment.has_come(),
+        }
+    }
+
+    fn next_look(&self) -> Option<Instant> {
+        match self {
+            Until::Ever => None,
+            Until::Deadline(deadline) => Some(*deadline),
+            Until::Moment(moment) => moment.next_look(),
+        }
+    }
 }
 
 /// A call for a futex of this process.
@@ -202,12 +178,8 @@ impl Futex {
         // SAFETY: as the caller promises.
         let done = unsafe { self.wait_on_g(last[0], bits) };
         done.unwrap_or_else(|| {
-            let threads = &place(self.address).threads;
-            threads.come(self.address);
             // SAFETY: as above.
-            let done = unsafe { self.ask(c_long::from(self.value), last) };
-            threads.leave(self.address);
-            done
+            place(self.address).wait_in_kernel(self.address, || unsafe { self.ask(c_long::from(self.value), last) })
         })
     }
 
@@ -218,21 +190,27 @@ impl Futex {
     unsafe fn wait_on_g(&self, time: c_long, bits: u32) -> Option<c_long> {
         let g = Hooked::current().filter(|g| self.address.is_multiple_of(4) && bits != 0 && g.may_park())?;
         // SAFETY: it is valid, or null.
-        let deadline = self.deadline(unsafe { ptr::with_exposed_provenance::<timespec>(time as usize).as_ref() })?;
+        let until = self.until(unsafe { ptr::with_exposed_provenance::<timespec>(time as usize).as_ref() })?;
         let word = ptr::with_exposed_provenance_mut(self.address);
         // SAFETY: a word to be waited for is there as long as that lasts.
         let word = unsafe { AtomicU32::from_ptr(word) };
         // Relaxed: the table orders it.
         let still = || word.load(Ordering::Relaxed) == self.value;
+        let mut was_woken = false;
         let waited = place(self.address).bucket.wait(self.address, bits, still, |ticket| {
             while !ticket.is_told() {
-                if deadline.is_some_and(has_come) {
+                if until.has_come() {
                     return false;
                 }
-                g.park(&FUTEX, self.address, deadline);
+                g.park(&FUTEX, self.address, until.next_look());
+                was_woken |= !ticket.is_told();
             }
             true
         });
+        if was_woken {
+            // By whom is not known. It may have been for a wait in whose midst this one is: the lock is an allocator's.
+            g.leave_token();
+        }
         Some(match waited {
             Waited::Woken => 0,
             Waited::Changed => fail(libc::EAGAIN),
@@ -241,14 +219,19 @@ impl Futex {
     }
 
     /// Until when a wait lasts. None: that is not valid, as the kernel will say.
-    fn deadline(&self, time: Option<&timespec>) -> Option<Option<Instant>> {
-        let Some(time) = time else { return Some(None) };
-        let time = duration(Some(time))?;
+    fn until(&self, time: Option<&timespec>) -> Option<Until> {
         let is_absolute = self.operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT_BITSET;
         let is_real = self.operation & libc::FUTEX_CLOCK_REALTIME != 0;
+        if is_real && !is_absolute {
+            return None;
+        }
+        let Some(time) = time else { return Some(Until::Ever) };
+        let time = duration(Some(time))?;
         let clock = if is_real { libc::CLOCK_REALTIME } else { libc::CLOCK_MONOTONIC };
-        let time = if is_absolute { time.saturating_sub(read(clock)) } else { time };
-        Some(now().checked_add(time))
+        Some(match is_absolute {
+            true => Until::Moment(Moment::new(clock, time)),
+            false => now().checked_add(time).map_or(Until::Ever, Until::Deadline),
+        })
     }
 
     /// Somebody waits there, or at another address that has the same place.
@@ -259,14 +242,8 @@ impl Futex {
         }
         // As the kernel: none is one.
         let most = self.value.max(1) as usize;
-        let threads = if place.threads.may_wait(self.address) { self.ask_kernel(most, bits) } else { 0 };
-        let gs = place.bucket.wake(self.address, bits, most, wake_from_anywhere) as c_long;
-        if threads != 0 || gs == most as c_long {
-            return Some((threads.max(0) + gs).min(most as c_long));
-        }
-        // One of whom nobody knows.
-        let threads = self.ask_kernel(most - gs as usize, bits);
-        Some(if gs == 0 { threads } else { threads.max(0) + gs })
+        let ask_kernel = |most| self.ask_kernel(most, bits);
+        Some(place.wake(self.address, bits, most, ask_kernel, wake_from_anywhere))
     }
 
     /// Threads have been woken.

@@ -24,7 +24,8 @@
 //! | `write`, `writev`, `send`, `sendto`, `sendmsg`, `sendmmsg`, `pwritev2` without offset and flags | the same, until all is sent. To a pipe or a terminal it goes in parts of `PIPE_BUF` bytes. With an address of a Unix socket, or `MSG_FASTOPEN`, it is libc's call |
 //! | `sendfile`, `splice` | parks until there is something and the other descriptor takes it. A socket gets a file in parts, until all is sent. `splice` with `SPLICE_F_NONBLOCK` is libc's call; if another takes from its pipe at the same time, or fills it, it may block the thread. std's `io::copy` calls it |
 //! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
-//! | `connect` | parks until it is connected. A datagram socket's is libc's call, as it does not wait. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
+//! | `connect` | parks until it is connected. A datagram socket's is libc's call, as it does not wait, and so is one of `AF_VSOCK`. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
+//! | `shutdown` | goes on to libc, and then has those try again that wait for this descriptor |
 //! | `poll`, `ppoll` | parks until one is ready, or the time is over. With a signal mask, or for other events than these it is libc's call: `POLLIN`, `POLLOUT`, `POLLRDNORM`, `POLLWRNORM`, and `POLLRDHUP` with one of the first |
 //! | `select`, `pselect`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2` | the same. With a signal mask, or with a third set, it is libc's call. `select` leaves its time as it is |
 //! | `__read_chk`, `__recv_chk`, `__recvfrom_chk`, `__poll_chk`, `__ppoll_chk` | what C that is compiled with `_FORTIFY_SOURCE` calls instead: the same as without |
@@ -38,6 +39,13 @@
 //! else an epoll cannot watch, block the thread, and so does a descriptor for which pirn's own sockets wait just now. A
 //! descriptor that is no socket is asked before it is read; if two read from one pipe at the same time, one of them may find
 //! that the other was faster, and blocks its thread.
+//!
+//! An epoll does not hear of three things of which a thread would that waits in the kernel:
+//! - The last number of a descriptor is closed while a goroutine waits for it. It waits on until its time is over, as no
+//!   more comes; to end a wait, call `shutdown`. (A thread keeps the socket open, and hears when the peer closes it.)
+//! - The peer of a Unix socket that is full shuts its side for reading (`SHUT_RD`). Who waits for room waits until there is
+//!   some.
+//! - A FIFO that was opened with `O_NONBLOCK`, and has had no writer since, has ended. Who reads from it waits for one.
 //!
 //! # What is not hooked
 //! All other calls block the thread, as without this feature: another thread takes over the other goroutines.
@@ -63,7 +71,9 @@
 //! # The rules
 //! 1. *Inside the runtime nothing is hooked.* A call of the runtime's own code blocks the thread: on an M's own stack, in a
 //!    section, under a lock of the runtime, on its other threads. So does what an allocator of the user's calls
-//!    there: it may take a lock, but must not wait for something else while it holds it. What the runtime calls on a
+//!    there: it may take a lock, but must not wait for something else while it holds it. Where the allocator's caller is
+//!    the goroutine, the wait for that lock parks it, perhaps in the midst of another wait that has not parked yet. So a
+//!    wait for a futex that was woken by another than who wakes that futex leaves a token for the next park. What the runtime calls on a
 //!    goroutine's stack outside of its section, and what would block, it calls without libc
 //!    (`os/linux/unhooked.rs` of the runtime).
 //! 2. *Only goroutines with thread-locals of their own.* What other code keeps in thread-locals over such a call is the
@@ -75,7 +85,10 @@
 //!    A goroutine that waits for a futex is waited for, as for a lock.
 //! 4. *A signal handler* on a stack of its own (`SA_ONSTACK`) blocks its thread. One on the goroutine's stack is the
 //!    goroutine's code: what it waits for parks the goroutine. The signals that are blocked meanwhile stay blocked on the
-//!    thread, so a handler that may wait should have a stack of its own.
+//!    thread; and if it has interrupted malloc, others that need that lock wait with their Ps. So a handler that may wait
+//!    should have a stack of its own. A call that need not wait lets no others run in a handler, unless that was installed
+//!    with `SA_NODEFER`: then nothing says that it is one. libc's own functions are all found when the program is loaded,
+//!    so that the first call may be made in a handler.
 //! 5. *A wake is for all that wait.* Goroutines wait in a table (`futex_table.rs` has the argument). Who wakes them may be
 //!    anybody: also code of the user's that the runtime calls in the middle of its work, under its own locks. Such a wake is
 //!    left to sysmon, or comes when those locks are free. It also wakes a thread that waits for the same word in the kernel, as
@@ -123,7 +136,8 @@ mod reads; // `read`, `readv`, `preadv2`, `recv`, `recvfrom`, `recvmsg`, `recvmm
 mod attempts; // trying, and parking while it would block
 mod vectors; // several buffers
 mod futexes; // `syscall`, for futexes
-mod futex_table; // the Gs that wait for them
+mod futex_places; // the Gs and the threads that wait for them
+mod futex_table; // the Gs
 mod sleeps; // `sleep`, `usleep`, `nanosleep`, `clock_nanosleep`, `sched_yield`
 mod calls; // what dumps and `Metrics` call them
 mod clocks; // times as libc has them

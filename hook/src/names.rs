@@ -9,7 +9,7 @@ use crate::futex_table::{Bucket, Waited};
 use crate::next;
 use libc::{addrinfo, c_char, c_int};
 use pirn_runtime::blocking;
-use pirn_runtime::internal::{Hooked, checkpoint, wake_from_anywhere};
+use pirn_runtime::internal::{Hooked, wake_from_anywhere};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// So many threads may be blocked by it.
@@ -36,7 +36,7 @@ unsafe extern "C" fn getaddrinfo(
     // SAFETY: as the caller.
     let ask = || unsafe { next::getaddrinfo(node, service, hints, found) };
     let Some(g) = Hooked::current().filter(|g| g.may_park()) else { return ask() };
-    checkpoint();
+    g.checkpoint();
     let Some(_permit) = Permit::wait_for(g) else {
         set_errno(libc::ECANCELED);
         return libc::EAI_SYSTEM;

@@ -1,4 +1,7 @@
-//! libc's own functions, or what else stands behind those of this crate: each is found at its first call, and then kept.
+//! libc's own functions, or what else stands behind those of this crate. All are found when the program is loaded
+//! ([`find_all`]): to look for one takes a lock of the loader, and the first call may be made in a signal handler, in the child
+//! of a fork, or by one for whom somebody waits who holds that lock. Only one that is called before, by what else runs when
+//! the program is loaded, is found at that call.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "addresses of functions")]
@@ -12,12 +15,16 @@ use std::ffi::CStr;
 use std::mem;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// The function of that name in libc. It may be the first call of the process, before `main`: nothing is allocated, and no
-/// lock of ours taken.
+/// The function of that name in libc, or null. Nothing is allocated for one that is there.
+fn look_up(name: &CStr) -> *mut c_void {
+    // SAFETY: a name that ends with a zero.
+    unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) }
+}
+
+/// For a call that comes first, or of what this libc does not have.
 #[cold]
 fn find(name: &CStr) -> *mut c_void {
-    // SAFETY: a name that ends with a zero.
-    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+    let found = look_up(name);
     if found.is_null() {
         // There is nothing to go on with, and nothing that could be said in any state of the process.
         // SAFETY: it ends the process.
@@ -26,33 +33,79 @@ fn find(name: &CStr) -> *mut c_void {
     found
 }
 
+/// Finds one. What this libc does not have is looked for again by who calls it.
+fn keep(place: &AtomicPtr<c_void>, name: &CStr) {
+    let found = look_up(name);
+    if !found.is_null() {
+        place.store(found, Ordering::Relaxed);
+    }
+}
+
 /// A function of this module for each of libc's. It jumps to the address that is kept, which is at first that of a function
 /// that finds libc's: so a call asks nothing, and has no registers to save.
 macro_rules! next {
-    ($($name:literal: fn $function:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
-        /// libc's own.
-        ///
-        /// # Safety
-        /// As for that.
-        #[inline(always)]
-        pub(crate) unsafe fn $function($($arg: $type),*) -> $result {
-            type Function = unsafe extern "C" fn($($type),*) -> $result;
-            static NEXT: AtomicPtr<c_void> = AtomicPtr::new(first as Function as *mut c_void);
-
-            unsafe extern "C" fn first($($arg: $type),*) -> $result {
-                NEXT.store(find($name), Ordering::Relaxed);
+    ($($name:literal: fn $function:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
+        $(
+            /// libc's own.
+            ///
+            /// # Safety
+            /// As for that.
+            #[inline(always)]
+            pub(crate) unsafe fn $function($($arg: $type),*) -> $result {
+                type Function = unsafe extern "C" fn($($type),*) -> $result;
+                // Relaxed: it leads to code, which has always been there.
+                let next = kept::$function.load(Ordering::Relaxed);
+                // SAFETY: that is its type in libc.
+                let next = unsafe { mem::transmute::<*mut c_void, Function>(next) };
                 // SAFETY: as the caller promises.
-                unsafe { $function($($arg),*) }
+                unsafe { next($($arg),*) }
             }
+        )*
 
-            // Relaxed: it leads to code, which has always been there.
-            let next = NEXT.load(Ordering::Relaxed);
-            // SAFETY: that is its type in libc.
-            let next = unsafe { mem::transmute::<*mut c_void, Function>(next) };
-            // SAFETY: as the caller promises.
-            unsafe { next($($arg),*) }
+        /// The functions that find libc's, and then call it.
+        mod first {
+            use super::*;
+
+            $(
+                pub(super) unsafe extern "C" fn $function($($arg: $type),*) -> $result {
+                    kept::$function.store(find($name), Ordering::Relaxed);
+                    // SAFETY: as the caller promises.
+                    unsafe { super::$function($($arg),*) }
+                }
+            )*
         }
-    )*};
+
+        /// The addresses.
+        #[expect(non_upper_case_globals, reason = "each has the name of its function")]
+        mod kept {
+            use super::*;
+
+            $(
+                pub(super) static $function: AtomicPtr<c_void> = {
+                    let first: unsafe extern "C" fn($($type),*) -> $result = first::$function;
+                    AtomicPtr::new(first as *mut c_void)
+                };
+            )*
+        }
+
+        /// Finds all of them.
+        pub(crate) fn find_all() {
+            $(keep(&kept::$function, $name);)*
+        }
+
+        /// Those that have not been found.
+        #[cfg(test)]
+        fn missing() -> Vec<&'static CStr> {
+            let mut missing = Vec::new();
+            $(
+                let first: unsafe extern "C" fn($($type),*) -> $result = first::$function;
+                if kept::$function.load(Ordering::Relaxed) == first as *mut c_void {
+                    missing.push($name);
+                }
+            )*
+            missing
+        }
+    };
 }
 
 next! {
@@ -99,6 +152,8 @@ next! {
     c"accept": fn accept(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t) -> c_int;
     c"accept4": fn accept4(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t, flags: c_int) -> c_int;
     c"connect": fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) -> c_int;
+
+    c"shutdown": fn shutdown(fd: c_int, how: c_int) -> c_int;
 
     c"poll": fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int;
     c"select": fn select(
@@ -151,4 +206,14 @@ next! {
     c"__ppoll_chk": fn __ppoll_chk(
         asked: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t, room: size_t
     ) -> c_int;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_found_when_the_program_is_loaded() {
+        assert_eq!(missing(), Vec::<&CStr>::new());
+    }
 }

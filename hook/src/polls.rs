@@ -3,7 +3,7 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{answer, look_until};
+use crate::attempts::{answer, look_until, may_wait};
 use crate::calls::POLL;
 use crate::clocks::duration;
 use crate::next;
@@ -37,9 +37,9 @@ unsafe fn poll_on(g: Hooked, asked: *mut pollfd, count: nfds_t, timeout_ms: c_in
     // SAFETY: as the caller promises.
     let poll = |timeout_ms| unsafe { next::poll(asked, count, timeout_ms) };
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
-    // SAFETY: so many are there.
-    let all = unsafe { all_of(asked, count) };
-    answer(look_until(g, &POLL, timeout, || wanted_of(all), || poll(0)), || poll(timeout_ms))
+    // SAFETY: a look has been made, so that many are there.
+    let wanted = || unsafe { wanted_of(asked, count) };
+    answer(look_until(g, &POLL, timeout, wanted, || poll(0)), || poll(timeout_ms))
 }
 
 /// In the place of libc's.
@@ -58,29 +58,30 @@ pub(crate) unsafe extern "C" fn ppoll(
     // SAFETY: it is valid, or null.
     let time = unsafe { timeout.as_ref() };
     let wait = time.map(|time| duration(Some(time)));
-    // The thread's mask is not the G's; and a time that is not valid is libc's to say.
-    let Some(g) = Hooked::current().filter(|_| mask.is_null() && wait != Some(None)) else { return plainly() };
-    // SAFETY: so many are there.
-    let all = unsafe { all_of(asked, count) };
+    // The thread's mask is not the G's.
+    let Some(g) = Hooked::current().filter(|_| mask.is_null() && may_wait(wait)) else { return plainly() };
     // SAFETY: as the caller.
     let look = || unsafe { next::poll(asked, count, 0) };
-    answer(look_until(g, &POLL, wait.flatten(), || wanted_of(all), look), plainly)
+    // SAFETY: a look has been made, so that many are there.
+    let wanted = || unsafe { wanted_of(asked, count) };
+    answer(look_until(g, &POLL, wait.flatten(), wanted, look), plainly)
 }
 
+/// What an epoll can be armed for. None: there is more. The records are read one by one by their address: the kernel writes
+/// into them at each look, so no reference to them may be kept over one.
+///
 /// # Safety
-/// So many are there, and nobody else uses them.
-unsafe fn all_of<'a>(asked: *const pollfd, count: nfds_t) -> &'a [pollfd] {
-    if count == 0 || asked.is_null() {
-        return &[];
-    }
-    // SAFETY: as the caller promises.
-    unsafe { std::slice::from_raw_parts(asked, count as usize) }
-}
-
-/// What an epoll can be armed for. None: there is more.
-fn wanted_of(asked: &[pollfd]) -> Option<Vec<(c_int, Direction)>> {
-    let mut wanted = Vec::with_capacity(asked.len());
-    for one in asked.iter().filter(|one| one.fd >= 0) {
+/// So many are there.
+unsafe fn wanted_of(asked: *const pollfd, count: nfds_t) -> Option<Vec<(c_int, Direction)>> {
+    let mut wanted = Vec::with_capacity(count as usize);
+    for nth in 0..count as usize {
+        // SAFETY: as the caller promises.
+        let place = unsafe { asked.add(nth) };
+        // SAFETY: as above.
+        let one = unsafe { place.read() };
+        if one.fd < 0 {
+            continue;
+        }
         // The end of what the peer sends is readable too, but what it sent before may be as well.
         let hears = READS | WRITES | if one.events & READS != 0 { libc::POLLRDHUP } else { 0 };
         if one.events & !hears != 0 || one.events & (READS | WRITES) == 0 {
@@ -94,4 +95,35 @@ fn wanted_of(asked: &[pollfd]) -> Option<Vec<(c_int, Direction)>> {
         }
     }
     Some(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(fd: c_int, events: c_short) -> pollfd {
+        pollfd { fd, events, revents: 0 }
+    }
+
+    #[test]
+    fn the_kernel_may_write_between_the_looks() {
+        let mut all =
+            [asked(5, libc::POLLIN | libc::POLLOUT), asked(-1, libc::POLLIN), asked(6, libc::POLLRDHUP | READS)];
+        let first = all.as_mut_ptr();
+        // SAFETY: so many are there.
+        let wanted = move || unsafe { wanted_of(first, 3) };
+        // SAFETY: as above.
+        unsafe { (*first).revents = libc::POLLIN };
+        let (reads, writes) = (Direction::Read, Direction::Write);
+        assert_eq!(wanted(), Some(vec![(5, reads), (5, writes), (6, reads)]));
+        // SAFETY: as above.
+        unsafe { (*first).events = libc::POLLPRI };
+        assert_eq!(wanted(), None);
+    }
+
+    #[test]
+    fn none_may_be_asked_for() {
+        // SAFETY: none is there.
+        assert_eq!(unsafe { wanted_of(std::ptr::null(), 0) }, Some(Vec::new()));
+    }
 }

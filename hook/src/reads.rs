@@ -3,11 +3,11 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, Waits, answer, has_error, is_ready, until_done, until_read};
+use crate::attempts::{Not, Waits, answer, has_error, is_ready, unless_it_cannot, until_done, until_read};
 use crate::calls::{READ, RECV};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
-use crate::vectors::{is_stream, message};
+use crate::vectors::{is_stream, message, moves_bytes};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
 use pirn_runtime::internal::{Direction, Glance, Hooked};
 use std::ptr;
@@ -155,6 +155,10 @@ unsafe extern "C" fn recvmmsg(
     let waits_for_one = flags & libc::MSG_WAITFORONE != 0;
     let flags = flags | libc::MSG_DONTWAIT;
     let result = until_done(g, &receives(fd), || {
+        if done > 0 && has_error(fd) {
+            // It is for the next call, as in `recv`.
+            return Ok(());
+        }
         let rest = messages.wrapping_add(done as usize);
         // SAFETY: those of the caller's that are left.
         done += checked(unsafe { next::recvmmsg(fd, rest, count - done, flags, ptr::null_mut()) })?.unsigned_abs();
@@ -200,7 +204,9 @@ unsafe extern "C" fn read_on_m(fd: c_int, buf: *mut c_void, len: size_t) -> ssiz
     match result {
         Err(Not::Failed(libc::ENOTSOCK)) => {
             set_errno(before);
-            answer(read_file(g, fd, plainly), plainly)
+            let part = iovec { iov_base: buf, iov_len: len };
+            // SAFETY: as the caller.
+            answer(unsafe { read_file(g, fd, &raw const part, 1, plainly) }, plainly)
         }
         result => answer(result, plainly),
     }
@@ -214,7 +220,8 @@ unsafe extern "C" fn read_on_m(fd: c_int, buf: *mut c_void, len: size_t) -> ssiz
 unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
     // SAFETY: as the caller.
     let plainly = || unsafe { next::readv(fd, parts, count) };
-    let Some(g) = Hooked::current().filter(|_| count > 0) else { return plainly() };
+    // SAFETY: so many are there.
+    let Some(g) = Hooked::current().filter(|_| unsafe { moves_bytes(parts, count) }) else { return plainly() };
     let before = errno();
     let result = until_done(g, &reads(fd), || {
         let mut message = message(parts, count);
@@ -224,7 +231,8 @@ unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssiz
     match result {
         Err(Not::Failed(libc::ENOTSOCK)) => {
             set_errno(before);
-            answer(read_file(g, fd, plainly), plainly)
+            // SAFETY: as the caller.
+            answer(unsafe { read_file(g, fd, parts, count, plainly) }, plainly)
         }
         result => answer(result, plainly),
     }
@@ -261,6 +269,25 @@ unsafe extern "C" fn preadv64v2(
 }
 
 /// From something that is no socket: asked first whether there is something. A regular file always says so.
-fn read_file(g: Hooked, fd: c_int, plainly: impl Fn() -> ssize_t) -> Result<ssize_t, Not> {
-    until_done(g, &reads(fd), || if is_ready(fd, Direction::Read) { checked(plainly()) } else { Err(libc::EAGAIN) })
+///
+/// What says that there is nothing is read once without waiting, where the kernel can do that (pipes since Linux 6.4): it
+/// knows what a poll does not say. There may be no writer, so that a pipe has ended; it may be open for writing alone; the
+/// buffer may be too small for an eventfd.
+///
+/// # Safety
+/// As for `readv`.
+unsafe fn read_file(
+    g: Hooked,
+    fd: c_int,
+    parts: *const iovec,
+    count: c_int,
+    plainly: impl Fn() -> ssize_t,
+) -> Result<ssize_t, Not> {
+    until_done(g, &reads(fd), || {
+        if is_ready(fd, Direction::Read) {
+            return checked(plainly());
+        }
+        // SAFETY: as the caller promises.
+        unless_it_cannot(checked(unsafe { next::preadv2(fd, parts, count, -1, libc::RWF_NOWAIT) }))
+    })
 }

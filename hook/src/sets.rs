@@ -3,11 +3,11 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{answer, look_until};
+use crate::attempts::{Not, answer, look_until, may_wait};
 use crate::calls::{EPOLL_WAIT, SELECT};
 use crate::clocks::duration;
 use crate::next;
-use libc::{c_int, epoll_event, fd_set, sigset_t, timespec, timeval};
+use libc::{c_int, c_ulong, epoll_event, fd_set, sigset_t, timespec, timeval};
 use pirn_runtime::internal::{Direction, Hooked};
 use std::ptr;
 use std::time::Duration;
@@ -67,20 +67,14 @@ unsafe extern "C" fn epoll_pwait2(
     let plainly = || unsafe { next::epoll_pwait2(epoll, events, most, timeout, mask) };
     // SAFETY: it is valid, or null.
     let time = unsafe { timeout.as_ref() }.map(|time| duration(Some(time)));
-    // A time that is not valid is the kernel's to say.
-    let Some(g) = Hooked::current().filter(|_| mask.is_null() && time != Some(None)) else { return plainly() };
+    let Some(g) = Hooked::current().filter(|_| mask.is_null() && may_wait(time)) else { return plainly() };
     // SAFETY: as the caller.
     let look = || unsafe { next::epoll_wait(epoll, events, most, 0) };
     answer(wait_for_events(g, epoll, time.flatten(), look), plainly)
 }
 
 /// An epoll is readable when it has events.
-fn wait_for_events(
-    g: Hooked,
-    epoll: c_int,
-    timeout: Option<Duration>,
-    look: impl Fn() -> c_int,
-) -> Result<c_int, crate::attempts::Not> {
+fn wait_for_events(g: Hooked, epoll: c_int, timeout: Option<Duration>, look: impl Fn() -> c_int) -> Result<c_int, Not> {
     look_until(g, &EPOLL_WAIT, timeout, || Some(vec![(epoll, Direction::Read)]), look)
 }
 
@@ -135,15 +129,15 @@ unsafe extern "C" fn pselect(
     unsafe { select_on(g, count, [reads, writes, others], time.flatten(), look, || select(timeout)) }
 }
 
-/// Whether the arguments are valid; if not, it is the kernel's to say. `Some(None)` is a time that is not.
+/// Whether the arguments are valid, and it may have to wait; if not, it is the kernel's to say.
 fn can_wait(count: c_int, time: Option<Option<Duration>>) -> bool {
-    (0..=libc::FD_SETSIZE as c_int).contains(&count) && time != Some(None)
+    (0..=libc::FD_SETSIZE as c_int).contains(&count) && may_wait(time)
 }
 
 /// `look` asks without waiting, and `plainly` as the caller has.
 ///
 /// # Safety
-/// The sets are valid, or null.
+/// The sets are valid for so many descriptors, or null.
 unsafe fn select_on(
     g: Hooked,
     count: c_int,
@@ -153,24 +147,63 @@ unsafe fn select_on(
     plainly: impl Fn() -> c_int,
 ) -> c_int {
     // SAFETY: as the caller promises.
-    let asked = sets.map(|set| unsafe { set.as_ref() }.copied());
+    let sets = sets.map(|set| unsafe { Set::of(set, count) });
     // A look leaves there what it has found.
-    let ask_again = || {
-        for (set, asked) in sets.into_iter().zip(asked) {
-            if let Some(asked) = asked {
-                // SAFETY: it is valid.
-                unsafe { set.write(asked) };
-            }
-        }
-    };
+    // SAFETY: as the caller promises.
+    let ask_again = || sets.iter().for_each(|set| unsafe { set.ask_again() });
     let look = || {
         ask_again();
         look()
     };
-    answer(look_until(g, &SELECT, timeout, || wanted_of(count, &asked), look), || {
+    let result = look_until(g, &SELECT, timeout, || wanted_of(count, &sets), look);
+    if result.is_err() {
+        // One that fails leaves the sets as they were.
         ask_again();
-        plainly()
-    })
+    }
+    answer(result, plainly)
+}
+
+/// How many descriptors one word of a set has.
+const BITS: usize = c_ulong::BITS as usize;
+const WORDS_MAX: usize = libc::FD_SETSIZE / BITS;
+
+/// A set of the caller's, and what it has asked for: as many words as the kernel reads and writes for that count. The caller's
+/// may have no more, and what lies behind them is not ours.
+struct Set {
+    place: *mut c_ulong,
+    words: usize,
+    asked: [c_ulong; WORDS_MAX],
+}
+
+impl Set {
+    /// # Safety
+    /// It is valid for so many descriptors, or null.
+    unsafe fn of(place: *mut fd_set, count: c_int) -> Set {
+        let place = place.cast::<c_ulong>();
+        let words = if place.is_null() { 0 } else { (count.unsigned_abs() as usize).div_ceil(BITS).min(WORDS_MAX) };
+        let mut asked = [0; WORDS_MAX];
+        if words > 0 {
+            // SAFETY: as the caller promises.
+            unsafe { ptr::copy_nonoverlapping(place, asked.as_mut_ptr(), words) };
+        }
+        Set { place, words, asked }
+    }
+
+    /// Writes there what the caller has asked for.
+    ///
+    /// # Safety
+    /// It is still valid.
+    unsafe fn ask_again(&self) {
+        if self.words > 0 {
+            // SAFETY: as the caller promises.
+            unsafe { ptr::copy_nonoverlapping(self.asked.as_ptr(), self.place, self.words) };
+        }
+    }
+
+    fn has(&self, fd: c_int) -> bool {
+        let fd = fd.unsigned_abs() as usize;
+        self.asked[fd / BITS] >> (fd % BITS) & 1 != 0
+    }
 }
 
 /// None: it is not valid.
@@ -180,20 +213,16 @@ fn time_of(time: &timeval) -> Option<Duration> {
 }
 
 /// What an epoll can be armed for. None: there is more.
-fn wanted_of(count: c_int, [reads, writes, others]: &[Option<fd_set>; 3]) -> Option<Vec<(c_int, Direction)>> {
-    let has = |set: &Option<fd_set>, fd: c_int| {
-        // SAFETY: there are so many.
-        set.as_ref().is_some_and(|set| unsafe { libc::FD_ISSET(fd, set) })
-    };
+fn wanted_of(count: c_int, [reads, writes, others]: &[Set; 3]) -> Option<Vec<(c_int, Direction)>> {
     let mut wanted = Vec::new();
     for fd in 0..count {
-        if has(others, fd) {
+        if others.has(fd) {
             return None;
         }
-        if has(reads, fd) {
+        if reads.has(fd) {
             wanted.push((fd, Direction::Read));
         }
-        if has(writes, fd) {
+        if writes.has(fd) {
             wanted.push((fd, Direction::Write));
         }
     }

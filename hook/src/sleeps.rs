@@ -4,16 +4,13 @@
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::calls::NANOSLEEP;
-use crate::clocks::{duration, read};
+use crate::clocks::{Moment, duration};
 use crate::errno::fail;
 use crate::next;
 use libc::{clockid_t, timespec};
-use pirn_runtime::internal::{Hooked, checkpoint, give_way, has_come, now};
+use pirn_runtime::internal::{Hooked, give_way, has_come, now};
 use std::ffi::{c_int, c_uint};
 use std::time::{Duration, Instant};
-
-/// After so long a sleep until a moment of the real-time clock looks whether that was set.
-const SET_MAX: Duration = Duration::from_secs(1);
 
 /// In the place of libc's.
 ///
@@ -84,7 +81,7 @@ unsafe extern "C" fn clock_nanosleep(
     {
         let is_over = match flags & libc::TIMER_ABSTIME {
             0 => wait(g, after(time)),
-            _ => wait_for_moment(g, clock, time),
+            _ => wait_for_moment(g, Moment::new(clock, time)),
         };
         return if is_over { 0 } else { libc::ECANCELED };
     }
@@ -121,7 +118,7 @@ fn after(time: Duration) -> Option<Instant> {
 
 /// Parks until the deadline. False: the runtime closes.
 fn wait(g: Hooked, deadline: Option<Instant>) -> bool {
-    checkpoint();
+    g.checkpoint();
     if deadline.is_some_and(has_come) {
         give_way();
         return true;
@@ -137,15 +134,14 @@ fn wait(g: Hooked, deadline: Option<Instant>) -> bool {
     }
 }
 
-/// Parks until that moment of the clock. False: the runtime closes.
-fn wait_for_moment(g: Hooked, clock: clockid_t, moment: Duration) -> bool {
-    let most = if clock == libc::CLOCK_REALTIME { SET_MAX } else { Duration::MAX };
+/// Parks until that moment. False: the runtime closes.
+fn wait_for_moment(g: Hooked, moment: Moment) -> bool {
     loop {
-        let rest = moment.saturating_sub(read(clock));
-        if !wait(g, after(rest.min(most))) {
+        let is_over = moment.has_come();
+        if !wait(g, moment.next_look()) {
             return false;
         }
-        if rest.is_zero() {
+        if is_over {
             return true;
         }
     }

@@ -6,6 +6,9 @@
 use libc::{c_int, iovec, msghdr};
 use std::mem;
 
+/// The kernel takes no more parts, or messages, at once (its `UIO_MAXIOV`).
+pub(crate) const AT_ONCE_MAX: usize = 1024;
+
 /// A message of these parts, and nothing else.
 pub(crate) fn message(parts: *const iovec, count: c_int) -> msghdr {
     // SAFETY: numbers and pointers, for which all zeros are values.
@@ -25,6 +28,17 @@ pub(crate) unsafe fn parts_of<'a>(parts: *const iovec, count: usize) -> &'a [iov
     }
     // SAFETY: as the caller promises.
     unsafe { std::slice::from_raw_parts(parts, count) }
+}
+
+/// Whether `readv` and `writev` move anything. If the count is not valid, that is the kernel's to say; and if all parts are
+/// empty they do nothing, while a message without bytes is one.
+///
+/// # Safety
+/// So many are there.
+pub(crate) unsafe fn moves_bytes(parts: *const iovec, count: c_int) -> bool {
+    let count = usize::try_from(count).unwrap_or(0);
+    // SAFETY: as the caller promises.
+    count <= AT_ONCE_MAX && unsafe { parts_of(parts, count) }.iter().any(|part| part.iov_len > 0)
 }
 
 /// How many bytes they have.

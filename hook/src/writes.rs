@@ -3,17 +3,14 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, Waits, answer, has_error, is_ready, takes_parts, until_done};
+use crate::attempts::{Not, Waits, answer, has_error, is_ready, takes_parts, unless_it_cannot, until_done};
 use crate::calls::{SEND, WRITE};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
-use crate::vectors::{bytes_of, is_stream, message, parts_of, rest_of};
+use crate::vectors::{AT_ONCE_MAX, bytes_of, is_stream, message, moves_bytes, parts_of, rest_of};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t};
 use pirn_runtime::internal::{Direction, Hooked};
 use std::slice;
-
-/// `UIO_MAXIOV` of the kernel.
-const MESSAGES_MAX: usize = 1024;
 
 fn writes(fd: c_int) -> Waits {
     Waits::new(fd, Direction::Write, &WRITE)
@@ -64,6 +61,12 @@ pub(crate) fn send_all(
     result.map(|()| 0)
 }
 
+/// The flags of a part that does not block. Who has sent something and then finds that it cannot send more says how much,
+/// without a SIGPIPE: that comes with the next call.
+fn of_part(flags: c_int, done: usize) -> c_int {
+    flags | libc::MSG_DONTWAIT | if done > 0 { libc::MSG_NOSIGNAL } else { 0 }
+}
+
 /// The part of a buffer that is left, and how long it is.
 fn left(buf: *const c_void, len: size_t, done: usize) -> (*const c_void, size_t) {
     (buf.wrapping_byte_add(done), len - done)
@@ -96,7 +99,7 @@ unsafe extern "C" fn send_on_m(fd: c_int, buf: *const c_void, len: size_t, flags
     let result = send_all(g, &waits, len, |done| {
         let (buf, len) = left(buf, len, done);
         // SAFETY: what is left of the caller's buffer.
-        checked(unsafe { next::send(fd, buf, len, flags | libc::MSG_DONTWAIT) })
+        checked(unsafe { next::send(fd, buf, len, of_part(flags, done)) })
     });
     answer(result, plainly)
 }
@@ -122,7 +125,7 @@ unsafe extern "C" fn sendto(
     let result = send_all(g, &waits, len, |done| {
         let (buf, len) = left(buf, len, done);
         // SAFETY: what is left of the caller's buffer; the rest as the caller.
-        checked(unsafe { next::sendto(fd, buf, len, flags | libc::MSG_DONTWAIT, to, to_len) })
+        checked(unsafe { next::sendto(fd, buf, len, of_part(flags, done), to, to_len) })
     });
     answer(result, plainly)
 }
@@ -154,8 +157,7 @@ unsafe extern "C" fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, 
     // SAFETY: as the caller.
     let plainly = || unsafe { next::sendmmsg(fd, messages, count, flags) };
     let Some(g) = sender(flags).filter(|_| count > 0 && !messages.is_null()) else { return plainly() };
-    // The kernel takes no more at once.
-    let most = (count as usize).min(MESSAGES_MAX);
+    let most = (count as usize).min(AT_ONCE_MAX);
     // SAFETY: so many are there.
     let all = unsafe { slice::from_raw_parts_mut(messages, most) };
     // SAFETY: each has a valid address, or none.
@@ -210,7 +212,7 @@ unsafe fn send_message(g: Hooked, waits: &Waits, message: msghdr, flags: c_int) 
             left.msg_controllen = 0;
         }
         // SAFETY: as the caller promises, without what has been sent.
-        checked(unsafe { next::sendmsg(waits.fd, &raw const left, flags | libc::MSG_DONTWAIT) })
+        checked(unsafe { next::sendmsg(waits.fd, &raw const left, of_part(flags, done)) })
     })
 }
 
@@ -241,7 +243,7 @@ unsafe extern "C" fn write_on_m(fd: c_int, buf: *const c_void, len: size_t) -> s
     let result = send_all(g, &writes(fd), len, |done| {
         let (buf, len) = left(buf, len, done);
         // SAFETY: what is left of the caller's buffer.
-        checked(unsafe { next::send(fd, buf, len, libc::MSG_DONTWAIT) })
+        checked(unsafe { next::send(fd, buf, len, of_part(0, done)) })
     });
     match result {
         Err(Not::Failed(libc::ENOTSOCK)) => {
@@ -261,7 +263,8 @@ unsafe extern "C" fn write_on_m(fd: c_int, buf: *const c_void, len: size_t) -> s
 unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
     // SAFETY: as the caller.
     let plainly = || unsafe { next::writev(fd, parts, count) };
-    let Some(g) = Hooked::current().filter(|_| count > 0) else { return plainly() };
+    // SAFETY: so many are there.
+    let Some(g) = Hooked::current().filter(|_| unsafe { moves_bytes(parts, count) }) else { return plainly() };
     let before = errno();
     // SAFETY: it has the caller's parts, and nothing else.
     let result = unsafe { send_message(g, &writes(fd), message(parts, count), 0) };
@@ -307,20 +310,27 @@ unsafe extern "C" fn pwritev64v2(
 }
 
 /// To something that is no socket: asked first whether it takes something. A pipe that says so takes [`libc::PIPE_BUF`]
-/// bytes. A regular file always says so, and takes all.
+/// bytes. A regular file always says so, and takes all. What says that it takes nothing is written to once without waiting,
+/// as in `read_file`.
 fn write_file(g: Hooked, fd: c_int, parts: &[iovec], plainly: impl Fn() -> ssize_t) -> Result<ssize_t, Not> {
     let bytes = bytes_of(parts);
+    let without_waiting = |parts: &[iovec]| {
+        let count = parts.len() as c_int;
+        // SAFETY: parts of the caller's buffers.
+        unless_it_cannot(checked(unsafe { next::pwritev2(fd, parts.as_ptr(), count, -1, libc::RWF_NOWAIT) }))
+    };
     if bytes <= libc::PIPE_BUF || !takes_parts(fd) {
         return until_done(g, &writes(fd), || {
-            if is_ready(fd, Direction::Write) { checked(plainly()) } else { Err(libc::EAGAIN) }
+            if is_ready(fd, Direction::Write) { checked(plainly()) } else { without_waiting(parts) }
         });
     }
     send_all(g, &writes(fd), bytes, |done| {
+        let Some(mut part) = rest_of(parts, done).first().copied() else { return Ok(0) };
+        part.iov_len = part.iov_len.min(libc::PIPE_BUF);
         if !is_ready(fd, Direction::Write) {
-            return Err(libc::EAGAIN);
+            return without_waiting(&[part]);
         }
-        let Some(part) = rest_of(parts, done).first().copied() else { return Ok(0) };
         // SAFETY: a part of the caller's buffer.
-        checked(unsafe { next::write(fd, part.iov_base, part.iov_len.min(libc::PIPE_BUF)) })
+        checked(unsafe { next::write(fd, part.iov_base, part.iov_len) })
     })
 }

@@ -8,12 +8,12 @@ use pirn_hook as _;
 use pirn_runtime::{JoinHandle, Runtime, go, yield_now};
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -334,43 +334,6 @@ fn what_the_user_made_non_blocking_stays_so() {
     });
 }
 
-#[test]
-fn connects_fail_and_succeed() {
-    isolated(1).run(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let stream = TcpStream::connect(address).unwrap();
-        // SAFETY: a question.
-        let flags = unsafe { libc::fcntl(stream.as_raw_fd(), libc::F_GETFL) };
-        assert_eq!(flags & libc::O_NONBLOCK, 0);
-        drop(TcpStream::connect_timeout(&address, SHORT).unwrap());
-        drop(listener);
-        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    });
-}
-
-#[test]
-fn a_full_unix_listener_is_tried_again() {
-    let path = std::env::temp_dir().join(format!("pirn-hook-{}", std::process::id()));
-    let rt = isolated(2);
-    rt.run(|| {
-        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        // SAFETY: it shortens the queue of a listener of ours.
-        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 1) }, 0);
-        let connects: Vec<_> = (0..20)
-            .map(|_| {
-                let path = path.clone();
-                go(move || UnixStream::connect(path).unwrap())
-            })
-            .collect();
-        std::thread::sleep(SHORT);
-        let accepted: Vec<_> = (0..20).map(|_| listener.accept().unwrap()).collect();
-        join_all(connects);
-        drop(accepted);
-    });
-    std::fs::remove_file(&path).unwrap();
-}
-
 fn poll(asked: &mut [libc::pollfd], timeout_ms: i32) -> i32 {
     // SAFETY: so many are there.
     unsafe { libc::poll(asked.as_mut_ptr(), asked.len() as u64, timeout_ms) }
@@ -635,6 +598,43 @@ fn a_socket_of_pirns_takes_a_number_that_is_waited_for() {
     });
 }
 
+/// Who waits by the number asks whether a socket of pirn's has it, and then arms it. In between one may come.
+#[test]
+fn who_waits_by_the_number_takes_no_socket_from_pirn() {
+    isolated(2).run(|| {
+        let (ours, mut theirs) = tcp_pair();
+        let fd = ours.as_raw_fd();
+        let over = Arc::new(AtomicBool::new(false));
+        let until_over = over.clone();
+        let asks = go(move || {
+            while !until_over.load(Ordering::Relaxed) {
+                poll(&mut [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }], 1);
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(common::stress_secs().div_ceil(2));
+        let mut ours = Some(ours);
+        while Instant::now() < end {
+            let mut pirn = pirn_net::TcpStream::from(ours.take().unwrap());
+            let reads = go(move || {
+                pirn.read_exact(&mut [0]).unwrap();
+                pirn
+            });
+            yield_now();
+            theirs.write_all(b"x").unwrap();
+            let began = Instant::now();
+            while !reads.is_finished() {
+                assert!(began.elapsed() < SHORT * 1_000, "the read has not heard of a byte");
+                yield_now();
+            }
+            let std = TcpStream::from(OwnedFd::from(reads.join().unwrap()));
+            std.set_nonblocking(false).unwrap();
+            ours = Some(std);
+        }
+        over.store(true, Ordering::Relaxed);
+        asks.join().unwrap();
+    });
+}
+
 #[test]
 fn what_has_no_readiness_is_left_to_libc() {
     isolated(1).run(|| {
@@ -644,50 +644,6 @@ fn what_has_no_readiness_is_left_to_libc() {
         let mut zeros = [1; 8];
         File::open("/dev/zero").unwrap().read_exact(&mut zeros).unwrap();
         assert_eq!(zeros, [0; 8]);
-    });
-}
-
-/// Why a connect fails, if it does.
-fn connect(fd: RawFd, to: SocketAddr) -> Option<i32> {
-    let SocketAddr::V4(to) = to else { panic!("{to} is none of version 4") };
-    let address = libc::sockaddr_in {
-        sin_family: libc::AF_INET as _,
-        sin_port: to.port().to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(to.ip().octets()) },
-        sin_zero: [0; 8],
-    };
-    // SAFETY: an address that is there.
-    let status = unsafe { libc::connect(fd, (&raw const address).cast(), size_of_val(&address) as _) };
-    if status == 0 { None } else { io::Error::last_os_error().raw_os_error() }
-}
-
-fn tcp_socket(flags: i32) -> OwnedFd {
-    // SAFETY: it has no preconditions.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | flags, 0) };
-    assert!(fd >= 0);
-    // SAFETY: it is new, and no other code has it.
-    unsafe { OwnedFd::from_raw_fd(fd) }
-}
-
-#[test]
-fn a_socket_that_was_connected_or_refused_is_so_for_the_next_call() {
-    isolated(1).run(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let there = listener.local_addr().unwrap();
-        let socket = tcp_socket(0);
-        assert_eq!(connect(socket.as_raw_fd(), there), None);
-        assert_eq!(connect(socket.as_raw_fd(), there), Some(libc::EISCONN));
-        // One that has begun without blocking is waited for.
-        let begun = tcp_socket(libc::SOCK_NONBLOCK);
-        assert_eq!(connect(begun.as_raw_fd(), there), Some(libc::EINPROGRESS));
-        // SAFETY: a command without a pointer.
-        assert_eq!(unsafe { libc::fcntl(begun.as_raw_fd(), libc::F_SETFL, 0) }, 0);
-        assert_eq!(connect(begun.as_raw_fd(), there), None);
-        drop(listener);
-        let socket = tcp_socket(0);
-        for _ in 0..3 {
-            assert_eq!(connect(socket.as_raw_fd(), there), Some(libc::ECONNREFUSED));
-        }
     });
 }
 

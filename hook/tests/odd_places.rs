@@ -11,8 +11,8 @@ use std::io::{self, Read, Write, pipe};
 use std::os::fd::AsRawFd;
 use std::process::{Command, Output, exit};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
@@ -34,9 +34,13 @@ extern "C" fn write_one(_: libc::c_int) {
 }
 
 fn handle(signal: libc::c_int, flags: libc::c_int) {
+    handle_by(write_one, signal, flags);
+}
+
+fn handle_by(handler: extern "C" fn(libc::c_int), signal: libc::c_int, flags: libc::c_int) {
     // SAFETY: plain numbers, for which all zeros are values.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = write_one as *const () as usize;
+    action.sa_sigaction = handler as *const () as usize;
     action.sa_flags = flags;
     // SAFETY: the handler calls what is signal-safe.
     assert_eq!(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) }, 0);
@@ -78,6 +82,47 @@ fn signal_handlers_write() {
         assert_eq!(unsafe { libc::raise(libc::SIGUSR2) }, 0);
         assert_eq!(read.join().unwrap(), 7);
     });
+}
+
+/// Writes to nobody.
+extern "C" fn write_to_null(_: libc::c_int) {
+    static NULL: AtomicI32 = AtomicI32::new(-1);
+    if NULL.load(Ordering::Relaxed) < 0 {
+        // SAFETY: a name that ends with a zero.
+        NULL.store(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) }, Ordering::Relaxed);
+    }
+    // SAFETY: a byte that is there.
+    unsafe { libc::write(NULL.load(Ordering::Relaxed), [7_u8].as_ptr().cast(), 1) };
+}
+
+/// What they have interrupted may hold a lock of malloc's; and the signal is blocked on the thread meanwhile.
+#[test]
+fn no_other_g_runs_in_the_middle_of_a_handler() {
+    for (signal, flags) in [(libc::SIGRTMIN() + 3, 0), (libc::SIGRTMIN() + 4, libc::SA_ONSTACK)] {
+        handle_by(write_to_null, signal, flags);
+        isolated(1).run(|| {
+            let over = Arc::new(AtomicBool::new(false));
+            let until_over = over.clone();
+            // It is asked to let others run, and makes hooked calls nowhere but in the handler.
+            let raises = go(move || {
+                while !until_over.load(Ordering::Relaxed) {
+                    // SAFETY: it has a handler.
+                    assert_eq!(unsafe { libc::raise(signal) }, 0);
+                }
+            });
+            for _ in 0..20 {
+                pirn_runtime::yield_now();
+                // SAFETY: bits, for which all zeros are values.
+                let mut mask: libc::sigset_t = unsafe { std::mem::zeroed() };
+                // SAFETY: without a new mask it only writes the one in force.
+                unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut mask) };
+                // SAFETY: it has been written.
+                assert_eq!(unsafe { libc::sigismember(&raw const mask, signal) }, 0, "{flags:#x}");
+            }
+            over.store(true, Ordering::Relaxed);
+            raises.join().unwrap();
+        });
+    }
 }
 
 #[test]

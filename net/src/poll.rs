@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 ///   system calls refuses it. A thread that runs no goroutine can wait all the same.
 ///
 /// # If somebody else closes the descriptor
-/// That takes unsafe code, or a `T` that does not own it. What waits here is not told, as the system tells nobody: it waits
-/// for its deadline, or for [`close`](Self::close). If the number is given to another file meanwhile, the next operation is
+/// That takes unsafe code, or a `T` that does not own it. A goroutine that waits here is not told, as the system tells
+/// nobody: it waits for its deadline, or for [`close`](Self::close). A thread that runs no goroutine may be told. If the number is given to another file meanwhile, the next operation is
 /// on that file. So close it by dropping its owner, after all that wait have ended.
 ///
 /// # Cancellation
@@ -249,6 +249,11 @@ impl<T: AsFd> Poll<T> {
     /// be in the middle of an operation.
     pub fn close(&self) {
         self.source.shut();
+    }
+
+    /// All that wait try again: an epoll does not hear that a socket of Unix, which is full, was shut for writing.
+    pub(crate) fn try_again(&self) {
+        self.source.try_again();
     }
 
     /// Whether it was [closed](Self::close).

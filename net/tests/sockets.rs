@@ -10,7 +10,7 @@ use pairs::{name, tcp_pair};
 use pirn_net::os::unix::net::{UnixDatagram, UnixStream};
 use pirn_net::{ConnectOptions, ListenOptions, Poll, TcpListener, TcpStream, UdpSocket, lookup_host};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -342,6 +342,20 @@ fn a_poll_that_is_closed_wakes_who_waits() {
         waiters.into_iter().for_each(|waiter| assert_eq!(waiter.join(), ErrorKind::NotConnected));
         assert!(reader.is_closed());
         assert_eq!(reader.readable().unwrap_err().kind(), ErrorKind::NotConnected);
+    });
+}
+
+/// An epoll says nothing of that, as there is no room.
+#[test]
+fn a_unix_socket_that_is_shut_wakes_who_waits_for_room() {
+    everywhere(|kind| {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let ours = Arc::new(ours);
+        let writer = ours.clone();
+        let waiting = kind.go(move || (&*writer).write_all(&vec![0; 8 << 20]).unwrap_err().kind());
+        pirn_runtime::sleep(SOON);
+        ours.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(waiting.join(), ErrorKind::BrokenPipe);
     });
 }
 

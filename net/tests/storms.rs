@@ -18,7 +18,7 @@ use pirn_net::{ListenOptions, Poll, TcpListener, TcpStream, UdpSocket, lookup_ho
 use pirn_runtime::{Handle, ShutDown, go, sleep};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{self, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -219,7 +219,8 @@ fn a_descriptor_that_is_closed_behind_ones_back_wakes_nobody() {
     _ = alone("a_descriptor_that_is_closed_behind_ones_back_wakes_nobody", || {
         everywhere(|kind| {
             let (a, b) = net_pair();
-            let fd = a.into_raw_fd();
+            let fd = as_number(a, HIGH);
+            assert_eq!(fd, HIGH);
             // SAFETY: it is open now. What follows is what one must not do.
             let poll = Arc::new(Poll::new(unsafe { BorrowedFd::borrow_raw(fd) }).unwrap());
             let waiter = {
@@ -229,10 +230,13 @@ fn a_descriptor_that_is_closed_behind_ones_back_wakes_nobody() {
             sleep(SOON);
             // SAFETY: see above.
             assert_eq!(unsafe { libc::close(fd) }, 0);
-            drop(b);
+            // The kernel wakes a thread that polls when the other end closes, and tells it if the number is closed then.
+            let b = (kind == Kind::Thread).then_some(b);
             // The number goes to others, for which another waits.
-            let (mut c, d) = net_pair();
-            assert_eq!(c.as_raw_fd(), fd);
+            let (c, d) = net_pair();
+            assert_eq!(as_number(c, HIGH), HIGH);
+            // SAFETY: it is open, and nobody's.
+            let mut c = unsafe { std::os::unix::net::UnixStream::from_raw_fd(HIGH) };
             let d = UnixStream::from(d);
             let other = kind.go(move || (&d).read(&mut [0; 10]).unwrap());
             sleep(SOON);
@@ -243,6 +247,7 @@ fn a_descriptor_that_is_closed_behind_ones_back_wakes_nobody() {
             assert!((&c).read(&mut [0; 10]).is_ok_and(|length| length == 0));
             // A deadline ends the wait, or the end of its use.
             poll.close();
+            drop(b);
             assert_eq!(waiter.join(), ErrorKind::NotConnected);
             let waiter = {
                 let poll = poll.clone();
@@ -251,6 +256,15 @@ fn a_descriptor_that_is_closed_behind_ones_back_wakes_nobody() {
             assert_eq!(waiter.join(), ErrorKind::NotConnected);
         });
     });
+}
+
+/// A number that nobody else in the process is given.
+const HIGH: RawFd = 500;
+
+/// Moves a descriptor to the first number that is free from there on.
+fn as_number(socket: std::os::unix::net::UnixStream, least: RawFd) -> RawFd {
+    // SAFETY: it makes a descriptor, which is the caller's.
+    unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) }
 }
 
 fn net_pair() -> (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream) {

@@ -32,7 +32,7 @@
 //! - `peer_cred`: std has it only unstable; `socket2` or `libc` take our stream as a descriptor.
 //! - `UnixSocket` of the wrong kind (`assert_usage`): the types make such calls impossible.
 //!
-//! Each test says which ones of tokio's it stands for.
+//! Those of pipes and of any descriptor are in `tokio_descriptors.rs`. Each test says which ones of tokio's it stands for.
 #![expect(clippy::unwrap_used, reason = "all functions are parts of tests")]
 
 #[path = "../../channels/tests/crew/mod.rs"]
@@ -41,13 +41,13 @@ mod pairs;
 
 use crew::{everywhere, on_gs, poll_once};
 use futures_io::{AsyncRead, AsyncWrite};
-use pairs::{Dir, name, tcp_pair};
+use pairs::{Dir, fill, is_ready, name, tcp_pair};
 use pirn_net::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use pirn_net::{Async, ConnectOptions, ListenOptions, Pollable, TcpListener, TcpStream, UdpSocket, lookup_host};
 use pirn_runtime::{block_on, go, yield_now};
 use socket2::SockRef;
 use std::future::{Future, poll_fn};
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, ErrorKind, IoSliceMut, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::unix::net as unix;
 use std::pin::{Pin, pin};
@@ -347,18 +347,6 @@ fn options_of_tcp_are_set() {
     }
 }
 
-/// Whether a wait of a task would go on.
-fn is_ready(future: impl Future<Output = io::Result<()>>) -> bool {
-    let mut future = pin!(future);
-    match poll_once(&mut future) {
-        Poll::Ready(result) => {
-            result.unwrap();
-            true
-        }
-        Poll::Pending => false,
-    }
-}
-
 /// Streams of which both ends are here.
 trait Stream: Pollable + Sized {
     fn pair() -> (Self, Self);
@@ -393,22 +381,6 @@ impl Stream for UnixStream {
 
     fn half(&self) -> impl Read + Write {
         self
-    }
-}
-
-/// Writes until it would block, in one way or the other; what was written.
-fn fill(stream: &mut impl Write, is_vectored: bool) -> Vec<u8> {
-    let data: Vec<u8> = (0..4000_u32).map(|n| (n % 251) as u8).collect();
-    let slices: Vec<_> = data.chunks(10).map(IoSlice::new).collect();
-    let mut written = Vec::new();
-    loop {
-        match if is_vectored { stream.write_vectored(&slices) } else { stream.write(&data) } {
-            Ok(length) => written.extend_from_slice(&data[..length]),
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                return written;
-            }
-        }
     }
 }
 

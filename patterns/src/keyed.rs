@@ -1,17 +1,18 @@
 //! One of each for every key, made when it is needed, and forgotten when nothing would be lost by it.
 //!
 //! # No use is lost
-//! A value is forgotten only while nobody has it, and a value that nobody has does not change but by time, which makes
-//! it more as new. Both are looked at under the lock of its entry, under which also each caller of `get` is counted.
-//! Who finds an entry that was forgotten, as it had loaded it from the map before, takes it out of the map and makes a
-//! new one. So there are never two values of one key in use.
+//! The map has a value by an `Arc`, and so has each that uses it; the count of the `Arc` says how many they are. A value is
+//! forgotten under the lock of its entry, and only if the map alone has it: then nobody uses it, and a value that nobody
+//! uses does not change but by time, which makes it more as new. Who gets it from the map meanwhile takes the lock before
+//! the first use, and so learns whether it was forgotten. If so, it takes the entry out of the map and makes a new one. So
+//! there are never two values of one key in use. To give a value back takes no lock.
 
 use pirn_sync::{Map, Mutex};
 use std::fmt;
 use std::hash::Hash;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// So many keys there are at least before the idle ones are looked for.
 const KEYS_MIN: usize = 64;
@@ -58,8 +59,7 @@ struct Shared<V>(Arc<Entry<V>>);
 
 struct Entry<V> {
     value: V,
-    /// How many callers have it at hand. None: it was forgotten.
-    users: Mutex<Option<usize>>,
+    is_forgotten: Mutex<bool>,
 }
 
 impl<V> Clone for Shared<V> {
@@ -75,27 +75,27 @@ impl<V> PartialEq for Shared<V> {
 }
 
 impl<V: AsNew> Shared<V> {
-    /// Counts a user.
+    /// What came from the map comes into use.
     ///
     /// # Errors
     /// The entry, if it was forgotten.
     fn hold(self) -> Result<Held<V>, Shared<V>> {
-        let is_there = self.0.users.lock().as_mut().map(|users| *users += 1).is_some();
-        if is_there { Ok(Held(self)) } else { Err(self) }
+        if self.is_forgotten() { Err(self) } else { Ok(Held(self)) }
     }
 
-    /// Forgets it if nobody has it and it is as new.
+    /// Forgets it if nobody has it but the map, to which `self` belongs, and it is as new.
     fn forget_if_idle(&self) -> bool {
-        let mut users = self.0.users.lock();
-        let is_idle = *users == Some(0) && self.0.value.is_as_new();
-        if is_idle {
-            *users = None;
-        }
+        let mut is_forgotten = self.0.is_forgotten.lock();
+        let is_alone = Arc::strong_count(&self.0) == 1;
+        // What the users have done is seen (partner: the end of an `Arc`, by Release).
+        fence(Ordering::Acquire);
+        let is_idle = !*is_forgotten && is_alone && self.0.value.is_as_new();
+        *is_forgotten |= is_idle;
         is_idle
     }
 
     fn is_forgotten(&self) -> bool {
-        self.0.users.lock().is_none()
+        *self.0.is_forgotten.lock()
     }
 }
 
@@ -112,14 +112,7 @@ impl<V> Deref for Held<V> {
 
 impl<V> Clone for Held<V> {
     fn clone(&self) -> Held<V> {
-        *self.0.0.users.lock().as_mut().expect("it is held") += 1;
         Held(self.0.clone())
-    }
-}
-
-impl<V> Drop for Held<V> {
-    fn drop(&mut self) {
-        *self.0.0.users.lock().as_mut().expect("it is held") -= 1;
     }
 }
 
@@ -202,7 +195,7 @@ impl<K: Hash + Eq + Clone, V: AsNew> Keyed<K, V> {
     /// Makes what there is to be for a key, or takes what another one has made. None: that was forgotten already.
     #[cold]
     fn make(&self, key: &K) -> Option<Held<V>> {
-        let entry = Shared(Arc::new(Entry { value: (self.make)(key), users: Mutex::new(Some(0)) }));
+        let entry = Shared(Arc::new(Entry { value: (self.make)(key), is_forgotten: Mutex::new(false) }));
         let (entry, _) = self.entries.load_or_store(key.clone(), entry);
         let held = entry.hold().ok();
         if self.entries.len() > self.sweep_at.load(Ordering::Relaxed) {

@@ -1,7 +1,7 @@
 //! Patterns of concurrent programs, ready to use, for goroutines and OS threads alike.
 //!
 //! A pattern that waits has a form that ends with a context, `*_ctx`. None of them calls user code under a lock of its
-//! own. All read pirn's clock, and draw pirn's random numbers, so a test can set both.
+//! own. All read pirn's clock, and draw pirn's random numbers, so pirn's own tests set both.
 //!
 //! The modules are floors: each uses only those below it.
 

@@ -11,13 +11,14 @@
 //! have been taken and not finished. Only so many goroutines are started as there are items.
 
 use pirn_channels::{Receiver, Sender, bounded, select};
-use pirn_runtime::{JoinHandle, go};
+use pirn_runtime::internal::builder_at;
+use pirn_runtime::{GoBuilder, JoinHandle};
 use pirn_sync::context::{Cancel, Context, ContextError};
 use pirn_sync::group::task_group_with;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -114,7 +115,7 @@ where
     F: Fn(&Context, I::Item) -> Result<R, E> + Sync,
 {
     check_limit(limit);
-    let f = &f;
+    let (f, builder) = (&f, builder_at(Location::caller()));
     let parts = task_group_with(context, |tasks| {
         let (items_in, rest) = bounded(0);
         let mut workers = Vec::new();
@@ -124,7 +125,7 @@ where
             }
             if workers.len() < limit {
                 let rest = rest.clone();
-                workers.push(tasks.go(move |context| work(context, item, &rest, f)));
+                workers.push(tasks.go_with(builder.clone(), move |context| work(context, item, &rest, f)));
             } else if !hand_over(tasks.context(), &items_in, item) {
                 return Ok(None);
             }
@@ -190,6 +191,7 @@ pub struct ParallelMap<I: Iterator, F, R, E> {
     items: Option<I>,
     limit: usize,
     f: Arc<F>,
+    builder: GoBuilder,
     calls: VecDeque<JoinHandle<Result<R, E>>>,
     context: Context,
     cancel: Cancel,
@@ -225,8 +227,8 @@ where
     ) -> ParallelMap<I, F, R, E> {
         check_limit(limit);
         let (context, cancel) = parent.with_cancel();
-        let items = Some(items.into_iter());
-        ParallelMap { items, limit, f: Arc::new(f), calls: VecDeque::new(), context, cancel }
+        let (items, builder) = (Some(items.into_iter()), builder_at(Location::caller()));
+        ParallelMap { items, limit, f: Arc::new(f), builder, calls: VecDeque::new(), context, cancel }
     }
 
     /// As `next`, but waits no longer than until the context ends.
@@ -267,7 +269,7 @@ where
                 return;
             };
             let (f, context) = (self.f.clone(), self.context.clone());
-            self.calls.push_back(go(move || f(&context, item)));
+            self.calls.push_back(self.builder.clone().go(move || f(&context, item)));
         }
     }
 }

@@ -19,7 +19,7 @@ mod common;
 use common::{Rng, eventually, on_gs, runtime, seed, stress_secs};
 use pirn_channels::{bounded, unbounded};
 use pirn_patterns::flight::{FlightMetrics, SingleFlight};
-use pirn_runtime::{JoinHandle, ShutDown, go, num_goroutines, sleep, yield_now};
+use pirn_runtime::{JoinHandle, ShutDown, current_gid, go, num_goroutines, sleep, yield_now};
 use pirn_sync::Event;
 use pirn_sync::context::{Context, ContextError, Key};
 use std::collections::HashMap;
@@ -253,6 +253,23 @@ fn a_flight_that_nobody_waits_for_is_cancelled_and_the_next_call_starts_another(
         }
         assert_eq!(flights.metrics().started, 2);
     });
+}
+
+#[test]
+fn a_caller_that_cannot_give_up_makes_the_call_itself() {
+    on_gs(|| {
+        let flights = SingleFlight::new();
+        assert_eq!(flights.run("key", |_| current_gid()), (current_gid(), false));
+        // This one could give up.
+        let (other, _) = flights.run_ctx(&Context::background(), "key", |_| current_gid()).expect("it does not end");
+        assert_ne!(other, current_gid());
+    });
+    // No thread is started for a flight of a thread.
+    let flights = SingleFlight::new();
+    assert_eq!(flights.run("key", |_| thread::current().id()).0, thread::current().id());
+    let (other, _) =
+        flights.run_ctx(&Context::background(), "key", |_| thread::current().id()).expect("it does not end");
+    assert_ne!(other, thread::current().id());
 }
 
 #[test]

@@ -6,16 +6,28 @@ mod common;
 use common::{Rng, eventually, on_gs, runtime, seed, stress_secs};
 use pirn_channels::bounded;
 use pirn_patterns::parallel::{ParallelMap, parallel_map, try_parallel_map, try_parallel_map_ctx};
-use pirn_runtime::{num_goroutines, yield_now};
+use pirn_runtime::{current, num_goroutines, yield_now};
 use pirn_sync::Barrier;
 use pirn_sync::context::{Context, ContextError};
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const LATE: Duration = Duration::from_secs(3600);
+
+#[test]
+fn calls_are_born_where_the_map_is_called() {
+    on_gs(|| {
+        let line = || Some(current()?.birthplace()).filter(|place| place.file() == file!()).map(Location::line);
+        assert_eq!(parallel_map(2, 0..3, |_| line()), [Some(line!()); 3]);
+        assert_eq!(try_parallel_map(2, 0..3, |_, _| Ok::<_, ()>(line())), Ok(vec![Some(line!()); 3]));
+        let lines = ParallelMap::new(2, 0..3, move |_, _| Ok::<_, ()>(line()));
+        let here = line!() - 1;
+        assert_eq!(lines.collect::<Result<Vec<_>, _>>(), Ok(vec![Some(here); 3]));
+    });
+}
 
 #[test]
 fn results_are_in_order_and_no_more_than_the_limit_run() {

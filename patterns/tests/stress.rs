@@ -151,6 +151,36 @@ fn no_key_has_two_limits() {
     assert_eq!(seen.lock().expect("nobody panics").len(), limits.len());
 }
 
+/// A limiter that was just made is as new until its first use, so it may be forgotten before, but not with that use.
+#[test]
+fn no_first_use_is_forgotten() {
+    const KEYS: usize = 64;
+    let rt = runtime(4);
+    let end = Instant::now() + Duration::from_millis(stress_secs() * 1000 / 8);
+    while Instant::now() < end {
+        let limits = Arc::new(Keyed::new(|_: &usize| RateLimiter::new(Rate::ZERO, 1)));
+        let permitted: Arc<Vec<_>> = Arc::new((0..KEYS).map(|_| AtomicUsize::new(0)).collect());
+        let users: Vec<_> = (0..4)
+            .map(|_| {
+                let (limits, permitted) = (limits.clone(), permitted.clone());
+                rt.go(move || {
+                    for (key, permitted) in permitted.iter().enumerate() {
+                        // Nobody has it any more, unless others are as fast: it may be forgotten now.
+                        drop(limits.get(key));
+                        permitted.fetch_add(limits.get(key).allow().into(), Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        while users.iter().any(|user| !user.is_finished()) {
+            limits.forget_idle();
+        }
+        users.into_iter().for_each(|user| user.join().expect("it does not panic"));
+        assert!(permitted.iter().all(|permitted| permitted.load(Ordering::Relaxed) == 1), "{permitted:?}");
+        assert_eq!((limits.forget_idle(), limits.len()), (0, KEYS));
+    }
+}
+
 #[test]
 fn the_figures_of_a_breaker_add_up_at_any_moment() {
     // Open for no time, so that all states and generations come again and again.

@@ -13,7 +13,7 @@ use crate::event::CallCounts;
 use crate::g::G;
 use crate::m::current;
 use crate::os::{Mutex, holds_one, when_none_is_held};
-use crate::park::{defer, in_closing, park_uninterruptibly, unpark_g};
+use crate::park::{checkpoint_if, defer, in_closing, park_uninterruptibly, unpark_g};
 use crate::reason::Reason;
 use crate::source::{Began, Direction, Evidence, Glance, wait_for_foreign};
 use crate::timers::Action;
@@ -180,6 +180,20 @@ impl Hooked {
         // SAFETY: its slot is set as long as it runs, and only its M changes it, when it has ended.
         let slot = unsafe { &*self.g.slot.get() };
         slot.as_ref().is_some_and(|slot| (slot.limit()..slot.stack_base()).contains(&at))
+    }
+
+    /// Lets others run, if the caller has been asked to; but not in a signal handler. What that has interrupted may hold a
+    /// lock of malloc's, for which others would wait with their Ps; they would run with its signal blocked; and one that has a
+    /// stack of its own must not leave it, as the next signal begins at its top.
+    #[inline(always)]
+    pub fn checkpoint(self) {
+        checkpoint_if(|m| self.may_park() && m.has_its_own_mask());
+    }
+
+    /// The next park of the caller returns at once: for a wait that has perhaps taken the token of another one, in whose
+    /// midst it is.
+    pub fn leave_token(self) {
+        unpark_g(self.g, self.g.id());
     }
 
     /// Whether its wait has to end because its runtime closes. From then on its panics are not printed: they follow from

@@ -5,12 +5,12 @@ mod common;
 
 use common::{Census, Rng, child_case, eventually, on_gs, runtime, seed, stress_secs, subprocess};
 use pirn_channels::bounded;
-use pirn_runtime::{GoBuilder, ShutDown, current_gid, go, park, sleep, yield_now};
+use pirn_runtime::{GoBuilder, ShutDown, current, current_gid, go, park, sleep, yield_now};
 use pirn_sync::context::{Context, ContextError};
 use pirn_sync::group::{ErrGroup, TaskGroup, as_completed, gather, race, task_group, task_group_with, try_gather};
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -27,6 +27,18 @@ fn payload_of<T>(f: impl FnOnce() -> T) -> &'static str {
 
 fn panics<T>(what: &'static str) -> T {
     resume_unwind(Box::new(what))
+}
+
+/// A dump and a panic name the line of the user's that has started a G, and no line of ours.
+#[test]
+fn closures_are_born_where_the_group_is_called() {
+    on_gs(|| {
+        let place = || current().expect("a G").birthplace();
+        let here = |line| move |place: &Location<'_>| (place.file(), place.line()) == (file!(), line);
+        assert!(gather([place, place]).into_iter().all(here(line!())));
+        assert!(try_gather([|_: &Context| Ok::<_, ()>(place())]).expect("no error").into_iter().all(here(line!())));
+        assert!(race([|_: &Context| place()]).into_iter().all(here(line!())));
+    });
 }
 
 #[test]

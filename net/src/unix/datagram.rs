@@ -191,7 +191,9 @@ impl UnixDatagram {
     /// # Errors
     /// If the system refuses.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.get_ref().shutdown(how)
+        self.0.get_ref().shutdown(how)?;
+        self.0.try_again();
+        Ok(())
     }
 
     forward::timeouts!();

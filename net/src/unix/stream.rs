@@ -101,12 +101,16 @@ impl UnixStream {
         self.0.get_ref().peer_addr()
     }
 
-    /// Closes one direction or both, for all clones. Those that wait return: reads with 0, writes with an error.
+    /// Closes one direction or both, for all clones. Those that wait return: reads with 0, writes with an error. Only one that
+    /// waits to write by a clone goes on when there is room, as Linux says nothing to it; so does one whose peer calls this
+    /// for reading.
     ///
     /// # Errors
     /// If it is not connected any more.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.get_ref().shutdown(how)
+        self.0.get_ref().shutdown(how)?;
+        self.0.try_again();
+        Ok(())
     }
 
     /// Reads without taking what it has read. Unstable in std.

@@ -2,12 +2,13 @@
 //! `cd patterns/peers && cargo bench --bench work`.
 //!
 //! All on goroutines of one P, so that what is measured is work and no wake-up of another thread. moka learns what is used
-//! often, by bookkeeping on each read, and runs a load on its caller, where pirn starts a goroutine, so that the caller can
-//! give up. Both clone the value.
+//! often, by bookkeeping on each read. Both run a load on its caller, but where the caller can give up, by the end of a
+//! context, pirn starts a goroutine for it. Both clone the value.
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use moka::sync::Cache;
+use pirn::context::Context;
 use pirn::patterns::cache::TtlCache;
 use pirn::patterns::executor::Executor;
 use pirn::patterns::flight::SingleFlight;
@@ -52,6 +53,11 @@ fn caches(c: &mut Criterion) {
         pirn.invalidate(&7);
         pirn.get_or_insert_with(7, |_| 7)
     });
+    let (context, _cancel) = Context::background().with_cancel();
+    measure(&mut group, "pirn, load that the caller can give up", |_| {
+        pirn.invalidate(&7);
+        pirn.get_or_insert_ctx(&context, 7, |_| 7)
+    });
     measure(&mut group, "moka, load", |_| {
         moka.invalidate(&7);
         moka.get_with(7, || 7)
@@ -64,6 +70,8 @@ fn jobs(c: &mut Criterion) {
     let flights = SingleFlight::new();
     measure(&mut group, "goroutine, and its join", |_| pirn::go(|| 7).join());
     measure(&mut group, "flight of one caller", |_| flights.run(7, |_| 7));
+    let (context, _cancel) = Context::background().with_cancel();
+    measure(&mut group, "flight of one caller that can give up", |_| flights.run_ctx(&context, 7, |_| 7));
     // Made on the runtime, or its workers would be threads.
     measure(&mut group, "pool of four, 1000 jobs", |_| {
         let pool = WorkerPool::fixed(4).build();

@@ -5,7 +5,7 @@ use super::error::LoadError;
 use super::order::{CacheMetrics, Order, Why};
 use super::slot::{Entry, Loaded, Slot};
 use crate::count::Counter;
-use crate::flight::{FlightRef, Outcome, start};
+use crate::flight::{FlightRef, Outcome, Pilot};
 use pirn_runtime::internal::now;
 use pirn_sync::context::{Context, ContextError};
 use pirn_sync::{Map, Mutex};
@@ -21,8 +21,9 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A bounded cache whose entries expire. Clones are the same cache.
 ///
-/// A lookup that finds nothing may load the value: by one [flight](crate::flight) per key, however many ask. The
-/// load runs on a goroutine of its own, with a context that lives as long as anybody waits for it. Errors are not kept.
+/// A lookup that finds nothing may load the value: by one [flight](crate::flight) per key, however many ask. The load has
+/// a context that lives as long as anybody waits for it. It runs on the caller; or, if the lookup has a context, by whose
+/// end the caller may give up, on a goroutine of its own. Errors are not kept.
 ///
 /// An entry is never returned after its time. Its memory is given back then by a timer of the runtime on which it was
 /// inserted, without a thread; if that was on a thread that is on no runtime, by the next operation that comes upon an
@@ -129,7 +130,7 @@ where
     where
         F: FnOnce(&Context) -> V + Send + 'static,
     {
-        self.get_or_insert_ctx(&Context::background(), key, f).expect("this context never ends")
+        self.value_or_load(Pilot::Caller, &Context::background(), key, f).expect("this context never ends")
     }
 
     /// As [`get_or_insert_with`](Self::get_or_insert_with), or until the context ends: see
@@ -145,7 +146,15 @@ where
     where
         F: FnOnce(&Context) -> V + Send + 'static,
     {
-        match self.get_or_try_insert_ctx(context, key, |context| Ok::<V, Infallible>(f(context))) {
+        self.value_or_load(Pilot::Own, context, key, f)
+    }
+
+    #[track_caller]
+    fn value_or_load<F>(&self, pilot: Pilot, context: &Context, key: K, f: F) -> Result<V, ContextError>
+    where
+        F: FnOnce(&Context) -> V + Send + 'static,
+    {
+        match self.value_or_try_load(pilot, context, key, |context| Ok::<V, Infallible>(f(context))) {
             Ok(value) => Ok(value),
             Err(LoadError::Ended(error)) => Err(error),
             Err(LoadError::Failed(error)) => match *error {},
@@ -178,7 +187,7 @@ where
         E: Send + Sync + 'static,
         F: FnOnce(&Context) -> Result<V, E> + Send + 'static,
     {
-        self.get_or_try_insert_ctx(&Context::background(), key, f).map_err(|error| match error {
+        self.value_or_try_load(Pilot::Caller, &Context::background(), key, f).map_err(|error| match error {
             LoadError::Failed(error) => error,
             LoadError::Ended(_) => unreachable!("this context never ends"),
         })
@@ -193,6 +202,15 @@ where
     /// If `f` panics: all that wait.
     #[track_caller]
     pub fn get_or_try_insert_ctx<E, F>(&self, context: &Context, key: K, f: F) -> Result<V, LoadError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce(&Context) -> Result<V, E> + Send + 'static,
+    {
+        self.value_or_try_load(Pilot::Own, context, key, f)
+    }
+
+    #[track_caller]
+    fn value_or_try_load<E, F>(&self, pilot: Pilot, context: &Context, key: K, f: F) -> Result<V, LoadError<E>>
     where
         E: Send + Sync + 'static,
         F: FnOnce(&Context) -> Result<V, E> + Send + 'static,
@@ -219,7 +237,7 @@ where
                 }
                 there => {
                     let Some(flight) = inner.begin_load(context, &key, there) else { continue };
-                    inner.load(&flight, key, f);
+                    inner.load(pilot, &flight, key, f);
                     let loaded = flight.wait(context).map_err(LoadError::Ended)?.0;
                     return loaded.map_err(|error| LoadError::Failed(error.downcast().expect("the error of `f`")));
                 }
@@ -294,16 +312,16 @@ where
         Some(flight)
     }
 
-    /// Starts the load of a flight that is in the table.
+    /// Makes the load of a flight that is in the table, or starts it.
     #[track_caller]
-    fn load<E, F>(self: &Arc<Self>, flight: &FlightRef<Loaded<V>>, key: K, f: F)
+    fn load<E, F>(self: &Arc<Self>, pilot: Pilot, flight: &FlightRef<Loaded<V>>, key: K, f: F)
     where
         E: Send + Sync + 'static,
         F: FnOnce(&Context) -> Result<V, E> + Send + 'static,
     {
         let (inner, own) = (self.clone(), flight.clone());
         let f = |context: &Context| f(context).map_err(|error| Arc::new(error) as Arc<dyn Any + Send + Sync>);
-        start(flight, f, move |outcome| inner.settle(key, own, outcome));
+        pilot.fly(flight, f, move |outcome| inner.settle(key, own, outcome));
     }
 
     /// A load has ended: its value comes into the table, in the place of its flight.

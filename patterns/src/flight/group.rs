@@ -1,6 +1,6 @@
 //! [`SingleFlight`]: flights by their keys.
 
-use super::one::{FlightRef, start};
+use super::one::{FlightRef, Pilot};
 use crate::count::{Counter, EndsAs};
 use pirn_sync::Map;
 use pirn_sync::context::{Context, ContextError};
@@ -11,8 +11,9 @@ use std::sync::Arc;
 /// Joins calls for the same key: while one is made, all that want the same wait for it, and get a clone of its value.
 /// Nothing is kept afterwards; [`TtlCache`](crate::cache::TtlCache) does that. Clones are the same group.
 ///
-/// The call, a flight, runs on a goroutine of its own; if the first caller is on no runtime, on a thread of its own. Its
-/// context has the values of the first caller's and lives as long as anybody waits. So a caller that
+/// The first caller of [`run`](Self::run) cannot give up, so it makes the call, the flight, itself. That of
+/// [`run_ctx`](Self::run_ctx) can: its flight runs on a goroutine of its own; if the caller is on no runtime, on a thread of
+/// its own. The context of a flight has the values of the first caller's and lives as long as anybody waits. So a caller that
 /// gives up fails no other, and when the last has given up the flight is told.
 ///
 /// A panic of the flight goes to all that wait. A flight that runs the same key in the same group waits for itself.
@@ -80,8 +81,8 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Returns what the flight for this key returns; if there is none, `f` becomes one. True: others waited for the value
-    /// too when it came. All callers of a flight are told the same.
+    /// Returns what the flight for this key returns; if there is none, `f` becomes one, and is called here. True: others
+    /// waited for the value too when it came. All callers of a flight are told the same.
     ///
     /// # Panics
     /// As the flight.
@@ -90,11 +91,11 @@ where
     where
         F: FnOnce(&Context) -> V + Send + 'static,
     {
-        self.run_ctx(&Context::background(), key, f).expect("this context never ends")
+        self.call(Pilot::Caller, &Context::background(), key, f).expect("this context never ends")
     }
 
-    /// As [`run`](Self::run), or until the context ends. Then the flight goes on for the others. If there are none, its own
-    /// context is cancelled, and the next call for the key starts another flight.
+    /// As [`run`](Self::run), or until the context ends. Then the flight, which runs on a goroutine of its own, goes on for
+    /// the others. If there are none, its own context is cancelled, and the next call for the key starts another flight.
     ///
     /// # Errors
     /// If the context has ended: before, or meanwhile.
@@ -119,10 +120,18 @@ where
     where
         F: FnOnce(&Context) -> V + Send + 'static,
     {
+        self.call(Pilot::Own, context, key, f)
+    }
+
+    #[track_caller]
+    fn call<F>(&self, pilot: Pilot, context: &Context, key: K, f: F) -> Result<(V, bool), ContextError>
+    where
+        F: FnOnce(&Context) -> V + Send + 'static,
+    {
         let inner = &self.0;
         inner.calls.add_one();
         let end = EndsAs(&inner.panicked);
-        match self.fly(context, key, f) {
+        match self.fly(pilot, context, key, f) {
             Ok(answer) => {
                 end.ends_as(&inner.answered);
                 Ok(answer)
@@ -135,7 +144,7 @@ where
     }
 
     #[track_caller]
-    fn fly<F>(&self, context: &Context, key: K, f: F) -> Result<(V, bool), ContextError>
+    fn fly<F>(&self, pilot: Pilot, context: &Context, key: K, f: F) -> Result<(V, bool), ContextError>
     where
         F: FnOnce(&Context) -> V + Send + 'static,
     {
@@ -157,7 +166,7 @@ where
             self.0.started.add_one();
             let (inner, own) = (self.0.clone(), flight.clone());
             // flight I3
-            start(&flight, f, move |_| _ = inner.flights.compare_and_delete(&key, &own));
+            pilot.fly(&flight, f, move |_| _ = inner.flights.compare_and_delete(&key, &own));
             return flight.wait(context);
         }
     }

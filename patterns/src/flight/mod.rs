@@ -22,7 +22,7 @@
 //! The rest of this page is for those who work on it.
 //!
 //! # What lives here
-//! `one` (a flight: who waits for it, its context, its end), `group` ([`SingleFlight`]: flights by their keys).
+//! `one` (a flight: who waits for it, who makes its call, its context, its end), `group` ([`SingleFlight`]: flights by their keys).
 //!
 //! # Who may come in
 //! Users, by [`SingleFlight`]. `cache` uses flights under keys of its own.
@@ -46,4 +46,4 @@ mod group;
 mod one;
 
 pub use group::{FlightMetrics, SingleFlight};
-pub(crate) use one::{FlightRef, Outcome, start};
+pub(crate) use one::{FlightRef, Outcome, Pilot};

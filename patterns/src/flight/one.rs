@@ -172,16 +172,30 @@ impl<V> fmt::Debug for FlightRef<V> {
     }
 }
 
-/// Starts the call of `f` for a flight. `settle` is called just before it lands.
-#[track_caller]
-pub(crate) fn start<V, F, S>(flight: &FlightRef<V>, f: F, settle: S)
-where
-    V: Send + Sync + 'static,
-    F: FnOnce(&Context) -> V + Send + 'static,
-    S: FnOnce(&Outcome<V>) + Send + 'static,
-{
-    let landing = Landing { flight: flight.clone(), settle: Some(settle) };
-    Place::current().start(move || landing.fly(f));
+/// Who makes the call of a flight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pilot {
+    /// The first caller, if it cannot give up: it stays until the flight lands.
+    Caller,
+    /// A G of its own, or a thread.
+    Own,
+}
+
+impl Pilot {
+    /// Makes the call of `f` for a flight, or starts it. `settle` is called just before it lands.
+    #[track_caller]
+    pub(crate) fn fly<V, F, S>(self, flight: &FlightRef<V>, f: F, settle: S)
+    where
+        V: Send + Sync + 'static,
+        F: FnOnce(&Context) -> V + Send + 'static,
+        S: FnOnce(&Outcome<V>) + Send + 'static,
+    {
+        let landing = Landing { flight: flight.clone(), settle: Some(settle) };
+        match self {
+            Pilot::Caller => landing.fly(f),
+            Pilot::Own => Place::current().start(move || landing.fly(f)),
+        }
+    }
 }
 
 /// A flight that has to land.
@@ -197,7 +211,7 @@ impl<V, S: FnOnce(&Outcome<V>)> Landing<V, S> {
             Ok(value) => self.land(Outcome::Value(value)),
             Err(payload) => {
                 self.land(Outcome::Panicked(Panic::of(&*payload)));
-                // Those that wait have it; the G is unwound to its end only if its runtime ends.
+                // Those that wait have it; the G that flies is unwound from here only if its runtime ends.
                 if payload.is::<ShutDown>() {
                     resume_unwind(payload);
                 }

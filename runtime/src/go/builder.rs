@@ -25,6 +25,14 @@ use std::panic::Location;
 pub struct GoBuilder {
     name: Option<String>,
     stack_bytes: Option<usize>,
+    /// None: the place of the call that starts it.
+    birthplace: Option<&'static Location<'static>>,
+}
+
+/// A builder for Gs that belong to whoever called there: for those that a library starts in a closure, which
+/// `#[track_caller]` does not reach.
+pub fn builder_at(birthplace: &'static Location<'static>) -> GoBuilder {
+    GoBuilder { birthplace: Some(birthplace), ..GoBuilder::new() }
 }
 
 impl GoBuilder {
@@ -87,6 +95,7 @@ impl GoBuilder {
             Some(shared) => shared.setup.room_bytes,
             None => Entered::new().map_or(0, |entered| entered.shared().setup.room_bytes),
         };
+        let birthplace = self.birthplace.unwrap_or(birthplace);
         let class = self.stack_bytes.map(|bytes| stack_class(bytes, room_bytes())).transpose()?;
         Ok(StartOptions { class, name: self.name, ..StartOptions::new(shared, birthplace) })
     }

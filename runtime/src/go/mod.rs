@@ -29,8 +29,8 @@ mod task;
 mod yield_now;
 
 pub(crate) use body::{After, Unscoped, handle_without_g, leave_to_handle};
-pub use builder::GoBuilder;
 pub(crate) use builder::stack_class;
+pub use builder::{GoBuilder, builder_at};
 pub(crate) use chore::start_chore;
 pub(crate) use start::{StartOptions, WhenClosing, expect_started, start};
 pub use start::{go, try_go};

@@ -51,6 +51,8 @@ pub(crate) struct M {
     pub(crate) has_departed: AtomicBool,
     /// The kernel's number of its thread; 0 before it has begun.
     tid: AtomicI32,
+    /// The signals that were blocked on its thread then.
+    mask: AtomicU64,
     sleep: Sleep,
     /// Where its loop has left its thread's own stack. Only for its own thread, as the next two.
     pub(crate) home: Home,
@@ -108,6 +110,7 @@ impl M {
             is_tainted: AtomicBool::new(false),
             has_departed: AtomicBool::new(false),
             tid: AtomicI32::new(0),
+            mask: AtomicU64::new(0),
             sleep: Sleep::new(),
             home: Home::new(),
             left: Cell::new((ptr::null(), PackedOutcome::FINISHED)),
@@ -213,6 +216,12 @@ impl M {
         self.tid.load(Ordering::Relaxed)
     }
 
+    /// Whether the same signals are blocked on its thread, the caller's, as when that began. In a signal handler more are,
+    /// unless that was installed with SA_NODEFER. Some 0.15 us.
+    pub(crate) fn has_its_own_mask(&self) -> bool {
+        crate::os::signal_mask() == self.mask.load(Ordering::Relaxed)
+    }
+
     /// The G that it runs, for the M itself: the G cannot end before the M goes on.
     #[inline(always)]
     pub(crate) fn g(&self) -> Option<&'static G> {
@@ -241,6 +250,7 @@ impl M {
     /// Registers the calling thread as this M's, before it does anything else.
     pub(crate) fn begin_thread(&self) {
         self.tid.store(crate::os::thread_id(), Ordering::Relaxed);
+        self.mask.store(crate::os::signal_mask(), Ordering::Relaxed);
         self.sleep.set_thread();
         // It is set once: only the M's own first lines call this.
         let _ = self.own_block.set(loaded_block());

@@ -16,7 +16,10 @@
 //! A wait for one that is kept need not ask the kernel, if it is believed that it is there still (`belief.rs`).
 //!
 //! A number that a record of ours has is not watched: that would take the descriptor away from it. When a record of ours gets
-//! a number, those that wait for it by the number look again ([`expose`]), as no event comes for them any more.
+//! a number, those that wait for it by the number look again ([`expose`]), as no event comes for them any more. Both are
+//! done under the lock of the number (`lock_number`). If the record comes first, who watches sees it there, and does not. If it
+//! comes second, who has had it watched is in the list by then, and looks again, or looks before it goes there. A record that
+//! gives its number up takes the descriptor out of the epoll under that lock too, so it takes out no other's.
 
 use super::belief::{Believed, Settings};
 use super::numbers::{ByNumber, has_source};

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "parts of a table that are never freed")]
 
+use crate::os::{Mutex, MutexGuard};
 use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -66,6 +67,15 @@ impl<T: Default + 'static> ByNumber<T> {
 
 static SOURCES: ByNumber<AtomicU32> = ByNumber::new();
 
+/// Of the numbers with the same rest. Few come at the same time.
+static LOCKS: [Mutex<()>; 256] = [const { Mutex::new(()) }; 256];
+
+/// Held while a descriptor is put into an epoll, or taken out, by its number: so a record of ours, and those that wait for it
+/// by the number, do so one after the other, and the second sees what the first has done.
+pub(super) fn lock_number(fd: RawFd) -> MutexGuard<'static, ()> {
+    LOCKS[fd.unsigned_abs() as usize % LOCKS.len()].lock().unwrap_or_else(|e| e.into_inner())
+}
+
 /// A record of ours is at an epoll with that number.
 pub(super) fn begin_source(fd: RawFd) {
     if let Some(count) = SOURCES.of(fd) {
@@ -80,9 +90,8 @@ pub(super) fn end_source(fd: RawFd) {
     }
 }
 
-/// Whether there is one.
+/// Whether there is one. For certain, if the caller holds the lock of the number.
 pub(super) fn has_source(fd: RawFd) -> bool {
-    // Relaxed: who waits for a descriptor in both ways at the same moment is woken in vain.
     SOURCES.of(fd).is_some_and(|count| count.load(Ordering::Relaxed) != 0)
 }
 

@@ -1,7 +1,7 @@
 //! The record of a descriptor.
 
 use super::belief::{Belief, Believed};
-use super::numbers::{begin_source, end_source};
+use super::numbers::{begin_source, end_source, has_source, lock_number};
 use super::poll::Netpoll;
 use super::side::{Counted, Look, Side, Taken};
 use super::who::Who;
@@ -193,8 +193,10 @@ impl Record {
         if place.at.is_some() {
             return Ok(false);
         }
+        let number = lock_number(fd.as_raw_fd());
         let is_first = poll.add(fd, self.token(), is_used)?;
         begin_source(fd.as_raw_fd());
+        drop(number);
         *place = Place { at: Some(poll.clone()), kind, kept: [false; 2] };
         self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
         // Release: partner is `is_registered`.
@@ -235,7 +237,8 @@ impl Record {
     /// that is kept stays so, and what is ready is said again.
     ///
     /// # Errors
-    /// It cannot be watched, is closed, there is no epoll, or the runtime has ended.
+    /// `Unsupported`: a record of ours has the number. It cannot be watched, is closed, there is no epoll, or the runtime has
+    /// ended.
     pub(crate) fn arm(&self, fd: RawFd, poll: &Arc<Netpoll>, wake: impl FnMut(Who)) -> io::Result<Watched> {
         self.watch(fd, poll, None, wake)
     }
@@ -283,6 +286,10 @@ impl Record {
         kept: Option<Direction>,
         anew: &mut Option<Anew>,
     ) -> io::Result<(bool, Look)> {
+        let _number = lock_number(fd);
+        if has_source(fd) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         // Under the lock of the place: the last to come names all that wait. Who arms is one of them.
         let waiting = self.sides.each_ref().map(Side::waiting);
         let callers = usize::from(kept.is_none());
@@ -344,6 +351,8 @@ impl Record {
     /// Takes the descriptor out of its epoll. Those that wait have to look again: the caller sees to that.
     pub(crate) fn unregister(&self, fd: BorrowedFd<'_>) {
         let mut place = self.place();
+        // Who waits for the number arms it when it is out, not between.
+        let _number = lock_number(fd.as_raw_fd());
         if let Some(poll) = self.take_out(&mut place) {
             poll.remove(Some(fd));
         }

@@ -8,7 +8,7 @@
 //!
 //! - memory: [`page_bytes`], [`reserve`], [`release`], [`open`], [`close`], [`advise`], [`install_guards`],
 //!   [`populate`], [`discard`], [`guard_backend`], [`max_map_count`], [`Residency`];
-//! - signals: [`install_fault_handler`], [`Fault`], [`AltStack`];
+//! - signals: [`install_fault_handler`], [`Fault`], [`AltStack`], [`signal_mask`];
 //! - thread-locals: [`thread_local_blocks`], [`Blocks`], [`ThreadPointer`], [`load_block`], [`loaded_block`],
 //!   [`word_at`], [`with_block`];
 //! - text for people: [`write_stderr`], [`try_write_stderr`], [`try_write_to`], [`open_for_lines`]; the end: [`abort`],

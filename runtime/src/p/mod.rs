@@ -10,7 +10,8 @@
 //!    off the idle list ([`FreeP`]): while it is on its way to another M, or while sysmon stands in
 //!    (`sched/starved.rs`). On the idle list the P belongs to the holder of the scheduler's lock.
 //! 2. The local queue has two parts: the shown part, which thieves steal from, and the lane, which only the owner
-//!    touches. Every G in the shown part came before every G in the lane, so both together are first in, first out.
+//!    touches. Every G in the shown part came before every G in the lane, so both together are first in, first out. What
+//!    was stolen from a P whose M has no CPU is taken to have come before the lane.
 //! 3. A G in runnext or in the lane is hidden: thieves cannot take it. Its M runs it soon, or shows it: when the M
 //!    picks, sees an idle P, and the Gs of the lane have so much to do that a wake is worth it. If the M does not pick,
 //!    sysmon borrows it and shows the G. A few Gs that have come from outside at once are shown without being announced

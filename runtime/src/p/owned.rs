@@ -20,6 +20,9 @@ const LOOKAHEAD: u32 = 3;
 /// In a shorter lane everything is in the cache.
 const LOOKAHEAD_MIN: usize = 32;
 
+/// A steal takes half of what is there, so a full queue is taken by nine, if nobody else takes from it.
+const STEALS_MAX: usize = 16;
+
 /// The evidence that the caller may use a P's owner's side (I1).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnedP<'a>(&'a P);
@@ -242,6 +245,19 @@ impl<'a> OwnedP<'a> {
             }
         }
         None
+    }
+
+    /// Steals all of `victim`'s queue, as far as there is room: behind what the own one shows, and before its lane, as it
+    /// has waited for long (I2). Whether there was any.
+    pub(crate) fn steal_all_from(self, victim: &P) -> bool {
+        let before = self.shown_len();
+        for _ in 0..STEALS_MAX {
+            let room = self.room();
+            if room == 0 || victim.stealer.steal_batch_with_limit(&self.0.local.shown, room).is_empty() {
+                break;
+            }
+        }
+        self.shown_len() > before
     }
 
     /// A G that did not come from runnext ends the streak, and counts.

@@ -26,8 +26,9 @@ pub(crate) struct P {
     /// What sysmon saw last: a number of picks, and when it first saw it.
     seen_picks: AtomicU32,
     seen_ns: AtomicU64,
-    /// How many picks there were when a thief looked last.
+    /// How many picks there were when a thief looked last, and since when it was so.
     thief_picks: AtomicU32,
+    thief_ns: AtomicU64,
     pub(super) local: CachePadded<Local>,
 }
 
@@ -87,6 +88,7 @@ impl P {
             seen_picks: AtomicU32::new(0),
             seen_ns: AtomicU64::new(0),
             thief_picks: AtomicU32::new(0),
+            thief_ns: AtomicU64::new(0),
             local: CachePadded::new(Local {
                 runnext: AtomicPtr::new(ptr::null_mut()),
                 lane_head: AtomicU32::new(0),
@@ -123,12 +125,16 @@ impl P {
         !self.local.runnext.load(Ordering::Relaxed).is_null() || self.lane_len() > 0
     }
 
-    /// A thief looks. Whether this P has picked nothing since one looked last: a hint that its M has no CPU.
-    pub(crate) fn note_thief(&self) -> bool {
+    /// A thief looks. For how long this P has picked nothing, as far as thieves have seen: a hint that its M has no CPU.
+    /// None: it has picked since one looked last.
+    pub(crate) fn note_thief(&self, now_ns: u64) -> Option<u64> {
         let picks = self.picks();
-        let is_same = self.thief_picks.load(Ordering::Relaxed) == picks;
+        if self.thief_picks.load(Ordering::Relaxed) == picks {
+            return Some(now_ns.saturating_sub(self.thief_ns.load(Ordering::Relaxed)));
+        }
+        self.thief_ns.store(now_ns, Ordering::Relaxed);
         self.thief_picks.store(picks, Ordering::Relaxed);
-        is_same
+        None
     }
 
     /// The number of the M that took it last.

@@ -27,14 +27,14 @@ fn the_shorter_the_slices_the_longer_the_lane_that_is_worth_a_wake() {
 }
 
 #[test]
-fn a_thief_sees_whether_something_was_picked_since_one_looked() {
+fn a_thief_sees_for_how_long_nothing_was_picked() {
     let p = P::new(0);
     // SAFETY: no other thread has it.
     let owned = unsafe { OwnedP::of(&p) };
     let _ = owned.count_pick();
-    assert_eq!([p.note_thief(), p.note_thief()], [false, true]);
+    assert_eq!([10, 10, 15].map(|now_ns| p.note_thief(now_ns)), [None, Some(0), Some(5)]);
     let _ = owned.count_pick();
-    assert!(!p.note_thief());
+    assert_eq!([20, 50].map(|now_ns| p.note_thief(now_ns)), [None, Some(30)]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ mod verbs;
 
 pub(crate) use in_line::{expose, expose_all, park_in_line};
 pub use on_g::checkpoint;
-pub(crate) use on_g::{give_way, in_closing, unwind_if_closing, yield_on_g};
+pub(crate) use on_g::{checkpoint_if, give_way, in_closing, unwind_if_closing, yield_on_g};
 pub use unparker::Unparker;
 pub(crate) use unparker::unpark_g;
 pub(crate) use verbs::{current_g, defer, park_uninterruptibly, park_until_ns};

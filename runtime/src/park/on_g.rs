@@ -106,15 +106,22 @@ pub(crate) fn give_way(g: &'static G, what: Suspend) {
 /// This never unwinds.
 #[inline(always)]
 pub fn checkpoint() {
+    checkpoint_if(|_| true);
+}
+
+/// The same, if `may` says that it may, which is asked at last.
+#[inline(always)]
+pub(crate) fn checkpoint_if(may: impl FnOnce(&M) -> bool) {
     if is_any_asked() {
-        heed();
+        heed(may);
     }
 }
 
 #[cold]
-fn heed() {
+#[inline(never)]
+fn heed(may: impl FnOnce(&M) -> bool) {
     // SAFETY: the caller runs on an M, which lives as long as its thread (m I3).
-    let asked = unsafe { current::machine().as_ref() }.is_some_and(M::is_asked);
+    let asked = unsafe { current::machine().as_ref() }.is_some_and(|m| m.is_asked() && may(m));
     if asked && let Some(g) = super::current_g() {
         give_way(g, Suspend::YieldGlobal);
     }

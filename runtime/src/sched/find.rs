@@ -4,7 +4,7 @@
 
 use super::shared::Shared;
 use crate::clock::stands_still;
-use crate::config::{DRAW_MIN, FAIRNESS_TICKS, GLOBAL_BATCH_MAX, POLL_QUEUE_MAX, SEARCH_NS};
+use crate::config::{DRAW_MIN, FAIRNESS_TICKS, GLOBAL_BATCH_MAX, POLL_QUEUE_MAX, SEARCH_NS, STRANDED_NS};
 use crate::g::Runnable;
 use crate::m::emit::emit;
 use crate::m::{M, Me};
@@ -91,10 +91,37 @@ impl Shared {
             // As in `arrivals.rs`. They were announced when they came.
             p.show_all();
         }
-        if self.may_poll(p) {
-            self.look_at_descriptors(p, now);
+        if self.watches_descriptors() && self.may_poll(p) {
+            self.poll_with_work(p, now);
         }
         first
+    }
+
+    /// Takes what comes from descriptors, for a P with work of its own. What waits for an M without a CPU came before
+    /// that, and would wait as long as there is something new: then it is taken in its place.
+    #[cold]
+    pub(super) fn poll_with_work(&self, p: OwnedP<'_>, now_ns: u64) {
+        if !self.take_stranded(p, now_ns) {
+            self.look_at_descriptors(p, now_ns);
+        }
+    }
+
+    /// Takes all that waits on another P, if its M seems to have no CPU: the kernel may run another thread there for some
+    /// milliseconds, perhaps the calling one. Looks at one P at a time. Whether there was any.
+    fn take_stranded(&self, p: OwnedP<'_>, now_ns: u64) -> bool {
+        let n = self.ps.len();
+        if n == 1 {
+            return false;
+        }
+        let victim = &self.ps[(p.id + 1 + p.random_below(n - 1)) % n];
+        let is_stranded = || victim.note_thief(now_ns).is_some_and(|ns| ns >= STRANDED_NS);
+        if !victim.has_queued() || !is_stranded() || !p.steal_all_from(victim) {
+            return false;
+        }
+        emit!(p, Steal { p: p.id, from: victim.id }).deliver();
+        // A last look at all queues may have missed it on its way (`idle.rs`).
+        self.announce();
+        true
     }
 
     /// The P's own queue is empty: looks at timers, the global queue, descriptors and other Ps, and sleeps if
@@ -130,7 +157,7 @@ impl Shared {
         }
         if self.watches_descriptors() {
             // What waits for an M without a CPU came before what a poll would bring.
-            let stolen = self.steal_where(p, P::note_thief);
+            let stolen = self.steal_where(p, |victim| victim.note_thief(began).is_some());
             if stolen.is_some() {
                 return stolen;
             }

@@ -28,7 +28,7 @@
 //! runs them soon; if it does not pick, sysmon announces them. An M that stops searching wakes nobody for those in its
 //! own queue, as it runs them. This takes nothing from the argument above, which is about announced work. What a thread
 //! has announced while this M searched is in another queue, and seen there; or stolen by now, and whoever has stolen it
-//! takes it to be long and looks for another M.
+//! takes it to be long and looks for another M; or, if the thief has work of its own, announces it again (`find.rs`).
 
 use crate::loom::{AtomicU32, Ordering, fence};
 

@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | sleep until something comes | [`sleep_as_keeper`](Shared::sleep_as_keeper) | the keeper only (`rest.rs`) |
 //! | end that sleep | [`Poller::wake`] | whoever wakes an M that rests, which may be the keeper (`wake.rs`, `timers.rs`, `machines.rs`) |
-//! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick (while slices are long at each, if nobody has for [`ASK_NS`]) unless the global queue has more or its own is long, before it steals and while it searches (`find.rs`; it searches shortly if there were events lately), sysmon when it stands in (`starved.rs`) |
+//! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick (while slices are long at each, if nobody has for [`ASK_NS`]) unless the global queue has more, its own is long or Gs are stranded on another P, before it steals and while it searches (`find.rs`; it searches shortly if there were events lately), sysmon when it stands in (`starved.rs`) |
 //! | the same without a P | [`ask_as_sysmon`](Shared::ask_as_sysmon) | sysmon, if nobody has asked for a millisecond |
 //! | has something come? | [`has_come`](Shared::has_come) | sysmon, which then wakes an M, or takes the P of one that does not look |
 //! | will something come? | [`awaits`](Shared::awaits) | the deadlock check |
@@ -148,7 +148,7 @@ impl Shared {
     #[inline]
     pub(super) fn look_at_late_descriptors(&self, p: OwnedP<'_>, now_ns: u64) {
         if now_ns >= self.asks_again_ns(ASK_NS) {
-            self.ask_on(p, now_ns);
+            self.poll_with_work(p, now_ns);
         }
     }
 

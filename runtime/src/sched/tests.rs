@@ -12,6 +12,7 @@ use crate::stack::{Class, StackError};
 use crate::timers::NEVER;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// All Ps are idle, and there is no M.
 fn without_threads(procs: usize) -> Arc<Shared> {
@@ -109,6 +110,42 @@ fn while_slices_are_long_nothing_is_polled_for_a_long_queue() {
     gs.into_iter().for_each(give_free);
     give_back(record);
     shared.put_idle_p(&mut shared.lock(), p);
+}
+
+/// The kernel ran the M of one P on the CPU of another's. What was in the queue there waited for milliseconds, as the one
+/// that ran had events of its own all the time.
+#[test]
+fn what_waits_for_an_m_without_a_cpu_is_taken_before_new_events() {
+    let shared = without_threads(2);
+    let take_p = || shared.take_idle_p(&mut shared.lock()).expect("it is idle");
+    let (p, stranded) = (take_p(), take_p());
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    let record = take();
+    register(record, reader.as_fd(), "pipe", shared.netpoll()).expect("a pipe can be watched");
+    let gs: Vec<_> = (0..LOCAL_QUEUE_MAX / 2).map(|_| take_free()).collect();
+    // SAFETY: the records are free, and these are their only Runnables.
+    gs.iter().for_each(|g| stranded.owned().push(unsafe { Runnable::own(g) }).expect("there is room"));
+    stranded.owned().show_all();
+    let own = take_free();
+    // SAFETY: as above.
+    let mut runs = unsafe { Runnable::own(own) };
+    let patience = Instant::now() + Duration::from_secs(30);
+    while stranded.has_queued() {
+        assert!(Instant::now() < patience, "{} wait", stranded.queue_len());
+        p.owned().push(runs).expect("there is room");
+        let asked = shared.netpoll().counts().0;
+        runs = shared.pick(p.owned()).expect("there is one at least");
+        assert!(p.queue_len() == 0 || shared.netpoll().counts().0 == asked, "it has polled all the same");
+    }
+    // All came at once, and in their order.
+    let taken: Vec<_> = std::iter::once(runs).chain(std::iter::from_fn(|| p.owned().next())).collect();
+    assert_eq!(taken.len(), gs.len() + 1);
+    let others = taken.iter().map(Runnable::g).filter(|g| !std::ptr::eq(*g, own));
+    assert!(others.zip(&gs).all(|(taken, g)| std::ptr::eq(taken, *g)));
+    drop(taken);
+    gs.into_iter().chain([own]).for_each(give_free);
+    give_back(record);
+    [p, stranded].into_iter().for_each(|p| shared.put_idle_p(&mut shared.lock(), p));
 }
 
 /// It asked the epoll for some microseconds after each message, on a CPU that those who send the next one may need.

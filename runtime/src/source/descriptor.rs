@@ -99,6 +99,15 @@ impl Source {
         self.record.get().is_some_and(|record| record.side(Direction::Read).look().is_shut())
     }
 
+    /// Something has happened to the descriptor of which an epoll does not hear: all that wait try again.
+    pub fn try_again(&self) {
+        if let Some(record) = self.record.get()
+            && !is_fork()
+        {
+            look_again(record);
+        }
+    }
+
     /// Takes the descriptor out of netpoll, as it becomes another's, or is closed while a dup of it lives. What waits
     /// for it tries again.
     pub fn forget(&self, fd: BorrowedFd<'_>) {

@@ -7,7 +7,8 @@ use super::alarm::arm;
 use super::place::{Place, wake};
 use crate::clock::now_ns;
 use crate::g::G;
-use crate::netpoll::{Believed, Direction, Known, Look, Record, Who, foreign, known};
+use crate::m::fork::is_fork;
+use crate::netpoll::{Believed, Direction, Known, Look, Record, Who, expose, foreign, known};
 use crate::sched::Shared;
 use crate::timers::NEVER;
 use std::io;
@@ -192,8 +193,9 @@ pub(crate) fn wait_for_foreign(
 ) -> io::Result<()> {
     let shared = shared_of(g);
     let mut what = 0;
-    // They leave at the end. Most often there is one.
-    let (mut first, mut more) = (Place::default(), Vec::new());
+    // They leave at the end. Most often there is one. Nothing is allocated for them while some are in lists: an allocator
+    // may have to wait.
+    let (mut first, mut more) = (Place::default(), Vec::with_capacity(wanted.len().saturating_sub(1)));
     for (nth, (fd, direction)) in wanted.iter().enumerate() {
         let record = foreign(*fd)?;
         let place = if nth == 0 {
@@ -211,4 +213,11 @@ pub(crate) fn wait_for_foreign(
     }
     park(what);
     Ok(())
+}
+
+/// Something has happened to that descriptor of which an epoll does not hear: those that wait for it by the number try again.
+pub fn try_again(fd: RawFd) {
+    if !is_fork() {
+        expose(fd, wake);
+    }
 }

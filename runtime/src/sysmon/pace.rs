@@ -1,7 +1,7 @@
 //! How often sysmon looks: its states (drawn at the door), as plain decisions. They read no clock and do not sleep,
 //! so each of them has a test.
 
-use crate::config::{SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS};
+use crate::config::{SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS, SYSMON_NAP_NS};
 use crate::timers::NEVER;
 
 /// After so many looks in a row that find nothing to do, sysmon falls asleep.
@@ -15,8 +15,9 @@ pub(super) enum Pace {
     /// Every P is idle and nothing waits, at so many looks in a row. It looks again after the same pause: most often
     /// this state is over soon.
     Quiet { pause_ns: u64, looks: u32 },
-    /// Nothing has changed: sysmon sleeps until a P is taken, or until a deadline.
-    Asleep,
+    /// Nothing has changed: sysmon sleeps until a P is taken, or until a deadline. If that is soon, it goes on with the
+    /// pause that it was at.
+    Asleep { pause_ns: u64, since_ns: u64 },
 }
 
 /// What sysmon has to watch.
@@ -62,7 +63,10 @@ impl Pace {
         let (pause_ns, quiet_looks) = match self {
             Pace::Watching { pause_ns } => (pause_ns, 0),
             Pace::Quiet { pause_ns, looks } => (pause_ns, looks),
-            Pace::Asleep => (SYSMON_MIN_NS, 0),
+            Pace::Asleep { pause_ns, since_ns } => {
+                let was_nap = scene.now_ns.saturating_sub(since_ns) < SYSMON_NAP_NS;
+                (if was_nap { pause_ns } else { SYSMON_MIN_NS }, 0)
+            }
         };
         // A timer that has just become due is for the keeper, which may not have woken yet.
         let is_late = scene.has_come && quiet_looks > 0;
@@ -70,7 +74,7 @@ impl Pace {
             return Pace::Watching { pause_ns: looked.pause_ns(pause_ns, scene.work_waits || scene.hides) };
         }
         match quiet_looks + 1 {
-            QUIET_LOOKS => Pace::Asleep,
+            QUIET_LOOKS => Pace::Asleep { pause_ns, since_ns: scene.now_ns },
             looks => Pace::Quiet { pause_ns, looks },
         }
     }
@@ -86,7 +90,7 @@ impl Pace {
                 due_ns.min(now_ns + pause_ns).min(timer_ns)
             }
             Pace::Quiet { pause_ns, .. } => due_ns.min(now_ns + pause_ns),
-            Pace::Asleep => due_ns,
+            Pace::Asleep { .. } => due_ns,
         }
     }
 }

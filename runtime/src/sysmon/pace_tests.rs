@@ -37,9 +37,14 @@ fn quiet(pause_ns: u64, looks: u32) -> Pace {
     Pace::Quiet { pause_ns, looks }
 }
 
+/// It fell asleep so long ago.
+fn asleep(pause_ns: u64, ago_ns: u64) -> Pace {
+    Pace::Asleep { pause_ns, since_ns: NOW - ago_ns }
+}
+
 #[test]
 fn it_falls_asleep_at_the_third_look_at_which_all_is_quiet() {
-    assert_eq!(walk(watching(MS), &[QUIET; 3]), [quiet(MS, 1), quiet(MS, 2), Pace::Asleep]);
+    assert_eq!(walk(watching(MS), &[QUIET; 3]), [quiet(MS, 1), quiet(MS, 2), asleep(MS, 0)]);
 }
 
 #[test]
@@ -53,16 +58,27 @@ fn what_happens_while_all_is_quiet_has_it_watch_again_at_the_pause_that_it_was_a
 }
 
 #[test]
-fn who_was_asleep_begins_anew() {
-    assert_eq!(Pace::Asleep.next(&BUSY, &NOTHING), watching(2 * SYSMON_MIN_NS));
-    assert_eq!(walk(Pace::Asleep, &[QUIET; 3]), [quiet(SYSMON_MIN_NS, 1), quiet(SYSMON_MIN_NS, 2), Pace::Asleep]);
+fn who_was_asleep_for_long_begins_anew() {
+    let long = asleep(MS, SYSMON_NAP_NS);
+    assert_eq!(long.next(&BUSY, &NOTHING), watching(2 * SYSMON_MIN_NS));
+    let states = [quiet(SYSMON_MIN_NS, 1), quiet(SYSMON_MIN_NS, 2), asleep(SYSMON_MIN_NS, 0)];
+    assert_eq!(walk(long, &[QUIET; 3]), states);
+}
+
+/// A server with one connection rests after each message. sysmon looked again after 20 us, each time.
+#[test]
+fn who_was_asleep_for_a_moment_goes_on_with_its_pause() {
+    let nap = asleep(MS / 4, SYSMON_NAP_NS - 1);
+    assert_eq!(nap.next(&BUSY, &LIVELY), watching(MS / 2));
+    assert_eq!(walk(nap, &[QUIET; 3]), [quiet(MS / 4, 1), quiet(MS / 4, 2), asleep(MS / 4, 0)]);
+    assert_eq!(nap.next(&BUSY, &SUSPECTS), Pace::fresh());
 }
 
 #[test]
 fn a_timer_that_is_due_is_the_keepers_at_the_first_quiet_look_and_late_at_the_next() {
     let due = Scene { has_come: true, timer_ns: NOW, ..QUIET };
     assert_eq!(walk(watching(MS / 10), &[due; 2]), [quiet(MS / 10, 1), watching(MS / 5)]);
-    assert_eq!(Pace::Asleep.next(&due, &NOTHING), quiet(SYSMON_MIN_NS, 1));
+    assert_eq!(asleep(MS, 0).next(&due, &NOTHING), quiet(MS, 1));
     let to_come = Scene { timer_ns: NOW + 1, ..QUIET };
     assert_eq!(quiet(MS, 1).next(&to_come, &NOTHING), quiet(MS, 2));
 }
@@ -106,8 +122,8 @@ fn a_pause_ends_at_what_comes_first() {
     // The keeper sleeps for timers.
     assert_eq!(until(quiet(MS, 1), NOW + 5, NEVER), NOW + MS);
     assert_eq!(until(quiet(MS, 1), NEVER, NOW + 5), NOW + 5);
-    assert_eq!(until(Pace::Asleep, NOW + 5, NEVER), NEVER);
-    assert_eq!(until(Pace::Asleep, NEVER, NOW + 5), NOW + 5);
+    assert_eq!(until(asleep(MS, 0), NOW + 5, NEVER), NEVER);
+    assert_eq!(until(asleep(MS, 0), NEVER, NOW + 5), NOW + 5);
 }
 
 #[test]

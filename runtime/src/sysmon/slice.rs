@@ -4,9 +4,11 @@
 //! A **slice** is the wall time since sysmon first saw the pick of the G that an M runs; for the first pick after an
 //! M has taken a P, the time since it took it. While others wait and no P is idle,
 //!
-//! 1. a G whose slice is over is asked to let the others run, and at the next look it loses its P: whether it
-//!    computed, slept shortly and often in the kernel, or both. If its slice has been over for half of another one it
-//!    is not asked first: sysmon was late, as the machine is busy.
+//! 1. a G whose slice is over is asked to let the others run, and at the next look it loses its P, if its thread has
+//!    run for so long by then. If its slice has been over for half of another one it is not asked first: sysmon was
+//!    late, as the machine is busy. On a busy machine a thread also waits for a CPU. Such a time does not count: with its
+//!    P another thread would wait just so, and there would be more and more of them. But after [`SLICES_MAX`] slices
+//!    it loses its P in any case, also one that sleeps shortly and often in the kernel, and is never seen asleep.
 //! 2. a G that is asleep in the kernel loses its P at once: it cannot use it.
 //!
 //! A G that is asleep at two looks in a row and has not computed in between is blocked. It loses its P even if no G
@@ -15,13 +17,15 @@
 //! A slice is 10 ms, and longer while many Gs compute without a P (these are *adrift*). Otherwise a load of long
 //! computations would be spread over more and more threads, and each would make little progress.
 
-use crate::config::{ADRIFT_PER_P, SLICE_NS, STRETCH_NS};
+use crate::config::{ADRIFT_PER_P, SLICE_NS, SLICES_MAX, STRETCH_NS};
 
 /// How long an M has been in one G's code, as far as sysmon has seen it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Slice {
     /// When this pick was first seen.
     pub(super) since_ns: u64,
+    /// How long the thread has run since then, as far as that is known.
+    ran_ns: u64,
     /// It was judged before.
     was_judged: bool,
     /// The thread was asleep at the last look.
@@ -37,6 +41,8 @@ pub(super) struct Sight {
     pub(super) is_asleep: bool,
     /// It has not computed since the last look.
     pub(super) rested: bool,
+    /// For how long it has computed since the last look at this thread; 0 if that is not known.
+    pub(super) ran_ns: u64,
 }
 
 /// What could use the P.
@@ -78,6 +84,8 @@ impl Slice {
         let was_judged = std::mem::replace(&mut self.was_judged, true);
         let was_asleep = std::mem::replace(&mut self.was_asleep, sight.is_asleep);
         let held_ns = now_ns - self.since_ns;
+        // What it ran before this pick does not count.
+        self.ran_ns = self.ran_ns.saturating_add(sight.ran_ns).min(held_ns);
         let is_blocked = was_asleep && sight.rested;
         if sight.is_asleep && (is_blocked || scene.others_wait) {
             return Verdict::TakeFromSleeper;
@@ -85,7 +93,8 @@ impl Slice {
         if scene.others_wait && held_ns >= scene.slice_ns {
             let was_asked = std::mem::replace(&mut self.asked, true);
             let is_late = held_ns >= scene.slice_ns + scene.slice_ns / 2;
-            return if was_asked || is_late { Verdict::TakeFromOverdue } else { Verdict::Ask };
+            let has_run = self.ran_ns >= scene.slice_ns || held_ns >= scene.slice_ns * SLICES_MAX;
+            return if has_run && (was_asked || is_late) { Verdict::TakeFromOverdue } else { Verdict::Ask };
         }
         self.asked = false;
         // With a clock that stands still no slice grows older.

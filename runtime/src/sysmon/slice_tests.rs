@@ -6,10 +6,13 @@ const MS: u64 = 1_000_000;
 /// When the pick was first seen.
 const T0: u64 = 1_000 * MS;
 
-const RUNS: Sight = Sight { is_asleep: false, rested: false };
-const SLEEPS: Sight = Sight { is_asleep: true, rested: true };
+/// All the time.
+const RUNS: Sight = Sight { is_asleep: false, rested: false, ran_ns: u64::MAX };
+const SLEEPS: Sight = Sight { is_asleep: true, rested: true, ran_ns: 0 };
 /// It sleeps now, and has computed since the last look.
-const NAPS: Sight = Sight { is_asleep: true, rested: false };
+const NAPS: Sight = Sight { is_asleep: true, rested: false, ran_ns: MS };
+/// It waits for a CPU.
+const QUEUES: Sight = Sight { is_asleep: false, rested: true, ran_ns: 0 };
 
 const BUSY: Scene = Scene { others_wait: true, hides: false, slice_ns: SLICE_NS };
 const QUIET: Scene = Scene { others_wait: false, hides: false, slice_ns: SLICE_NS };
@@ -78,18 +81,32 @@ fn who_is_blocked_loses_its_p_even_if_nobody_waits() {
     assert_eq!(verdicts(&QUIET, &[(0, SLEEPS), (1, NAPS), (2, NAPS)]), [Leave; 3]);
     assert_eq!(verdicts(&QUIET, &[(0, SLEEPS), (1, RUNS), (2, SLEEPS)]), [Leave; 3]);
     // One that was put on no CPU is not asleep.
-    let queues = Sight { is_asleep: false, rested: true };
-    assert_eq!(verdicts(&QUIET, &[(0, queues), (1, queues), (2, queues)]), [Leave; 3]);
+    assert_eq!(verdicts(&QUIET, &[(0, QUEUES), (1, QUEUES), (2, QUEUES)]), [Leave; 3]);
 }
 
-/// Short sleeps between short computations, never caught asleep: it is the wall time that counts.
+/// On a busy machine a thread waits for a CPU, and another one with its P would wait just so.
 #[test]
-fn who_sleeps_shortly_and_often_has_no_longer_slice() {
+fn who_waits_for_a_cpu_keeps_its_p_until_it_has_run_for_a_slice() {
     use Verdict::*;
-    let wakes = Sight { is_asleep: false, rested: false };
-    let queues = Sight { is_asleep: false, rested: true };
-    let looks = [(0, wakes), (4, queues), (9, wakes), (10, queues), (11, wakes)];
-    assert_eq!(verdicts(&BUSY, &looks), [Leave, Leave, Leave, Ask, TakeFromOverdue]);
+    let runs = |ms| Sight { ran_ns: ms * MS, ..RUNS };
+    let looks = [(0, QUEUES), (9, QUEUES), (10, QUEUES), (30, runs(5)), (40, QUEUES), (50, runs(4)), (60, runs(1))];
+    assert_eq!(verdicts(&BUSY, &looks), [Leave, Leave, Ask, Ask, Ask, Ask, TakeFromOverdue]);
+    // What it ran before this pick does not count.
+    assert_eq!(verdicts(&BUSY, &[(1, runs(50)), (20, runs(8)), (21, runs(1))]), [Leave, Ask, TakeFromOverdue]);
+    // One that was late does not ask first, if it knows.
+    assert_eq!(verdicts(&BUSY, &[(5, runs(5)), (20, runs(5))]), [Leave, TakeFromOverdue]);
+    assert_eq!(verdicts(&BUSY, &[(5, runs(5)), (20, runs(4))]), [Leave, Ask]);
+}
+
+/// It is not blocked for ever behind one that gets no CPU, or that sleeps whenever nobody looks.
+#[test]
+fn who_has_its_p_for_very_long_loses_it_in_any_case() {
+    use Verdict::*;
+    let wakes = Sight { rested: false, ..QUEUES };
+    let looks = [(0, wakes), (9, QUEUES), (10, wakes), (99, QUEUES), (100, wakes)];
+    assert_eq!(verdicts(&BUSY, &looks), [Leave, Leave, Ask, Ask, TakeFromOverdue]);
+    // It still loses its P at once when it is seen asleep.
+    assert_eq!(verdicts(&BUSY, &[(0, wakes), (9, NAPS)]), [Leave, TakeFromSleeper]);
 }
 
 #[test]

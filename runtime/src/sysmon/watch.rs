@@ -57,12 +57,13 @@ impl CpuClock {
     /// the expensive part.
     fn sight(&mut self, tid: i32, now_ns: u64) -> Sight {
         let computed = self.read(tid, now_ns);
+        let ran_ns = computed.map_or(0, |(cpu_ns, _)| cpu_ns);
         if computed.is_some_and(|(cpu_ns, ns)| cpu_ns > ns - ns / 8) {
-            return Sight::default();
+            return Sight { ran_ns, ..Sight::default() };
         }
         let rested = computed.is_some_and(|(cpu_ns, _)| cpu_ns == 0);
         // Without procfs, a thread that has not computed at all is taken to be asleep.
-        Sight { is_asleep: thread_sleeps(tid).unwrap_or(rested), rested }
+        Sight { is_asleep: thread_sleeps(tid).unwrap_or(rested), rested, ran_ns }
     }
 }
 

@@ -220,7 +220,7 @@ impl Watchman {
                 }
             }
             Pace::Quiet { .. } => rest_thread(now_ns, until_ns),
-            Pace::Asleep => {
+            Pace::Asleep { .. } => {
                 let until_ns = until_ns.min(self.deadlock.look(&self.shared, &mut self.output, now_ns));
                 let does_chores = self.does_chores();
                 // I2.

@@ -4,7 +4,9 @@
 
 use super::task_group::task_group;
 use crate::context::Context;
+use pirn_runtime::internal::builder_at;
 use std::convert::Infallible;
+use std::panic::Location;
 use std::sync::Mutex;
 
 /// Runs the closures, each on a G of its own, and returns what they return, in their order: Python's `gather`.
@@ -57,8 +59,9 @@ where
     T: Send,
     E: Send,
 {
+    let builder = builder_at(Location::caller());
     let results: Option<Vec<T>> = task_group(|tasks| {
-        let handles: Vec<_> = closures.into_iter().map(|f| tasks.go(f)).collect();
+        let handles: Vec<_> = closures.into_iter().map(|f| tasks.go_with(builder.clone(), f)).collect();
         Ok(handles.into_iter().map(|handle| handle.join()).collect())
     })?;
     Ok(results.expect("a closure could not run, because the runtime is being shut down"))
@@ -90,11 +93,11 @@ where
     F: FnOnce(&Context) -> T + Send,
     T: Send,
 {
-    let first = Mutex::new(None);
+    let (first, builder) = (Mutex::new(None), builder_at(Location::caller()));
     let Ok(()) = task_group::<_, Infallible, _>(|tasks| {
         for f in closures {
             let (group, first) = (tasks.clone(), &first);
-            tasks.go(move |context| {
+            tasks.go_with(builder.clone(), move |context| {
                 let mut result = Some(f(context));
                 {
                     let mut first = first.lock().unwrap_or_else(|e| e.into_inner());

@@ -27,7 +27,7 @@ pub(crate) use memory::{
     Advice, Guard, Residency, Span, advise, close, discard, guard_backend, install_guards, max_map_count, open,
     page_bytes, populate, release, reserve,
 };
-pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler};
+pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler, signal_mask};
 pub(crate) use thread::{
     heavy_fence, is_in_lock, light_fence, monotonic_ns, prefetch, register_membarrier, set_timer_slack_ns,
     thread_count, thread_cpu_ns, thread_id, thread_name, thread_sleeps, thread_stretches, threads,

@@ -140,6 +140,16 @@ pub(super) unsafe fn pass_on(
     }
 }
 
+/// The signals that are blocked on the calling thread, as bits. Signal-safe.
+pub(crate) fn signal_mask() -> u64 {
+    // SAFETY: bits, for which all zeros are values.
+    let mut mask: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: without a new mask, it only writes the one in force.
+    let _ = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut mask) };
+    // SAFETY: Linux has 64 signals, which are in the first word.
+    unsafe { (&raw const mask).cast::<u64>().read() }
+}
+
 /// The alternate signal stack of the thread that made it, with a guard page below. Dropping it restores the
 /// one before.
 #[derive(Debug)]
