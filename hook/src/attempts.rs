@@ -6,7 +6,7 @@
 use crate::errno::{checked, errno, fail, set_errno};
 use crate::next;
 use libc::{c_int, c_short, ssize_t};
-use pirn_runtime::internal::{Call, Direction, Hooked, has_come, now};
+use pirn_runtime::internal::{Began, Call, Direction, Glance, Hooked, has_come, now};
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
@@ -50,40 +50,112 @@ pub(crate) fn answer<N: From<i8>>(result: Result<N, Not>, plainly: impl FnOnce()
 /// Tries until the attempt says something else than that it would block (`EAGAIN`), and parks in between. What the user has
 /// said about this descriptor is kept: one that is non-blocking fails instead, and so does one whose timeout is over.
 pub(crate) fn until_done<N>(g: Hooked, waits: &Waits, mut attempt: impl FnMut() -> Result<N, c_int>) -> Result<N, Not> {
+    until_read(g, waits, |_| attempt())
+}
+
+/// The same for what a read may have got all of. Each attempt is given the glance before it. It is left out if a read has got
+/// all that there was, as it would block: also one of no bytes does.
+pub(crate) fn until_read<N>(
+    g: Hooked,
+    waits: &Waits,
+    mut attempt: impl FnMut(&Glance) -> Result<N, c_int>,
+) -> Result<N, Not> {
     g.checkpoint();
     let before = errno();
-    let mut deadline = None;
+    // When this call began to wait without having asked the kernel.
+    let mut began = None;
+    let mut asked = None;
     loop {
-        match attempt() {
-            Err(libc::EAGAIN) => {}
-            Err(libc::EINTR) => continue,
-            Err(why) => return Err(Not::Failed(why)),
-            Ok(done) => {
-                set_errno(before);
-                return Ok(done);
+        let glance = g.glance(waits.fd, waits.direction);
+        if !glance.is_drained() {
+            match attempt(&glance) {
+                Err(libc::EAGAIN) => {}
+                Err(libc::EINTR) => continue,
+                Err(why) => return Err(Not::Failed(why)),
+                Ok(done) => {
+                    set_errno(before);
+                    return Ok(done);
+                }
             }
         }
-        if deadline.is_none() {
+        if glance.is_believed() && asked.as_ref().is_none_or(Asked::has_no_deadline) && g.may_park() {
+            may_begin(g, None)?;
+            let since = *began.get_or_insert_with(Began::now);
+            if !g.wait_believing(&glance, waits.call, waits.what, since) && since.is_long_ago() {
+                glance.forget();
+                asked = None;
+            }
+            continue;
+        }
+        if asked.is_none() {
             if is_nonblocking(waits.fd) {
                 return Err(Not::Failed(libc::EAGAIN));
             }
             if !g.may_park() {
                 return Err(Not::Waited);
             }
-            deadline = Some(deadline_of(waits.fd, waits.direction));
         }
-        wait(g, waits, deadline.flatten())?;
+        let asked = asked.get_or_insert_with(|| Asked::of(waits, glance, began.take()));
+        wait_asked(g, waits, asked)?;
     }
 }
 
-/// Parks once, until another attempt should be made.
-pub(crate) fn wait(g: Hooked, waits: &Waits, deadline: Option<Instant>) -> Result<(), Not> {
+/// What the kernel has said of a descriptor whose operation would block.
+struct Asked {
+    is_socket: bool,
+    deadline: Option<Instant>,
+    /// From before that.
+    glance: Glance,
+}
+
+impl Asked {
+    /// Asks. The wait began now, or then.
+    fn of(waits: &Waits, glance: Glance, began: Option<Began>) -> Asked {
+        let timeout = timeout_of(waits.fd, waits.direction);
+        let passed = began.map_or(Duration::ZERO, Began::elapsed);
+        let deadline = timeout.filter(|timeout| !timeout.is_zero()).and_then(|timeout| {
+            // What has passed is no more than a belief lasts.
+            now().checked_add(timeout)?.checked_sub(passed)
+        });
+        Asked { is_socket: timeout.is_some(), deadline, glance }
+    }
+
+    fn has_no_deadline(&self) -> bool {
+        self.deadline.is_none()
+    }
+}
+
+/// Parks once, as the kernel has said. If that was short, it is believed for the next times.
+fn wait_asked(g: Hooked, waits: &Waits, asked: &Asked) -> Result<(), Not> {
+    if !asked.is_socket {
+        return wait(g, waits, asked.deadline);
+    }
+    may_begin(g, asked.deadline)?;
+    let began = Began::now();
+    let evidence = g.wait_kept(&asked.glance, waits.call, waits.what, asked.deadline).map_err(|_| Not::Waited)?;
+    if let Some(evidence) = evidence
+        && asked.deadline.is_none()
+        && !began.is_long_ago()
+    {
+        evidence.believe(waits.direction == Direction::Read && is_plain_tcp(waits.fd));
+    }
+    Ok(())
+}
+
+/// Whether a wait may begin.
+fn may_begin(g: Hooked, deadline: Option<Instant>) -> Result<(), Not> {
     if g.is_cancelled() {
         return Err(Not::Failed(libc::ECANCELED));
     }
     if deadline.is_some_and(has_come) {
         return Err(Not::Failed(libc::EAGAIN));
     }
+    Ok(())
+}
+
+/// Parks once, until another attempt should be made.
+pub(crate) fn wait(g: Hooked, waits: &Waits, deadline: Option<Instant>) -> Result<(), Not> {
+    may_begin(g, deadline)?;
     g.wait_for(&[(waits.fd, waits.direction)], waits.call, waits.what, deadline).map_err(|_| Not::Waited)
 }
 
@@ -164,12 +236,17 @@ pub(crate) fn look_now_and_then<N>(
 /// Whether the user wants no operation on it to block.
 pub(crate) fn is_nonblocking(fd: c_int) -> bool {
     // SAFETY: a question, whatever the number is.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    let flags = unsafe { next::fcntl(fd, libc::F_GETFL, 0) };
     flags >= 0 && flags & libc::O_NONBLOCK != 0
 }
 
 /// Until when an operation may wait that begins now: by `SO_RCVTIMEO` and `SO_SNDTIMEO`.
 pub(crate) fn deadline_of(fd: c_int, direction: Direction) -> Option<Instant> {
+    timeout_of(fd, direction).filter(|timeout| !timeout.is_zero()).and_then(|timeout| now().checked_add(timeout))
+}
+
+/// How long an operation may wait; zero is without a limit. None: it is no socket.
+fn timeout_of(fd: c_int, direction: Direction) -> Option<Duration> {
     let name = if direction == Direction::Read { libc::SO_RCVTIMEO } else { libc::SO_SNDTIMEO };
     let mut time = MaybeUninit::<libc::timeval>::zeroed();
     let mut bytes = size_of::<libc::timeval>() as libc::socklen_t;
@@ -178,7 +255,19 @@ pub(crate) fn deadline_of(fd: c_int, direction: Direction) -> Option<Instant> {
     // SAFETY: of zeros or written, it is a time.
     let time = unsafe { time.assume_init() };
     let time = Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_usec).ok()?.checked_mul(1_000)?);
-    if status == 0 && !time.is_zero() { now().checked_add(time) } else { None }
+    (status == 0).then_some(time)
+}
+
+/// Whether it is a TCP stream, of which the kernel gives all that there is. What comes between (TLS in the kernel, several
+/// paths) may keep some back.
+fn is_plain_tcp(fd: c_int) -> bool {
+    let mut name = [0_u8; 16];
+    let mut bytes = name.len() as libc::socklen_t;
+    let place = name.as_mut_ptr().cast();
+    // SAFETY: there is room for so many bytes.
+    let status = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_ULP, place, &raw mut bytes) };
+    // Others have no such option. It has no name if nothing comes between.
+    status == 0 && bytes == 0
 }
 
 /// Whether an operation in this direction would not block now, or it is not known.
@@ -277,5 +366,19 @@ mod tests {
         assert!(takes_parts(open("/dev/ptmx").as_raw_fd()));
         assert!(!takes_parts(open("/dev/null").as_raw_fd()));
         assert!(!takes_parts(-1));
+    }
+
+    #[test]
+    fn plain_tcp_is_told_from_others() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let tcp = std::net::TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        assert!(is_plain_tcp(tcp.as_raw_fd()));
+        // SAFETY: a name that ends with a zero; without the module of the kernel it is an error.
+        let status =
+            unsafe { libc::setsockopt(tcp.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_ULP, c"tls".as_ptr().cast(), 3) };
+        assert_eq!(is_plain_tcp(tcp.as_raw_fd()), status != 0);
+        assert!(!is_plain_tcp(std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").as_raw_fd()));
+        assert!(!is_plain_tcp(std::os::unix::net::UnixStream::pair().expect("two").0.as_raw_fd()));
+        assert!(!is_plain_tcp(std::io::pipe().expect("a pipe").0.as_raw_fd()));
     }
 }

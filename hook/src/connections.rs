@@ -175,15 +175,16 @@ fn until_connected(g: Hooked, fd: c_int, deadline: Option<Instant>) -> Result<()
 /// Makes an attempt that cannot block.
 fn without_blocking(fd: c_int, attempt: impl Fn() -> c_int) -> Result<Result<c_int, c_int>, Not> {
     // SAFETY: a question, whatever the number is.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    let flags = unsafe { next::fcntl(fd, libc::F_GETFL, 0) };
     if flags < 0 {
         return Err(Not::Waited);
     }
+    // It is for so short, and before anybody waits for it, that nothing need be asked anew.
     // SAFETY: it changes this flag alone.
-    unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) };
+    unsafe { next::fcntl(fd, libc::F_SETFL, (flags | libc::O_NONBLOCK).into()) };
     let tried = checked(attempt());
     // SAFETY: as it was.
-    unsafe { libc::fcntl(fd, libc::F_SETFL, flags) };
+    unsafe { next::fcntl(fd, libc::F_SETFL, flags.into()) };
     Ok(tried)
 }
 

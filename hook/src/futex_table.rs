@@ -148,8 +148,8 @@ impl Bucket {
         self.waiting.load(Ordering::Relaxed) == 0
     }
 
-    /// The same without an order: somebody may wait.
-    #[cfg(all(test, loom))]
+    /// The same, for a caller that has changed the word and has had a full fence after that; or as a hint.
+    #[inline]
     pub(crate) fn seems_empty(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) == 0
     }

@@ -2,6 +2,11 @@
 //!
 //! A G waits in the table (`futex_table.rs`), and a thread in the kernel. A wake looks at the table, and what it has not found
 //! there it asks the kernel for. If both may wait for one word, it is for both (`futex_places.rs`).
+//!
+//! *A wake while no G seems to wait* goes to the kernel first, and looks at the count of the table after that. So the kernel's
+//! fence is in the place of the table's own: before it looks whether anybody waits it has a full one, as its argument is the
+//! same (`futex_hb_waiters_pending` in its `futex.h`, since 3.14). What was seen before that decides only which way is taken. If
+//! the kernel refuses the call, nothing was asked of it that could be woken.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "a function in the place of libc's")]
@@ -49,12 +54,32 @@ unsafe extern "C" fn syscall(
     e: c_long,
     f: c_long,
 ) -> c_long {
-    if number == libc::SYS_futex && Futex::of(a, b, c).is_some_and(|call| call.may_be_here()) {
-        // SAFETY: it is a call of that kind.
-        return unsafe { futex(a, b, c, d, e, f) };
+    if number == libc::SYS_futex
+        && let Some(call) = Futex::of(a, b, c)
+    {
+        if call.is_for_threads() {
+            // SAFETY: as the caller.
+            let woken = unsafe { next::syscall(number, a, b, c, d, e, f) };
+            return if call.is_for_threads() { woken } else { late_wake(a, b, c, f, woken) };
+        }
+        if call.may_be_here() {
+            // SAFETY: it is a call of that kind.
+            return unsafe { futex(a, b, c, d, e, f) };
+        }
     }
     // SAFETY: as the caller.
     unsafe { next::syscall(number, a, b, c, d, e, f) }
+}
+
+/// A G has begun to wait while the kernel was asked, which has woken so many threads. It may not have seen the word that it
+/// is woken for.
+#[cold]
+#[inline(never)]
+extern "C" fn late_wake(a: c_long, b: c_long, c: c_long, bits: c_long, woken: c_long) -> c_long {
+    match Futex::of(a, b, c) {
+        Some(call) if woken >= 0 && !is_fork() => call.wake_gs_too(bits as u32, woken),
+        _ => woken,
+    }
 }
 
 /// Out of line, so that a wake of threads, and a call for something else, save no registers. As a function of C's it does not
@@ -115,6 +140,13 @@ impl Futex {
         let operation = operation as c_int;
         let is_private = operation & libc::FUTEX_PRIVATE_FLAG != 0;
         is_private.then_some(Futex { address: address as usize, operation, value: value as u32 })
+    }
+
+    /// Whether it is a wake, and no G seems to wait there.
+    #[inline(always)]
+    fn is_for_threads(&self) -> bool {
+        let is_wake = matches!(self.operation & libc::FUTEX_CMD_MASK, libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET);
+        is_wake && place(self.address).bucket.seems_empty()
     }
 
     /// Whether it may be about Gs. A wake is not if none waits there.
@@ -241,6 +273,15 @@ impl Futex {
     fn wake_of_all(address: usize) -> Futex {
         let operation = libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG;
         Futex { address, operation, value: c_int::MAX as u32 }
+    }
+
+    /// Threads have been woken.
+    fn wake_gs_too(&self, bits: u32, threads: c_long) -> c_long {
+        let most = self.value.max(1) as usize;
+        let is_for_some = self.operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAKE_BITSET;
+        let bits = if is_for_some { bits } else { u32::MAX };
+        let gs = place(self.address).bucket.wake(self.address, bits, most, wake_from_anywhere) as c_long;
+        (threads + gs).min(most as c_long)
     }
 
     /// For `FUTEX_WAKE_OP`, and what moves some that wait to another word. Threads are the kernel's. All Gs that wait are

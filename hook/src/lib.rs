@@ -33,6 +33,7 @@
 //! | `flock` | looks now and then until the lock is free, so it learns of that within 16 ms, and may come after others |
 //! | `getaddrinfo` | blocks its thread, as libc has no other way. 32 at a time do so; the others park |
 //! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is then for as many of each. Other futexes, and other system calls, go to the kernel; but `FUTEX_REQUEUE`, `FUTEX_CMP_REQUEUE` and `FUTEX_WAKE_OP` wake all goroutines that wait for their words. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
+//! | `close`, `close_range`, `dup2`, `dup3`, `fcntl`, `fcntl64`, `ioctl`, `setsockopt` | it is libc's call. What was believed of the descriptor is taken away, if it is not so any more (rule 8) |
 //!
 //! What the user has said about a descriptor is kept: `O_NONBLOCK`, `SO_RCVTIMEO`, `SO_SNDTIMEO`. Regular files, and what
 //! else an epoll cannot watch, block the thread, and so does a descriptor for which pirn's own sockets wait just now. A
@@ -52,14 +53,14 @@
 //! | call | why |
 //! | --- | --- |
 //! | `pread`, `pwrite`, `preadv`, `pwritev` | what an epoll can watch has no offsets: for sockets, pipes, terminals and the like they fail (`ESPIPE`) |
-//! | `close`, `dup`, `dup2`, `dup3` | nothing is kept of a descriptor that they would have to change (rule 8). A `close` that waits (`SO_LINGER`) blocks the thread |
+//! | `dup`, a `close` that waits (`SO_LINGER`) | a new number has been forgotten when it was given up; such a `close` blocks the thread |
 //! | `ppoll`, `pselect`, `epoll_pwait`, `epoll_pwait2` with a signal mask | the mask is for the thread that waits: a signal has to find a thread that waits with this mask |
 //! | `fcntl` with `F_SETLKW` or `F_OFD_SETLKW`, `lockf` | who looks now and then waits for no lock in the kernel, so the kernel could not say that two processes wait for each other (`EDEADLK`). SQLite asks without waiting, and sleeps |
 //! | `pthread_mutex_lock`, `pthread_cond_wait`, `pthread_join`, `sem_wait`, `mtx_lock`, `thrd_sleep` | glibc waits in itself, and what its words mean is its own. std's `JoinHandle::join` of a thread is `pthread_join` |
 //! | `fgets`, `fread`, `system`, `pclose`, `gethostbyname`, `getnameinfo` | glibc makes the system call itself |
 //! | `__poll`, `__read`, `__nanosleep`, other second names | hardly any library calls them |
 //! | `mq_receive`, `mq_send`, `msgrcv`, `semop`, `sigwait`, `pause`, `tee`, `vmsplice`, `open` of a FIFO | few call them on many goroutines at a time |
-//! | system calls that a library makes by hand, as `rustix` does on Linux; `io_uring_enter` | there is no function to stand in the place of |
+//! | system calls that a library makes by hand, as `rustix` does on Linux; `io_uring_enter` | there is no function to stand in the place of. Of what they change about a descriptor rule 8 speaks |
 //!
 //! # How
 //! The crate defines functions with the names of libc's. A definition in the executable comes before that of a shared
@@ -96,8 +97,12 @@
 //! 6. *The child of a fork* runs no goroutine, so all calls go to libc. A child of `vfork` may call `_exit` and `exec` alone,
 //!    as always.
 //! 7. *`errno`* is changed only by a call that fails. It is the goroutine's own.
-//! 8. *Nothing is believed of the number of a descriptor.* Others close it as they like, and it comes back. Each wait arms
-//!    the epoll anew (`netpoll/foreign.rs` of the runtime).
+//! 8. *What is believed of the number of a descriptor is short-lived.* Others close it as they like, and it comes back. So a
+//!    call that has to wait asks the kernel whether it may, how long, and for an event. After a short wait for a socket that
+//!    is believed for the next ones, which need not ask. Who changes it by libc's functions takes that away: a number that is
+//!    given up, `O_NONBLOCK`, `FIONBIO`, `SO_RCVTIMEO`, `SO_SNDTIMEO`, for whichever number they are set. Who does so by a
+//!    system call made by hand (glibc itself in `fclose`), or in another process, is not heard: the first call that waits after that may come back 50 ms
+//!    late. No call waits for longer without having asked (`netpoll/belief.rs` of the runtime has the argument).
 //! 9. *Destructors* are code of the goroutine that runs them: of its values, also in a panic, of its thread-locals, and what
 //!    `exit` runs, if a goroutine calls it. After `main` they run on a thread, whose calls go to libc.
 //! 10. *A goroutine that is locked to its thread* parks too, and its thread waits with it.
@@ -123,6 +128,7 @@ mod children; // `wait`, `wait3`, `wait4`, `waitpid`, `waitid`
 mod fortified; // `__read_chk`, and others that are told how large a buffer is
 mod sets; // `select`, `pselect`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2`
 mod polls; // `poll`, `ppoll`
+mod changes; // `close`, `dup2`, `dup3`, `close_range`, `fcntl`, `ioctl`, `setsockopt`
 mod connections; // `accept`, `accept4`, `connect`
 mod copies; // `sendfile`, `splice`
 mod writes; // `write`, `writev`, `pwritev2`, `send`, `sendto`, `sendmsg`, `sendmmsg`

@@ -7,8 +7,8 @@
 #![allow(unsafe_code, reason = "addresses of functions")]
 
 use libc::{
-    addrinfo, c_char, c_int, c_long, c_uint, c_void, clockid_t, iovec, mmsghdr, msghdr, nfds_t, off64_t, pollfd,
-    rusage, sigset_t, size_t, sockaddr, socklen_t,
+    addrinfo, c_char, c_int, c_long, c_uint, c_ulong, c_void, clockid_t, iovec, mmsghdr, msghdr, nfds_t, off64_t,
+    pollfd, rusage, sigset_t, size_t, sockaddr, socklen_t,
 };
 use libc::{epoll_event, fd_set, id_t, idtype_t, pid_t, siginfo_t, ssize_t, timespec, timeval, useconds_t};
 use std::ffi::CStr;
@@ -169,6 +169,17 @@ next! {
     ) -> c_int;
     c"epoll_pwait2": fn epoll_pwait2(
         epoll: c_int, events: *mut epoll_event, most: c_int, timeout: *const timespec, mask: *const sigset_t
+    ) -> c_int;
+
+    c"close": fn close(fd: c_int) -> c_int;
+    c"dup2": fn dup2(old: c_int, new: c_int) -> c_int;
+    c"dup3": fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int;
+    c"close_range": fn close_range(from: c_uint, to: c_uint, flags: c_int) -> c_int;
+    c"fcntl": fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int;
+    c"fcntl64": fn fcntl64(fd: c_int, command: c_int, argument: c_long) -> c_int;
+    c"ioctl": fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_void) -> c_int;
+    c"setsockopt": fn setsockopt(
+        fd: c_int, level: c_int, name: c_int, value: *const c_void, value_len: socklen_t
     ) -> c_int;
 
     c"waitpid": fn waitpid(process: pid_t, status: *mut c_int, options: c_int) -> pid_t;

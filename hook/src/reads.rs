@@ -3,13 +3,13 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, Waits, answer, has_error, is_ready, unless_it_cannot, until_done};
+use crate::attempts::{Not, Waits, answer, has_error, is_ready, unless_it_cannot, until_done, until_read};
 use crate::calls::{READ, RECV};
 use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::{is_stream, message, moves_bytes};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off64_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
-use pirn_runtime::internal::{Direction, Hooked};
+use pirn_runtime::internal::{Direction, Glance, Hooked};
 use std::ptr;
 
 /// A call with one of these is left to libc: it does not block, or waits for something else than `EPOLLIN` says.
@@ -17,12 +17,24 @@ const LEFT: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUEUE;
 /// The same of a call that would have to keep what it has got so far.
 const LEFT_WHOLE: c_int = LEFT | libc::MSG_WAITALL;
 
+/// `MAX_RW_COUNT` of the kernel, with the smallest pages.
+const READ_MAX: size_t = 0x7fff_f000;
+
 fn reads(fd: c_int) -> Waits {
     Waits::new(fd, Direction::Read, &READ)
 }
 
 fn receives(fd: c_int) -> Waits {
     Waits::new(fd, Direction::Read, &RECV)
+}
+
+/// A plain read has got so many of so many bytes. If it has got all that there was, the next one need not try.
+#[inline]
+fn got_of(got: ssize_t, asked: size_t, glance: &Glance) {
+    // None at all is the end, of which the next one has to hear too.
+    if got > 0 && got.unsigned_abs() < asked.min(READ_MAX) {
+        glance.drained();
+    }
 }
 
 /// The G that receives without its thread.
@@ -37,27 +49,31 @@ fn receiver(flags: c_int, left: c_int) -> Option<Hooked> {
 /// As for libc's.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+    if Hooked::is_surely_none() {
+        // SAFETY: as the caller.
+        return unsafe { next::recv(fd, buf, len, flags) };
+    }
     // SAFETY: as the caller.
-    let plainly = || unsafe { next::recv(fd, buf, len, flags) };
-    // Nothing says when there is more to be looked at.
-    let left = if flags & libc::MSG_PEEK == 0 { LEFT } else { LEFT_WHOLE };
-    let Some(g) = receiver(flags, left) else { return plainly() };
-    // SAFETY: as the caller.
-    unsafe { recv_on(g, fd, buf, len, flags) }
+    unsafe { recv_on_m(fd, buf, len, flags) }
 }
 
-/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+/// Out of line, so that a thread, which runs no G, has no registers to save.
 ///
 /// # Safety
 /// As for `recv`.
 #[inline(never)]
-unsafe fn recv_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+unsafe extern "C" fn recv_on_m(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::recv(fd, buf, len, flags) };
+    // Nothing says when there is more to be looked at.
+    let left = if flags & libc::MSG_PEEK == 0 { LEFT } else { LEFT_WHOLE };
+    let Some(g) = receiver(flags, left) else { return plainly() };
     let waits_for_all = flags & libc::MSG_WAITALL != 0;
+    // The others leave something there, or take it in another way.
+    let is_plain = flags & !(libc::MSG_WAITALL | libc::MSG_NOSIGNAL) == 0;
     let flags = flags & !libc::MSG_WAITALL | libc::MSG_DONTWAIT;
     let (before, mut done) = (errno(), 0);
-    let result = until_done(g, &receives(fd), || {
+    let result = until_read(g, &receives(fd), |glance| {
         if done > 0 && has_error(fd) {
             // It is for the next call: otherwise that would find an end.
             return Ok(());
@@ -65,6 +81,9 @@ unsafe fn recv_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t, flags: c_
         let rest = buf.wrapping_byte_add(done);
         // SAFETY: what is left of the caller's buffer.
         let more = checked(unsafe { next::recv(fd, rest, len - done, flags) })?;
+        if is_plain {
+            got_of(more, len - done, glance);
+        }
         done += more.unsigned_abs();
         if waits_for_all && more > 0 && done < len && is_stream(fd) { Err(libc::EAGAIN) } else { Ok(()) }
     });
@@ -158,25 +177,29 @@ unsafe extern "C" fn recvmmsg(
 /// As for libc's.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+    if Hooked::is_surely_none() {
+        // SAFETY: as the caller.
+        return unsafe { next::read(fd, buf, len) };
+    }
     // SAFETY: as the caller.
-    let plainly = || unsafe { next::read(fd, buf, len) };
-    let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
-    // SAFETY: as the caller.
-    unsafe { read_on(g, fd, buf, len) }
+    unsafe { read_on_m(fd, buf, len) }
 }
 
-/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+/// Out of line, so that a thread, which runs no G, has no registers to save.
 ///
 /// # Safety
 /// As for `read`.
 #[inline(never)]
-unsafe fn read_on(g: Hooked, fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+unsafe extern "C" fn read_on_m(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::read(fd, buf, len) };
+    let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
     let before = errno();
-    let result = until_done(g, &reads(fd), || {
+    let result = until_read(g, &reads(fd), |glance| {
         // SAFETY: as the caller.
-        checked(unsafe { next::recv(fd, buf, len, libc::MSG_DONTWAIT) })
+        let got = checked(unsafe { next::recv(fd, buf, len, libc::MSG_DONTWAIT) })?;
+        got_of(got, len, glance);
+        Ok(got)
     });
     match result {
         Err(Not::Failed(libc::ENOTSOCK)) => {

@@ -78,21 +78,23 @@ fn left(buf: *const c_void, len: size_t, done: usize) -> (*const c_void, size_t)
 /// As for libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+    if Hooked::is_surely_none() {
+        // SAFETY: as the caller.
+        return unsafe { next::send(fd, buf, len, flags) };
+    }
     // SAFETY: as the caller.
-    let plainly = || unsafe { next::send(fd, buf, len, flags) };
-    let Some(g) = sender(flags) else { return plainly() };
-    // SAFETY: as the caller.
-    unsafe { send_on(g, fd, buf, len, flags) }
+    unsafe { send_on_m(fd, buf, len, flags) }
 }
 
-/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+/// Out of line, so that a thread, which runs no G, has no registers to save.
 ///
 /// # Safety
 /// As for `send`.
 #[inline(never)]
-unsafe fn send_on(g: Hooked, fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+unsafe extern "C" fn send_on_m(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::send(fd, buf, len, flags) };
+    let Some(g) = sender(flags) else { return plainly() };
     let waits = Waits::new(fd, Direction::Write, &SEND);
     let result = send_all(g, &waits, len, |done| {
         let (buf, len) = left(buf, len, done);
@@ -220,21 +222,23 @@ unsafe fn send_message(g: Hooked, waits: &Waits, message: msghdr, flags: c_int) 
 /// As for libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
+    if Hooked::is_surely_none() {
+        // SAFETY: as the caller.
+        return unsafe { next::write(fd, buf, len) };
+    }
     // SAFETY: as the caller.
-    let plainly = || unsafe { next::write(fd, buf, len) };
-    let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
-    // SAFETY: as the caller.
-    unsafe { write_on(g, fd, buf, len) }
+    unsafe { write_on_m(fd, buf, len) }
 }
 
-/// Out of line, so that a thread, which runs no G, has fewer registers to save.
+/// Out of line, so that a thread, which runs no G, has no registers to save.
 ///
 /// # Safety
 /// As for `write`.
 #[inline(never)]
-unsafe fn write_on(g: Hooked, fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
+unsafe extern "C" fn write_on_m(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
     // SAFETY: as the caller promises.
     let plainly = || unsafe { next::write(fd, buf, len) };
+    let Some(g) = Hooked::current().filter(|_| len > 0) else { return plainly() };
     let before = errno();
     let result = send_all(g, &writes(fd), len, |done| {
         let (buf, len) = left(buf, len, done);

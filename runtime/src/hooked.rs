@@ -16,7 +16,7 @@ use crate::os::{Mutex, holds_one, when_none_is_held};
 use crate::park::{checkpoint_if, defer, in_closing, park_uninterruptibly, unpark_g};
 use crate::reason::Reason;
 use crate::sched::Entered;
-use crate::source::{Direction, wait_for_foreign};
+use crate::source::{Began, Direction, Evidence, Glance, wait_for_foreign};
 use crate::timers::Action;
 use crate::wait::Told;
 use std::fmt;
@@ -120,6 +120,11 @@ pub(crate) fn do_later_at_end() {
     do_later();
 }
 
+/// What is hooked is so for the whole program: the runtime was loaded with it.
+pub fn hook_was_loaded_with_the_program() {
+    current::is_at_one_place();
+}
+
 /// Whether they are.
 pub(crate) fn is_linked() -> bool {
     CALLS.get().is_some()
@@ -200,10 +205,19 @@ pub struct Hooked {
 }
 
 impl Hooked {
+    /// Whether there is surely [none](Self::current): quick for the threads of a program that are no Ms.
+    #[inline(always)]
+    pub fn is_surely_none() -> bool {
+        current::is_surely_none()
+    }
+
     /// The caller. None: it is a thread that runs no G, the runtime itself (an M is inside, or on its own stack, or a lock of
     /// the runtime is held), or a G whose runtime is not hooked.
     #[inline]
     pub fn current() -> Option<Hooked> {
+        if Self::is_surely_none() {
+            return None;
+        }
         // SAFETY: an M lives as long as its thread runs (m I3).
         let m = unsafe { current::machine().as_ref() }?;
         if m.section.is_inside() || holds_one() {
@@ -313,6 +327,34 @@ impl Hooked {
         deadline: Option<Instant>,
     ) -> io::Result<()> {
         wait_for_foreign(self.g, wanted, |record| self.park(call, what.unwrap_or(record), deadline))
+    }
+
+    /// What is known of a descriptor, before an attempt.
+    #[inline]
+    pub fn glance(self, fd: RawFd, direction: Direction) -> Glance {
+        Glance::new(self.g, fd, direction)
+    }
+
+    /// Parks the caller by what [is believed](Glance::is_believed) of that descriptor, until something has come since the
+    /// glance, the wait [has lasted too long](Began::is_long_ago), or for no reason. False: nothing has come.
+    pub fn wait_believing(self, glance: &Glance, call: &'static Call, what: Option<usize>, began: Began) -> bool {
+        glance.wait(self.g, began, |record| self.park(call, what.unwrap_or(record), None))
+    }
+
+    /// Parks the caller until something has come, as [`wait_for`](Self::wait_for). Since the glance the kernel has said that
+    /// the descriptor is a socket, and that operations of that direction block. This returns what may be believed, if they
+    /// have no time limit.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_kept(
+        self,
+        glance: &Glance,
+        call: &'static Call,
+        what: Option<usize>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Option<Evidence>> {
+        glance.wait_kept(self.g, |record| self.park(call, what.unwrap_or(record), deadline))
     }
 }
 

@@ -3,11 +3,12 @@
 #![cfg(not(loom))]
 
 use super::M;
-use crate::os::thread_id;
+use crate::os::{loaded_block, thread_id, word_at};
 use crate::reason::Party;
 use std::arch::asm;
 use std::cell::Cell;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     static CURRENT: Cell<*const M> = const { Cell::new(ptr::null()) };
@@ -24,6 +25,23 @@ pub(crate) fn machine() -> *const M {
     // SAFETY: it does nothing. It keeps the optimiser from seeing that the function is pure.
     unsafe { asm!("", options(nostack, preserves_flags)) };
     CURRENT.get()
+}
+
+/// Where `CURRENT` is, from the thread pointer: the same for all threads and Gs. 0: that is not known.
+static PLACE: AtomicUsize = AtomicUsize::new(0);
+
+/// The runtime is a part of the program, or of a library that was loaded with it and not later: then its thread-locals are
+/// at one place for all threads.
+pub(crate) fn is_at_one_place() {
+    let here = CURRENT.with(|current| ptr::from_ref(current).addr());
+    PLACE.store(here.wrapping_sub(loaded_block().address()), Ordering::Relaxed);
+}
+
+/// Whether the caller is surely no M. It is two loads, and no call for which registers would have to be saved.
+#[inline(always)]
+pub(crate) fn is_surely_none() -> bool {
+    // At the place 0 is the thread pointer itself.
+    word_at(PLACE.load(Ordering::Relaxed)) == 0
 }
 
 /// Makes `m` the M of this thread. When Gs own their thread-locals this is written at every resume, into the block

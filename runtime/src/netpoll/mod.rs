@@ -1,6 +1,6 @@
 //! # What lives here
 //! Readiness of descriptors, as nouns: a record for each descriptor that something has waited for (`record`, in slabs:
-//! `slab`; for those of others `foreign`, by the table `numbers`), each direction of it with its count of events and its waiters (`side`), who waits (`who`), and the poll of
+//! `slab`; for those of others `foreign`, by the table `numbers`, with what is believed of them, `belief`), each direction of it with its count of events and its waiters (`side`), who waits (`who`), and the poll of
 //! one runtime (`poll`): its epoll, its bell, the `seat` of the one M that waits there, and how often it was asked.
 //!
 //! # Who may come in
@@ -64,7 +64,8 @@
 //! 3. When a runtime has ended, no record is at its epoll ([`Netpoll::close`]): those that wait are woken, and go on at
 //!    the epoll of their own.
 //! 4. The record of a number that is not ours (`foreign`) is at an epoll since the first wait, and counted there. It is
-//!    given back never, and changes its epoll when the only one that waits is of another runtime.
+//!    given back never, and changes its epoll when the only one that waits is of another runtime. When another descriptor
+//!    has the number, or it is at another epoll, it begins anew: nothing is believed, and all that wait look again.
 //! 5. While nothing is registered there is no epoll, or nobody asks it.
 //!
 //! # Locks and ordering
@@ -73,9 +74,11 @@
 //! `source`. Under none a waiter is woken or dropped, as that may be the user's code.
 //!
 //! # Tests
-//! `side_loom.rs` models waits against events, deadlines and `shut`, `seat_loom.rs` two keepers, one of which leaves;
+//! `side_loom.rs` models waits against events, deadlines and `shut`, `belief_loom.rs` beliefs against those that change what
+//! is believed, `seat_loom.rs` two keepers, one of which leaves;
 //! `tests/netpoll.rs`.
 
+mod belief;
 #[cfg(not(loom))]
 mod foreign;
 #[cfg(not(loom))]
@@ -92,12 +95,15 @@ mod slab;
 mod who;
 
 #[cfg(not(loom))]
+pub use foreign::{forget_number, forget_numbers, settings_changed};
+#[cfg(not(loom))]
 pub use record::Direction;
 #[cfg(not(loom))]
 pub(crate) use side::{Found, Locked, Look};
 #[cfg(not(loom))]
 pub(crate) use {
-    foreign::{expose, foreign},
+    belief::Believed,
+    foreign::{Known, expose, foreign, known},
     poll::{Came, Netpoll},
     record::{Alarm, Armed, Polled, Record, RecordSide},
     slab::{

@@ -56,6 +56,18 @@ impl<T: Default + 'static> ByNumber<T> {
         // SAFETY: it has been made, and is never freed, or it is null.
         unsafe { part.as_ref() }.map(|part| &part[fd % PART])
     }
+
+    /// Calls `f` with those of these numbers that lie in parts which have been made.
+    pub(super) fn for_each_in(&self, first: usize, last: usize, f: impl Fn(&T)) {
+        for nth in first / PART..=(last / PART).min(PARTS - 1) {
+            // Acquire: as in `of`.
+            let part = self.0[nth].load(Ordering::Acquire);
+            // SAFETY: it has been made, and is never freed, or it is null.
+            let Some(part) = (unsafe { part.as_ref() }) else { continue };
+            let numbers = (nth * PART..).zip(part);
+            numbers.filter(|(number, _)| (first..=last).contains(number)).for_each(|(_, one)| f(one));
+        }
+    }
 }
 
 static SOURCES: ByNumber<AtomicU32> = ByNumber::new();
@@ -101,6 +113,9 @@ mod tests {
         assert_eq!([0, 1, 999_999, 1_000_000].map(|fd| of(fd).load(Ordering::Relaxed)), [1, 0, 0, 2]);
         assert!(TABLE.find(1_000_000).is_some() && TABLE.find(500_000).is_none() && TABLE.find(-1).is_none());
         assert!(TABLE.of(-1).is_none() && TABLE.of(i32::MAX).is_none());
+        TABLE.for_each_in(0, 999_999, |one| one.store(3, Ordering::Relaxed));
+        TABLE.for_each_in(1_000_001, u32::MAX as usize, |one| one.store(4, Ordering::Relaxed));
+        assert_eq!([0, 255, 999_999, 1_000_000].map(|fd| of(fd).load(Ordering::Relaxed)), [3, 3, 3, 2]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::seat::Seat;
 use crate::config::LATELY_NS;
-use crate::os::{Epoll, EventFd, PollEvent, PollEvents};
+use crate::os::{Epoll, EventFd, PollEvent, PollEvents, Watch};
 use crate::os::{Mutex, MutexGuard};
 use crate::probe::exit_with_report;
 use crossbeam_utils::CachePadded;
@@ -205,12 +205,15 @@ impl Netpoll {
         Ok(self.hints.registered.fetch_add(1, Ordering::SeqCst) == 0)
     }
 
-    /// Has one event said of a descriptor of others: see [`Record::arm`](super::Record::arm). It is counted if it `is_new`
-    /// here; then this says whether it is the only one.
-    pub(super) fn arm(&self, fd: RawFd, directions: [bool; 2], token: u64, is_new: bool) -> io::Result<bool> {
-        self.open_or_make()?.epoll.arm(fd, directions, token)?;
+    /// Has a descriptor of others watched, which is there, or is not.
+    pub(super) fn watch(&self, fd: RawFd, watch: Watch, token: u64, is_there: bool) -> io::Result<()> {
+        self.open_or_make()?.epoll.watch(fd, watch, token, is_there)
+    }
+
+    /// One is watched that was not there. Returns whether it is the only one.
+    pub(super) fn has_one_more(&self) -> bool {
         // SeqCst: as in `add`.
-        Ok(is_new && self.hints.registered.fetch_add(1, Ordering::SeqCst) == 0)
+        self.hints.registered.fetch_add(1, Ordering::SeqCst) == 0
     }
 
     /// A record has left; the descriptor too, if it is still that record's.

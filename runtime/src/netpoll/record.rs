@@ -1,11 +1,12 @@
 //! The record of a descriptor.
 
+use super::belief::{Belief, Believed};
 use super::numbers::{begin_source, end_source, has_source, lock_number};
 use super::poll::Netpoll;
-use super::side::{Counted, Side};
+use super::side::{Counted, Look, Side, Taken};
 use super::who::Who;
 use crate::os::{Mutex, MutexGuard};
-use crate::os::{address_of, kind_of};
+use crate::os::{Watch, address_of, kind_of};
 use crate::timers::TimerKey;
 use std::fmt;
 use std::io;
@@ -60,8 +61,12 @@ pub(crate) struct Record {
     /// The descriptor that was added there, or -1. Changed under that lock.
     fd: AtomicI32,
     place: Mutex<Place>,
-    /// It is for a descriptor of others, which has to be armed for each event (`foreign.rs`).
+    /// It is for a descriptor of others (`foreign.rs`).
     is_foreign: AtomicBool,
+    /// If so, it is kept, and not armed for each event. Changed under the lock of `place`.
+    is_kept: AtomicBool,
+    /// If so, what is believed of each direction.
+    beliefs: [Belief; 2],
     /// Whether events of the direction to write are counted. Each event of a socket says that it can be written to.
     counts_writes: Counted,
     sides: [RecordSide; 2],
@@ -71,6 +76,25 @@ pub(crate) struct Record {
 struct Place {
     at: Option<Arc<Netpoll>>,
     kind: &'static str,
+    /// Of a descriptor of others: in which directions it is kept.
+    kept: [bool; 2],
+}
+
+/// A descriptor of others is watched.
+pub(crate) struct Watched {
+    /// It is the only record at that epoll.
+    pub(crate) is_first: bool,
+    /// The count of events of the direction from before that: what is ready now is one more.
+    pub(crate) look: Look,
+    /// What was believed is forgotten, as the record has begun anew.
+    pub(crate) anew: Option<[Believed; 2]>,
+}
+
+/// A record has begun anew: for another descriptor, or at another epoll.
+struct Anew {
+    /// Those that have waited.
+    left: [Taken<Who>; 2],
+    forgotten: [Believed; 2],
 }
 
 /// What an observer knows of a descriptor.
@@ -89,8 +113,10 @@ impl Record {
             generation: AtomicU32::new(0),
             at: AtomicUsize::new(0),
             fd: AtomicI32::new(-1),
-            place: Mutex::new(Place { at: None, kind: "" }),
+            place: Mutex::new(Place { at: None, kind: "", kept: [false; 2] }),
             is_foreign: AtomicBool::new(false),
+            is_kept: AtomicBool::new(false),
+            beliefs: [Belief::none(), Belief::none()],
             counts_writes: Counted::not_yet(),
             sides: [Side::new(), Side::new()],
         }
@@ -171,7 +197,7 @@ impl Record {
         let is_first = poll.add(fd, self.token(), is_used)?;
         begin_source(fd.as_raw_fd());
         drop(number);
-        *place = Place { at: Some(poll.clone()), kind };
+        *place = Place { at: Some(poll.clone()), kind, kept: [false; 2] };
         self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
         // Release: partner is `is_registered`.
         self.at.store(Arc::as_ptr(poll).addr(), Ordering::Release);
@@ -183,43 +209,143 @@ impl Record {
         self.is_foreign.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is for a descriptor of others. Then an event takes the waiters of both directions, and each arms it
-    /// again.
+    /// Whether it is for a descriptor of others.
     #[inline]
     pub(crate) fn is_foreign(&self) -> bool {
         self.is_foreign.load(Ordering::Relaxed)
     }
 
-    /// Has one event said when something is ready that is waited for: the caller has just put itself into the lists. True:
-    /// it is the only record at that epoll. If nobody else waits for the descriptor, it is at the epoll of `poll` from
-    /// now on; otherwise it stays where it is.
+    /// Whether an event takes the waiters of both directions, as nothing is armed after it, and each arms it again.
+    #[inline]
+    pub(crate) fn is_armed(&self) -> bool {
+        // Relaxed: who has just had it kept has had all said again that is ready.
+        self.is_foreign() && !self.is_kept.load(Ordering::Relaxed)
+    }
+
+    /// What is believed of a direction.
+    #[inline]
+    pub(crate) fn belief(&self, direction: Direction) -> &Belief {
+        &self.beliefs[direction as usize]
+    }
+
+    /// Nothing is believed any more. A signal handler may call it. Returns what it is now.
+    pub(crate) fn forget(&self) -> [Believed; 2] {
+        self.beliefs.each_ref().map(Belief::forget)
+    }
+
+    /// Has one event said when something is ready that is waited for: the caller has just put itself into the lists. One
+    /// that is kept stays so, and what is ready is said again.
     ///
     /// # Errors
     /// `Unsupported`: a record of ours has the number. It cannot be watched, is closed, there is no epoll, or the runtime has
     /// ended.
-    pub(crate) fn arm(&self, fd: RawFd, poll: &Arc<Netpoll>) -> io::Result<bool> {
+    pub(crate) fn arm(&self, fd: RawFd, poll: &Arc<Netpoll>, wake: impl FnMut(Who)) -> io::Result<Watched> {
+        self.watch(fd, poll, None, wake)
+    }
+
+    /// Has each event of that direction said from now on. The caller has not put itself into the list yet: it does so unless
+    /// there are events since the look that this returns.
+    ///
+    /// # Errors
+    /// As [`arm`](Self::arm).
+    pub(crate) fn keep(
+        &self,
+        fd: RawFd,
+        poll: &Arc<Netpoll>,
+        direction: Direction,
+        wake: impl FnMut(Who),
+    ) -> io::Result<Watched> {
+        self.watch(fd, poll, Some(direction), wake)
+    }
+
+    /// `wake` is called without a lock, for those that have to look again.
+    fn watch(
+        &self,
+        fd: RawFd,
+        poll: &Arc<Netpoll>,
+        kept: Option<Direction>,
+        mut wake: impl FnMut(Who),
+    ) -> io::Result<Watched> {
         let mut place = self.place();
+        let mut anew = None;
+        let watched = self.watch_at(&mut place, fd, poll, kept, &mut anew);
+        drop(place);
+        let forgotten = anew.map(|anew| {
+            anew.left.into_iter().for_each(|taken| taken.for_each(&mut wake));
+            anew.forgotten
+        });
+        watched.map(|(is_first, look)| Watched { is_first, look, anew: forgotten })
+    }
+
+    /// If nobody else waits for the descriptor, it is at the epoll of `poll` from now on; otherwise it stays where it is.
+    fn watch_at(
+        &self,
+        place: &mut Place,
+        fd: RawFd,
+        poll: &Arc<Netpoll>,
+        kept: Option<Direction>,
+        anew: &mut Option<Anew>,
+    ) -> io::Result<(bool, Look)> {
         let _number = lock_number(fd);
         if has_source(fd) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let waiting: [usize; 2] = self.sides.each_ref().map(Side::waiting);
-        if waiting.iter().sum::<usize>() <= 1
+        // Under the lock of the place: the last to come names all that wait. Who arms is one of them.
+        let waiting = self.sides.each_ref().map(Side::waiting);
+        let callers = usize::from(kept.is_none());
+        if waiting.iter().sum::<usize>() <= callers
             && !self.is_at(poll)
-            && let Some(before) = self.take_out(&mut place)
+            && let Some(before) = self.take_out(place)
         {
             before.remove_number(fd);
+            *anew = Some(self.begin_anew());
         }
         let at = place.at.as_ref().unwrap_or(poll).clone();
-        // Under the lock of the place: the last to come names all that wait.
-        let is_first = at.arm(fd, waiting.map(|count| count != 0), self.token(), place.at.is_none())?;
-        if place.at.is_none() {
+        let mut is_there = place.at.is_some();
+        let look = loop {
+            let is_kept = kept.is_some() || place.kept != [false; 2];
+            if is_kept && !is_there && anew.is_none() {
+                // It is the first wait, or another descriptor has the number.
+                place.kept = [false; 2];
+                self.is_kept.store(false, Ordering::Relaxed);
+                *anew = Some(self.begin_anew());
+                continue;
+            }
+            let directions = [Direction::Read, Direction::Write].map(|direction| {
+                let nth = direction as usize;
+                waiting[nth] != 0 || place.kept[nth] || kept == Some(direction)
+            });
+            let watch = if is_kept { Watch::Always(directions) } else { Watch::Once(directions) };
+            // Before the kernel says what is ready.
+            let look = self.side(kept.unwrap_or(Direction::Read)).look();
+            match at.watch(fd, watch, self.token(), is_there) {
+                Ok(()) => {
+                    place.kept = directions.map(|is_named| is_named && is_kept);
+                    self.is_kept.store(is_kept, Ordering::Relaxed);
+                    break look;
+                }
+                // Either may become so in between, but not for long.
+                Err(error) if is_there && error.kind() == io::ErrorKind::NotFound => is_there = false,
+                Err(error) if !is_there && error.kind() == io::ErrorKind::AlreadyExists => is_there = true,
+                Err(error) => return Err(error),
+            }
+        };
+        let is_new = place.at.is_none();
+        if is_new {
             self.fd.store(fd, Ordering::Relaxed);
             // Release: as in `register`.
             self.at.store(Arc::as_ptr(&at).addr(), Ordering::Release);
-            place.at = Some(at);
+            place.at = Some(at.clone());
         }
-        Ok(is_first)
+        Ok((is_new && at.has_one_more(), look))
+    }
+
+    /// What was known is about another descriptor, or another epoll: its events are not for this one any more.
+    fn begin_anew(&self) -> Anew {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        // First this: who has believed it then finds that there was an event, or is among those that have waited.
+        let forgotten = self.forget();
+        Anew { left: self.sides.each_ref().map(Side::begin_anew), forgotten }
     }
 
     /// Takes the descriptor out of its epoll. Those that wait have to look again: the caller sees to that.
@@ -249,6 +375,12 @@ impl Record {
         let fd = self.fd.swap(-1, Ordering::Relaxed);
         if fd >= 0 && !self.is_foreign() {
             end_source(fd);
+        }
+        if self.is_foreign() {
+            // Before those that wait look again: the caller sees to that.
+            let _ = self.forget();
+            place.kept = [false; 2];
+            self.is_kept.store(false, Ordering::Relaxed);
         }
         place.at.take()
     }

@@ -172,6 +172,13 @@ impl<W, T> Side<W, T> {
         locked.take_all()
     }
 
+    /// Another descriptor has the number: as an event, and there was nothing special. Returns all that wait.
+    pub(crate) fn begin_anew(&self) -> Taken<W> {
+        let mut locked = self.lock();
+        locked.change(|word| (word & !SPECIAL).wrapping_add(EVENT));
+        locked.take_all()
+    }
+
     /// For the next owner of the record: as new, but the numbers and the count go on. Returns what was left.
     pub(crate) fn renew(&self) -> (Taken<W>, Option<T>) {
         let mut locked = self.lock();
@@ -409,6 +416,12 @@ mod tests {
         side.drain(side.look());
         assert!(!side.is_drained(side.look()));
         let _ = side.renew();
+        side.drain(side.look());
+        assert!(side.is_drained(side.look()));
+        let _ = side.event_with(true);
+        side.lock().push('a', NEVER);
+        assert_eq!(names(side.begin_anew()), ['a']);
+        assert!(!side.is_drained(side.look()));
         side.drain(side.look());
         assert!(side.is_drained(side.look()));
     }

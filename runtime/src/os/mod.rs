@@ -10,7 +10,7 @@
 //!   [`populate`], [`discard`], [`guard_backend`], [`max_map_count`], [`Residency`];
 //! - signals: [`install_fault_handler`], [`Fault`], [`AltStack`], [`signal_mask`];
 //! - thread-locals: [`thread_local_blocks`], [`Blocks`], [`ThreadPointer`], [`load_block`], [`loaded_block`],
-//!   [`with_block`];
+//!   [`word_at`], [`with_block`];
 //! - text for people: [`write_stderr`], [`try_write_stderr`], [`try_write_to`], [`open_for_lines`]; the end: [`abort`],
 //!   [`exit`], [`exit_at_once`]; forks: [`on_fork`], [`Rseq`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];

@@ -86,7 +86,7 @@ fn each_woken(came: &Came, mut f: impl FnMut(&'static G, u64)) -> Vec<Who> {
     for event in came.iter() {
         let Some(record) = find(event.token) else { continue };
         // Nothing is armed after an event of one: all that wait have to try, and to arm it again.
-        let is_for_all = record.is_foreign();
+        let is_for_all = record.is_armed();
         if event.reads || is_for_all {
             record.side(Direction::Read).event_with(event.is_special).for_each(&mut wake);
         }

@@ -39,4 +39,5 @@ pub(crate) use descriptor::leave_runtime;
 pub use descriptor::{Seen, Source};
 pub use foreign::try_again;
 pub(crate) use foreign::wait_for_foreign;
+pub use foreign::{Began, Evidence, Glance};
 pub use place::Place;

@@ -101,23 +101,15 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), BOTH_EDGES, token)
     }
 
-    /// One event is said when one of these directions is ready, now or later. It is for a descriptor of others, which
-    /// they may have closed, and opened again under the same number, as often as they like.
+    /// Watches a descriptor of others, which they may have closed, and opened again under the same number, as often as they
+    /// like. What is ready already is an event.
     ///
     /// # Errors
-    /// As [`add`](Self::add); it is closed.
-    pub(crate) fn arm(&self, fd: RawFd, [reads, writes]: [bool; 2], token: u64) -> io::Result<()> {
-        let events =
-            libc::EPOLLONESHOT | if reads { libc::EPOLLIN } else { 0 } | if writes { libc::EPOLLOUT } else { 0 };
-        let mut what = libc::EPOLL_CTL_MOD;
-        loop {
-            match self.control(what, fd, events, token) {
-                // Either may become so in between, but not for long.
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => what = libc::EPOLL_CTL_ADD,
-                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => what = libc::EPOLL_CTL_MOD,
-                answer => return answer,
-            }
-        }
+    /// As [`add`](Self::add); it is closed; `NotFound`: it should be there, and another descriptor has the number;
+    /// `AlreadyExists`: it should not be there.
+    pub(crate) fn watch(&self, fd: RawFd, watch: Watch, token: u64, is_there: bool) -> io::Result<()> {
+        let what = if is_there { libc::EPOLL_CTL_MOD } else { libc::EPOLL_CTL_ADD };
+        self.control(what, fd, watch.events(), token)
     }
 
     /// Takes a descriptor out. It may be gone already.
@@ -188,7 +180,27 @@ impl Epoll {
     }
 }
 
-const BOTH_EDGES: libc::c_int = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+const READS: libc::c_int = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP;
+const BOTH_EDGES: libc::c_int = READS | libc::EPOLLOUT | libc::EPOLLET;
+
+/// How a descriptor of others is watched: to read, to write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Watch {
+    /// One event is said.
+    Once([bool; 2]),
+    /// Each edge is.
+    Always([bool; 2]),
+}
+
+impl Watch {
+    fn events(self) -> libc::c_int {
+        let (read, [reads, writes], how) = match self {
+            Watch::Once(directions) => (libc::EPOLLIN, directions, libc::EPOLLONESHOT),
+            Watch::Always(directions) => (READS, directions, libc::EPOLLET),
+        };
+        how | if reads { read } else { 0 } | if writes { libc::EPOLLOUT } else { 0 }
+    }
+}
 
 /// Something that rings until it is silenced, for one who waits for descriptors.
 #[derive(Debug)]
@@ -341,11 +353,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_armed_is_said_once() {
+    fn what_is_watched_is_said_once_or_at_each_edge() {
         let epoll = Epoll::new().expect("a set");
         let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().expect("two sockets");
+        let watch = |watch, is_there| epoll.watch(ours.as_raw_fd(), watch, 7, is_there);
+        assert_eq!(watch(Watch::Once([true, false]), true).expect_err("it is new").kind(), io::ErrorKind::NotFound);
+        watch(Watch::Once([false; 2]), false).expect("it can be watched");
+        let again = watch(Watch::Once([true, false]), false).expect_err("it is there");
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
         let said = |reads_writes| {
-            epoll.arm(ours.as_raw_fd(), reads_writes, 7).expect("it can be watched");
+            watch(Watch::Once(reads_writes), true).expect("it can be watched");
             let mut events = PollEvents::new();
             let mut ask = || {
                 epoll.wait(&mut events, Some(0)).expect("it is a set");
@@ -362,12 +379,22 @@ mod tests {
         assert_eq!(events.iter().count(), 0);
         assert_eq!(said([true, false]), (Some((true, false)), None));
         assert_eq!(said([false, false]), (None, None));
+        // What is there already is an edge, and so is what comes.
+        watch(Watch::Always([true, false]), true).expect("it can be watched");
+        for _ in 0..2 {
+            for expected in [Some((true, false)), None] {
+                epoll.wait(&mut events, Some(0)).expect("it is a set");
+                assert_eq!(events.iter().next().map(|event| (event.reads, event.writes)), expected);
+            }
+            theirs.write_all(b"x").expect("there is room");
+        }
         let closed = ours.as_raw_fd();
         drop(ours);
-        assert_eq!(epoll.arm(closed, [true, false], 7).expect_err("it is closed").raw_os_error(), Some(libc::EBADF));
+        let refused =
+            |fd| epoll.watch(fd, Watch::Once([true, false]), 7, false).expect_err("it cannot be").raw_os_error();
+        assert_eq!(refused(closed), Some(libc::EBADF));
         let file = std::fs::File::open("/proc/self/exe").expect("a file");
-        let refused = epoll.arm(file.as_raw_fd(), [true, false], 7).expect_err("it is a regular file");
-        assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+        assert_eq!(refused(file.as_raw_fd()), Some(libc::EPERM));
     }
 
     #[test]

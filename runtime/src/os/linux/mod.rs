@@ -18,7 +18,7 @@ mod unmake;
 mod unwind;
 mod write;
 
-pub(crate) use epoll::{Epoll, EventFd, PollEvent, PollEvents, address_of, kind_of, poll_one};
+pub(crate) use epoll::{Epoll, EventFd, PollEvent, PollEvents, Watch, address_of, kind_of, poll_one};
 pub(crate) use fork::{Rseq, exit_at_once, on_fork};
 pub(crate) use lock::{Mutex, MutexGuard, holds_one, when_none_is_held};
 #[cfg(test)]
@@ -32,7 +32,7 @@ pub(crate) use thread::{
     heavy_fence, is_in_lock, light_fence, monotonic_ns, prefetch, register_membarrier, set_timer_slack_ns,
     thread_count, thread_cpu_ns, thread_id, thread_name, thread_sleeps, thread_stretches, threads,
 };
-pub(crate) use thread_pointer::{ThreadPointer, load_block, loaded_block, with_block};
+pub(crate) use thread_pointer::{ThreadPointer, load_block, loaded_block, with_block, word_at};
 pub(crate) use tls::{Blocks, known_blocks, thread_local_blocks};
 pub(crate) use unhooked::nap;
 pub(crate) use unwind::{Frame, answer_quits, count_quits, frames_of, quits, unwind};

@@ -44,6 +44,19 @@ pub(crate) fn loaded_block() -> ThreadPointer {
     ThreadPointer(NonZeroUsize::new(pointer).expect("a thread that runs has a control block"))
 }
 
+/// The word at that place of the block that is loaded, from its thread control block on. The place is 0, or that of a
+/// thread-local which each block has there.
+#[inline(always)]
+pub(crate) fn word_at(place: usize) -> usize {
+    let word: usize;
+    // SAFETY: it is there. It is read anew each time, by the register: no address is kept.
+    unsafe {
+        asm!("mov {word}, fs:[{place}]", word = lateout(reg) word, place = in(reg) place,
+            options(nostack, preserves_flags, readonly));
+    }
+    word
+}
+
 /// Loads a block.
 ///
 /// # Safety
