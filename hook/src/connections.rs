@@ -9,7 +9,7 @@ use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::is_datagram;
 use libc::{c_int, sockaddr, socklen_t};
-use pirn_runtime::internal::{Direction, Hooked, give_way, has_come, now, try_again};
+use pirn_runtime::internal::{Direction, Hooked, give_way, has_come, may_wake, now, try_again};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -115,7 +115,7 @@ unsafe extern "C" fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) 
 }
 
 /// In the place of libc's. It waits for nothing, but an epoll does not hear that a socket of Unix takes nothing any more: those
-/// that wait for this number try again.
+/// that wait for this number try again. A signal handler may call it too; then they hear what the epoll hears.
 ///
 /// # Safety
 /// None.
@@ -123,7 +123,7 @@ unsafe extern "C" fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) 
 unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
     // SAFETY: as the caller.
     let done = unsafe { next::shutdown(fd, how) };
-    if done == 0 {
+    if done == 0 && may_wake() {
         try_again(fd);
     }
     done

@@ -27,7 +27,7 @@ pub use {
     crate::clock::{SetClock, set_seed},
     crate::go::{Ending, Task, builder_at, go_task},
     crate::hooked::{
-        Call, Hooked, hook_is_linked, hook_was_loaded_with_the_program, leave_to_sysmon, wake_from_anywhere,
+        Call, Hooked, hook_is_linked, hook_was_loaded_with_the_program, leave_to_sysmon, may_wake, wake_from_anywhere,
     },
     crate::m::current::m_number,
     crate::m::fork::is_fork,

@@ -144,6 +144,26 @@ fn block_on_polls_again_only_when_it_was_woken() {
     assert_eq!(g.join().expect("no panic"), 2);
 }
 
+/// A poll that waits itself, as for a lock of std that is hooked, consumes what a wake of the future has left.
+#[test]
+fn a_poll_that_waits_takes_no_wake_from_block_on() {
+    let waits_after_its_wake = || {
+        let mut was_polled = false;
+        block_on(std::future::poll_fn(move |context| {
+            if was_polled {
+                return Poll::Ready(());
+            }
+            was_polled = true;
+            context.waker().wake_by_ref();
+            park();
+            Poll::Pending
+        }));
+    };
+    let rt = runtime(1);
+    rt.run(waits_after_its_wake);
+    std::thread::spawn(waits_after_its_wake).join().expect("no panic");
+}
+
 #[test]
 fn wakers_and_unparkers_turn_into_each_other() {
     let rt = runtime(2);

@@ -26,6 +26,11 @@ pub(super) struct Rest {
 }
 
 impl Rest {
+    /// Whether there is nothing to do.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.replaced.is_none() && self.unseen.is_none()
+    }
+
     /// Does it.
     pub(super) fn finish(self) {
         if let Some(armed) = self.replaced {

@@ -6,11 +6,11 @@ use super::alarm::arm;
 use super::descriptor::{Seen, Source, may_wait, result_of};
 use super::on_thread;
 use super::place::{Guard, Place, wake};
-use crate::clock::ns_of;
+use crate::clock::{now_ns, ns_of};
 use crate::g::G;
 use crate::m::fork::{error_in_fork, is_fork};
 use crate::netpoll::{Direction, Look, Record, Who, expose, register};
-use crate::park::{current_g, park_on};
+use crate::park::{current_g, park_on, unpark_g};
 use crate::reason::{Kind, Reason};
 use crate::sched::{Entered, Shared};
 use crate::timers::NEVER;
@@ -171,18 +171,25 @@ fn enlist(
     let until_ns = may_wait(side, &locked, look, deadline_ns)?;
     let number = locked.push(Who::G(g, g.id()), until_ns);
     if until_ns != NEVER {
-        arm_for_g(g, locked, at, until_ns);
+        arm_for_g(g, locked, at, until_ns, look);
     }
     Ok(number)
 }
 
 /// Sees to it that the G `g`, which has put itself into the list, is woken at `until_ns`.
 #[inline(never)]
-fn arm_for_g(g: &'static G, mut locked: Guard<'_>, at: (&'static Record, Direction), until_ns: u64) {
+fn arm_for_g(g: &'static G, mut locked: Guard<'_>, at: (&'static Record, Direction), until_ns: u64, look: Look) {
     // SAFETY: `g` is the caller, so its runtime is there.
     let shared = unsafe { g.shared() };
     // A runtime whose G runs has not ended.
     let rest = arm(&mut locked, at, || Some(shared.arc()), until_ns).expect("timers end after the Gs");
     drop(locked);
+    if rest.is_nothing() {
+        return;
+    }
     rest.finish();
+    // That has freed memory. If the user's allocator has waited for a lock, its wait may have consumed what a wake left.
+    if at.0.side(at.1).differs(look).is_some() || now_ns() >= until_ns {
+        unpark_g(g, g.id());
+    }
 }
