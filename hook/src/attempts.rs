@@ -81,9 +81,11 @@ pub(crate) fn until_read<N>(
         if glance.is_believed() && asked.as_ref().is_none_or(Asked::has_no_deadline) && g.may_park() {
             may_begin(g, None)?;
             let since = *began.get_or_insert_with(Began::now);
-            if !g.wait_believing(&glance, waits.call, waits.what, since) && since.is_long_ago() {
+            if since.is_long_ago() {
                 glance.forget();
                 asked = None;
+            } else {
+                g.wait_believing(&glance, waits.call, waits.what, since);
             }
             continue;
         }

@@ -7,9 +7,9 @@
 use crate::calls::ALL;
 use crate::futexes::wake_late;
 use crate::next::find_all;
-use crate::reads::read;
-use libc::{RTLD_DEFAULT, c_int, c_void, dlsym, size_t, ssize_t};
+use libc::{AT_PHDR, Dl_info, c_void, dladdr, getauxval};
 use pirn_runtime::internal::{hook_is_linked, hook_was_loaded_with_the_program};
+use std::mem::MaybeUninit;
 use std::ptr;
 
 #[cfg(target_feature = "crt-static")]
@@ -23,14 +23,26 @@ static BEGIN: extern "C" fn() = begin;
 extern "C" fn begin() {
     find_all();
     hook_is_linked(&ALL, wake_late);
-    if comes_first() {
+    if is_in_the_program() {
         hook_was_loaded_with_the_program();
     }
 }
 
-/// Whether a call of a program leads here, and not to libc, as in a library that was loaded later.
-fn comes_first() -> bool {
-    // SAFETY: a name that ends with a zero.
-    let found = unsafe { dlsym(RTLD_DEFAULT, c"read".as_ptr()) };
-    ptr::eq(found, read as unsafe extern "C" fn(c_int, *mut c_void, size_t) -> ssize_t as *const c_void)
+/// Whether this is a part of the program itself, and of no library, which may have been loaded later.
+fn is_in_the_program() -> bool {
+    // SAFETY: it reads what the kernel has given to the program.
+    let headers = unsafe { getauxval(AT_PHDR) } as usize;
+    let program = base_of(ptr::with_exposed_provenance(headers));
+    program.is_some() && program == base_of(BEGIN as *const c_void)
+}
+
+/// Where the file that has this address begins in memory.
+fn base_of(address: *const c_void) -> Option<usize> {
+    let mut info = MaybeUninit::<Dl_info>::uninit();
+    // SAFETY: there is room. It looks the address up, and does not follow it.
+    if unsafe { dladdr(address, info.as_mut_ptr()) } == 0 {
+        return None;
+    }
+    // SAFETY: it has been written.
+    Some(unsafe { info.assume_init_ref() }.dli_fbase.addr())
 }

@@ -30,7 +30,10 @@ unsafe extern "C" fn close(fd: c_int) -> c_int {
 unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
     forget_number(new);
     // SAFETY: as the caller.
-    unsafe { next::dup2(old, new) }
+    let done = unsafe { next::dup2(old, new) };
+    // What others have asked meanwhile was about the one before.
+    forget_number(new);
+    done
 }
 
 /// In the place of libc's.
@@ -41,7 +44,10 @@ unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
 unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
     forget_number(new);
     // SAFETY: as the caller.
-    unsafe { next::dup3(old, new, flags) }
+    let done = unsafe { next::dup3(old, new, flags) };
+    // As in `dup2`.
+    forget_number(new);
+    done
 }
 
 /// In the place of libc's.
@@ -51,8 +57,10 @@ unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     forget_numbers(first, last);
+    let [first, last, flags] = [first, last, flags as c_uint].map(c_long::from);
+    // Not every libc has it, but who looks for it finds this one.
     // SAFETY: as the caller.
-    unsafe { next::close_range(first, last, flags) }
+    unsafe { next::syscall(libc::SYS_close_range, first, last, flags, 0, 0, 0) as c_int }
 }
 
 /// In the place of libc's. It takes the argument that some commands have; what a caller has not given is not used.
@@ -96,7 +104,7 @@ unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_void) -
     // SAFETY: as the caller.
     let done = unsafe { next::ioctl(fd, request, argument) };
     // SAFETY: the kernel has read it.
-    if request == libc::FIONBIO && done == 0 && unsafe { argument.cast::<c_int>().read() } != 0 {
+    if request == libc::FIONBIO && done == 0 && unsafe { argument.cast::<c_int>().read_unaligned() } != 0 {
         settings_changed();
     }
     done
@@ -137,9 +145,11 @@ const SO_SNDTIMEO_NEW: c_int = 67;
 /// Whether it is a limit, and not that there is none.
 ///
 /// # Safety
-/// So many bytes are there.
+/// The kernel has read it.
 unsafe fn is_something(value: *const c_void, value_len: socklen_t) -> bool {
+    // It takes a greater length too, and reads two words.
+    let read_len = (value_len as usize).min(2 * size_of::<u64>());
     // SAFETY: as the caller promises.
-    let bytes = unsafe { slice::from_raw_parts(value.cast::<u8>(), value_len as usize) };
+    let bytes = unsafe { slice::from_raw_parts(value.cast::<u8>(), read_len) };
     bytes.iter().any(|byte| *byte != 0)
 }

@@ -35,16 +35,18 @@
 //! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is then for as many of each. Other futexes, and other system calls, go to the kernel; but `FUTEX_REQUEUE`, `FUTEX_CMP_REQUEUE` and `FUTEX_WAKE_OP` wake all goroutines that wait for their words. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
 //! | `close`, `close_range`, `dup2`, `dup3`, `fcntl`, `fcntl64`, `ioctl`, `setsockopt` | it is libc's call. What was believed of the descriptor is taken away, if it is not so any more (rule 8) |
 //!
-//! What the user has said about a descriptor is kept: `O_NONBLOCK`, `SO_RCVTIMEO`, `SO_SNDTIMEO`. Regular files, and what
+//! What the user has said about a descriptor is kept: `O_NONBLOCK`, `SO_RCVTIMEO`, `SO_SNDTIMEO`. A call that waits already
+//! may learn of it too. Regular files, and what
 //! else an epoll cannot watch, block the thread, and so does a descriptor for which pirn's own sockets wait just now. A
 //! descriptor that is no socket is asked before it is read; if two read from one pipe at the same time, one of them may find
 //! that the other was faster, and blocks its thread.
 //!
-//! An epoll does not hear of three things of which a thread would that waits in the kernel:
+//! An epoll does not hear of four things of which a thread would that waits in the kernel:
 //! - The last number of a descriptor is closed while a goroutine waits for it. It waits on until its time is over, as no
 //!   more comes; to end a wait, call `shutdown`. (A thread keeps the socket open, and hears when the peer closes it.)
 //! - The peer of a Unix socket that is full shuts its side for reading (`SHUT_RD`). Who waits for room waits until there is
 //!   some.
+//! - A Unix socket that is full is shut for writing by another number of it, as std's `try_clone` makes one. The same.
 //! - A FIFO that was opened with `O_NONBLOCK`, and has had no writer since, has ended. Who reads from it waits for one.
 //!
 //! # What is not hooked
@@ -101,8 +103,9 @@
 //!    call that has to wait asks the kernel whether it may, how long, and for an event. After a short wait for a socket that
 //!    is believed for the next ones, which need not ask. Who changes it by libc's functions takes that away: a number that is
 //!    given up, `O_NONBLOCK`, `FIONBIO`, `SO_RCVTIMEO`, `SO_SNDTIMEO`, for whichever number they are set. Who does so by a
-//!    system call made by hand (glibc itself in `fclose`), or in another process, is not heard: the first call that waits after that may come back 50 ms
-//!    late. No call waits for longer without having asked (`netpoll/belief.rs` of the runtime has the argument).
+//!    system call made by hand (glibc itself in `fclose`), or in another process, is not heard: the first call that waits
+//!    after that may come back 50 ms late. No call waits for longer without having asked (`netpoll/belief.rs` of the runtime
+//!    has the argument). A socket that is given to another process, and closed here, goes on to wake this one in vain.
 //! 9. *Destructors* are code of the goroutine that runs them: of its values, also in a panic, of its thread-locals, and what
 //!    `exit` runs, if a goroutine calls it. After `main` they run on a thread, whose calls go to libc.
 //! 10. *A goroutine that is locked to its thread* parks too, and its thread waits with it.

@@ -174,7 +174,6 @@ next! {
     c"close": fn close(fd: c_int) -> c_int;
     c"dup2": fn dup2(old: c_int, new: c_int) -> c_int;
     c"dup3": fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int;
-    c"close_range": fn close_range(from: c_uint, to: c_uint, flags: c_int) -> c_int;
     c"fcntl": fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int;
     c"fcntl64": fn fcntl64(fd: c_int, command: c_int, argument: c_long) -> c_int;
     c"ioctl": fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_void) -> c_int;

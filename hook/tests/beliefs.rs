@@ -246,6 +246,31 @@ fn what_is_set_by_another_number_is_asked_for() {
 }
 
 /// By a system call, and in another process. Without a limit these reads would wait for ever.
+/// No more than the kernel reads of it is read.
+#[test]
+fn what_is_set_is_read_as_the_kernel_reads_it() {
+    let _alone = alone();
+    isolated(1).run(|| {
+        let (ours, _theirs) = tcp_pair();
+        let fd = ours.as_raw_fd();
+        // A time of 16 bytes at the end of a page, and a page that nobody may read behind it.
+        const PAGE: usize = 4096;
+        let (private, any) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, std::ptr::null_mut());
+        // SAFETY: a new mapping, which stays.
+        let pages = unsafe { libc::mmap(any, 2 * PAGE, libc::PROT_READ | libc::PROT_WRITE, private, -1, 0) };
+        assert_ne!(pages, libc::MAP_FAILED);
+        let at = |offset| pages.cast::<u8>().wrapping_add(offset).cast::<libc::c_void>();
+        // SAFETY: the second page of it.
+        assert_eq!(unsafe { libc::mprotect(at(PAGE), PAGE, libc::PROT_NONE) }, 0);
+        // SAFETY: the kernel reads 16 bytes of it, as long as it may be.
+        let set = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVTIMEO, at(PAGE - 16), 128) };
+        assert_eq!(set, 0);
+        // A number at an odd address.
+        // SAFETY: four bytes that are there.
+        assert_eq!(unsafe { libc::ioctl(fd, libc::FIONBIO, at(PAGE - 15)) }, 0);
+    });
+}
+
 #[test]
 fn what_is_set_by_a_system_call_is_found_out() {
     let _alone = alone();

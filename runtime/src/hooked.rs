@@ -120,7 +120,7 @@ pub(crate) fn do_later_at_end() {
     do_later();
 }
 
-/// What is hooked is so for the whole program: the runtime was loaded with it.
+/// The hooks are a part of the program itself, or the runtime is one of what was loaded with it.
 pub fn hook_was_loaded_with_the_program() {
     current::is_at_one_place();
 }
@@ -344,9 +344,9 @@ impl Hooked {
     }
 
     /// Parks the caller by what [is believed](Glance::is_believed) of that descriptor, until something has come since the
-    /// glance, the wait [has lasted too long](Began::is_long_ago), or for no reason. False: nothing has come.
-    pub fn wait_believing(self, glance: &Glance, call: &'static Call, what: Option<usize>, began: Began) -> bool {
-        glance.wait(self.g, began, |record| self.park(call, what.unwrap_or(record), None))
+    /// glance, the wait [has lasted too long](Began::is_long_ago), or for no reason.
+    pub fn wait_believing(self, glance: &Glance, call: &'static Call, what: Option<usize>, began: Began) {
+        glance.wait(self.g, began, |record| self.park(call, what.unwrap_or(record), None));
     }
 
     /// Parks the caller until something has come, as [`wait_for`](Self::wait_for). Since the glance the kernel has said that

@@ -54,7 +54,7 @@ impl Panic {
         payload.downcast_ref::<ShutDown>().map_or(Panic::Other, |shut_down| Panic::ShutDown(*shut_down))
     }
 
-    /// Panics in the same way. The hook has been called on the flight's own G.
+    /// Panics in the same way. The hook has been called where the flight was.
     fn resume(&self) -> ! {
         match self {
             Panic::Text(text) => resume_unwind(Box::new(*text)),

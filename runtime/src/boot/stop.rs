@@ -34,7 +34,7 @@
 use crate::clock::now_ns;
 use crate::config::UNWINDS;
 use crate::g::{G, for_each};
-use crate::hooked::wake_left;
+use crate::hooked::{do_later, wake_left};
 use crate::locals::unmake_block;
 use crate::observe::{dump_and_count, plural};
 use crate::park::{expose_all, unpark_g};
@@ -81,6 +81,7 @@ impl Shared {
     /// Ends the Ms of a runtime that could not be built. A hook of the user's may have started Gs.
     pub(super) fn unbuild(&self) {
         self.stop_machines(true);
+        do_later();
         wake_left();
         leave_runtime(self);
         if self.live_gs() > 0 {

@@ -196,11 +196,12 @@ impl Record {
         let number = lock_number(fd.as_raw_fd());
         let is_first = poll.add(fd, self.token(), is_used)?;
         begin_source(fd.as_raw_fd());
-        drop(number);
         *place = Place { at: Some(poll.clone()), kind, kept: [false; 2] };
         self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
         // Release: partner is `is_registered`.
         self.at.store(Arc::as_ptr(poll).addr(), Ordering::Release);
+        // Now another sees that it is used.
+        drop(number);
         Ok(is_first)
     }
 

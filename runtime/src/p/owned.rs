@@ -250,14 +250,19 @@ impl<'a> OwnedP<'a> {
     /// Steals all of `victim`'s queue, as far as there is room: behind what the own one shows, and before its lane, as it
     /// has waited for long (I2). Whether there was any.
     pub(crate) fn steal_all_from(self, victim: &P) -> bool {
-        let before = self.shown_len();
+        let mut was_any = false;
         for _ in 0..STEALS_MAX {
             let room = self.room();
-            if room == 0 || victim.stealer.steal_batch_with_limit(&self.0.local.shown, room).is_empty() {
+            if room == 0 {
+                break;
+            }
+            let stolen = victim.stealer.steal_batch_with_limit(&self.0.local.shown, room);
+            was_any |= stolen.is_success();
+            if stolen.is_empty() {
                 break;
             }
         }
-        self.shown_len() > before
+        was_any
     }
 
     /// A G that did not come from runnext ends the streak, and counts.

@@ -93,10 +93,11 @@ impl Glance {
     }
 
     /// Parks the G `g`, which is the caller, until there is an event since the look, until the wait, which began then, is
-    /// too long, or for no reason. `park` is as for [`wait_for_foreign`]. False: there was no event.
-    pub(crate) fn wait(&self, g: &'static G, began: Began, park: impl FnOnce(usize)) -> bool {
-        let Some((record, look)) = self.known.at else { return false };
-        wait_in_list(g, (record, self.direction), look, began.until_ns(), park)
+    /// too long, or for no reason. `park` is as for [`wait_for_foreign`].
+    pub(crate) fn wait(&self, g: &'static G, began: Began, park: impl FnOnce(usize)) {
+        if let Some((record, look)) = self.known.at {
+            wait_in_list(g, (record, self.direction), look, began.until_ns(), park);
+        }
     }
 
     /// As [`wait`](Self::wait), when the kernel has been asked after this look, and has said that it is a socket and that an
@@ -151,19 +152,19 @@ fn shared_of(g: &'static G) -> &'static Shared {
     unsafe { g.shared() }
 }
 
-/// Parks the G in the list of a direction, unless there has been an event since the look. False: there was none.
+/// Parks the G in the list of a direction, unless there has been an event since the look.
 fn wait_in_list(
     g: &'static G,
     (record, direction): (&'static Record, Direction),
     look: Look,
     until_ns: u64,
     park: impl FnOnce(usize),
-) -> bool {
+) {
     let side = record.side(direction);
     let mut place = Place::default();
     let mut locked = side.lock();
     if locked.differs(look).is_some() {
-        return true;
+        return;
     }
     place.put((record, direction), locked.push(Who::G(g, g.id()), until_ns));
     // A runtime whose G runs has not ended.
@@ -172,12 +173,10 @@ fn wait_in_list(
     drop(locked);
     rest.finish();
     park(record.what());
-    let is_event = side.differs(look).is_some();
-    if is_event {
+    if side.differs(look).is_some() {
         // Whoever has changed it takes all waiters.
         place.was_taken();
     }
-    is_event
 }
 
 /// Has `park` called while the G `g`, which is the caller, is woken when one of these is ready, or for no reason. `park` is

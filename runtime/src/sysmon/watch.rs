@@ -57,7 +57,12 @@ impl CpuClock {
     /// the expensive part.
     fn sight(&mut self, tid: i32, now_ns: u64) -> Sight {
         let computed = self.read(tid, now_ns);
-        let ran_ns = computed.map_or(0, |(cpu_ns, _)| cpu_ns);
+        let ran_ns = match computed {
+            Some((cpu_ns, _)) => cpu_ns,
+            // The kernel refuses the clock: it counts as if it had run all the time.
+            None if self.looked_ns == 0 => u64::MAX,
+            None => 0,
+        };
         if computed.is_some_and(|(cpu_ns, ns)| cpu_ns > ns - ns / 8) {
             return Sight { ran_ns, ..Sight::default() };
         }

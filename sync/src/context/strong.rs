@@ -45,9 +45,11 @@ unsafe impl<T: Send + Sync> Sync for Weak<T> {}
 
 fn add(count: &AtomicU32) {
     // Relaxed: the caller has one already.
-    let before = count.fetch_add(1, Ordering::Relaxed);
-    // One too many stays counted. There is room for as many again, so the count never comes round.
-    assert!(before <= MAX, "a context has {MAX} handles at most; some may have been forgotten");
+    if count.fetch_add(1, Ordering::Relaxed) > MAX {
+        // There is room for as many again, and no thread leaves one counted, so the count never comes round.
+        count.fetch_sub(1, Ordering::Relaxed);
+        panic!("a context has {MAX} handles at most; some may have been forgotten");
+    }
 }
 
 impl<T> Strong<T> {
