@@ -5,6 +5,7 @@
 
 use crate::errno::{checked, errno, fail, set_errno};
 use crate::next;
+use crate::vectors::is_unix;
 use libc::{c_int, c_short, ssize_t};
 use pirn_runtime::internal::{Began, Call, Direction, Glance, Hooked, has_come, now};
 use std::mem::MaybeUninit;
@@ -37,6 +38,9 @@ pub(crate) enum Not {
     /// It cannot be waited for without the thread: libc's function has to.
     Waited,
 }
+
+/// So often who waits for room in a Unix socket looks whether it has been shut.
+const SHUT_LOOK: Duration = Duration::from_millis(50);
 
 /// Ends a call: what it returns. `plainly` calls libc's function, which may block the thread.
 pub(crate) fn answer<N: From<i8>>(result: Result<N, Not>, plainly: impl FnOnce() -> N) -> N {
@@ -106,6 +110,8 @@ pub(crate) fn until_read<N>(
 struct Asked {
     is_socket: bool,
     deadline: Option<Instant>,
+    /// An epoll does not hear that a Unix socket that is full is shut, by this end or by the other one.
+    may_be_shut: bool,
     /// From before that.
     glance: Glance,
 }
@@ -119,7 +125,8 @@ impl Asked {
             // What has passed is no more than a belief lasts.
             now().checked_add(timeout)?.checked_sub(passed)
         });
-        Asked { is_socket: timeout.is_some(), deadline, glance }
+        let may_be_shut = waits.direction == Direction::Write && is_unix(waits.fd);
+        Asked { is_socket: timeout.is_some(), deadline, may_be_shut, glance }
     }
 
     fn has_no_deadline(&self) -> bool {
@@ -134,7 +141,9 @@ fn wait_asked(g: Hooked, waits: &Waits, asked: &Asked) -> Result<(), Not> {
     }
     may_begin(g, asked.deadline)?;
     let began = Began::now();
-    let evidence = g.wait_kept(&asked.glance, waits.call, waits.what, asked.deadline).map_err(|_| Not::Waited)?;
+    let look = if asked.may_be_shut { now().checked_add(SHUT_LOOK) } else { None };
+    let until = asked.deadline.into_iter().chain(look).min();
+    let evidence = g.wait_kept(&asked.glance, waits.call, waits.what, until).map_err(|_| Not::Waited)?;
     if let Some(evidence) = evidence
         && asked.deadline.is_none()
         && !began.is_long_ago()

@@ -1,4 +1,4 @@
-//! `accept`, `accept4`, `connect`: nothing says of one call that it must not block. `shutdown`, which ends waits.
+//! `accept`, `accept4`, `connect`: nothing says of one call that it must not block.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
@@ -9,7 +9,7 @@ use crate::errno::{checked, errno, set_errno};
 use crate::next;
 use crate::vectors::is_datagram;
 use libc::{c_int, sockaddr, socklen_t};
-use pirn_runtime::internal::{Direction, Hooked, give_way, has_come, may_wake, now, try_again};
+use pirn_runtime::internal::{Direction, Hooked, give_way, has_come, now};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -112,21 +112,6 @@ unsafe extern "C" fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) 
         }
         _ => plainly(),
     }
-}
-
-/// In the place of libc's. It waits for nothing, but an epoll does not hear that a socket of Unix takes nothing any more: those
-/// that wait for this number try again. A signal handler may call it too; then they hear what the epoll hears.
-///
-/// # Safety
-/// None.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
-    // SAFETY: as the caller.
-    let done = unsafe { next::shutdown(fd, how) };
-    if done == 0 && may_wake() {
-        try_again(fd);
-    }
-    done
 }
 
 /// The descriptor is non-blocking for the time of one call. Until it is connected nobody else has something to do with it.

@@ -25,7 +25,6 @@
 //! | `sendfile`, `splice` | parks until there is something and the other descriptor takes it. A socket gets a file in parts, until all is sent. `splice` with `SPLICE_F_NONBLOCK` is libc's call; if another takes from its pipe at the same time, or fills it, it may block the thread. std's `io::copy` calls it |
 //! | `accept`, `accept4` | parks until there is a connection. If a plain thread or another process accepts from the same listener, it may take the connection first; then the call blocks the thread |
 //! | `connect` | parks until it is connected. A datagram socket's is libc's call, as it does not wait, and so is one of `AF_VSOCK`. The descriptor is non-blocking for the time of one system call. A Unix listener whose queue is full is tried again every millisecond |
-//! | `shutdown` | goes on to libc, and then has those try again that wait for this descriptor; not in a signal handler |
 //! | `poll`, `ppoll` | parks until one is ready, or the time is over. With a signal mask, or for other events than these it is libc's call: `POLLIN`, `POLLOUT`, `POLLRDNORM`, `POLLWRNORM`, and `POLLRDHUP` with one of the first |
 //! | `select`, `pselect`, `epoll_wait`, `epoll_pwait`, `epoll_pwait2` | the same. With a signal mask, or with a third set, it is libc's call. `select` leaves its time as it is |
 //! | `__read_chk`, `__recv_chk`, `__recvfrom_chk`, `__poll_chk`, `__ppoll_chk` | what C that is compiled with `_FORTIFY_SOURCE` calls instead: the same as without |
@@ -41,12 +40,10 @@
 //! descriptor that is no socket is asked before it is read; if two read from one pipe at the same time, one of them may find
 //! that the other was faster, and blocks its thread.
 //!
-//! An epoll does not hear of four things of which a thread would that waits in the kernel:
+//! An epoll does not hear of some things of which a thread would that waits in the kernel:
 //! - The last number of a descriptor is closed while a goroutine waits for it. It waits on until its time is over, as no
 //!   more comes; to end a wait, call `shutdown`. (A thread keeps the socket open, and hears when the peer closes it.)
-//! - The peer of a Unix socket that is full shuts its side for reading (`SHUT_RD`). Who waits for room waits until there is
-//!   some.
-//! - A Unix socket that is full is shut for writing by another number of it, as std's `try_clone` makes one. The same.
+//! - A Unix socket that is full is shut, for writing or by its peer for reading. Who waits for room tries each 50 ms.
 //! - A FIFO that was opened with `O_NONBLOCK`, and has had no writer since, has ended. Who reads from it waits for one.
 //!
 //! # What is not hooked

@@ -153,7 +153,6 @@ next! {
     c"accept4": fn accept4(fd: c_int, peer: *mut sockaddr, peer_len: *mut socklen_t, flags: c_int) -> c_int;
     c"connect": fn connect(fd: c_int, to: *const sockaddr, to_len: socklen_t) -> c_int;
 
-    c"shutdown": fn shutdown(fd: c_int, how: c_int) -> c_int;
 
     c"poll": fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int;
     c"select": fn select(

@@ -61,22 +61,27 @@ pub(crate) fn rest_of(parts: &[iovec], mut done: usize) -> Vec<iovec> {
 
 /// Whether it is a stream, of which a part may be sent or received. What is sent on the others is whole.
 pub(crate) fn is_stream(fd: c_int) -> bool {
-    kind_of(fd) == Some(libc::SOCK_STREAM)
+    number_of(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
 }
 
 /// Whether it sends single messages, to anybody.
 pub(crate) fn is_datagram(fd: c_int) -> bool {
-    kind_of(fd) == Some(libc::SOCK_DGRAM)
+    number_of(fd, libc::SO_TYPE) == Some(libc::SOCK_DGRAM)
 }
 
-/// None: it is no socket.
-fn kind_of(fd: c_int) -> Option<c_int> {
-    let mut kind: c_int = 0;
+/// Whether it is a Unix socket.
+pub(crate) fn is_unix(fd: c_int) -> bool {
+    number_of(fd, libc::SO_DOMAIN) == Some(libc::AF_UNIX)
+}
+
+/// What a socket has as that option. None: it is no socket.
+fn number_of(fd: c_int, option: c_int) -> Option<c_int> {
+    let mut number: c_int = 0;
     let mut bytes = size_of::<c_int>() as libc::socklen_t;
-    let place = (&raw mut kind).cast();
+    let place = (&raw mut number).cast();
     // SAFETY: there is room for so many bytes.
-    let status = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, place, &raw mut bytes) };
-    (status == 0).then_some(kind)
+    let status = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, place, &raw mut bytes) };
+    (status == 0).then_some(number)
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// More than a socket takes.
+const MUCH: usize = 32 << 20;
+
 /// For what is there already, unless it was lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -139,7 +142,6 @@ extern "C" fn count_sigpipe(_: libc::c_int) {
 /// What was sent before counts, so the signal comes with the next call.
 #[test]
 fn a_write_that_has_sent_a_part_raises_no_sigpipe() {
-    const MUCH: usize = 32 << 20;
     // SAFETY: plain numbers, for which all zeros are values.
     let mut action: libc::sigaction = unsafe { zeroed() };
     action.sa_sigaction = count_sigpipe as *const () as usize;
@@ -171,9 +173,10 @@ fn a_write_that_has_sent_a_part_raises_no_sigpipe() {
                 eventually("it waits", || {
                     handle.goroutines().iter().any(|g| matches!(g.wait_reason, Some("write" | "send")))
                 });
-                // An epoll does not hear of that, if it is a socket of Unix.
+                // An epoll does not hear of that, if it is a socket of Unix. By another number, as `try_clone` makes one.
+                let clone = ours.try_clone().unwrap();
                 // SAFETY: it has no preconditions.
-                assert_eq!(unsafe { libc::shutdown(fd, libc::SHUT_WR) }, 0);
+                assert_eq!(unsafe { libc::shutdown(clone.as_raw_fd(), libc::SHUT_WR) }, 0);
                 eventually("the write has ended", || writes.is_finished());
                 let sent = writes.join().unwrap().expect("a part was sent");
                 assert!(0 < sent && sent < MUCH as i64);
@@ -185,6 +188,22 @@ fn a_write_that_has_sent_a_part_raises_no_sigpipe() {
             });
         }
     }
+}
+
+/// An epoll does not hear of that either.
+#[test]
+fn a_peer_that_reads_no_more_ends_a_write() {
+    let rt = isolated(2);
+    let handle = rt.handle();
+    rt.run(move || {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        // It is sent with MSG_NOSIGNAL.
+        let writes = go(move || ours.write_all(&vec![1; MUCH]).map_err(|e| e.kind()));
+        eventually("it waits", || handle.goroutines().iter().any(|g| matches!(g.wait_reason, Some("write" | "send"))));
+        theirs.shutdown(std::net::Shutdown::Read).unwrap();
+        eventually("the write has ended", || writes.is_finished());
+        assert_eq!(writes.join().unwrap(), Err(std::io::ErrorKind::BrokenPipe));
+    });
 }
 
 /// It has got one of two when the other one is refused.

@@ -167,14 +167,6 @@ pub fn wake_from_anywhere(told: Told) {
     }
 }
 
-/// Whether the caller may wake others now. It may not in the middle of the runtime's work, nor under a lock of the runtime,
-/// nor in a signal handler, which may have interrupted either.
-pub fn may_wake() -> bool {
-    // SAFETY: an M lives as long as its thread runs (m I3).
-    let m = unsafe { current::machine().as_ref() };
-    !holds_one() && m.is_none_or(|m| !m.section.is_inside() && m.g().is_some() && m.has_its_own_mask())
-}
-
 #[cold]
 fn leave(g: &'static G) {
     let mut first = LEFT.lock().unwrap_or_else(|e| e.into_inner());

@@ -27,14 +27,14 @@ pub use {
     crate::clock::{SetClock, set_seed},
     crate::go::{Ending, Task, builder_at, go_task},
     crate::hooked::{
-        Call, Hooked, hook_is_linked, hook_was_loaded_with_the_program, leave_to_sysmon, may_wake, wake_from_anywhere,
+        Call, Hooked, hook_is_linked, hook_was_loaded_with_the_program, leave_to_sysmon, wake_from_anywhere,
     },
     crate::m::current::m_number,
     crate::m::fork::is_fork,
     crate::netpoll::{forget_number, forget_numbers, settings_changed},
     crate::observe::{Wait, WaitSource, add_waits, report_self_wait},
     crate::p::{SHORT_ID_BITS, latest_id_like},
-    crate::source::{Began, Direction, Evidence, Glance, Place, Seen, Source, try_again},
+    crate::source::{Began, Direction, Evidence, Glance, Place, Seen, Source},
     crate::time::sleep,
     caller::{Home, around_forks, call_at, descriptor_records, give_way, has_timers, may_spin, random_below, warn},
 };

@@ -7,8 +7,7 @@ use super::alarm::arm;
 use super::place::{Place, wake};
 use crate::clock::now_ns;
 use crate::g::G;
-use crate::m::fork::is_fork;
-use crate::netpoll::{Believed, Direction, Known, Look, Record, Who, expose, foreign, known};
+use crate::netpoll::{Believed, Direction, Known, Look, Record, Who, foreign, known};
 use crate::sched::Shared;
 use crate::timers::NEVER;
 use std::io;
@@ -212,11 +211,4 @@ pub(crate) fn wait_for_foreign(
     }
     park(what);
     Ok(())
-}
-
-/// Something has happened to that descriptor of which an epoll does not hear: those that wait for it by the number try again.
-pub fn try_again(fd: RawFd) {
-    if !is_fork() {
-        expose(fd, wake);
-    }
 }

@@ -37,7 +37,6 @@ mod wait;
 pub use crate::netpoll::Direction;
 pub(crate) use descriptor::leave_runtime;
 pub use descriptor::{Seen, Source};
-pub use foreign::try_again;
 pub(crate) use foreign::wait_for_foreign;
 pub use foreign::{Began, Evidence, Glance};
 pub use place::Place;
