@@ -121,10 +121,8 @@ impl Asked {
     fn of(waits: &Waits, glance: Glance, began: Option<Began>) -> Asked {
         let timeout = timeout_of(waits.fd, waits.direction);
         let passed = began.map_or(Duration::ZERO, Began::elapsed);
-        let deadline = timeout.filter(|timeout| !timeout.is_zero()).and_then(|timeout| {
-            // What has passed is no more than a belief lasts.
-            now().checked_add(timeout)?.checked_sub(passed)
-        });
+        // What has passed is no more than a belief lasts.
+        let deadline = deadline_in(timeout).and_then(|deadline| deadline.checked_sub(passed));
         let may_be_shut = waits.direction == Direction::Write && is_unix(waits.fd);
         Asked { is_socket: timeout.is_some(), deadline, may_be_shut, glance }
     }
@@ -253,7 +251,12 @@ pub(crate) fn is_nonblocking(fd: c_int) -> bool {
 
 /// Until when an operation may wait that begins now: by `SO_RCVTIMEO` and `SO_SNDTIMEO`.
 pub(crate) fn deadline_of(fd: c_int, direction: Direction) -> Option<Instant> {
-    timeout_of(fd, direction).filter(|timeout| !timeout.is_zero()).and_then(|timeout| now().checked_add(timeout))
+    deadline_in(timeout_of(fd, direction))
+}
+
+/// After that timeout from now on, if there is a limit.
+fn deadline_in(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.filter(|timeout| !timeout.is_zero()).and_then(|timeout| now().checked_add(timeout))
 }
 
 /// How long an operation may wait; zero is without a limit. None: it is no socket.

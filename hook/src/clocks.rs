@@ -30,15 +30,21 @@ impl Moment {
         Moment { clock, at }
     }
 
-    /// Whether it has come.
-    pub(crate) fn has_come(self) -> bool {
-        read(self.clock) >= self.at
+    /// After how long to look whether it has come: when it does by what the clock says now, or before, if that may be set.
+    /// Zero: it has come.
+    pub(crate) fn rest(self) -> Duration {
+        let most = if self.clock == libc::CLOCK_REALTIME { SET_MAX } else { Duration::MAX };
+        self.at.saturating_sub(read(self.clock)).min(most)
     }
 
-    /// When to look whether it has come: when it does by what the clock says now, or before, if that may be set. None: never.
+    /// Whether it has come.
+    pub(crate) fn has_come(self) -> bool {
+        self.rest().is_zero()
+    }
+
+    /// When to look. None: never.
     pub(crate) fn next_look(self) -> Option<Instant> {
-        let most = if self.clock == libc::CLOCK_REALTIME { SET_MAX } else { Duration::MAX };
-        now().checked_add(self.at.saturating_sub(read(self.clock)).min(most))
+        now().checked_add(self.rest())
     }
 }
 

@@ -145,7 +145,7 @@ impl Bucket {
     pub(crate) fn is_empty(&self) -> bool {
         // Partner: the fence in `wait`.
         fence(Ordering::SeqCst);
-        self.waiting.load(Ordering::Relaxed) == 0
+        self.seems_empty()
     }
 
     /// The same, for a caller that has changed the word and has had a full fence after that; or as a hint.

@@ -35,10 +35,9 @@
 //! | `close`, `close_range`, `dup2`, `dup3`, `fcntl`, `fcntl64`, `ioctl`, `setsockopt` | it is libc's call. What was believed of the descriptor is taken away, if it is not so any more (rule 8) |
 //!
 //! What the user has said about a descriptor is kept: `O_NONBLOCK`, `SO_RCVTIMEO`, `SO_SNDTIMEO`. A call that waits already
-//! may learn of it too. Regular files, and what
-//! else an epoll cannot watch, block the thread, and so does a descriptor for which pirn's own sockets wait just now. A
-//! descriptor that is no socket is asked before it is read; if two read from one pipe at the same time, one of them may find
-//! that the other was faster, and blocks its thread.
+//! may learn of it too. Regular files, and what else an epoll cannot watch, block the thread, and so does a descriptor for
+//! which pirn's own sockets wait just now. A descriptor that is no socket is asked before it is read; if two read from one
+//! pipe at the same time, one of them may find that the other was faster, and blocks its thread.
 //!
 //! An epoll does not hear of some things of which a thread would that waits in the kernel:
 //! - The last number of a descriptor is closed while a goroutine waits for it. It waits on until its time is over, as no
@@ -72,8 +71,8 @@
 //!    section, under a lock of the runtime, on its other threads. So does what an allocator of the user's calls
 //!    there: it may take a lock, but must not wait for something else while it holds it. Where the allocator's caller is
 //!    the goroutine, the wait for that lock parks it, perhaps in the midst of another wait that has not parked yet. So a
-//!    wait for a futex that was woken by another than who wakes that futex leaves a token for the next park. What the runtime calls on a
-//!    goroutine's stack outside of its section, and what would block, it calls without libc
+//!    wait for a futex that was woken by another than who wakes that futex leaves a token for the next park. What the
+//!    runtime calls on a goroutine's stack outside of its section, and what would block, it calls without libc
 //!    (`os/linux/unhooked.rs` of the runtime).
 //! 2. *Only goroutines with thread-locals of their own.* What other code keeps in thread-locals over such a call is the
 //!    goroutine's then. With shared thread-locals nothing is hooked, and `build` says so, once. `Builder::hook(false)` and

@@ -123,12 +123,11 @@ fn wait(g: Hooked, time: Duration) -> bool {
 /// Parks until that moment. False: the runtime closes.
 fn wait_for_moment(g: Hooked, moment: Moment) -> bool {
     loop {
-        let is_over = moment.has_come();
-        let rest = moment.next_look().map_or(Duration::MAX, |look| look.saturating_duration_since(now()));
+        let rest = moment.rest();
         if !wait(g, rest) {
             return false;
         }
-        if is_over {
+        if rest.is_zero() {
             return true;
         }
     }

@@ -3,8 +3,8 @@
 
 #![allow(unsafe_code, reason = "which G calls")]
 
-use super::alarm::arm;
 use super::place::{Place, wake};
+use super::wait::arm_for_g;
 use crate::clock::now_ns;
 use crate::g::G;
 use crate::netpoll::{Believed, Direction, Known, Look, Record, Who, foreign, known};
@@ -166,11 +166,11 @@ fn wait_in_list(
         return;
     }
     place.put((record, direction), locked.push(Who::G(g, g.id()), until_ns));
-    // A runtime whose G runs has not ended.
-    let rest =
-        arm(&mut locked, (record, direction), || Some(shared_of(g).arc()), until_ns).expect("timers end after the Gs");
-    drop(locked);
-    rest.finish();
+    if until_ns == NEVER {
+        drop(locked);
+    } else {
+        arm_for_g(g, locked, (record, direction), until_ns, look);
+    }
     park(record.what());
     if side.differs(look).is_some() {
         // Whoever has changed it takes all waiters.

@@ -178,7 +178,13 @@ fn enlist(
 
 /// Sees to it that the G `g`, which has put itself into the list, is woken at `until_ns`.
 #[inline(never)]
-fn arm_for_g(g: &'static G, mut locked: Guard<'_>, at: (&'static Record, Direction), until_ns: u64, look: Look) {
+pub(super) fn arm_for_g(
+    g: &'static G,
+    mut locked: Guard<'_>,
+    at: (&'static Record, Direction),
+    until_ns: u64,
+    look: Look,
+) {
     // SAFETY: `g` is the caller, so its runtime is there.
     let shared = unsafe { g.shared() };
     // A runtime whose G runs has not ended.
