@@ -8,7 +8,7 @@
 
 use crate::sys_signals::{self, Earlier};
 use pirn_channels::{Receiver, Sender, bounded};
-use pirn_runtime::internal::{Kind, Party, Reason, Wait, WaitSource, add_waits, now};
+use pirn_runtime::internal::{Kind, Party, Reason, Wait, WaitSource, add_waits, now_ns};
 use pirn_sync::Mutex;
 use pirn_sync::context::{Cancel, Context};
 use std::collections::BTreeMap;
@@ -18,7 +18,6 @@ use std::ops::Deref;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
 
 /// So many signals wait for one that does not receive; later ones are lost to it.
 const WAITING: usize = 64;
@@ -31,7 +30,7 @@ static SIGNAL_WAIT: Reason = Reason::new("signal", Kind::Event);
 static TOLD: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of the thread, and since when it waits.
-static CARRIER: OnceLock<(i32, Instant)> = OnceLock::new();
+static CARRIER: OnceLock<(i32, u64)> = OnceLock::new();
 
 static SIGNALS: Mutex<Registry> = Mutex::new(Registry::new());
 
@@ -318,7 +317,7 @@ fn is_refused(signal: Signal) -> bool {
 
 /// The thread: carries signals from the handler to those that are notified.
 fn carry() {
-    CARRIER.get_or_init(|| (sys_signals::thread_number(), now()));
+    CARRIER.get_or_init(|| (sys_signals::thread_number(), now_ns()));
     loop {
         let come = sys_signals::wait();
         // Before it looks at the registrations: none of those that it tells goes without being counted here.
@@ -334,8 +333,8 @@ fn carry() {
 
 /// For the runtime's reports: the thread waits, and may wake a goroutine if somebody is notified.
 fn each(add: &mut dyn FnMut(Wait)) {
-    if let Some((thread, since)) = CARRIER.get() {
+    if let Some((thread, since_ns)) = CARRIER.get() {
         let may_end = TOLD.load(Ordering::Relaxed) != 0;
-        add(Wait { party: Party::Thread(*thread), reason: &SIGNAL_WAIT, what: 0, since: *since, may_end });
+        add(Wait { party: Party::Thread(*thread), reason: &SIGNAL_WAIT, what: 0, since_ns: *since_ns, may_end });
     }
 }

@@ -17,7 +17,7 @@ pub use crate::g_local::GLocal;
 pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Owner, Party, Reason};
 pub use crate::wait::{Claimed, Line, Lock, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
-pub use parking::{Unparker, checkpoint, has_come, now, park_on, park_until, party_word};
+pub use parking::{Unparker, checkpoint, has_come, now, now_ns, park_on, park_until, party_word};
 
 #[cfg(loom)]
 pub use parking::{give_way, may_spin, random_below, sleep};

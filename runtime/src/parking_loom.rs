@@ -27,6 +27,11 @@ impl Unparker {
         Unparker(Target::Thread(SEAT.with(Arc::clone)))
     }
 
+    /// The one that wakes the caller, its word, and a moment: there is no time in a model.
+    pub fn current_at() -> (Unparker, u64, u64) {
+        (Unparker::current(), party_word(), now_ns())
+    }
+
     /// Makes its park return.
     pub fn unpark(&self) {
         match &self.0 {
@@ -133,6 +138,11 @@ pub fn has_come(_: Instant) -> bool {
 /// A moment, for callers that compute with it. No model waits for it.
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// The same.
+pub fn now_ns() -> u64 {
+    0
 }
 
 /// Chance has no part in a model: loom tries all orders.

@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code, reason = "places in futures that wait")]
 
-use crate::loom::{AtomicBool, AtomicUsize, Ordering, checkpoint, deadline, now};
+use crate::loom::{AtomicBool, AtomicUsize, Ordering, checkpoint, deadline};
 use crate::lot::{Newcomer, Place, Turn, Until, key_of};
 use pirn_runtime::internal::{Kind, Reason};
 use std::cell::Cell;
@@ -93,7 +93,7 @@ impl Barrier {
 
     pub(crate) fn wait_within(&self, until: Until<'_>) -> Option<BarrierWaitResult> {
         checkpoint();
-        let newcomer = Newcomer::caller(0, &WAIT, now());
+        let newcomer = Newcomer::caller(0, &WAIT);
         let turn = self.turn();
         let Some(round) = self.arrive() else { return Some(self.complete(turn)) };
         // Said in the turn in which it leaves: afterwards the round may be another one though it has not arrived.

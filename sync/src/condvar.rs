@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code, reason = "places in futures that wait")]
 
-use crate::loom::{AtomicU32, Ordering, checkpoint, deadline, now};
-use crate::lot::{Newcomer, Place, Turn, Until, key_of};
+use crate::loom::{AtomicU32, Ordering, checkpoint, deadline};
+use crate::lot::{Before, Newcomer, Place, Turn, Until, key_of};
 use crate::mutex::{LockFuture, MutexGuard};
 use crate::raw_mutex::RawMutex;
 use pirn_runtime::internal::{Kind, Reason};
@@ -124,12 +124,13 @@ impl Condvar {
             }
         }
         checkpoint();
-        let newcomer = Newcomer::caller(0, &WAIT, now());
+        let newcomer = Newcomer::caller(0, &WAIT);
         let turn = self.turn_to_wait();
         let relock = Relock(mutex);
         // The notification goes to another one if this is unwound.
         let undo = |_| self.notify_one();
-        let answer = turn.wait_after(newcomer, false, until, Some(|| mutex.unlock()), |turn| self.left(turn), undo);
+        let unlock = Before { in_turn: || mutex.set_free(), after_turn: || mutex.give_on() };
+        let answer = turn.wait_after(newcomer, false, until, unlock, |turn| self.left(turn), undo);
         drop(relock);
         answer.is_some()
     }

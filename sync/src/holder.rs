@@ -14,7 +14,13 @@ const UNUSED_BITS: u32 = 2;
 /// The caller. It is never 0, which is nobody: no G has a number whose low bits are all 0.
 #[inline]
 pub(crate) fn me() -> u32 {
-    (party_word() >> UNUSED_BITS) as u32
+    short(party_word())
+}
+
+/// The same, of that party's word.
+#[inline]
+pub(crate) fn short(word: u64) -> u32 {
+    (word >> UNUSED_BITS) as u32
 }
 
 /// Who that is, as reports name it. The number of a G is completed to the latest that fits: it is wrong for one that has

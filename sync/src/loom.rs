@@ -3,7 +3,7 @@
 #[cfg(not(loom))]
 pub(crate) use pirn_runtime::internal::may_spin;
 pub(crate) use pirn_runtime::internal::{
-    Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, now,
+    Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, Unparker, checkpoint, give_way, now, now_ns,
 };
 
 #[cfg(loom)]

@@ -4,7 +4,7 @@
 //! `mutex_word.rs` has the word. Locking sets HELD, and may be faster than those that wait: a lock that is handed over is
 //! idle until the one that gets it runs, so each hand-over costs a switch. Unlocking takes HELD back, whoever waits. If the
 //! word has LOOK then, the one that has unlocked takes the lock again, if nobody was faster, and decides with HELD in its
-//! hand who gets it ([`release`](RawMutex::release)). One that has waited for [`STARVES_AFTER`] is handed the lock: HELD
+//! hand who gets it ([`release`](RawMutex::release)). One that has waited for [`STARVES_AFTER_NS`] is handed the lock: HELD
 //! stays, and the one that gives it away gives way, so that the other runs next. These are the rules of Go's `sync.Mutex`.
 //! One that spins does not set WOKEN while the first in the line is due to be handed the lock: a few that spin in turn
 //! would keep it out.
@@ -24,16 +24,16 @@
 //! Async tasks are always handed the lock: one that is not polled would otherwise keep the others asleep by WOKEN.
 
 use crate::holder::{self, me};
-use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, may_spin, now, pause};
+use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, may_spin, now_ns, pause};
 use crate::lot::{Newcomer, Place, Turn, Until, Want, key_of, owner_of};
 use crate::mutex_word::{HELD, LOOK, NOT_HELD, WAITERS, WOKEN, has_look, settled, update};
 use pirn_runtime::internal::{Kind, Owner, Reason};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Who has waited for longer is handed the lock. Go's figure.
-const STARVES_AFTER: Duration = Duration::from_millis(1);
+const STARVES_AFTER_NS: u64 = 1_000_000;
 
 /// How often one that finds the lock held tries again before it parks, and how long it pauses in between: Go's figures. Each
 /// try takes the cache line from the holder.
@@ -173,7 +173,7 @@ impl RawMutex {
         }
         // What this caller has of WOKEN.
         let mut woken = 0;
-        let (mut since, mut has_waited) = (None, false);
+        let (mut since_ns, mut has_waited) = (None, false);
         let mut spins = SPINS;
         loop {
             if self.try_take(woken) {
@@ -186,7 +186,7 @@ impl RawMutex {
                 pause(PAUSES);
                 continue;
             }
-            let newcomer = Newcomer::caller(PARKS, &LOCK, *since.get_or_insert_with(now));
+            let newcomer = Newcomer::caller_since(PARKS, &LOCK, *since_ns.get_or_insert_with(now_ns));
             let turn = Turn::of(self.key());
             if !self.will_wait(&turn, woken) {
                 continue;
@@ -256,12 +256,19 @@ impl RawMutex {
     /// Gives it back. The caller has it, from whomever.
     #[inline]
     pub(crate) fn unlock(&self) {
+        if self.set_free() {
+            self.give_on();
+        }
+    }
+
+    /// Gives it back, also in a turn of another key. Whether the caller has to [`give_on`](Self::give_on) then, not in a turn.
+    #[inline]
+    #[must_use = "nobody is awake for those that wait"]
+    pub(crate) fn set_free(&self) -> bool {
         self.holder.store(0, Ordering::Relaxed);
         // Release: what was done under the lock (partner: the next one's Acquire).
         let before = self.state.fetch_add(NOT_HELD, Ordering::Release);
-        if has_look(before.wrapping_add(NOT_HELD)) {
-            self.give_on();
-        }
+        has_look(before.wrapping_add(NOT_HELD))
     }
 
     /// Gives it back: to the first that waits, if there is one.
@@ -275,7 +282,7 @@ impl RawMutex {
 
     /// The caller has unlocked it. If nobody has it, somebody waits, and nobody is awake, it takes it to give it on (I2).
     #[cold]
-    fn give_on(&self) {
+    pub(crate) fn give_on(&self) {
         let given = WAITERS | LOOK;
         if self.state.load(Ordering::Relaxed) == given
             && self.state.compare_exchange(given, given | HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
@@ -324,7 +331,7 @@ impl RawMutex {
 
 /// Whether the first in the line is handed the lock.
 fn is_handed(first: &Want) -> bool {
-    first.what == TASK || is_starved(first.since)
+    first.what == TASK || is_starved(first.since_ns)
 }
 
 /// Who has the lock at that address.
@@ -338,21 +345,22 @@ fn is_one(want: &Want) -> bool {
 
 /// Who has waited since then is handed the lock.
 #[cfg(not(loom))]
-pub(crate) fn is_starved(since: Instant) -> bool {
-    now().saturating_duration_since(since) > STARVES_AFTER
+pub(crate) fn is_starved(since_ns: u64) -> bool {
+    now_ns().saturating_sub(since_ns) > STARVES_AFTER_NS
 }
 
 /// There is no time in a model, which says it.
 #[cfg(loom)]
-pub(crate) fn is_starved(_: Instant) -> bool {
+pub(crate) fn is_starved(_: u64) -> bool {
     crate::loom::are_starved()
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{HELD, LOOK, Ordering, Place, RawMutex, STARVES_AFTER, WAITERS, WOKEN, owner};
+    use super::{HELD, LOOK, Ordering, Place, RawMutex, STARVES_AFTER_NS, WAITERS, WOKEN, owner};
     use std::task::{Context, Waker};
     use std::thread::{scope, sleep, yield_now};
+    use std::time::Duration;
 
     #[test]
     fn one_that_unlocks_looks_closer_only_while_all_that_wait_sleep() {
@@ -381,7 +389,7 @@ mod tests {
             while raw.state.load(Ordering::Relaxed) & WAITERS == 0 {
                 yield_now();
             }
-            sleep(STARVES_AFTER * 2);
+            sleep(Duration::from_nanos(STARVES_AFTER_NS * 2));
             assert_eq!(raw.announce_spinner(0), 0);
             raw.unlock();
         });

@@ -37,7 +37,7 @@
 //!    waited before stands last while UPGRADING is set.
 
 use crate::holder::{self, me};
-use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now};
+use crate::loom::{AtomicU32, Ordering, checkpoint, give_way, now_ns};
 use crate::lot::{Newcomer, Turn, Until, Want, key_of, owner_of};
 use crate::raw_mutex::is_starved;
 use crate::rwlock_word::{
@@ -279,7 +279,7 @@ impl RawRwLock {
         is_taken: impl Fn() -> bool,
         undo: impl Fn(),
     ) -> bool {
-        let newcomer = Newcomer::caller(what, reason, now());
+        let newcomer = Newcomer::caller(what, reason);
         let turn = loop {
             let turn = Turn::of(self.key());
             if self.will_wait(&turn, WAITERS, 0, may_go) {
@@ -298,13 +298,13 @@ impl RawRwLock {
         self.look_for_own(&WRITE, until);
         // What this caller has of WOKEN.
         let mut woken = 0;
-        let (mut since, mut has_waited) = (None, false);
+        let (mut since_ns, mut has_waited) = (None, false);
         loop {
             if self.try_take_write(woken) {
                 self.holder.store(me(), Ordering::Relaxed);
                 return true;
             }
-            let newcomer = Newcomer::caller(WRITES, &WRITE, *since.get_or_insert_with(now));
+            let newcomer = Newcomer::caller_since(WRITES, &WRITE, *since_ns.get_or_insert_with(now_ns));
             let turn = Turn::of(self.key());
             if !self.will_wait(&turn, WAITERS, woken, is_free) {
                 continue;
@@ -444,11 +444,11 @@ impl RawRwLock {
             update(&self.state, Ordering::Release, |state| state & !(WRITER | WAITERS));
             return;
         };
-        let (what, who, since) = (first.what, first.who, first.since);
+        let (what, who, since_ns) = (first.what, first.who, first.since_ns);
         if what == READS || what == UPGRADABLE_READS {
             return self.give_to_readers(turn);
         }
-        if what == TASK_WRITES || is_starved(since) {
+        if what == TASK_WRITES || is_starved(since_ns) {
             self.holder.store(who, Ordering::Relaxed);
             turn.tell_first(HANDED);
             self.left(&mut turn);

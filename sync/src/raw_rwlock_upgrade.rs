@@ -5,7 +5,7 @@
 //! keeps what it has meanwhile (`raw_rwlock.rs`, I4).
 
 use crate::holder::me;
-use crate::loom::{Ordering, checkpoint, now};
+use crate::loom::{Ordering, checkpoint};
 use crate::lot::{Newcomer, Turn, Until};
 use crate::raw_rwlock::{RawRwLock, UPGRADABLE_READ, UPGRADABLE_READS, UPGRADES};
 use crate::rwlock_word::{
@@ -78,7 +78,7 @@ impl RawRwLock {
 
     #[cold]
     fn wait_to_upgrade(&self, until: Until<'_>) -> bool {
-        let newcomer = Newcomer::caller(UPGRADES, &UPGRADE, now());
+        let newcomer = Newcomer::caller(UPGRADES, &UPGRADE);
         let turn = loop {
             let turn = Turn::of(self.key());
             if self.will_wait(&turn, WAITERS | UPGRADING, 0, |state| upgraded(state).is_some()) {

@@ -12,7 +12,7 @@
 
 #![allow(unsafe_code, reason = "the place of a future")]
 
-use crate::loom::{AtomicUsize, Ordering, checkpoint, deadline, now};
+use crate::loom::{AtomicUsize, Ordering, checkpoint, deadline};
 use crate::lot::{Newcomer, Place, Turn, Until, key_of};
 use pirn_runtime::internal::{Kind, Reason};
 use std::fmt;
@@ -239,25 +239,32 @@ impl Semaphore {
 
     #[cold]
     fn wait(&self, n: usize, until: Until<'_>) -> Result<(), TryAcquireError> {
-        let newcomer = Newcomer::caller(n, &ACQUIRE, now());
-        let turn = match self.take_or_stand(n) {
-            Ok(turn) => turn,
-            Err(result) => return result,
-        };
+        let newcomer = Newcomer::caller(n, &ACQUIRE);
         let undo = |answer| self.undo(n, answer);
-        match turn.wait(newcomer, false, until, |turn| self.left(turn), undo) {
-            None => Err(TryAcquireError::NoPermits),
-            Some(GIVEN) => Ok(()),
-            Some(_) => Err(TryAcquireError::Closed),
+        let wait = |turn: Turn, newcomer| turn.wait(newcomer, false, until, |turn| self.left(turn), undo);
+        match self.take_or(n, newcomer, wait)? {
+            None | Some(Some(GIVEN)) => Ok(()),
+            Some(None) => Err(TryAcquireError::NoPermits),
+            Some(Some(_)) => Err(TryAcquireError::Closed),
         }
     }
 
-    /// Takes `n` permits, or returns a turn in which the caller has to stand in the line.
-    fn take_or_stand(&self, n: usize) -> Result<Turn, Result<(), TryAcquireError>> {
+    /// Takes `n` permits; or calls `wait` in a turn in which the newcomer has to stand in the line. A turn is large, and is
+    /// not moved so.
+    #[inline(always)]
+    fn take_or<R>(
+        &self,
+        n: usize,
+        newcomer: Newcomer,
+        wait: impl FnOnce(Turn, Newcomer) -> R,
+    ) -> Result<Option<R>, TryAcquireError> {
         loop {
             match self.take(n) {
                 Err(TryAcquireError::NoPermits) => {}
-                result => return Err(result),
+                result => {
+                    newcomer.discard();
+                    return result.map(|()| None);
+                }
             }
             let turn = Turn::of(key_of(self));
             if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
@@ -268,7 +275,7 @@ impl Semaphore {
                 waits.then_some(state | WAITERS)
             };
             if self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, must_wait).is_ok() {
-                return Ok(turn);
+                return Ok(Some(wait(turn, newcomer)));
             }
         }
     }
@@ -412,15 +419,9 @@ impl<'a> Future for AcquireFuture<'a> {
             result => return Poll::Ready(permit(result.is_ok())),
         }
         let newcomer = Newcomer::task(n, &ACQUIRE, context);
-        match semaphore.take_or_stand(n) {
-            Ok(turn) => {
-                place.stand(turn, newcomer);
-                Poll::Pending
-            }
-            Err(result) => {
-                newcomer.discard();
-                Poll::Ready(permit(result.is_ok()))
-            }
+        match semaphore.take_or(n, newcomer, |turn, newcomer| place.stand(turn, newcomer)) {
+            Ok(Some(())) => Poll::Pending,
+            taken => Poll::Ready(permit(taken.is_ok())),
         }
     }
 }

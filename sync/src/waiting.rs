@@ -14,7 +14,7 @@
 
 #![allow(unsafe_code, reason = "places in futures that wait")]
 
-use crate::loom::{checkpoint, deadline, now};
+use crate::loom::{checkpoint, deadline};
 use crate::lot::{Newcomer, Place, Turn, Until, key_of};
 use pirn_runtime::internal::Reason;
 use std::future::Future;
@@ -64,7 +64,7 @@ pub(crate) fn wait_timeout(what: &impl Awaited, timeout: Duration) -> bool {
 
 #[cold]
 fn wait_in_line(what: &impl Awaited, until: Until<'_>) -> bool {
-    let newcomer = Newcomer::caller(0, what.reason(), now());
+    let newcomer = Newcomer::caller(0, what.reason());
     let turn = turn_of(what);
     if !what.will_wait() {
         return true;

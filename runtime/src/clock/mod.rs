@@ -38,9 +38,9 @@ mod time;
 
 pub(crate) use hand::Reader;
 pub(crate) use random::{Random, random_below};
-pub(crate) use time::{NEVER, deadline, now_ns, ns_of, park_thread, rest_ns, rest_thread, sleep_thread, stands_still};
+pub(crate) use time::{NEVER, deadline, ns_of, park_thread, rest_ns, rest_thread, sleep_thread, stands_still};
 
 // For `internal`.
 pub use hand::SetClock;
 pub use random::set_seed;
-pub use time::{has_come, now};
+pub use time::{has_come, now, now_ns};

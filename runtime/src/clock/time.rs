@@ -10,7 +10,7 @@ pub(crate) const NEVER: u64 = u64::MAX;
 
 /// Nanoseconds on the monotonic clock.
 #[inline]
-pub(crate) fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     match hand::stands_at_ns() {
         hand::RUNS => monotonic_ns(),
         at_ns => at_ns,

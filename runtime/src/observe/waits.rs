@@ -9,7 +9,6 @@ use crate::reason::{Kind, Party, Reason};
 use crate::sched::Shared;
 use crate::timers::{Action, NEVER};
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
 
 /// One wait, as a crate above knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +19,8 @@ pub struct Wait {
     pub reason: &'static Reason,
     /// What it waits on, as it is given to the reason's owner.
     pub what: usize,
-    /// Since when.
-    pub since: Instant,
+    /// Since when, in nanoseconds on the runtime's clock.
+    pub since_ns: u64,
     /// It may end though nobody gives what is waited for: it has a timeout, or can be cancelled.
     pub may_end: bool,
 }
@@ -32,7 +31,7 @@ pub struct Wait {
 pub struct WaitSource {
     /// Since when the longest wait lasts for something that somebody has, of Gs and threads; none if nobody waits.
     /// sysmon asks often, so it is cheap; it may be a little wrong.
-    pub longest: fn() -> Option<Instant>,
+    pub longest: fn() -> Option<u64>,
     /// Calls the function with each wait of a thread that runs no G, also for what nobody has, unless the thread has
     /// been told already: the deadlock report relies on it. Waits of Gs should be among them, for `since` and `may_end`:
     /// what their records say is less exact, and a runtime knows no timeouts of another's Gs.
@@ -57,7 +56,7 @@ pub fn add_waits(source: WaitSource) {
 }
 
 /// Since when the longest wait lasts that crates above know of.
-pub(crate) fn longest_wait() -> Option<Instant> {
+pub(crate) fn longest_wait() -> Option<u64> {
     sources().iter().filter_map(|source| (source.longest)()).min()
 }
 
@@ -79,7 +78,7 @@ pub(super) enum Began {
     /// By the coarse clock of the G's runtime, in milliseconds: its record says so.
     Ms(u32),
     /// A crate above says so.
-    At(Instant),
+    At(u64),
     /// It is the only one of its kind.
     Once,
 }
@@ -181,13 +180,13 @@ pub(super) fn links(shared: &Shared) -> Links {
     // All are listed before the owner of any is asked for: `cycles` needs that order.
     let mut listed = Vec::new();
     sources().iter().for_each(|source| (source.each)(&mut |wait| listed.push(wait)));
-    for Wait { party: who, reason, what, since, may_end } in listed {
+    for Wait { party: who, reason, what, since_ns, may_end } in listed {
         if let Party::G(_) = who {
             if let Some(link) = links.one.get_mut(&who).filter(|link| (link.reason, link.what) == (reason, what)) {
-                (link.began, link.may_end) = (Began::At(since), may_end);
+                (link.began, link.may_end) = (Began::At(since_ns), may_end);
             }
         } else if let Some(owner) = reason.owner(what) {
-            let (owner, began) = (owner.party, Began::At(since));
+            let (owner, began) = (owner.party, Began::At(since_ns));
             links.one.insert(who, Link { who, owner, reason, what, began, may_end, is_foreign: false });
         }
     }

@@ -34,5 +34,5 @@ pub(crate) use unparker::unpark_g;
 pub(crate) use verbs::{current_g, defer, park_uninterruptibly, park_until_ns};
 pub use verbs::{park, park_on, park_timeout, park_until};
 // As the models have it: what parks until a moment asks whether it has come, and a lock asks who the caller is.
-pub use crate::clock::{has_come, now};
+pub use crate::clock::{has_come, now, now_ns};
 pub use crate::m::current::party_word;

@@ -3,7 +3,10 @@
 #![allow(unsafe_code, reason = "who has become the owner of a G")]
 
 use super::verbs::current_g;
+use crate::clock::now_ns;
 use crate::g::{G, Runnable, Unparked, prefetch_record};
+use crate::m::current::party_word;
+use crate::reason::Party;
 use crate::sched;
 use std::fmt;
 use std::sync::Arc;
@@ -37,6 +40,16 @@ impl Unparker {
             Some(g) => Unparker(Target::G(g, g.id())),
             None => Unparker(Target::Thread(std::thread::current())),
         }
+    }
+
+    /// The same, with the caller's word (`party_word`) and the time in nanoseconds, which for a G is that of the coarse
+    /// clock: a reading of the clock costs as much as a switch.
+    #[doc(hidden)]
+    pub fn current_at() -> (Unparker, u64, u64) {
+        let Some(g) = current_g() else { return (Unparker::current(), party_word(), now_ns()) };
+        // SAFETY: `g` is the caller, so its runtime is there.
+        let coarse_ns = unsafe { g.shared() }.coarse_ns();
+        (Unparker(Target::G(g, g.id())), Party::G(g.id()).to_word(), coarse_ns)
     }
 
     /// Makes the waiter's current park return, or otherwise its next one. Another wait of pirn that comes first may

@@ -45,7 +45,7 @@ impl Shared {
     }
 
     /// The last reading.
-    pub(super) fn coarse_ns(&self) -> u64 {
+    pub(crate) fn coarse_ns(&self) -> u64 {
         self.clock.now.ns.load(Ordering::Relaxed)
     }
 

@@ -9,15 +9,13 @@
 //! at all Gs all the time, as a G that joins others is nothing special.
 
 use super::output::Output;
-use crate::clock::{now, now_ns};
+use crate::clock::now_ns;
 use crate::observe::{Cycle, dump_some, find_cycles, longest_wait};
 use crate::sched::{Shared, Warning};
 use crate::timers::NEVER;
-use std::time::{Duration, Instant};
 
 /// How long a wait has to last before it is looked at, and the least time between two looks.
 const LONG_NS: u64 = 1_000_000_000;
-const LONG: Duration = Duration::from_nanos(LONG_NS);
 
 /// The longest time between two looks, while the same wait goes on.
 const PAUSE_MAX_NS: u64 = 16_000_000_000;
@@ -31,7 +29,7 @@ pub(super) struct Partial {
     due_ns: u64,
     pause_ns: u64,
     /// Since when the longest wait lasted.
-    longest: Option<Instant>,
+    longest: Option<u64>,
     /// The cycles that were there.
     seen: Vec<Cycle>,
 }
@@ -68,7 +66,7 @@ impl Partial {
             return;
         }
         let before = std::mem::replace(&mut self.longest, longest_wait());
-        let is_long = self.longest.is_some_and(|since| now().saturating_duration_since(since) >= LONG);
+        let is_long = self.longest.is_some_and(|since_ns| now_ns().saturating_sub(since_ns) >= LONG_NS);
         let cycles = if is_long { self.look_at_all(shared, output, looked_ns) } else { Vec::new() };
         let is_same = is_long && before == self.longest && cycles == self.seen;
         self.seen = cycles;

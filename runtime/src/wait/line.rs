@@ -200,6 +200,13 @@ impl<A: Copy, D> Line<A, D> {
         unsafe { self.first().as_ref() }.map(Waiter::data)
     }
 
+    /// What is known of the last waiter. The caller holds the lock for as long as it uses this.
+    #[inline]
+    pub fn last_data(&self) -> Option<&D> {
+        // SAFETY: a waiter in the line is alive.
+        (!self.is_empty()).then(|| unsafe { &*self.last.get() }.data())
+    }
+
     /// Calls `f` with what is known of each waiter, in their order.
     pub fn for_each(&self, mut f: impl FnMut(&D)) {
         let mut next = self.first();

@@ -3,7 +3,8 @@
 
 use pirn_runtime::Unparker;
 use pirn_runtime::internal::{
-    Kind, Owner, Party, Reason, Wait, WaitSource, add_waits, has_come, now, on_unwind, park_on, park_until, party_word,
+    Kind, Owner, Party, Reason, Wait, WaitSource, add_waits, has_come, now, now_ns, on_unwind, park_on, park_until,
+    party_word,
 };
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, Once};
@@ -26,9 +27,9 @@ fn owner(what: usize) -> Option<Owner> {
     table().held.get(&what).copied()
 }
 
-fn longest() -> Option<Instant> {
+fn longest() -> Option<u64> {
     let table = table();
-    table.waits.iter().filter(|(wait, _)| table.held.contains_key(&wait.what)).map(|(wait, _)| wait.since).min()
+    table.waits.iter().filter(|(wait, _)| table.held.contains_key(&wait.what)).map(|(wait, _)| wait.since_ns).min()
 }
 
 fn each(say: &mut dyn FnMut(Wait)) {
@@ -63,7 +64,7 @@ pub(crate) fn lock_until(what: usize, deadline: Option<Instant>) -> bool {
             break true;
         }
         if all.waits.iter().all(|(wait, _)| wait.party != me) {
-            let wait = Wait { party: me, reason: &LOCK, what, since: now(), may_end: deadline.is_some() };
+            let wait = Wait { party: me, reason: &LOCK, what, since_ns: now_ns(), may_end: deadline.is_some() };
             all.waits.push((wait, Unparker::current()));
         }
         drop(all);

@@ -13,8 +13,9 @@
 //!                      spot 1  spot 2      spot 3            a spot lies where its operation waits
 //! ```
 //! A spot is an operation's place: its ticket, its waiter, and room for a queue. The queue of a key lies in the spot of
-//! one of those who stand in it. When that one leaves, the queue moves to the spot of its first. So another key in the
-//! same bucket costs one look, and not one for each of those who wait there.
+//! one of those who stand in it. When that one leaves, the queue moves to the spot of its last, which is still there when
+//! all others have left by their turn. So another key in the same bucket costs one look, and not one for each of those who
+//! wait there.
 //!
 //! Who is going to stand there is a [`Newcomer`], which is made before the turn: what it needs is read outside of the lock.
 //!
@@ -53,5 +54,5 @@ mod watch;
 pub(crate) use newcomer::Newcomer;
 pub(crate) use place::Place;
 pub(crate) use table::{Turn, Want, key_of};
-pub(crate) use wait::{Ends, Until};
+pub(crate) use wait::{Before, Ends, Until};
 pub(crate) use watch::owner_of;

@@ -2,11 +2,10 @@
 
 use super::table::Want;
 use super::watch;
-use crate::holder::me;
-use crate::loom::{Unparker, now};
+use crate::holder::short;
+use crate::loom::{Unparker, now_ns};
 use pirn_runtime::internal::{Reason, discard};
 use std::task::Context;
-use std::time::Instant;
 
 /// What it waits for, and what wakes it.
 pub(crate) struct Newcomer {
@@ -15,16 +14,28 @@ pub(crate) struct Newcomer {
 }
 
 impl Newcomer {
-    /// The caller, a G or a thread, which waits since then.
-    pub(crate) fn caller(what: usize, reason: &'static Reason, since: Instant) -> Newcomer {
+    /// The caller, a G or a thread, which waits since now. Where nobody has what it waits for, its reports alone are about
+    /// that time, so it is taken from the coarse clock.
+    pub(crate) fn caller(what: usize, reason: &'static Reason) -> Newcomer {
+        Newcomer::of_caller(what, reason, |coarse_ns| if reason.has_owner() { now_ns() } else { coarse_ns })
+    }
+
+    /// The same, which waits since then.
+    pub(crate) fn caller_since(what: usize, reason: &'static Reason, since_ns: u64) -> Newcomer {
+        Newcomer::of_caller(what, reason, |_| since_ns)
+    }
+
+    #[inline(always)]
+    fn of_caller(what: usize, reason: &'static Reason, since_ns: impl FnOnce(u64) -> u64) -> Newcomer {
         watch::begin();
-        Newcomer { want: Want { what, who: me(), reason, since }, unparker: Unparker::current() }
+        let (unparker, word, coarse_ns) = Unparker::current_at();
+        Newcomer { want: Want { what, who: short(word), reason, since_ns: since_ns(coarse_ns) }, unparker }
     }
 
     /// A task.
     pub(crate) fn task(what: usize, reason: &'static Reason, context: &Context<'_>) -> Newcomer {
         let unparker = Unparker::from(context.waker().clone());
-        Newcomer { want: Want { what, who: 0, reason, since: now() }, unparker }
+        Newcomer { want: Want { what, who: 0, reason, since_ns: now_ns() }, unparker }
     }
 
     /// It need not wait. Not in a turn.

@@ -6,7 +6,6 @@ use smallvec::SmallVec;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr;
-use std::time::Instant;
 
 /// How many buckets there are, a power of two. One that is not used takes no memory but addresses.
 #[cfg(not(loom))]
@@ -80,8 +79,8 @@ pub(crate) struct Want {
     pub(crate) who: u32,
     /// Why it waits.
     pub(crate) reason: &'static Reason,
-    /// Since when.
-    pub(crate) since: Instant,
+    /// Since when, in nanoseconds on the runtime's clock.
+    pub(crate) since_ns: u64,
 }
 
 /// Those that wait under one key.
@@ -242,13 +241,13 @@ impl Turn {
 
     /// The spot has left the queue: the queue leaves the spot.
     fn leave(&self, queue: &Queue, spot: *const Spot) {
-        let Some(first) = queue.line.first_data() else { return self.relink(queue, queue.next.get()) };
+        let Some(last) = queue.line.last_data() else { return self.relink(queue, queue.next.get()) };
         // SAFETY: the spot is the caller's, or waits until it is told.
         if !ptr::eq(queue, unsafe { &raw const (*spot).queue }) {
             return;
         }
         // SAFETY: who stands in the line is there.
-        let new = unsafe { &(*first.spot.get()).queue };
+        let new = unsafe { &(*last.spot.get()).queue };
         new.key.set(self.key);
         new.next.set(queue.next.get());
         new.line.take_over(&queue.line);

@@ -37,6 +37,14 @@ impl Until<'_> {
     }
 }
 
+/// What is done before a wait begins.
+pub(crate) struct Before<F: FnOnce() -> bool, G: FnOnce()> {
+    /// In the turn, whose lock may be kept until the caller sleeps: so this waits for nothing. Whether there is more.
+    pub(crate) in_turn: F,
+    /// The rest, after the turn.
+    pub(crate) after_turn: G,
+}
+
 impl Turn {
     /// Stands in the line, ends the turn, and waits. Returns the answer; none if the wait has ended without one.
     ///
@@ -50,16 +58,16 @@ impl Turn {
         left: impl Fn(&mut Turn),
         undo: impl Fn(usize),
     ) -> Option<usize> {
-        self.wait_after(newcomer, is_first, until, None::<fn()>, left, undo)
+        self.wait_after(newcomer, is_first, until, Before { in_turn: || false, after_turn: || () }, left, undo)
     }
 
-    /// The same; `before` is called when the caller stands in the line, outside of the turn, and before it parks.
+    /// The same; `before` is done when the caller stands in the line, and before it parks.
     pub(crate) fn wait_after(
         self,
         newcomer: Newcomer,
         is_first: bool,
         until: Until<'_>,
-        before: Option<impl FnOnce()>,
+        before: Before<impl FnOnce() -> bool, impl FnOnce()>,
         left: impl Fn(&mut Turn),
         undo: impl Fn(usize),
     ) -> Option<usize> {
@@ -73,15 +81,15 @@ impl Turn {
                 undo(spot.told().expect("who has left the line has been told"));
             }
         });
-        match (until, before) {
-            (Until::Told, None) => {
+        match (until, (before.in_turn)()) {
+            (Until::Told, false) => {
                 // SAFETY: the caller holds the lock, which is a static; all who tell hold it (I4).
                 unsafe { ticket.wait_unlocking(self.into_lock(), reason, key) };
             }
-            (until, before) => {
+            (until, has_more) => {
                 drop(self);
-                if let Some(before) = before {
-                    before();
+                if has_more {
+                    (before.after_turn)();
                 }
                 let has_ended = match until {
                     Until::Told => !ticket.wait(reason, key, None),

@@ -28,7 +28,6 @@ mod sources {
     use crate::lot::table::each_wait;
     use pirn_runtime::internal::{Wait, WaitSource, add_waits};
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Instant;
 
     /// For each wait: from the first one on the reports know of them. No other waits for the first one: the child of a fork
     /// may be without it.
@@ -39,11 +38,11 @@ mod sources {
         }
     }
 
-    fn longest() -> Option<Instant> {
+    fn longest() -> Option<u64> {
         let mut longest = None;
         each_wait(|_, want, may_end| {
-            if !may_end && want.reason.has_owner() && longest.is_none_or(|longest| want.since < longest) {
-                longest = Some(want.since);
+            if !may_end && want.reason.has_owner() && longest.is_none_or(|longest| want.since_ns < longest) {
+                longest = Some(want.since_ns);
             }
         });
         longest
@@ -55,7 +54,7 @@ mod sources {
         each_wait(|what, want, may_end| {
             // A task has no number: it is seen where it is polled.
             if let Some(party) = party(want.who) {
-                waits.push(Wait { party, reason: want.reason, what, since: want.since, may_end });
+                waits.push(Wait { party, reason: want.reason, what, since_ns: want.since_ns, may_end });
             }
         });
         waits.into_iter().for_each(f);
