@@ -16,7 +16,7 @@ pub use crate::g::LineLock;
 pub use crate::g_local::GLocal;
 pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering, UnsafeCell, fence};
 pub use crate::reason::{Kind, Owner, Party, Reason};
-pub use crate::wait::{Claimed, Line, Lock, OnUnwind, Ticket, Told, Waiter, discard, on_unwind, wake};
+pub use crate::wait::{Claimed, Line, Lock, OnUnwind, Ticket, Told, ToldLine, Waiter, discard, on_unwind, wake};
 pub use parking::{Unparker, checkpoint, has_come, now, now_ns, park_on, park_until, party_word};
 
 #[cfg(loom)]

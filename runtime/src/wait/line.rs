@@ -48,6 +48,34 @@ impl<A: Copy, D> Waiter<A, D> {
         &self.data
     }
 
+    /// It is the last of a list of Gs that were taken from their line (`told_line.rs`).
+    #[inline(always)]
+    pub(super) fn end_list(&self) {
+        self.next.set(ptr::null_mut());
+    }
+
+    /// That one is the next of the list.
+    #[inline(always)]
+    pub(super) fn follow_by(&self, next: *const Waiter<A, D>) {
+        self.next.set(next.cast_mut());
+    }
+
+    /// The next one of the list.
+    #[inline(always)]
+    pub(super) fn next_in_list(&self) -> *const Waiter<A, D> {
+        self.next.get()
+    }
+
+    /// Makes the G ready whose waiter it is.
+    ///
+    /// # Safety
+    /// It was taken by `Claimed::tell_or_take`; and this is called once, as afterwards the waiter may be gone.
+    #[inline(always)]
+    pub(super) unsafe fn ready(this: *const Waiter<A, D>) {
+        // SAFETY: as the caller promises, and the ticket lives as long as the waiter.
+        unsafe { Ticket::ready((*this).ticket.get()) }
+    }
+
     /// What its operation has been told. Nothing, if it belongs to none yet.
     #[inline]
     pub fn told(&self) -> Option<&A> {
@@ -97,6 +125,20 @@ impl<A: Copy, D> Claimed<A, D> {
         let ticket = self.waiter().ticket.get();
         // SAFETY: it has been claimed, and this is used up (I1).
         unsafe { Ticket::tell(ticket, answer) }
+    }
+}
+
+impl<A: Copy, D> Claimed<A, D> {
+    pub(super) fn waiter_at(&self) -> *const Waiter<A, D> {
+        self.0.as_ptr()
+    }
+
+    /// Tells the operation the answer. None: it was parked in its line, and is the caller's, who makes it ready.
+    #[inline(always)]
+    pub(super) fn tell_or_take(self, answer: A) -> Option<Told> {
+        let ticket = self.waiter().ticket.get();
+        // SAFETY: it has been claimed, and this is used up (I1).
+        unsafe { Ticket::tell_or_take(ticket, answer) }
     }
 }
 

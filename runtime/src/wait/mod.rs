@@ -28,7 +28,8 @@
 //!    withdrawn: it has taken its waiter out of the line under the lock and found it there, or has claimed its own
 //!    ticket, or has taken the claim back from where its owner keeps it. If it cannot withdraw, another has claimed it,
 //!    and it waits until it is told. The teller takes the unparker out before it stores TOLD, and touches nothing of
-//!    the operation afterwards.
+//!    the operation afterwards; but for a G that it has taken from its line (I7), which stays until the teller makes it
+//!    ready.
 //! 4. *An unpark may come after the operation has gone on*, as the operation may have seen TOLD by itself. The
 //!    unparker is a value of its own: a G's record, which is never freed, with the G's number; a thread's handle; or
 //!    a waker. It does not use the operation's memory. An unpark that was not needed leaves a token, which makes one
@@ -52,11 +53,13 @@ mod line;
 mod lock;
 mod ticket;
 mod told;
+mod told_line;
 
 pub use line::{Claimed, Line, Waiter};
 pub use lock::Lock;
 pub use ticket::{OnUnwind, Ticket, on_unwind};
 pub use told::{Told, discard, wake};
+pub use told_line::ToldLine;
 
 #[cfg(loom)]
 use crate::loom::parking;

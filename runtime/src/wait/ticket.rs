@@ -110,6 +110,40 @@ impl<A: Copy> Ticket<A> {
         unsafe { Told::of(unparker, is_taken) }
     }
 
+    /// As [`tell`](Self::tell). None: it was parked in its line. Then it is the caller's, and stays as it is until the
+    /// caller has it go on by [`ready`](Self::ready).
+    ///
+    /// # Safety
+    /// As for `tell`.
+    #[inline(always)]
+    pub(super) unsafe fn tell_or_take(ticket: *const Ticket<A>, answer: A) -> Option<Told> {
+        // SAFETY: it waits until it is told, which is below (I3).
+        let ticket = unsafe { &*ticket };
+        // SAFETY: it is the caller's until then (I2).
+        ticket.answer.with_mut(|place| unsafe { place.cast::<A>().write(answer) });
+        let other = if ticket.line.take() {
+            None
+        } else {
+            // SAFETY: as above, and it has not been told before; it is not taken.
+            Some(unsafe { Told::of(ticket.unparker.with_mut(|place| place.cast::<Unparker>().read()), false) })
+        };
+        // Release: as in `tell`.
+        ticket.state.store(TOLD, Ordering::Release);
+        other
+    }
+
+    /// Has the G go on.
+    ///
+    /// # Safety
+    /// The caller has it from `tell_or_take`, and calls this once: afterwards the ticket may be gone.
+    #[inline(always)]
+    pub(super) unsafe fn ready(ticket: *const Ticket<A>) {
+        // SAFETY: as the caller promises, it has been told, so nobody else takes the unparker, and it is still there.
+        let unparker = unsafe { (*ticket).unparker.with_mut(|place| place.cast::<Unparker>().read()) };
+        // SAFETY: as above; it was taken.
+        unsafe { unparker.ready() };
+    }
+
     /// Whether it has been told.
     #[inline]
     pub fn is_told(&self) -> bool {

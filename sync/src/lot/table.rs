@@ -1,8 +1,7 @@
 //! The table, and what is done to it in a turn.
 
 use crate::loom::{AtomicPtr, Ordering};
-use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Ticket, Told, Unparker, Waiter};
-use smallvec::SmallVec;
+use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Ticket, ToldLine, Unparker, Waiter};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -136,7 +135,7 @@ impl Spot {
 pub(crate) struct Turn {
     bucket: &'static Bucket,
     key: usize,
-    told: SmallVec<[Told; TELLS_MAX]>,
+    told: ToldLine<usize, Known>,
 }
 
 impl Turn {
@@ -146,7 +145,7 @@ impl Turn {
         forks::watch();
         let bucket = bucket(key);
         bucket.lock.lock();
-        Turn { bucket, key, told: SmallVec::new() }
+        Turn { bucket, key, told: ToldLine::new() }
     }
 
     /// Its key.
@@ -223,9 +222,9 @@ impl Turn {
         let first: Claimed<_, _> = queue.line.claim_first().expect("a queue is not empty");
         let spot = first.data().spot.get();
         self.leave(queue, spot);
-        self.told.push(first.tell(answer));
+        self.told.tell(first, answer);
         // If nobody is left the caller takes the object's bit back in this turn: at its end line and bit have to agree.
-        if self.told.len() >= TELLS_MAX && !self.is_empty() {
+        if !self.told.has_room(TELLS_MAX) && !self.is_empty() {
             self.end();
             self.bucket.lock.lock();
         }
@@ -234,9 +233,7 @@ impl Turn {
     /// Unlocks, and wakes whom it has told.
     fn end(&mut self) {
         self.bucket.lock.unlock();
-        for told in self.told.drain(..) {
-            told.wake();
-        }
+        self.told.wake();
     }
 
     /// The spot has left the queue: the queue leaves the spot.
