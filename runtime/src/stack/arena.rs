@@ -130,7 +130,7 @@ impl Arena {
     #[inline]
     pub(super) fn slot_start(&self, index: u32) -> usize {
         // Relaxed: code that has a slot's number has seen the reservation (I5).
-        self.geometry.first_slot.load(Ordering::Relaxed) + ((index as usize) << self.geometry.class.shift())
+        self.geometry.first_slot.load(Ordering::Relaxed) + index as usize * self.class().slot_bytes()
     }
 
     /// The record of a slot.
@@ -154,9 +154,10 @@ impl Arena {
     /// The armed slot that `address` lies in, and how far above its start. Signal-safe.
     pub(super) fn place_of(&self, address: usize) -> Option<(u32, usize)> {
         let offset = address.checked_sub(self.geometry.first_slot.load(Ordering::Acquire))?;
-        let index = offset >> self.class().shift();
+        let slot_bytes = self.class().slot_bytes();
+        let index = offset / slot_bytes;
         let is_armed = index < self.armed() as usize;
-        is_armed.then_some((index as u32, offset & (self.class().size_bytes() - 1)))
+        is_armed.then_some((index as u32, offset % slot_bytes))
     }
 
     /// How many slots have ever been used at most, counted from slot 0.
@@ -205,7 +206,7 @@ impl Arena {
         let page = os::page_bytes();
         let mut tops = [Span { start: 0, bytes: page }; BATCH_SLOTS];
         for (top, index) in tops.iter_mut().zip(fresh) {
-            top.start = self.slot_start(*index) + self.class().size_bytes() - page;
+            top.start = self.slot_start(*index) + self.class().slot_bytes() - page;
         }
         // SAFETY: these are open parts of our reservation, and the slots are the caller's.
         unsafe { os::populate(&tops) };
@@ -259,7 +260,7 @@ impl Arena {
                 Err(error) => return Err(StackError::refused(class, "to reserve address space", &error)),
             }
         };
-        let slots = arena_bytes >> class.shift();
+        let slots = arena_bytes / class.slot_bytes();
         let records_bytes = (slots * size_of::<Record>()).next_multiple_of(os::page_bytes());
         let records = os::reserve(records_bytes, os::page_bytes()).and_then(|records| {
             let span = Span { start: records.as_ptr().expose_provenance(), bytes: records_bytes };
@@ -294,7 +295,7 @@ impl Arena {
     /// mapping.
     fn open(&self, lists: &mut Lists, slots: usize) -> Result<(), StackError> {
         let class = self.class();
-        let needed_bytes = (slots << class.shift()) + class.guard_bytes();
+        let needed_bytes = slots * class.slot_bytes() + class.guard_bytes();
         if lists.opened_bytes >= needed_bytes {
             return Ok(());
         }
@@ -312,7 +313,7 @@ impl Arena {
         let class = self.class();
         let mut guards = [Span { start: 0, bytes: class.guard_bytes() }; BATCH_SLOTS + 1];
         for (offset, guard) in guards.iter_mut().enumerate() {
-            guard.start = self.slot_start(0) + ((first + offset) << class.shift());
+            guard.start = self.slot_start((first + offset) as u32);
         }
         if os::guard_backend() == Guard::Install {
             // Where huge pages are allowed, the guard of the next slot is installed too: without it the kernel
@@ -399,7 +400,7 @@ pub(crate) fn slot_of(address: usize) -> Option<((usize, usize), *const ())> {
     let arena = Arena::find(address)?;
     let (index, _) = arena.place_of(address)?;
     let start = arena.slot_start(index);
-    let range = (start + arena.class().guard_bytes(), start + arena.class().size_bytes());
+    let range = (start + arena.class().guard_bytes(), start + arena.class().slot_bytes());
     Some((range, arena.record(index).owner.load(Ordering::Acquire)))
 }
 

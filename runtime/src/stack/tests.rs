@@ -170,6 +170,19 @@ fn ageing_hands_over_what_was_not_used() {
     assert_eq!(cache.held(Class::K64), 0);
 }
 
+/// Where there may be many stacks (`Class::slot_bytes`).
+#[test]
+fn tops_of_neighbours_are_an_odd_number_of_pages_apart() {
+    let mut cache = Cache::new();
+    for class in [Class::K64, Class::K256, Class::M1] {
+        let slots: [Slot; 2] = [(); 2].map(|()| cache.take(class).expect("slot"));
+        let pages = slots[0].end().abs_diff(slots[1].end()) / os::page_bytes();
+        let apart = slots[0].index().abs_diff(slots[1].index()) as usize;
+        assert_eq!((pages % apart, pages / apart % 2), (0, 1), "{class:?}");
+        slots.into_iter().for_each(|slot| cache.give(slot));
+    }
+}
+
 #[test]
 fn layout_of_a_slot() {
     let mut cache = Cache::new();
@@ -178,7 +191,7 @@ fn layout_of_a_slot() {
         let (base, limit) = (slot.stack_base(), slot.limit());
         assert_eq!(base % 64, 0);
         assert!(base - limit >= class.usable_bytes());
-        assert!(base - limit <= class.size_bytes() - class.guard_bytes());
+        assert!(base - limit <= class.slot_bytes() - class.guard_bytes());
         slot.set_room(4112, 4000);
         assert_eq!((slot.stack_base(), slot.room_bytes()), (slot.end() - 4112, 4112));
         slot.clear_room();
