@@ -7,7 +7,7 @@
 //! | sleep until something comes | [`sleep_as_keeper`](Shared::sleep_as_keeper) | the keeper only (`rest.rs`) |
 //! | end that sleep | [`Poller::wake`] | whoever wakes an M that rests, which may be the keeper (`wake.rs`, `timers.rs`, `machines.rs`) |
 //! | take what has come | [`look_outside`](Shared::look_outside) | an M at every 61st pick (while slices are long at each, if nobody has for [`ASK_NS`]) unless the global queue has more, its own is long or Gs are stranded on another P, before it steals and while it searches (`find.rs`; it searches shortly if there were events lately), sysmon when it stands in (`starved.rs`) |
-//! | the same without a P | [`ask_as_sysmon`](Shared::ask_as_sysmon) | sysmon, if nobody has asked for a millisecond |
+//! | the same without a P | [`ask_as_sysmon`](Shared::ask_as_sysmon) | sysmon, if nobody has asked for a millisecond, or for ten while some M runs many Gs |
 //! | has something come? | [`has_come`](Shared::has_come) | sysmon, which then wakes an M, or takes the P of one that does not look |
 //! | will something come? | [`awaits`](Shared::awaits) | the deadlock check |
 //!
@@ -43,7 +43,7 @@
 
 use super::shared::Shared;
 use crate::clock::rest_ns;
-use crate::config::{ASK_NS, POLL_NS};
+use crate::config::{ASK_NS, POLL_LATER_NS, POLL_NS};
 use crate::m::{M, WakeBy};
 use crate::netpoll::{Came, Netpoll, is_waited_for};
 use crate::p::OwnedP;
@@ -159,9 +159,10 @@ impl Shared {
         self.deliver_on(p, &came);
     }
 
-    /// For sysmon: asks for the events of descriptors, if nobody has done so for long.
-    pub(crate) fn ask_as_sysmon(&self, now_ns: u64) {
-        if now_ns >= self.must_ask_ns() {
+    /// For sysmon: asks for the events of descriptors, if nobody has done so for long; `picks_quickly`: some M will, when its
+    /// queue is shorter.
+    pub(crate) fn ask_as_sysmon(&self, now_ns: u64, picks_quickly: bool) {
+        if now_ns >= self.must_ask_ns(picks_quickly) {
             let mut came = Came::new();
             self.netpoll().ask(&mut came, now_ns);
             // If somebody else asks just now, that counts too: it may wait for a CPU there, and sysmon would come back
@@ -172,8 +173,8 @@ impl Shared {
     }
 
     /// When sysmon has to ask, if nobody else does before: never while the keeper waits for events.
-    pub(crate) fn must_ask_ns(&self) -> u64 {
-        self.asks_again_ns(POLL_NS)
+    pub(crate) fn must_ask_ns(&self, picks_quickly: bool) -> u64 {
+        self.asks_again_ns(if picks_quickly { POLL_LATER_NS } else { POLL_NS })
     }
 
     /// When somebody has to ask who leaves so much time since the last one.

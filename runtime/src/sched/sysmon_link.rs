@@ -99,7 +99,7 @@ impl Shared {
         }
         // There may be no M for the keeper: the system gave no thread.
         let has_keeper = queues.idle.keeper().is_some();
-        let timers_ns = if has_keeper { NEVER } else { self.earliest_ns().min(self.must_ask_ns()) };
+        let timers_ns = if has_keeper { NEVER } else { self.earliest_ns().min(self.must_ask_ns(false)) };
         self.sysmon.is_asleep.store(true, Ordering::Release);
         drop(queues);
         sleep(timers_ns);

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "the test owns the G")]
 
 use super::{Setup, Shared};
-use crate::config::{FAIRNESS_TICKS, LATELY_NS, LOCAL_QUEUE_MAX, POLL_NS, POLL_QUEUE_MAX, SEARCH_NS};
+use crate::config::{FAIRNESS_TICKS, LATELY_NS, LOCAL_QUEUE_MAX, POLL_LATER_NS, POLL_NS, POLL_QUEUE_MAX, SEARCH_NS};
 use crate::g::{Runnable, give_free, take_free};
 use crate::locals::Locals;
 use crate::netpoll::{Came, give_back, register, take};
@@ -76,8 +76,11 @@ fn sysmon_asks_once_though_somebody_asks_just_now() {
     let record = take();
     register(record, reader.as_fd(), "pipe", shared.netpoll()).expect("a pipe can be watched");
     shared.netpoll().while_asked(|| {
-        shared.ask_as_sysmon(POLL_NS);
-        assert_eq!(shared.must_ask_ns(), 2 * POLL_NS);
+        shared.ask_as_sysmon(POLL_NS, false);
+        assert_eq!(shared.must_ask_ns(false), 2 * POLL_NS);
+        // An M that runs many Gs will do it.
+        shared.ask_as_sysmon(2 * POLL_NS, true);
+        assert_eq!(shared.must_ask_ns(true), POLL_NS + POLL_LATER_NS);
     });
     give_back(record);
 }

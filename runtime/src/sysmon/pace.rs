@@ -50,6 +50,8 @@ pub(super) struct Looked {
     pub(super) work_stays: bool,
     /// Some P has picked lately, or its M may block any moment: look again soon.
     pub(super) is_lively: bool,
+    /// An M has picked many Gs since the last look.
+    pub(super) picks_quickly: bool,
 }
 
 impl Pace {

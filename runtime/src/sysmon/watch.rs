@@ -27,6 +27,10 @@ use std::sync::atomic::Ordering;
 const ADRIFT_AT_ONCE: usize = 4;
 const ADRIFT_EVERY_NS: u64 = 1_000_000;
 
+/// An M that has picked so many Gs since the last look, on one P, is not asked whether it sleeps. If it does, the next look
+/// finds that it has picked none.
+const QUICK_PICKS: u32 = 8;
+
 /// What sysmon has seen of one P.
 struct SeenP {
     /// How many Gs it had picked, and which M held it.
@@ -178,6 +182,8 @@ impl Watch {
         let seen = &mut self.seen[p.id];
         let (picks, holder) = (p.picks(), p.holder());
         let is_same = (picks, holder) == (seen.picks, seen.holder);
+        let picks_quickly = picks.wrapping_sub(seen.picks) >= QUICK_PICKS && seen.holder == holder;
+        looked.picks_quickly |= picks_quickly;
         looked.work_stays |= is_same && p.has_queued();
         if !is_same {
             let m = seen.m.take().filter(|m| m.id == holder);
@@ -202,7 +208,8 @@ impl Watch {
             return Verdict::Leave;
         }
         let is_inside = m.section.is_inside();
-        let sight = if is_inside { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
+        // What the kernel says costs as much as some messages of a server.
+        let sight = if is_inside || picks_quickly { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
         // An idle P without an M is of no use to what waits.
         let idle = shared.idle_ps() > 0 && !shared.is_starved();
         let waits = || shared.has_visible_work() || p.has_hidden() || shared.has_come(now_ns);

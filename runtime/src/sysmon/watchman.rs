@@ -172,7 +172,7 @@ impl Watchman {
         let mut looked = self.watch.look(shared, now);
         self.see_whether_fenced();
         // No reason to look again at once: it asks once in a millisecond at most.
-        shared.ask_as_sysmon(now);
+        shared.ask_as_sysmon(now, looked.picks_quickly);
         // Work that no M takes, or timers of a P whose M does not look at them. What a P has that picks is for its own M.
         let work_waits = looked.work_stays || !shared.is_global_empty();
         let waits = shared.idle_ps() > 0 && (shared.has_come(now) || work_waits);
@@ -182,8 +182,8 @@ impl Watchman {
         looked
     }
 
-    /// What sysmon has to watch, apart from the result of the look.
-    fn scene(&self, now_ns: u64, busy: bool) -> Scene {
+    /// What sysmon has to watch, after that look.
+    fn scene(&self, now_ns: u64, busy: bool, looked: &Looked) -> Scene {
         let shared = &*self.shared;
         let dues = [
             self.output.due_ns(shared, now_ns),
@@ -193,7 +193,7 @@ impl Watchman {
             self.partial.due_ns(),
             if self.does_chores() { chores::due_ns() } else { NEVER },
             // While all Ps are idle, the keeper waits for what comes.
-            if busy { shared.must_ask_ns() } else { NEVER },
+            if busy { shared.must_ask_ns(looked.picks_quickly) } else { NEVER },
         ];
         Scene {
             now_ns,
@@ -208,7 +208,7 @@ impl Watchman {
 
     /// Sleeps until the next look.
     fn pause(&mut self, now_ns: u64, busy: bool, looked: &Looked) {
-        let scene = self.scene(now_ns, busy);
+        let scene = self.scene(now_ns, busy, looked);
         self.pace = self.pace.next(&scene, looked);
         let until_ns = self.pace.until_ns(&scene);
         match self.pace {
