@@ -44,12 +44,20 @@ impl Unparker {
 
     /// The same, with the caller's word (`party_word`) and the time in nanoseconds, which for a G is that of the coarse
     /// clock: a reading of the clock costs as much as a switch.
+    ///
+    /// Inlined: what is returned in memory, written in halves and read as a whole, holds up the CPU.
     #[doc(hidden)]
+    #[inline(always)]
     pub fn current_at() -> (Unparker, u64, u64) {
-        let Some(g) = current_g() else { return (Unparker::current(), party_word(), now_ns()) };
+        let Some(g) = current_g() else { return Unparker::of_thread_at() };
         // SAFETY: `g` is the caller, so its runtime is there.
         let coarse_ns = unsafe { g.shared() }.coarse_ns();
         (Unparker(Target::G(g, g.id())), Party::G(g.id()).to_word(), coarse_ns)
+    }
+
+    #[cold]
+    fn of_thread_at() -> (Unparker, u64, u64) {
+        (Unparker::current(), party_word(), now_ns())
     }
 
     /// Makes the waiter's current park return, or otherwise its next one. Another wait of pirn that comes first may

@@ -16,11 +16,13 @@ pub(crate) struct Newcomer {
 impl Newcomer {
     /// The caller, a G or a thread, which waits since now. Where nobody has what it waits for, its reports alone are about
     /// that time, so it is taken from the coarse clock.
+    #[inline(always)]
     pub(crate) fn caller(what: usize, reason: &'static Reason) -> Newcomer {
         Newcomer::of_caller(what, reason, |coarse_ns| if reason.has_owner() { now_ns() } else { coarse_ns })
     }
 
     /// The same, which waits since then.
+    #[inline(always)]
     pub(crate) fn caller_since(what: usize, reason: &'static Reason, since_ns: u64) -> Newcomer {
         Newcomer::of_caller(what, reason, |_| since_ns)
     }

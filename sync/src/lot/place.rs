@@ -39,7 +39,7 @@ impl Place {
         this.key = turn.key();
         let spot = this.spot.insert(Spot::new(newcomer.want, true, false, newcomer.unparker));
         // SAFETY: it is pinned, and withdrawn before it is dropped.
-        unsafe { turn.stand(spot, false) };
+        unsafe { turn.into_held().stand(spot, false) };
     }
 
     /// Whether it has been told, and what. If not, `context` is woken then. After the answer it stands nowhere.

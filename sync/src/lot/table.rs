@@ -54,6 +54,11 @@ impl Bucket {
         let as_ref = |queue: *const Queue| unsafe { queue.as_ref() };
         std::iter::successors(as_ref(self.first()), move |queue| as_ref(queue.next.get()))
     }
+
+    /// The queue of that key, for the holder of the lock.
+    fn queue(&self, key: usize) -> Option<&Queue> {
+        self.queues().find(|queue| queue.key.get() == key)
+    }
 }
 
 /// The key of an object: its address, by which an observer may find it (`watch.rs`).
@@ -153,15 +158,17 @@ impl Turn {
         self.key
     }
 
-    /// The lock, which the caller has to give back. Only of a turn that has told nobody.
-    pub(super) fn into_lock(self) -> &'static Lock {
+    /// The turn of one that is going to wait, and tells nobody in it. It is small: moving what has just been written holds
+    /// up the CPU.
+    #[inline(always)]
+    pub(super) fn into_held(self) -> Held {
         let turn = ManuallyDrop::new(self);
         debug_assert!(turn.told.is_empty());
-        &turn.bucket.lock
+        Held { bucket: turn.bucket, key: turn.key }
     }
 
     fn queue(&self) -> Option<&Queue> {
-        self.bucket.queues().find(|queue| queue.key.get() == self.key)
+        self.bucket.queue(self.key)
     }
 
     /// Whether nobody waits.
@@ -259,10 +266,36 @@ impl Turn {
         }
     }
 
+    /// Takes a spot out of the line; then `left` says what follows from it. False: it has been told before.
+    pub(super) fn withdraw(mut self, spot: &Spot, left: impl FnOnce(&mut Turn)) -> bool {
+        let Some(queue) = self.queue() else { return false };
+        if !queue.line.remove(&spot.waiter) {
+            return false;
+        }
+        self.leave(queue, spot);
+        left(&mut self);
+        true
+    }
+}
+
+/// A turn in which nobody is told. At its end, which is its drop, it unlocks.
+pub(super) struct Held {
+    bucket: &'static Bucket,
+    key: usize,
+}
+
+impl Held {
+    /// The lock, which the caller has to give back.
+    #[inline(always)]
+    pub(super) fn into_lock(self) -> &'static Lock {
+        &ManuallyDrop::new(self).bucket.lock
+    }
+
     /// Puts a spot into the line: last, or before all others.
     ///
     /// # Safety
     /// It stands nowhere, and stays where it is until it is told or withdrawn.
+    #[inline]
     pub(super) unsafe fn stand(&self, spot: *const Spot, is_first: bool) {
         // SAFETY: as the caller promises.
         let spot = unsafe { &*spot };
@@ -270,7 +303,7 @@ impl Turn {
         known.spot.set(spot);
         known.number.set(self.bucket.count.get());
         self.bucket.count.set(self.bucket.count.get().wrapping_add(1));
-        let queue = self.queue().unwrap_or_else(|| {
+        let queue = self.bucket.queue(self.key).unwrap_or_else(|| {
             spot.queue.key.set(self.key);
             spot.queue.next.set(self.bucket.first());
             self.bucket.set_first(&raw const spot.queue);
@@ -286,16 +319,12 @@ impl Turn {
             unsafe { queue.line.push(waiter) };
         }
     }
+}
 
-    /// Takes a spot out of the line; then `left` says what follows from it. False: it has been told before.
-    pub(super) fn withdraw(mut self, spot: &Spot, left: impl FnOnce(&mut Turn)) -> bool {
-        let Some(queue) = self.queue() else { return false };
-        if !queue.line.remove(&spot.waiter) {
-            return false;
-        }
-        self.leave(queue, spot);
-        left(&mut self);
-        true
+impl Drop for Held {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.bucket.lock.unlock();
     }
 }
 

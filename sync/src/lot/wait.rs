@@ -74,8 +74,9 @@ impl Turn {
         let (key, reason) = (self.key(), newcomer.want.reason);
         let spot = Spot::new(newcomer.want, until.may_end(), true, newcomer.unparker);
         let ticket = spot.ticket();
+        let held = self.into_held();
         // SAFETY: it stays here until it is told or withdrawn, also if this is unwound.
-        unsafe { self.stand(&raw const spot, is_first) };
+        unsafe { held.stand(&raw const spot, is_first) };
         let unwound = on_unwind(|| {
             if !Turn::of(key).withdraw(&spot, &left) {
                 undo(spot.told().expect("who has left the line has been told"));
@@ -84,10 +85,10 @@ impl Turn {
         match (until, (before.in_turn)()) {
             (Until::Told, false) => {
                 // SAFETY: the caller holds the lock, which is a static; all who tell hold it (I4).
-                unsafe { ticket.wait_unlocking(self.into_lock(), reason, key) };
+                unsafe { ticket.wait_unlocking(held.into_lock(), reason, key) };
             }
             (until, has_more) => {
-                drop(self);
+                drop(held);
                 if has_more {
                     (before.after_turn)();
                 }
