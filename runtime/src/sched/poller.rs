@@ -22,7 +22,8 @@
 //! will look again, and one of them becomes the keeper. If the keeper goes on with a P because something has come, it
 //! looks again itself. Other Ms may sleep meanwhile, and there is no keeper: sysmon asks if nobody has for a
 //! millisecond, and wakes an M for what has come, which becomes the keeper when it finds no more. If all are busy, they
-//! look at every 61st pick, and sysmon takes the P of one that does not pick.
+//! look at every 61st pick, and sysmon takes the P of one that does not pick. One with a long queue does not look; while it
+//! picks quickly sysmon leaves it to it for ten milliseconds.
 //!
 //! *The keeper, and the first descriptor.* A keeper that became it before the first descriptor was registered sleeps
 //! without the epoll. So whoever registers the first one takes the scheduler's lock afterwards and wakes the keeper
