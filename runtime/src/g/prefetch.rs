@@ -6,7 +6,7 @@ use crate::os::prefetch;
 /// A cache line.
 const LINE_BYTES: usize = 64;
 /// How many cache lines the innermost frames of a parked G touch.
-const STACK_LINES: usize = 5;
+const STACK_LINES: usize = 8;
 
 /// Prefetches the part of a record that an unpark and a pick touch. It need not be a record.
 #[inline(always)]
