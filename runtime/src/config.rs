@@ -73,7 +73,7 @@ pub(crate) const SYSMON_NAP_NS: u64 = 10_000_000;
 /// How long nobody has asked for the events of descriptors when sysmon does: Ms ask at every 61st pick, and whenever
 /// they have nothing to run.
 pub(crate) const POLL_NS: u64 = 1_000_000;
-/// The same while an M runs many Gs in a short time: it asks when it has run most of its queue, and new events would stand
+/// The same while an M runs many Gs in a short time: it asks when it has run its queue once, and new events would stand
 /// behind that queue anyway. What sysmon delivers goes by way of the global queue: with 1,000 busy connections that took 5 %
 /// of a server's CPU time.
 pub(crate) const POLL_LATER_NS: u64 = 10_000_000;

@@ -212,6 +212,7 @@ impl Condvar {
     #[cold]
     fn tell_first(&self) -> bool {
         let mut turn = Turn::of(key_of(self));
+        turn.tell_rest();
         let is_one = !turn.is_empty();
         if is_one {
             turn.tell_first(NOTIFIED);

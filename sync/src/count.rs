@@ -228,7 +228,7 @@ impl Count {
     /// In a turn: tells all in the line that the round is over, if it is (I1).
     fn tell(&self, turn: &mut Turn) {
         // Acquire: what all did, for those who are told (partner: the Release in `done`).
-        while !turn.is_empty() && Word(self.state.load(Ordering::Acquire)).is_over() {
+        while turn.first().is_some() && Word(self.state.load(Ordering::Acquire)).is_over() {
             turn.tell_first(DONE);
         }
     }

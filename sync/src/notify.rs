@@ -98,6 +98,7 @@ impl Notify {
     #[cold]
     fn tell_one(&self) {
         let mut turn = Turn::of(key_of(self));
+        turn.tell_rest();
         if turn.is_empty() {
             // They have left since, or are not in this process (lot I7): then the bit is still set. Release: as above.
             let leave = |state| Some(state & !WAITERS | PERMIT);

@@ -206,7 +206,7 @@ impl RawMutex {
         if woken != 0 || !may_announce(self.state.load(Ordering::Relaxed)) {
             return 0;
         }
-        let turn = Turn::of(self.key());
+        let mut turn = Turn::of(self.key());
         if turn.first().is_none_or(is_handed) {
             return 0;
         }

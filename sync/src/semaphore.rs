@@ -290,7 +290,8 @@ impl Semaphore {
     fn left(&self, turn: &mut Turn) {
         while let Some(first) = turn.first() {
             let n = first.what;
-            let give = |state: usize| (state / PERMIT >= n).then(|| state - n * PERMIT);
+            // Who waits when it is closed gets no permits, though it may not have been told yet.
+            let give = |state: usize| (state & CLOSED == 0 && state / PERMIT >= n).then(|| state - n * PERMIT);
             // Acquire: as in `take`; the one that is told gets it from here.
             if self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, give).is_err() {
                 break;

@@ -318,6 +318,18 @@ impl<'a> OwnedP<'a> {
         self.0.local.short_slice_ns.set(u64::MAX);
     }
 
+    /// It has polled, and so many Gs are queued, which come before those of the next poll.
+    pub(crate) fn note_poll(self, queued: usize) {
+        let local = &*self.0.local;
+        local.turn_over_at.set(local.schedtick.load(Ordering::Relaxed) + queued as u64);
+    }
+
+    /// Whether as many Gs as were queued at the last poll have had their turn since.
+    pub(crate) fn has_turned_over(self) -> bool {
+        let local = &*self.0.local;
+        local.schedtick.load(Ordering::Relaxed) >= local.turn_over_at.get()
+    }
+
     /// How many Gs thieves may take.
     pub(crate) fn shown_len(self) -> usize {
         self.0.local.shown.len()

@@ -57,6 +57,8 @@ pub(super) struct Local {
     pub(super) overflow_tick: Cell<u32>,
     /// When its free stacks were last looked through.
     pub(super) aged_ns: Cell<u64>,
+    /// At which `schedtick` all will have had their turn that were queued when it last polled.
+    pub(super) turn_over_at: Cell<u64>,
     pub(super) ids: Cell<(u64, u64)>,
     pub(super) random: Random,
     pub(super) free_gs: FreeGs,
@@ -103,6 +105,7 @@ impl P {
                 round_began_ns: Cell::new(0),
                 overflow_tick: Cell::new(u32::MAX),
                 aged_ns: Cell::new(0),
+                turn_over_at: Cell::new(0),
                 ids: Cell::new((0, 0)),
                 random: Random::new(id as u64),
                 free_gs: FreeGs::new(),

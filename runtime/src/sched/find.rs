@@ -73,10 +73,12 @@ impl Shared {
     /// What the global queue has came before what a poll would bring now. As long as there is some, nothing is polled:
     /// otherwise new events would overtake what waits there again and again. Nor is anything polled for a queue that is
     /// long. It would only wait here, where it waits for this M, which may lose its CPU; in the kernel it waits for any.
-    /// And it would make the queue overflow, which sends the oldest to the global queue. sysmon asks if all queues stay
-    /// long.
+    /// And it would make the queue overflow, which sends the oldest to the global queue.
+    ///
+    /// Gs that yield, or wake each other, keep the queues long. So at the latest it polls when all have had their turn that
+    /// were queued at the last poll.
     fn may_poll(&self, p: OwnedP<'_>) -> bool {
-        p.queue_len() <= POLL_QUEUE_MAX && self.is_global_empty()
+        p.queue_len() <= POLL_QUEUE_MAX && self.is_global_empty() || p.has_turned_over()
     }
 
     /// Every 61st pick: the clock, the timers of all Ps, a fair share of the global queue, descriptors.

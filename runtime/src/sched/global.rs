@@ -74,7 +74,13 @@ impl Shared {
     /// Whether the global queue is empty: a hint.
     #[inline(always)]
     pub(crate) fn is_global_empty(&self) -> bool {
-        self.global_len.0.load(Ordering::Relaxed) == 0
+        self.global_len() == 0
+    }
+
+    /// How long the global queue is: a hint.
+    #[inline(always)]
+    pub(super) fn global_len(&self) -> usize {
+        self.global_len.0.load(Ordering::Relaxed)
     }
 
     /// Notes the length of the global queue after it changed, under the lock.

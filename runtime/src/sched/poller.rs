@@ -22,8 +22,8 @@
 //! will look again, and one of them becomes the keeper. If the keeper goes on with a P because something has come, it
 //! looks again itself. Other Ms may sleep meanwhile, and there is no keeper: sysmon asks if nobody has for a
 //! millisecond, and wakes an M for what has come, which becomes the keeper when it finds no more. If all are busy, they
-//! look at every 61st pick, and sysmon takes the P of one that does not pick. One with a long queue does not look; while it
-//! picks quickly sysmon leaves it to it for ten milliseconds.
+//! look at every 61st pick, and sysmon takes the P of one that does not pick. One with a long queue looks when all in it
+//! have had their turn; while it picks quickly sysmon leaves it to it for ten milliseconds.
 //!
 //! *The keeper, and the first descriptor.* A keeper that became it before the first descriptor was registered sleeps
 //! without the epoll. So whoever registers the first one takes the scheduler's lock afterwards and wakes the keeper
@@ -158,6 +158,7 @@ impl Shared {
         let mut came = Came::new();
         self.netpoll().ask(&mut came, now_ns);
         self.deliver_on(p, &came);
+        p.note_poll(p.queue_len() + self.global_len());
     }
 
     /// For sysmon: asks for the events of descriptors, if nobody has done so for long; `picks_quickly`: some M will, when its

@@ -98,6 +98,7 @@ fn while_slices_are_long_nothing_is_polled_for_a_long_queue() {
     let gs: Vec<_> = (0..POLL_QUEUE_MAX + 10).map(|_| take_free()).collect();
     // SAFETY: the records are free, and these are their only Runnables.
     gs.iter().for_each(|g| p.owned().push(unsafe { Runnable::own(g) }).expect("there is room"));
+    p.owned().note_poll(gs.len());
     p.owned().judge_slices(1, u64::MAX);
     assert!(p.owned().is_coarse());
     let mut ran = Vec::new();
@@ -110,6 +111,32 @@ fn while_slices_are_long_nothing_is_polled_for_a_long_queue() {
     }
     assert_eq!(ran.len(), gs.len());
     drop(ran);
+    gs.into_iter().for_each(give_free);
+    give_back(record);
+    shared.put_idle_p(&mut shared.lock(), p);
+}
+
+/// Gs that yield kept the queue long, so no M ever polled.
+#[test]
+fn a_queue_that_stays_long_is_polled_for_once_in_a_turn() {
+    let shared = without_threads(1);
+    let p = shared.take_idle_p(&mut shared.lock()).expect("it is idle");
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    let record = take();
+    register(record, reader.as_fd(), "pipe", shared.netpoll()).expect("a pipe can be watched");
+    let gs: Vec<_> = (0..LOCAL_QUEUE_MAX - 10).map(|_| take_free()).collect();
+    // SAFETY: the records are free, and these are their only Runnables.
+    gs.iter().for_each(|g| p.owned().push(unsafe { Runnable::own(g) }).expect("there is room"));
+    p.owned().note_poll(gs.len());
+    let mut picks = 0;
+    while shared.netpoll().counts().0 == 0 {
+        let runnable = shared.pick(p.owned()).expect("they yield");
+        p.owned().push(runnable).expect("there is room");
+        picks += 1;
+    }
+    let turn = gs.len()..=gs.len() + FAIRNESS_TICKS as usize;
+    assert!(turn.contains(&picks), "{picks} picks, {} Gs", gs.len());
+    while shared.pick(p.owned()).is_some_and(|_| p.queue_len() > 0) {}
     gs.into_iter().for_each(give_free);
     give_back(record);
     shared.put_idle_p(&mut shared.lock(), p);
@@ -183,6 +210,7 @@ fn what_the_global_queue_has_comes_before_new_events() {
     // SAFETY: the records are free, and these are their only Runnables.
     gs.iter().for_each(|g| shared.lock().global.push(unsafe { Runnable::own(g) }));
     shared.publish_global(&shared.lock());
+    p.owned().note_poll(WAIT);
     let mut order = Vec::new();
     while !shared.is_global_empty() {
         let asked = shared.netpoll().counts().0;

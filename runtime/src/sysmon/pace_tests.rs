@@ -16,7 +16,8 @@ const QUIET: Scene = Scene {
     due_ns: NEVER,
 };
 const BUSY: Scene = Scene { is_busy: true, ..QUIET };
-const NOTHING: Looked = Looked { helped: false, suspects: false, work_stays: false, is_lively: false };
+const NOTHING: Looked =
+    Looked { helped: false, suspects: false, work_stays: false, is_lively: false, picks_quickly: false };
 const LIVELY: Looked = Looked { is_lively: true, ..NOTHING };
 const SUSPECTS: Looked = Looked { suspects: true, ..NOTHING };
 

@@ -188,7 +188,9 @@ impl Watch {
         looked.work_stays |= is_same && p.has_queued();
         if !is_same {
             let m = seen.m.take().filter(|m| m.id == holder);
-            let cpu = if m.is_some() { std::mem::take(&mut seen.cpu) } else { CpuClock::default() };
+            // If it is not read at this look, what it has computed until now says nothing about the next one.
+            let is_read_on = m.is_some() && !picks_quickly;
+            let cpu = if is_read_on { std::mem::take(&mut seen.cpu) } else { CpuClock::default() };
             // If the P was taken after the last look, its first pick began then.
             let taken_ns = Some(p.taken_ns()).filter(|ns| *ns > self.looked_ns && picks == seen.picks.wrapping_add(1));
             *seen = SeenP { picks, holder, m, cpu, slice: Slice::new(taken_ns.unwrap_or(now_ns).min(now_ns)) };

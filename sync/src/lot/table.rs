@@ -92,6 +92,29 @@ struct Queue {
     key: Cell<usize>,
     line: Line<usize, Known>,
     next: Cell<*const Queue>,
+    /// Those that all are to be told, and are not yet.
+    rest: Cell<Option<Rest>>,
+}
+
+/// The rest of a line of which all are told, while the lock is free for a moment.
+#[derive(Clone, Copy)]
+struct Rest {
+    /// Those are meant whose number is lower.
+    end: usize,
+    answer: usize,
+}
+
+impl Queue {
+    /// What the first is to be told, if it is one of the rest.
+    fn answer_to_rest(&self) -> Option<usize> {
+        let Rest { end, answer } = self.rest.get()?;
+        let is_before = |known: &Known| (known.number.get().wrapping_sub(end) as isize) < 0;
+        let is_one = self.line.first_data().is_some_and(is_before);
+        if !is_one {
+            self.rest.set(None);
+        }
+        is_one.then_some(answer)
+    }
 }
 
 /// What the table knows of a waiter.
@@ -121,7 +144,7 @@ impl Spot {
         Spot {
             ticket: Ticket::of(unparker),
             waiter: Waiter::new(known),
-            queue: Queue { key: Cell::new(0), line: Line::new(), next: Cell::new(ptr::null()) },
+            queue: Queue { key: Cell::new(0), line: Line::new(), next: Cell::new(ptr::null()), rest: Cell::new(None) },
         }
     }
 
@@ -200,41 +223,58 @@ impl Turn {
         }
     }
 
-    /// The one that is to be told next.
-    pub(crate) fn first(&self) -> Option<&Want> {
+    /// The one that is to be told next, for which there is room then. If there was none, this turn has ended and another one
+    /// begun: what the caller has seen before is old.
+    pub(crate) fn first(&mut self) -> Option<&Want> {
+        self.make_room();
         self.queue()?.line.first_data().map(|known| &known.want)
     }
 
-    /// Tells all that stand in the line now, and ends the turn. `left` is called when they have left. Returns how many there
-    /// were.
-    pub(crate) fn tell_all(mut self, answer: usize, left: impl Fn(&mut Turn)) -> usize {
-        let end = self.bucket.count.get();
-        let stood_before = |turn: &Turn| {
-            let first = turn.queue().and_then(|queue| queue.line.first_data());
-            first.is_some_and(|known| (known.number.get().wrapping_sub(end) as isize) < 0)
-        };
-        let mut told = 0;
-        while stood_before(&self) {
-            self.tell_first(answer);
-            told += 1;
+    /// If many have been told in this turn, and others wait, it ends and another one begins.
+    pub(crate) fn make_room(&mut self) {
+        // If nobody is left the caller takes the object's bit back in this turn: at its end line and bit have to agree.
+        if !self.told.has_room(TELLS_MAX) && !self.is_empty() {
+            self.end();
+            self.bucket.lock.lock();
         }
+    }
+
+    /// Tells all that stand in the line now, and ends the turn. `left` is called when they have left. Returns how many it has
+    /// told.
+    ///
+    /// They may be more than one turn can tell. Those that are left meanwhile are told by whoever calls
+    /// [`tell_rest`](Self::tell_rest) first.
+    pub(crate) fn tell_all(mut self, answer: usize, left: impl Fn(&mut Turn)) -> usize {
+        let rest = Rest { end: self.bucket.count.get(), answer };
+        self.tell_rest();
+        if let Some(queue) = self.queue() {
+            queue.rest.set(Some(rest));
+        }
+        let told = self.tell_rest();
         left(&mut self);
         told
     }
 
-    /// Tells the first, which there is, the answer. If many have been told in this turn, and others wait, it ends and
-    /// another one begins: then what the caller has seen in it is old.
+    /// Tells those that another one is telling, all of them, and has not told yet: they come before those that the caller
+    /// would tell. Returns how many they were.
+    pub(crate) fn tell_rest(&mut self) -> usize {
+        let mut told = 0;
+        loop {
+            self.make_room();
+            let Some(answer) = self.queue().and_then(Queue::answer_to_rest) else { return told };
+            self.tell_first(answer);
+            told += 1;
+        }
+    }
+
+    /// Tells the first, which there is, the answer. There is room for it: it is the first of this turn, or
+    /// [`first`](Self::first) or [`make_room`](Self::make_room) was called since the last.
     pub(crate) fn tell_first(&mut self, answer: usize) {
         let queue = self.queue().expect("somebody waits");
         let first: Claimed<_, _> = queue.line.claim_first().expect("a queue is not empty");
         let spot = first.data().spot.get();
         self.leave(queue, spot);
         self.told.tell(first, answer);
-        // If nobody is left the caller takes the object's bit back in this turn: at its end line and bit have to agree.
-        if !self.told.has_room(TELLS_MAX) && !self.is_empty() {
-            self.end();
-            self.bucket.lock.lock();
-        }
     }
 
     /// Unlocks, and wakes whom it has told.
@@ -254,6 +294,7 @@ impl Turn {
         let new = unsafe { &(*last.spot.get()).queue };
         new.key.set(self.key);
         new.next.set(queue.next.get());
+        new.rest.set(queue.rest.get());
         new.line.take_over(&queue.line);
         self.relink(queue, new);
     }
@@ -306,6 +347,7 @@ impl Held {
         let queue = self.bucket.queue(self.key).unwrap_or_else(|| {
             spot.queue.key.set(self.key);
             spot.queue.next.set(self.bucket.first());
+            spot.queue.rest.set(None);
             self.bucket.set_first(&raw const spot.queue);
             &spot.queue
         });
