@@ -45,15 +45,37 @@ impl Unparker {
     /// A model has no caches.
     pub fn prefetch(&self) {}
 
-    /// There are no line parks in the models that have threads for Gs.
+    /// Ends the park of a thread in its line.
     pub(crate) unsafe fn ready(&self) {
-        unreachable!("a thread does not park in a line");
+        match &self.0 {
+            Target::Thread(seat) => seat.ready(),
+            Target::Task(_) => unreachable!("a task does not park in a line"),
+        }
     }
 }
 
-/// A thread waits as by the park word.
-pub(crate) unsafe fn park_in_line<L: LineLock>(_: &LinePark, lock: &L, _: &'static Reason, _: usize) {
+loom::thread_local! {
+    static PARKS_IN_LINES: Cell<bool> = Cell::new(false);
+}
+
+/// From here on the calling thread parks in lines, as a G.
+#[cfg(test)]
+pub(crate) fn park_in_lines() {
+    PARKS_IN_LINES.with(|parks| parks.set(true));
+}
+
+/// A thread waits as by the park word, unless it has chosen otherwise. Then nothing but `ready` ends the park.
+pub(crate) unsafe fn park_in_line<L>(line: &LinePark, lock: &L, _: &'static Reason, _: usize)
+where
+    L: LineLock + 'static,
+{
+    if !PARKS_IN_LINES.with(Cell::get) {
+        return lock.unlock();
+    }
+    let seat = SEAT.with(Arc::clone);
+    line.begin(lock);
     lock.unlock();
+    seat.wait_until_ready();
 }
 
 impl From<Waker> for Unparker {
@@ -67,6 +89,8 @@ impl From<Waker> for Unparker {
 struct Seat {
     has_token: Mutex<bool>,
     unparked: Condvar,
+    is_ready: Mutex<bool>,
+    made_ready: Condvar,
 }
 
 impl Seat {
@@ -78,6 +102,19 @@ impl Seat {
         *has_token = false;
     }
 
+    fn wait_until_ready(&self) {
+        let mut is_ready = self.is_ready.lock().expect("no panic");
+        while !*is_ready {
+            is_ready = self.made_ready.wait(is_ready).expect("no panic");
+        }
+        *is_ready = false;
+    }
+
+    fn ready(&self) {
+        *self.is_ready.lock().expect("no panic") = true;
+        self.made_ready.notify_one();
+    }
+
     fn unpark(&self) {
         *self.has_token.lock().expect("no panic") = true;
         self.unparked.notify_one();
@@ -85,7 +122,12 @@ impl Seat {
 }
 
 loom::thread_local! {
-    static SEAT: Arc<Seat> = Arc::new(Seat { has_token: Mutex::new(false), unparked: Condvar::new() });
+    static SEAT: Arc<Seat> = Arc::new(Seat {
+        has_token: Mutex::new(false),
+        unparked: Condvar::new(),
+        is_ready: Mutex::new(false),
+        made_ready: Condvar::new(),
+    });
 }
 
 loom::thread_local! {

@@ -144,6 +144,12 @@ impl<A: Copy> Ticket<A> {
         unsafe { unparker.ready() };
     }
 
+    /// For models: uses what is the operation's again, once it goes on (I2).
+    #[cfg(all(test, loom))]
+    pub(super) fn touch(&self) {
+        self.unparker.with_mut(|_| ());
+    }
+
     /// Whether it has been told.
     #[inline]
     pub fn is_told(&self) -> bool {

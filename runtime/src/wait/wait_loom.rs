@@ -1,9 +1,14 @@
 //! Models of the wait line: one claim wins, what the claimer did is seen whole, no operation waits for ever, and one
 //! that has withdrawn is not touched any more.
 
-use super::{Line, Ticket, Waiter, on_unwind, wake};
-use crate::loom::{Arc, Mutex, UnsafeCell, model, parking::park_on, thread};
+use super::{Line, Lock, Ticket, ToldLine, Waiter, on_unwind, wake};
+use crate::loom::{
+    Arc, Mutex, UnsafeCell, model,
+    parking::{park_in_lines, park_on},
+    thread,
+};
 use crate::reason::{Kind, Reason};
+use loom::sync::Condvar;
 use std::time::Instant;
 
 static TEST: Reason = Reason::new("a model waits", Kind::Event);
@@ -173,4 +178,80 @@ fn who_withdraws_from_several_lines_claims_its_own_ticket() {
             assert!(teller.join().unwrap());
         }
     });
+}
+
+/// A line with its lock, and how many stand in it.
+struct Locked {
+    lock: Lock,
+    line: Line<usize>,
+    stand: Mutex<usize>,
+    all_stand: Condvar,
+}
+
+// SAFETY: the lock guards the line.
+unsafe impl Sync for Locked {}
+// SAFETY: as above.
+unsafe impl Send for Locked {}
+
+/// Waits in the line until it is told. Ticket and waiter are gone after it.
+fn wait_in(locked: &Locked) -> usize {
+    let (ticket, waiter) = (Ticket::for_caller(), Waiter::new(()));
+    locked.lock.lock();
+    // SAFETY: both stay until it has been told.
+    unsafe { locked.line.push(waiter.belongs_to(&raw const ticket)) };
+    *locked.stand.lock().unwrap() += 1;
+    locked.all_stand.notify_one();
+    // SAFETY: the lock is held, and stays; who tells holds it.
+    unsafe { ticket.wait_unlocking(&locked.lock, &TEST, 0) };
+    ticket.touch();
+    *ticket.told().expect("the wait has ended")
+}
+
+/// Tries all orders with up to three preemptions: two are told in one turn, and woken after it. Gs that park in the line stay until then, all others
+/// only until they are told.
+fn told_in_a_turn(are_gs: [bool; 2]) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(move || {
+        let (stand, all_stand) = (Mutex::new(0), Condvar::new());
+        let locked = Arc::new(Locked { lock: Lock::new(), line: Line::new(), stand, all_stand });
+        let waiters = are_gs.map(|is_g| {
+            let locked = locked.clone();
+            thread::spawn(move || {
+                if is_g {
+                    park_in_lines();
+                }
+                wait_in(&locked)
+            })
+        });
+        let mut stand = locked.stand.lock().unwrap();
+        while *stand < 2 {
+            stand = locked.all_stand.wait(stand).unwrap();
+        }
+        drop(stand);
+        let (mut told, mut count) = (ToldLine::new(), 0);
+        while count < 2 {
+            locked.lock.lock();
+            while told.has_room(2)
+                && let Some(first) = locked.line.claim_first()
+            {
+                count += 1;
+                told.tell(first, count);
+            }
+            locked.lock.unlock();
+            told.wake();
+        }
+        let answers = waiters.map(|waiter| waiter.join().unwrap());
+        assert!(answers == [1, 2] || answers == [2, 1], "{answers:?}");
+    });
+}
+
+#[test]
+fn gs_are_told_in_a_turn_and_woken_after_it() {
+    told_in_a_turn([true, true]);
+}
+
+#[test]
+fn a_g_and_a_thread_are_told_in_a_turn_and_woken_after_it() {
+    told_in_a_turn([true, false]);
 }
