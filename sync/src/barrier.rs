@@ -1,9 +1,9 @@
 //! [`Barrier`]: how many have arrived, which round it is, and whether somebody stands in the line. All are used only in
 //! turns of the barrier's address.
 //!
-//! The last of a round begins the next round and tells those who stand in the line, all in one turn if they are few.
-//! Otherwise some of the last round still stand there, before all of the next, while the next round arrives. So one that
-//! leaves the line by itself looks at the round: if it is another one, its own is complete, and it has passed.
+//! The last of a round begins the next round and tells those who stand in the line. If not all are told in one turn, some
+//! of the last round still stand there, before all of the next, while the next round arrives. So one that leaves the line
+//! by itself looks at the round: if it is another one, its own is complete, and it has passed.
 
 #![allow(unsafe_code, reason = "places in futures that wait")]
 

@@ -10,7 +10,7 @@ use super::class::{BATCH_SLOTS, Class};
 use super::error::StackError;
 use crate::os::{self, Advice, Guard, Residency, Span};
 
-/// A page of the page table maps this much. Slots that do not cross these boundaries need the fewest such pages.
+/// A page of the page table maps this much. Few slots cross these boundaries.
 const ALIGN_BYTES: usize = 2 << 20;
 
 static ARENAS: [Arena; Class::COUNT] = [
@@ -206,7 +206,7 @@ impl Arena {
         let page = os::page_bytes();
         let mut tops = [Span { start: 0, bytes: page }; BATCH_SLOTS];
         for (top, index) in tops.iter_mut().zip(fresh) {
-            top.start = self.slot_start(*index) + self.class().slot_bytes() - page;
+            top.start = self.slot_start(*index) + self.class().size_bytes() - page;
         }
         // SAFETY: these are open parts of our reservation, and the slots are the caller's.
         unsafe { os::populate(&tops) };
@@ -400,7 +400,7 @@ pub(crate) fn slot_of(address: usize) -> Option<((usize, usize), *const ())> {
     let arena = Arena::find(address)?;
     let (index, _) = arena.place_of(address)?;
     let start = arena.slot_start(index);
-    let range = (start + arena.class().guard_bytes(), start + arena.class().slot_bytes());
+    let range = (start + arena.class().guard_bytes(), start + arena.class().size_bytes());
     Some((range, arena.record(index).owner.load(Ordering::Acquire)))
 }
 

@@ -9,8 +9,8 @@ const GIB: usize = 1 << 30;
 /// The size class of a stack.
 ///
 /// As with POSIX threads, the guard is counted in: a class of 256 KiB takes 256 KiB of address space per
-/// stack, and a page more ([`Class::slot_bytes`]), and lets a G use [`Class::usable_bytes`] at least, which is 16 KiB
-/// less and up to 2 KiB of colouring, and less what lies in the room at the top of its slot
+/// stack, beside a page that is never used ([`Class::slot_bytes`]), and lets a G use [`Class::usable_bytes`], which is
+/// 16 KiB less and up to 2 KiB of colouring, and less what lies in the room at the top of its slot
 /// ([`Slot::usable_bytes`](super::Slot::usable_bytes)). So `PIRN_STACK=256K` means the class of 256 KiB and not the next
 /// larger one, and a parked G costs a page and its share of a page table (4,096 + 520 bytes at 256 KiB).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

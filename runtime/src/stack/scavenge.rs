@@ -224,10 +224,12 @@ impl Trimmer {
 }
 
 /// All of a slot but its `top_bytes`, or the kept ones if they are more. The spans of neighbours that keep nothing are
-/// adjacent.
+/// adjacent: they have what lies between the slots, which has no memory.
 fn span_below(arena: &Arena, index: u32, top_bytes: usize) -> Span {
     // Relaxed: it was stored before the slot was put on its list, and the list's lock orders that.
     let kept_bytes = arena.record(index).kept_bytes.load(Ordering::Relaxed) as usize;
     let spared_bytes = kept_bytes.max(top_bytes).next_multiple_of(os::page_bytes());
-    Span { start: arena.slot_start(index), bytes: arena.class().slot_bytes() - spared_bytes }
+    let class = arena.class();
+    let bytes = if spared_bytes == 0 { class.slot_bytes() } else { class.size_bytes() - spared_bytes };
+    Span { start: arena.slot_start(index), bytes }
 }

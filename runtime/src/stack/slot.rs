@@ -41,7 +41,7 @@ impl Slot {
     /// The end of the slot, at the end of a page.
     #[inline]
     pub(crate) fn end(&self) -> usize {
-        self.arena().slot_start(self.index) + self.class.slot_bytes()
+        self.arena().slot_start(self.index) + self.class.size_bytes()
     }
 
     /// Where the stack begins, its highest address, which no frame reaches: below the room at the top, if there is one.

@@ -191,7 +191,7 @@ fn layout_of_a_slot() {
         let (base, limit) = (slot.stack_base(), slot.limit());
         assert_eq!(base % 64, 0);
         assert!(base - limit >= class.usable_bytes());
-        assert!(base - limit <= class.slot_bytes() - class.guard_bytes());
+        assert!(base - limit <= class.size_bytes() - class.guard_bytes());
         slot.set_room(4112, 4000);
         assert_eq!((slot.stack_base(), slot.room_bytes()), (slot.end() - 4112, 4112));
         slot.clear_room();

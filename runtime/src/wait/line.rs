@@ -72,8 +72,10 @@ impl<A: Copy, D> Waiter<A, D> {
     /// It was taken by `Claimed::tell_or_take`; and this is called once, as afterwards the waiter may be gone.
     #[inline(always)]
     pub(super) unsafe fn ready(this: *const Waiter<A, D>) {
+        // SAFETY: it waits until it is made ready.
+        let ticket = unsafe { &*this }.ticket.get();
         // SAFETY: as the caller promises, and the ticket lives as long as the waiter.
-        unsafe { Ticket::ready((*this).ticket.get()) }
+        unsafe { Ticket::ready(ticket) }
     }
 
     /// What its operation has been told. Nothing, if it belongs to none yet.

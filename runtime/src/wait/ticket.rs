@@ -124,8 +124,9 @@ impl<A: Copy> Ticket<A> {
         let other = if ticket.line.take() {
             None
         } else {
-            // SAFETY: as above, and it has not been told before; it is not taken.
-            Some(unsafe { Told::of(ticket.unparker.with_mut(|place| place.cast::<Unparker>().read()), false) })
+            // SAFETY: as above, and it has not been told before.
+            let unparker = ticket.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() });
+            Some(Told::from(unparker))
         };
         // Release: as in `tell`.
         ticket.state.store(TOLD, Ordering::Release);
@@ -138,8 +139,10 @@ impl<A: Copy> Ticket<A> {
     /// The caller has it from `tell_or_take`, and calls this once: afterwards the ticket may be gone.
     #[inline(always)]
     pub(super) unsafe fn ready(ticket: *const Ticket<A>) {
-        // SAFETY: as the caller promises, it has been told, so nobody else takes the unparker, and it is still there.
-        let unparker = unsafe { (*ticket).unparker.with_mut(|place| place.cast::<Unparker>().read()) };
+        // SAFETY: it waits until it is made ready.
+        let ticket = unsafe { &*ticket };
+        // SAFETY: it has been told, so nobody else takes it.
+        let unparker = ticket.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() });
         // SAFETY: as above; it was taken.
         unsafe { unparker.ready() };
     }
