@@ -249,8 +249,8 @@ impl Semaphore {
         }
     }
 
-    /// Takes `n` permits; or calls `wait` in a turn in which the newcomer has to stand in the line. A turn is large, and is
-    /// not moved so.
+    /// Takes `n` permits; or calls `wait` in a turn in which the newcomer has to stand in the line. So the turn, which has
+    /// just been written, is not moved.
     #[inline(always)]
     fn take_or<R>(
         &self,

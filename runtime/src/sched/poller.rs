@@ -161,8 +161,8 @@ impl Shared {
         p.note_poll(p.queue_len() + self.global_len());
     }
 
-    /// For sysmon: asks for the events of descriptors, if nobody has done so for long; `picks_quickly`: some M will, when its
-    /// queue is shorter.
+    /// For sysmon: asks for the events of descriptors, if nobody has done so for long; `picks_quickly`: some M will, when
+    /// all in its queue have had their turn.
     pub(crate) fn ask_as_sysmon(&self, now_ns: u64, picks_quickly: bool) {
         if now_ns >= self.must_ask_ns(picks_quickly) {
             let mut came = Came::new();

@@ -1,8 +1,7 @@
 //! Ms that keep their P from others: which of them block, which compute for long, and what happens to their Ps.
 //!
 //! sysmon looks at an M whose G runs its own code if the M has picked nothing since the last look, or a few Gs and work
-//! waits.
-//! The rules of `slice` judge what it sees, and say whether the P is taken. Either way the G continues, perhaps
+//! waits. The rules of `slice` judge what it sees, and say whether the P is taken. Either way the G continues, perhaps
 //! without a P. Gs that compute without one are adrift: they are asked too, until they make a call and queue for a P.
 //! The P of an M that computes is taken only if another thread is there to use it; otherwise the G is asked again.
 //!

@@ -48,21 +48,15 @@ impl<A: Copy, D> Waiter<A, D> {
         &self.data
     }
 
-    /// It is the last of a list of Gs that were taken from their line (`told_line.rs`).
+    /// Out of its line, that one is the next in a list of Gs that were taken (`told_line.rs`).
     #[inline(always)]
-    pub(super) fn end_list(&self) {
-        self.next.set(ptr::null_mut());
-    }
-
-    /// That one is the next of the list.
-    #[inline(always)]
-    pub(super) fn follow_by(&self, next: *const Waiter<A, D>) {
+    pub(super) fn set_next_told(&self, next: *const Waiter<A, D>) {
         self.next.set(next.cast_mut());
     }
 
-    /// The next one of the list.
+    /// The next one there.
     #[inline(always)]
-    pub(super) fn next_in_list(&self) -> *const Waiter<A, D> {
+    pub(super) fn next_told(&self) -> *const Waiter<A, D> {
         self.next.get()
     }
 
@@ -128,9 +122,7 @@ impl<A: Copy, D> Claimed<A, D> {
         // SAFETY: it has been claimed, and this is used up (I1).
         unsafe { Ticket::tell(ticket, answer) }
     }
-}
 
-impl<A: Copy, D> Claimed<A, D> {
     pub(super) fn waiter_at(&self) -> *const Waiter<A, D> {
         self.0.as_ptr()
     }

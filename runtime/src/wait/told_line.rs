@@ -49,12 +49,12 @@ impl<A: Copy, D> ToldLine<A, D> {
     #[inline(always)]
     fn push(&mut self, waiter: *const Waiter<A, D>) {
         // SAFETY: it is a parked G's, which stays until it is made ready.
-        unsafe { (*waiter).end_list() };
+        unsafe { (*waiter).set_next_told(ptr::null()) };
         if self.first.is_null() {
             self.first = waiter;
         } else {
             // SAFETY: as above.
-            unsafe { (*self.last).follow_by(waiter) };
+            unsafe { (*self.last).set_next_told(waiter) };
         }
         self.last = waiter;
     }
@@ -66,7 +66,7 @@ impl<A: Copy, D> ToldLine<A, D> {
         while !next.is_null() {
             let waiter = next;
             // SAFETY: as in `push`; it is made ready once, below.
-            next = unsafe { (*waiter).next_in_list() };
+            next = unsafe { (*waiter).next_told() };
             // SAFETY: as above.
             unsafe { Waiter::ready(waiter) };
         }

@@ -231,7 +231,7 @@ impl Turn {
     }
 
     /// If many have been told in this turn, and others wait, it ends and another one begins.
-    pub(crate) fn make_room(&mut self) {
+    fn make_room(&mut self) {
         // If nobody is left the caller takes the object's bit back in this turn: at its end line and bit have to agree.
         if !self.told.has_room(TELLS_MAX) && !self.is_empty() {
             self.end();
@@ -268,7 +268,7 @@ impl Turn {
     }
 
     /// Tells the first, which there is, the answer. There is room for it: it is the first of this turn, or
-    /// [`first`](Self::first) or [`make_room`](Self::make_room) was called since the last.
+    /// [`first`](Self::first) was called since the last.
     pub(crate) fn tell_first(&mut self, answer: usize) {
         let queue = self.queue().expect("somebody waits");
         let first: Claimed<_, _> = queue.line.claim_first().expect("a queue is not empty");
