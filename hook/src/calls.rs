@@ -24,9 +24,10 @@ pub(crate) static FLOCK: Call = Call::new(14, Reason::new("flock", Kind::Moment)
 pub(crate) static GETADDRINFO: Call = Call::new(15, Reason::new("getaddrinfo", Kind::Event));
 /// `sendfile`, `splice`.
 pub(crate) static COPY: Call = Call::new(16, Reason::new("copy between descriptors", Kind::Descriptor));
+pub(crate) static POSIX_SPAWN: Call = Call::new(17, Reason::new("posix_spawn", Kind::Event));
 
 /// All of them.
-pub(crate) static ALL: [&Call; 17] = [
+pub(crate) static ALL: [&Call; 18] = [
     &NANOSLEEP,
     &READ,
     &RECV,
@@ -44,6 +45,7 @@ pub(crate) static ALL: [&Call; 17] = [
     &FLOCK,
     &GETADDRINFO,
     &COPY,
+    &POSIX_SPAWN,
 ];
 
 #[cfg(test)]

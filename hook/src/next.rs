@@ -10,7 +10,8 @@ use libc::{
     addrinfo, c_char, c_int, c_long, c_uint, c_ulong, c_void, clockid_t, iovec, mmsghdr, msghdr, nfds_t, off64_t,
     pollfd, rusage, sigset_t, size_t, sockaddr, socklen_t,
 };
-use libc::{epoll_event, fd_set, id_t, idtype_t, pid_t, siginfo_t, ssize_t, timespec, timeval, useconds_t};
+use libc::{epoll_event, fd_set, id_t, idtype_t, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t, siginfo_t};
+use libc::{ssize_t, timespec, timeval, useconds_t};
 use std::ffi::CStr;
 use std::mem;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -186,6 +187,14 @@ next! {
     c"wait": fn wait(status: *mut c_int) -> pid_t;
     c"wait3": fn wait3(status: *mut c_int, options: c_int, used: *mut rusage) -> pid_t;
     c"wait4": fn wait4(process: pid_t, status: *mut c_int, options: c_int, used: *mut rusage) -> pid_t;
+    c"posix_spawn": fn posix_spawn(
+        process: *mut pid_t, path: *const c_char, actions: *const posix_spawn_file_actions_t,
+        attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, variables: *const *mut c_char
+    ) -> c_int;
+    c"posix_spawnp": fn posix_spawnp(
+        process: *mut pid_t, name: *const c_char, actions: *const posix_spawn_file_actions_t,
+        attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, variables: *const *mut c_char
+    ) -> c_int;
     c"flock": fn flock(fd: c_int, operation: c_int) -> c_int;
     c"getaddrinfo": fn getaddrinfo(
         node: *const c_char, service: *const c_char, hints: *const addrinfo, found: *mut *mut addrinfo

@@ -6,11 +6,17 @@ mod common;
 use common::{eventually, isolated, shown_waiting};
 use pirn_hook as _;
 use pirn_runtime::{JoinHandle, go};
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::File;
 use std::io::{self, Write};
+use std::mem::{self, MaybeUninit};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(30);
@@ -140,6 +146,111 @@ fn names_are_looked_up_by_few_threads() {
         let lookups = (0..200).map(|_| go(|| ("localhost", 80).to_socket_addrs().unwrap().count()));
         assert!(join_all(lookups.collect::<Vec<_>>()).into_iter().all(|found| found > 0));
     });
+}
+
+/// Its child opens that FIFO, so the call lasts until somebody opens it for the opposite. Returns its number, or an error.
+fn spawn_and_open(fifo: &CStr, flags: i32) -> Result<libc::pid_t, i32> {
+    let mut actions = MaybeUninit::uninit();
+    let mut child = 0;
+    let mut arguments = [c"true".as_ptr().cast_mut(), ptr::null_mut()];
+    // SAFETY: there is room.
+    assert_eq!(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) }, 0);
+    // SAFETY: they have been made, and the name ends with a zero.
+    let added = unsafe { libc::posix_spawn_file_actions_addopen(actions.as_mut_ptr(), 0, fifo.as_ptr(), flags, 0) };
+    assert_eq!(added, 0);
+    // SAFETY: as above, and there is a list that ends with a null. No attributes and no variables are needed.
+    let result = unsafe {
+        libc::posix_spawnp(
+            &raw mut child,
+            c"true".as_ptr(),
+            actions.as_ptr(),
+            ptr::null(),
+            arguments.as_mut_ptr(),
+            ptr::null(),
+        )
+    };
+    // SAFETY: they are not used any more.
+    unsafe { libc::posix_spawn_file_actions_destroy(actions.as_mut_ptr()) };
+    if result == 0 { Ok(child) } else { Err(result) }
+}
+
+fn reap(child: libc::pid_t) {
+    let mut status = -1;
+    // SAFETY: there is room.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+}
+
+/// The path of a new FIFO.
+fn fifo(name: &str) -> CString {
+    let path = std::env::temp_dir().join(format!("pirn-hook-{name}-{}", std::process::id()));
+    let path = CString::new(path.into_os_string().into_encoded_bytes()).expect("no zero");
+    // SAFETY: a string.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    path
+}
+
+fn remove(fifo: &CStr) {
+    // SAFETY: a string.
+    assert_eq!(unsafe { libc::unlink(fifo.as_ptr()) }, 0);
+}
+
+/// With turns alone each would wait for the other.
+#[test]
+fn a_child_that_waits_for_another_does_not_keep_that_from_starting() {
+    let path = fifo("pair");
+    let rt = isolated(1);
+    rt.run(|| {
+        let starts = [libc::O_RDONLY, libc::O_WRONLY].map(|flags| {
+            let path = path.clone();
+            go(move || reap(spawn_and_open(&path, flags).expect("it starts")))
+        });
+        join_all(starts);
+    });
+    remove(&path);
+    let waits = rt.metrics().hooked_waits;
+    assert!(waits.iter().any(|(call, count)| *call == "posix_spawn" && *count > 0), "{waits:?}");
+}
+
+#[test]
+fn who_waits_to_start_a_child_is_cancelled_when_the_runtime_closes() {
+    let path = fifo("closing");
+    let rt = isolated(1);
+    let (begun, results) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+    rt.run(|| {
+        // Whenever 100 ms have passed one of them goes on.
+        for _ in 0..40 {
+            let (path, begun, results) = (path.clone(), begun.clone(), results.clone());
+            go(move || {
+                begun.fetch_add(1, Ordering::Relaxed);
+                let started = spawn_and_open(&path, libc::O_RDONLY);
+                results.lock().unwrap().push(started);
+            });
+        }
+    });
+    eventually("all have begun", || begun.load(Ordering::Relaxed) == 40);
+    shown_waiting(&rt.handle(), "posix_spawn");
+    let handle = rt.handle();
+    let opens = std::thread::spawn({
+        let path = path.clone();
+        move || {
+            eventually("no one waits for a turn", || {
+                handle.goroutines().iter().all(|g| g.wait_reason != Some("posix_spawn"))
+            });
+            // For both: so it does not wait itself.
+            File::options().read(true).write(true).open(OsStr::from_bytes(path.to_bytes())).expect("it is there")
+        }
+    });
+    rt.close();
+    drop(opens.join().unwrap());
+    remove(&path);
+    let results = mem::take(&mut *results.lock().unwrap());
+    assert_eq!(results.len(), 40);
+    let cancelled = results.iter().filter(|result| **result == Err(libc::ECANCELED)).count();
+    assert!(cancelled > 0, "{results:?}");
+    let started: Vec<_> = results.into_iter().flatten().collect();
+    assert_eq!(started.len(), 40 - cancelled);
+    started.into_iter().for_each(reap);
 }
 
 #[test]

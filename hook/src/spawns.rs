@@ -1,0 +1,59 @@
+//! `posix_spawn`, `posix_spawnp`: they block their thread until the child has called `exec`, so few Gs call them at a time, and
+//! the others park.
+
+#![cfg(not(loom))]
+#![allow(unsafe_code, reason = "functions in the place of libc's")]
+
+use crate::calls::POSIX_SPAWN;
+use crate::next;
+use crate::turns::Turns;
+use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
+use pirn_runtime::internal::Hooked;
+
+/// So many threads may be blocked by them, as in Go (`syscall.ForkLock`). Until it calls `exec` a child has the memory of this
+/// process, and computes: with two or four at once 200 children were ready no sooner on two CPUs.
+const AT_ONCE: usize = 1;
+
+static TURNS: Turns = Turns::new(AT_ONCE, &POSIX_SPAWN);
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn posix_spawn(
+    process: *mut pid_t,
+    path: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    variables: *const *mut c_char,
+) -> c_int {
+    // SAFETY: as the caller.
+    in_turn(|| unsafe { next::posix_spawn(process, path, actions, attributes, arguments, variables) })
+}
+
+/// In the place of libc's.
+///
+/// # Safety
+/// As for libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn posix_spawnp(
+    process: *mut pid_t,
+    name: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    variables: *const *mut c_char,
+) -> c_int {
+    // SAFETY: as the caller.
+    in_turn(|| unsafe { next::posix_spawnp(process, name, actions, attributes, arguments, variables) })
+}
+
+/// They return an error, and leave `errno` alone.
+fn in_turn(spawn: impl FnOnce() -> c_int) -> c_int {
+    match Hooked::current().filter(|g| g.may_park()) {
+        Some(g) => TURNS.take(g, spawn).unwrap_or(libc::ECANCELED),
+        None => spawn(),
+    }
+}
