@@ -142,8 +142,9 @@ fn wait_asked(g: Hooked, waits: &Waits, asked: &Asked) -> Result<(), Not> {
     let look = if asked.may_be_shut { now().checked_add(SHUT_LOOK) } else { None };
     let until = asked.deadline.into_iter().chain(look).min();
     let evidence = g.wait_kept(&asked.glance, waits.call, waits.what, until).map_err(|_| Not::Waited)?;
+    // By belief it would wait for longer than until it looks.
     if let Some(evidence) = evidence
-        && asked.deadline.is_none()
+        && until.is_none()
         && !began.is_long_ago()
     {
         evidence.believe(waits.direction == Direction::Read && is_plain_tcp(waits.fd));

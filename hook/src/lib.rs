@@ -101,7 +101,7 @@
 //!    is believed for the next ones, which need not ask. Who changes it by libc's functions takes that away: a number that is
 //!    given up, `O_NONBLOCK`, `FIONBIO`, `SO_RCVTIMEO`, `SO_SNDTIMEO`, for whichever number they are set. Who does so by a
 //!    system call made by hand (glibc itself in `fclose`), or in another process, is not heard: the first call that waits
-//!    after that may come back 50 ms late. No call waits for longer without having asked (`netpoll/belief.rs` of the runtime
+//!    after that may come back 200 ms late. No call waits for longer without having asked (`netpoll/belief.rs` of the runtime
 //!    has the argument). A socket that is given to another process, and closed here, goes on to wake this one in vain.
 //! 9. *Destructors* are code of the goroutine that runs them: of its values, also in a panic, of its thread-locals, and what
 //!    `exit` runs, if a goroutine calls it. After `main` they run on a thread, whose calls go to libc.

@@ -15,9 +15,10 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// How long a call waits by what is believed, without having asked the kernel. That is by how much a call is late at most if
-/// it is wrong, which happens only to those who change a descriptor by system calls of their own. A timer of that length
-/// for each descriptor that is busy costs little.
-const BELIEF_NS: u64 = 50_000_000;
+/// it is wrong, which happens only to those who change a descriptor by system calls of their own. A wait that lasts longer asks
+/// the kernel; so do, with 50 ms, all waits of 10,000 connections that send 80,000 messages a second together, which costs
+/// 13 % of their messages. A timer of that length for each descriptor that is busy costs little.
+const BELIEF_NS: u64 = 200_000_000;
 
 /// When a wait began.
 #[derive(Clone, Copy, Debug)]
