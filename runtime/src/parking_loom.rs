@@ -52,6 +52,14 @@ impl Unparker {
             Target::Task(_) => unreachable!("a task does not park in a line"),
         }
     }
+
+    /// The same for one that may be gone as soon as the waiter is ready.
+    pub(crate) unsafe fn ready_from(unparker: *const Unparker) {
+        // SAFETY: it is used up.
+        let unparker = unsafe { unparker.read() };
+        // SAFETY: as the caller promises.
+        unsafe { unparker.ready() };
+    }
 }
 
 loom::thread_local! {

@@ -93,9 +93,9 @@ impl Barrier {
 
     pub(crate) fn wait_within(&self, until: Until<'_>) -> Option<BarrierWaitResult> {
         checkpoint();
-        let newcomer = Newcomer::caller(0, &WAIT);
-        let turn = self.turn();
-        let Some(round) = self.arrive() else { return Some(self.complete(turn)) };
+        let spot = Newcomer::caller(0, &WAIT).on_stack(until);
+        let mut turn = Turn::of(key_of(self));
+        let Some(round) = self.arrive(&turn) else { return Some(self.complete(&mut turn)) };
         // Said in the turn in which it leaves: afterwards the round may be another one though it has not arrived.
         let has_retreated = Cell::new(false);
         let left = |turn: &mut Turn| {
@@ -103,19 +103,14 @@ impl Barrier {
             self.left(turn);
         };
         // One that has been told and is unwound has passed: there is nothing to undo.
-        turn.wait(newcomer, false, until, left, |_| ());
+        turn.wait(&spot, false, until, left, |_| ());
         (!has_retreated.get()).then_some(BarrierWaitResult(false))
     }
 
-    /// A turn for one that arrives: those that have forgotten their futures are out of the line (lot I6).
-    fn turn(&self) -> Turn {
-        let turn = Turn::of(key_of(self));
-        _ = turn.settle(self.has_waiters.load(Ordering::Relaxed));
-        turn
-    }
-
     /// In a turn: the caller arrives. Returns the round in which it has to wait; none if it is the last.
-    fn arrive(&self) -> Option<usize> {
+    fn arrive(&self, turn: &Turn) -> Option<usize> {
+        // Those that have forgotten their futures leave the line (lot I6).
+        _ = turn.settle(self.has_waiters.load(Ordering::Relaxed));
         let arrived = self.arrived.load(Ordering::Relaxed) + 1;
         if arrived >= self.n {
             return None;
@@ -126,7 +121,7 @@ impl Barrier {
     }
 
     /// The last of a round has arrived, in this turn.
-    fn complete(&self, turn: Turn) -> BarrierWaitResult {
+    fn complete(&self, turn: &mut Turn) -> BarrierWaitResult {
         self.arrived.store(0, Ordering::Relaxed);
         self.round.store(self.round.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         turn.tell_all(PASSED, |turn| self.left(turn));
@@ -199,9 +194,10 @@ impl Future for Arrival<'_> {
         }
         let barrier = self.barrier;
         let newcomer = Newcomer::task(0, &WAIT, context);
-        let turn = barrier.turn();
-        let Some(round) = barrier.arrive() else {
-            let leader = barrier.complete(turn);
+        let mut turn = Turn::of(key_of(barrier));
+        let Some(round) = barrier.arrive(&turn) else {
+            let leader = barrier.complete(&mut turn);
+            drop(turn);
             newcomer.discard();
             return Poll::Ready(leader);
         };

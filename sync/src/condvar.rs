@@ -117,20 +117,20 @@ impl Condvar {
     /// False if it has not been notified.
     pub(crate) fn wait_within(&self, mutex: &RawMutex, until: Until<'_>) -> bool {
         /// Whoever had the mutex has it again, also if it is unwound.
-        struct Relock<'a>(&'a RawMutex);
+        struct Relock<'a>(&'a RawMutex, u32);
         impl Drop for Relock<'_> {
             fn drop(&mut self) {
-                self.0.lock_for_certain();
+                self.0.lock_for_certain_by(self.1);
             }
         }
         checkpoint();
-        let newcomer = Newcomer::caller(0, &WAIT);
+        let spot = Newcomer::caller(0, &WAIT).on_stack(until);
         let turn = self.turn_to_wait();
-        let relock = Relock(mutex);
+        let relock = Relock(mutex, spot.who());
         // The notification goes to another one if this is unwound.
         let undo = |_| self.notify_one();
         let unlock = Before { in_turn: || mutex.set_free(), after_turn: || mutex.give_on() };
-        let answer = turn.wait_after(newcomer, false, until, unlock, |turn| self.left(turn), undo);
+        let answer = turn.wait_after(&spot, false, until, unlock, |turn| self.left(turn), undo);
         drop(relock);
         answer.is_some()
     }

@@ -70,7 +70,7 @@ impl Event {
 
     #[cold]
     fn tell(&self) {
-        let turn = Turn::of(key_of(self));
+        let mut turn = Turn::of(key_of(self));
         // Release: as in `set`.
         self.state.fetch_or(SET, Ordering::Release);
         turn.tell_all(WAS_SET, |turn| self.left(turn));

@@ -115,7 +115,7 @@ impl Notify {
         let count = |state: usize| (state & WAITERS == 0).then_some(state.wrapping_add(ONE_OF_ALL));
         // Release: what the caller did (partner: the Acquire in `Notified`).
         if self.state.fetch_update(Ordering::Release, Ordering::Relaxed, count).is_err() {
-            let turn = Turn::of(key_of(self));
+            let mut turn = Turn::of(key_of(self));
             // Release: as above.
             self.state.fetch_add(ONE_OF_ALL, Ordering::Release);
             turn.tell_all(ALL, |turn| self.left(turn));

@@ -257,7 +257,7 @@ impl Once {
     fn end(&self, state: u32) {
         // Release: what the initialiser did (partner: `is_completed`, `call`).
         if self.state.compare_exchange(RUNNING, state, Ordering::Release, Ordering::Relaxed).is_err() {
-            let turn = Turn::of(key_of(self));
+            let mut turn = Turn::of(key_of(self));
             // In a turn WAITERS does not change. Release: as above.
             self.state.store(state | WAITERS, Ordering::Release);
             turn.tell_all(LOOK_AGAIN, |turn| self.left(turn));

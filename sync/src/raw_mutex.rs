@@ -92,7 +92,13 @@ impl RawMutex {
 
     /// The same for a caller that owes it to somebody: this never unwinds.
     pub(crate) fn lock_for_certain(&self) {
-        if !self.is_taken_at_once() {
+        self.lock_for_certain_by(me());
+    }
+
+    /// The same. The caller knows who it is.
+    #[inline]
+    pub(crate) fn lock_for_certain_by(&self, me: u32) {
+        if !self.is_taken_at_once_by(|| me) {
             self.wait(Until::ToldForCertain);
         }
     }
@@ -113,6 +119,12 @@ impl RawMutex {
     /// Takes it, if it is free.
     #[inline]
     fn is_taken_at_once(&self) -> bool {
+        self.is_taken_at_once_by(me)
+    }
+
+    /// The same. The caller is asked who it is when it has it.
+    #[inline]
+    fn is_taken_at_once_by(&self, me: impl FnOnce() -> u32) -> bool {
         // Acquire: what was done under the lock before (partner: each Release that takes HELD back).
         let is_taken = self.state.fetch_or(HELD, Ordering::Acquire) & HELD == 0;
         if is_taken {
@@ -186,12 +198,12 @@ impl RawMutex {
                 pause(PAUSES);
                 continue;
             }
-            let newcomer = Newcomer::caller_since(PARKS, &LOCK, *since_ns.get_or_insert_with(now_ns));
+            let spot = Newcomer::caller_since(PARKS, &LOCK, *since_ns.get_or_insert_with(now_ns)).on_stack(until);
             let turn = Turn::of(self.key());
             if !self.will_wait(&turn, woken) {
                 continue;
             }
-            match turn.wait(newcomer, has_waited, until, |turn| self.left(turn), |answer| self.undo(answer)) {
+            match turn.wait(&spot, has_waited, until, |turn| self.left(turn), |answer| self.undo(answer)) {
                 None => return false,
                 Some(HANDED) => return true,
                 Some(_) => (woken, has_waited) = (WOKEN, true),

@@ -279,7 +279,7 @@ impl RawRwLock {
         is_taken: impl Fn() -> bool,
         undo: impl Fn(),
     ) -> bool {
-        let newcomer = Newcomer::caller(what, reason);
+        let spot = Newcomer::caller(what, reason).on_stack(until);
         let turn = loop {
             let turn = Turn::of(self.key());
             if self.will_wait(&turn, WAITERS, 0, may_go) {
@@ -290,7 +290,7 @@ impl RawRwLock {
                 return true;
             }
         };
-        turn.wait(newcomer, false, until, |turn| self.left(turn), |_| undo()).is_some()
+        turn.wait(&spot, false, until, |turn| self.left(turn), |_| undo()).is_some()
     }
 
     #[cold]
@@ -304,14 +304,14 @@ impl RawRwLock {
                 self.holder.store(me(), Ordering::Relaxed);
                 return true;
             }
-            let newcomer = Newcomer::caller_since(WRITES, &WRITE, *since_ns.get_or_insert_with(now_ns));
+            let spot = Newcomer::caller_since(WRITES, &WRITE, *since_ns.get_or_insert_with(now_ns)).on_stack(until);
             let turn = Turn::of(self.key());
             if !self.will_wait(&turn, WAITERS, woken, is_free) {
                 continue;
             }
             // One that upgrades stays the first: others wait for it, and it waits for readers only.
             let is_first = has_waited && self.state.load(Ordering::Relaxed) & UPGRADING == 0;
-            match turn.wait(newcomer, is_first, until, |turn| self.left(turn), |answer| self.undo_write(answer)) {
+            match turn.wait(&spot, is_first, until, |turn| self.left(turn), |answer| self.undo_write(answer)) {
                 None => return false,
                 Some(HANDED) => return true,
                 Some(_) => (woken, has_waited) = (WOKEN, true),

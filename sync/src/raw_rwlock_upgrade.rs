@@ -78,7 +78,7 @@ impl RawRwLock {
 
     #[cold]
     fn wait_to_upgrade(&self, until: Until<'_>) -> bool {
-        let newcomer = Newcomer::caller(UPGRADES, &UPGRADE);
+        let spot = Newcomer::caller(UPGRADES, &UPGRADE).on_stack(until);
         let turn = loop {
             let turn = Turn::of(self.key());
             if self.will_wait(&turn, WAITERS | UPGRADING, 0, |state| upgraded(state).is_some()) {
@@ -94,7 +94,7 @@ impl RawRwLock {
             self.left(turn);
         };
         // One that is unwound has its guard still, which is that of a reader.
-        turn.wait(newcomer, true, until, left, |_| self.downgrade_to_upgradable()).is_some()
+        turn.wait(&spot, true, until, left, |_| self.downgrade_to_upgradable()).is_some()
     }
 
     /// One that has it to write is the upgradable reader from now on.

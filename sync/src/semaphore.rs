@@ -239,32 +239,24 @@ impl Semaphore {
 
     #[cold]
     fn wait(&self, n: usize, until: Until<'_>) -> Result<(), TryAcquireError> {
-        let newcomer = Newcomer::caller(n, &ACQUIRE);
+        let spot = Newcomer::caller(n, &ACQUIRE).on_stack(until);
         let undo = |answer| self.undo(n, answer);
-        let wait = |turn: Turn, newcomer| turn.wait(newcomer, false, until, |turn| self.left(turn), undo);
-        match self.take_or(n, newcomer, wait)? {
+        let wait = |turn: Turn| turn.wait(&spot, false, until, |turn| self.left(turn), undo);
+        match self.take_or(n, wait)? {
             None | Some(Some(GIVEN)) => Ok(()),
             Some(None) => Err(TryAcquireError::NoPermits),
             Some(Some(_)) => Err(TryAcquireError::Closed),
         }
     }
 
-    /// Takes `n` permits; or calls `wait` in a turn in which the newcomer has to stand in the line. So the turn, which has
-    /// just been written, is not moved.
+    /// Takes `n` permits; or calls `wait` in a turn in which the caller has to stand in the line. So the turn, which has just
+    /// been written, is not moved.
     #[inline(always)]
-    fn take_or<R>(
-        &self,
-        n: usize,
-        newcomer: Newcomer,
-        wait: impl FnOnce(Turn, Newcomer) -> R,
-    ) -> Result<Option<R>, TryAcquireError> {
+    fn take_or<R>(&self, n: usize, wait: impl FnOnce(Turn) -> R) -> Result<Option<R>, TryAcquireError> {
         loop {
             match self.take(n) {
                 Err(TryAcquireError::NoPermits) => {}
-                result => {
-                    newcomer.discard();
-                    return result.map(|()| None);
-                }
+                result => return result.map(|()| None),
             }
             let turn = Turn::of(key_of(self));
             if turn.settle(self.state.load(Ordering::Relaxed) & WAITERS != 0) {
@@ -275,7 +267,7 @@ impl Semaphore {
                 waits.then_some(state | WAITERS)
             };
             if self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, must_wait).is_ok() {
-                return Ok(Some(wait(turn, newcomer)));
+                return Ok(Some(wait(turn)));
             }
         }
     }
@@ -419,8 +411,13 @@ impl<'a> Future for AcquireFuture<'a> {
             Err(TryAcquireError::NoPermits) => {}
             result => return Poll::Ready(permit(result.is_ok())),
         }
-        let newcomer = Newcomer::task(n, &ACQUIRE, context);
-        match semaphore.take_or(n, newcomer, |turn, newcomer| place.stand(turn, newcomer)) {
+        let mut newcomer = Some(Newcomer::task(n, &ACQUIRE, context));
+        let stand = |turn| place.stand(turn, newcomer.take().expect("it stands once"));
+        let taken = semaphore.take_or(n, stand);
+        if let Some(newcomer) = newcomer {
+            newcomer.discard();
+        }
+        match taken {
             Ok(Some(())) => Poll::Pending,
             taken => Poll::Ready(permit(taken.is_ok())),
         }

@@ -64,12 +64,12 @@ pub(crate) fn wait_timeout(what: &impl Awaited, timeout: Duration) -> bool {
 
 #[cold]
 fn wait_in_line(what: &impl Awaited, until: Until<'_>) -> bool {
-    let newcomer = Newcomer::caller(0, what.reason());
+    let spot = Newcomer::caller(0, what.reason()).on_stack(until);
     let turn = turn_of(what);
     if !what.will_wait() {
         return true;
     }
-    turn.wait(newcomer, false, until, |turn| what.left(turn), |answer| what.undo(answer)).is_some()
+    turn.wait(&spot, false, until, |turn| what.left(turn), |answer| what.undo(answer)).is_some()
 }
 
 /// A turn for one that may have to stand in the line: those that have forgotten their futures are out of it (lot I6).

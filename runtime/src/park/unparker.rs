@@ -97,6 +97,20 @@ impl Unparker {
         }
     }
 
+    /// The same for one that may be gone as soon as the waiter is ready. It is used up.
+    ///
+    /// # Safety
+    /// As for `ready`.
+    #[inline(always)]
+    pub(crate) unsafe fn ready_from(unparker: *const Unparker) {
+        // SAFETY: it is there until the waiter is ready.
+        if let Target::G(g, _) = unsafe { &(*unparker).0 } {
+            let g = *g;
+            // SAFETY: as the caller promises.
+            ready_g(unsafe { Runnable::own(g) });
+        }
+    }
+
     /// Whether both wake the same waiter, for certain.
     pub fn will_unpark(&self, other: &Unparker) -> bool {
         match (&self.0, &other.0) {

@@ -6,7 +6,7 @@ use crate::g::{LineLock, LinePark};
 use crate::loom::{AtomicU8, Ordering, UnsafeCell};
 use crate::reason::Reason;
 use std::fmt;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr;
 use std::time::Instant;
 
@@ -141,10 +141,9 @@ impl<A: Copy> Ticket<A> {
     pub(super) unsafe fn ready(ticket: *const Ticket<A>) {
         // SAFETY: it waits until it is made ready.
         let ticket = unsafe { &*ticket };
-        // SAFETY: it has been told, so nobody else takes it.
-        let unparker = ticket.unparker.with_mut(|place| unsafe { place.cast::<Unparker>().read() });
-        // SAFETY: as above; it was taken.
-        unsafe { unparker.ready() };
+        let unparker = ticket.unparker.with_mut(|place| place.cast::<Unparker>());
+        // SAFETY: it has been told, so nobody else uses it; and it was taken.
+        unsafe { Unparker::ready_from(unparker) };
     }
 
     /// For models: uses what is the operation's again, once it goes on (I2).
@@ -233,27 +232,29 @@ impl<A: Copy> fmt::Debug for Ticket<A> {
 /// Calls `f` if the caller is unwound before the guard is disarmed: a wait does so while the runtime closes (I6).
 #[inline(always)]
 pub fn on_unwind<F: FnOnce()>(f: F) -> OnUnwind<F> {
-    OnUnwind(Some(f))
+    OnUnwind(ManuallyDrop::new(f))
 }
 
 /// See [`on_unwind`].
 #[must_use = "it has to be disarmed"]
-pub struct OnUnwind<F: FnOnce()>(Option<F>);
+pub struct OnUnwind<F: FnOnce()>(ManuallyDrop<F>);
 
 impl<F: FnOnce()> OnUnwind<F> {
     /// The wait has ended.
     #[inline(always)]
-    pub fn disarm(mut self) {
-        self.0 = None;
+    pub fn disarm(self) {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: it is dropped here alone, as the guard is not.
+        unsafe { ManuallyDrop::drop(&mut this.0) };
     }
 }
 
 impl<F: FnOnce()> Drop for OnUnwind<F> {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(f) = self.0.take() {
-            f();
-        }
+        // SAFETY: it is taken once, as the guard is dropped once.
+        let f = unsafe { ManuallyDrop::take(&mut self.0) };
+        f();
     }
 }
 

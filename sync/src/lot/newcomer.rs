@@ -1,6 +1,7 @@
 //! Who is going to stand in a line. It is made before the turn: it reads the clock, and a task's waker is the user's code.
 
-use super::table::Want;
+use super::table::{Spot, Want};
+use super::wait::Until;
 use super::watch;
 use crate::holder::short;
 use crate::loom::{Unparker, now_ns};
@@ -38,6 +39,12 @@ impl Newcomer {
     pub(crate) fn task(what: usize, reason: &'static Reason, context: &Context<'_>) -> Newcomer {
         let unparker = Unparker::from(context.waker().clone());
         Newcomer { want: Want { what, who: 0, reason, since_ns: now_ns() }, unparker }
+    }
+
+    /// It waits on its stack, until then at most.
+    #[inline(always)]
+    pub(crate) fn on_stack(self, until: Until<'_>) -> Spot {
+        Spot::new(self.want, until.may_end(), true, self.unparker)
     }
 
     /// It need not wait. Not in a turn.

@@ -131,7 +131,7 @@ struct Known {
 }
 
 /// An operation's place. It lies on the operation's stack, or in its future.
-pub(super) struct Spot {
+pub(crate) struct Spot {
     ticket: Ticket<usize>,
     waiter: Waiter<usize, Known>,
     queue: Queue,
@@ -151,6 +151,21 @@ impl Spot {
     /// What it has been told.
     pub(super) fn told(&self) -> Option<usize> {
         self.ticket.told().copied()
+    }
+
+    /// Whether it has never stood anywhere.
+    #[inline]
+    pub(super) fn is_new(&self) -> bool {
+        self.waiter.data().spot.get().is_null()
+    }
+
+    /// Who waits there.
+    pub(crate) fn who(&self) -> u32 {
+        self.waiter.data().want.who
+    }
+
+    pub(super) fn reason(&self) -> &'static Reason {
+        self.waiter.data().want.reason
     }
 
     pub(super) fn ticket(&self) -> &Ticket<usize> {
@@ -239,19 +254,32 @@ impl Turn {
         }
     }
 
-    /// Tells all that stand in the line now, and ends the turn. `left` is called when they have left. Returns how many it has
-    /// told.
+    /// Tells all that stand in the line now, in a turn that has told nobody. `left` is called when they have left. Returns how
+    /// many it has told.
     ///
     /// They may be more than one turn can tell. Those that are left meanwhile are told by whoever calls
     /// [`tell_rest`](Self::tell_rest) first.
-    pub(crate) fn tell_all(mut self, answer: usize, left: impl Fn(&mut Turn)) -> usize {
+    pub(crate) fn tell_all(&mut self, answer: usize, left: impl Fn(&mut Turn)) -> usize {
+        debug_assert!(self.told.is_empty());
         let rest = Rest { end: self.bucket.count.get(), answer };
-        self.tell_rest();
+        let mut told = 0;
+        if self.queue().is_some_and(|queue| queue.rest.get().is_some()) {
+            self.tell_rest();
+        } else {
+            // All that stand there are meant, as the lock is held all the time.
+            while self.told.has_room(TELLS_MAX)
+                && let Some(queue) = self.queue()
+            {
+                let first = self.claim_first(queue);
+                self.told.tell(first, answer);
+                told += 1;
+            }
+        }
         if let Some(queue) = self.queue() {
             queue.rest.set(Some(rest));
+            told += self.tell_rest();
         }
-        let told = self.tell_rest();
-        left(&mut self);
+        left(self);
         told
     }
 
@@ -271,10 +299,17 @@ impl Turn {
     /// [`first`](Self::first) was called since the last.
     pub(crate) fn tell_first(&mut self, answer: usize) {
         let queue = self.queue().expect("somebody waits");
+        let first = self.claim_first(queue);
+        self.told.tell(first, answer);
+    }
+
+    /// Takes the first out of the line.
+    #[inline(always)]
+    fn claim_first(&self, queue: &Queue) -> Claimed<usize, Known> {
         let first: Claimed<_, _> = queue.line.claim_first().expect("a queue is not empty");
         let spot = first.data().spot.get();
         self.leave(queue, spot);
-        self.told.tell(first, answer);
+        first
     }
 
     /// Unlocks, and wakes whom it has told.

@@ -1,6 +1,5 @@
 //! How a G or a thread waits in the lot.
 
-use super::newcomer::Newcomer;
 use super::table::{Spot, Turn};
 use pirn_runtime::internal::on_unwind;
 use std::time::Instant;
@@ -52,33 +51,32 @@ impl Turn {
     /// called if it has been told but does not return, because it is unwound.
     pub(crate) fn wait(
         self,
-        newcomer: Newcomer,
+        spot: &Spot,
         is_first: bool,
         until: Until<'_>,
         left: impl Fn(&mut Turn),
         undo: impl Fn(usize),
     ) -> Option<usize> {
-        self.wait_after(newcomer, is_first, until, Before { in_turn: || false, after_turn: || () }, left, undo)
+        self.wait_after(spot, is_first, until, Before { in_turn: || false, after_turn: || () }, left, undo)
     }
 
     /// The same; `before` is done when the caller stands in the line, and before it parks.
     pub(crate) fn wait_after(
         self,
-        newcomer: Newcomer,
+        spot: &Spot,
         is_first: bool,
         until: Until<'_>,
         before: Before<impl FnOnce() -> bool, impl FnOnce()>,
         left: impl Fn(&mut Turn),
         undo: impl Fn(usize),
     ) -> Option<usize> {
-        let (key, reason) = (self.key(), newcomer.want.reason);
-        let spot = Spot::new(newcomer.want, until.may_end(), true, newcomer.unparker);
-        let ticket = spot.ticket();
+        let (key, reason, ticket) = (self.key(), spot.reason(), spot.ticket());
         let held = self.into_held();
-        // SAFETY: it stays here until it is told or withdrawn, also if this is unwound.
-        unsafe { held.stand(&raw const spot, is_first) };
+        assert!(spot.is_new(), "a spot is for one wait");
+        // SAFETY: it has never stood anywhere, and stays until it is told or withdrawn, also if this is unwound.
+        unsafe { held.stand(spot, is_first) };
         let unwound = on_unwind(|| {
-            if !Turn::of(key).withdraw(&spot, &left) {
+            if !Turn::of(key).withdraw(spot, &left) {
                 undo(spot.told().expect("who has left the line has been told"));
             }
         });
@@ -109,7 +107,7 @@ impl Turn {
                         return None;
                     }
                 };
-                if has_ended && Turn::of(key).withdraw(&spot, &left) {
+                if has_ended && Turn::of(key).withdraw(spot, &left) {
                     unwound.disarm();
                     return None;
                 }
