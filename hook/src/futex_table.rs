@@ -154,6 +154,12 @@ impl Bucket {
         self.waiting.load(Ordering::Relaxed) == 0
     }
 
+    /// How many wait here, or are about to look.
+    #[cfg(not(loom))]
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Takes out up to `most` of those that wait at that address for one of these bits, first come, first served, and has
     /// them woken by `wake`, which is called without the lock. Returns how many there were.
     pub(crate) fn wake(&self, address: usize, bits: u32, most: usize, mut wake: impl FnMut(Told)) -> usize {

@@ -30,8 +30,8 @@
 //! | `__read_chk`, `__recv_chk`, `__recvfrom_chk`, `__poll_chk`, `__ppoll_chk` | what C that is compiled with `_FORTIFY_SOURCE` calls instead: the same as without |
 //! | `wait`, `wait3`, `wait4`, `waitpid`, `waitid` | parks until that child has ended. For any child, for a group, or for one that stops it looks now and then: it learns of it within 16 ms |
 //! | `flock` | looks now and then until the lock is free, so it learns of that within 16 ms, and may come after others |
-//! | `getaddrinfo` | blocks its thread, as libc has no other way. 32 at a time do so, and one more whenever none has come back for 100 ms; the others park |
-//! | `posix_spawn`, `posix_spawnp` | blocks its thread until the child has called `exec`. One at a time does so, or one more if it takes longer than 100 ms; the others park. With it std's `Command` starts most children. A `Command` with `pre_exec` and the like calls `fork`, and reads from a pipe until the child has called `exec`, which parks |
+//! | `getaddrinfo` | blocks its thread, as libc has no other way. 32 at a time do so; the others park |
+//! | `posix_spawn`, `posix_spawnp` | blocks its thread until the child has called `exec`. One at a time does so, and one more whenever none has begun for 50 ms; the others park. If other signals are blocked than when the thread began, it is libc's call. With it std's `Command` starts most children. A `Command` with `pre_exec` and the like calls `fork`, and reads from a pipe until the child has called `exec`, which parks |
 //! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is then for as many of each. Other futexes, and other system calls, go to the kernel; but `FUTEX_REQUEUE`, `FUTEX_CMP_REQUEUE` and `FUTEX_WAKE_OP` wake all goroutines that wait for their words. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
 //! | `close`, `close_range`, `dup2`, `dup3`, `fcntl`, `fcntl64`, `ioctl`, `setsockopt` | it is libc's call. What was believed of the descriptor is taken away, if it is not so any more (rule 8) |
 //!
@@ -56,6 +56,7 @@
 //! | `ppoll`, `pselect`, `epoll_pwait`, `epoll_pwait2` with a signal mask | the mask is for the thread that waits: a signal has to find a thread that waits with this mask |
 //! | `fcntl` with `F_SETLKW` or `F_OFD_SETLKW`, `lockf` | who looks now and then waits for no lock in the kernel, so the kernel could not say that two processes wait for each other (`EDEADLK`). SQLite asks without waiting, and sleeps |
 //! | `pthread_mutex_lock`, `pthread_cond_wait`, `pthread_join`, `sem_wait`, `mtx_lock`, `thrd_sleep` | glibc waits in itself, and what its words mean is its own. std's `JoinHandle::join` of a thread is `pthread_join` |
+//! | `pidfd_spawn`, `pidfd_spawnp` | not every glibc has them, and std calls them on demand alone |
 //! | `fgets`, `fread`, `system`, `popen`, `pclose`, `gethostbyname`, `getnameinfo` | glibc makes the system call itself |
 //! | `__poll`, `__read`, `__nanosleep`, other second names | hardly any library calls them |
 //! | `mq_receive`, `mq_send`, `msgrcv`, `semop`, `sigwait`, `pause`, `tee`, `vmsplice`, `open` of a FIFO | few call them on many goroutines at a time |

@@ -11,9 +11,9 @@ use libc::{addrinfo, c_char, c_int};
 use pirn_runtime::internal::Hooked;
 
 /// So many threads may be blocked by it.
-const AT_ONCE: usize = 32;
+const AT_ONCE: u32 = 32;
 
-static TURNS: Turns = Turns::new(AT_ONCE, &GETADDRINFO);
+static TURNS: Turns = Turns::new(AT_ONCE, None, &GETADDRINFO);
 
 /// In the place of libc's.
 ///
@@ -28,7 +28,7 @@ unsafe extern "C" fn getaddrinfo(
 ) -> c_int {
     // SAFETY: as the caller.
     let ask = || unsafe { next::getaddrinfo(node, service, hints, found) };
-    let Some(g) = Hooked::current().filter(|g| g.may_park()) else { return ask() };
+    let Some(g) = Hooked::current().filter(|g| g.may_move()) else { return ask() };
     TURNS.take(g, ask).unwrap_or_else(|| {
         set_errno(libc::ECANCELED);
         libc::EAI_SYSTEM

@@ -5,16 +5,20 @@
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
 use crate::calls::POSIX_SPAWN;
+use crate::errno::{errno, set_errno};
 use crate::next;
 use crate::turns::Turns;
 use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 use pirn_runtime::internal::Hooked;
+use std::time::Duration;
 
 /// So many threads may be blocked by them, as in Go (`syscall.ForkLock`). Until it calls `exec` a child has the memory of this
 /// process, and computes: with two or four at once 200 children were ready no sooner on two CPUs.
-const AT_ONCE: usize = 1;
+const AT_ONCE: u32 = 1;
+/// A child takes about a millisecond. If it takes so long it is the disk that is slow, or it waits for something else.
+const PATIENCE: Duration = Duration::from_millis(50);
 
-static TURNS: Turns = Turns::new(AT_ONCE, &POSIX_SPAWN);
+static TURNS: Turns = Turns::new(AT_ONCE, Some(PATIENCE), &POSIX_SPAWN);
 
 /// In the place of libc's.
 ///
@@ -50,10 +54,12 @@ unsafe extern "C" fn posix_spawnp(
     in_turn(|| unsafe { next::posix_spawnp(process, name, actions, attributes, arguments, variables) })
 }
 
-/// They return an error, and leave `errno` alone.
+/// They return an error, and `errno` is as before. What the caller has set for its thread is for the child too: so if it has
+/// blocked signals, it stays there.
 fn in_turn(spawn: impl FnOnce() -> c_int) -> c_int {
-    match Hooked::current().filter(|g| g.may_park()) {
-        Some(g) => TURNS.take(g, spawn).unwrap_or(libc::ECANCELED),
-        None => spawn(),
-    }
+    let Some(g) = Hooked::current().filter(|g| g.may_move()) else { return spawn() };
+    let before = errno();
+    let result = TURNS.take(g, spawn).unwrap_or(libc::ECANCELED);
+    set_errno(before);
+    result
 }

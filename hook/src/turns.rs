@@ -1,92 +1,167 @@
-//! What blocks its thread, as libc has no other way: few Gs do so at a time, and the others park. If none of the few comes
-//! back for a while, one more goes on: it may be the one for whom they wait.
+//! What blocks its thread, as libc has no other way: few Gs do so at a time, and the others park. Who comes back hands its
+//! turn to the one that has waited longest. If no turn has begun for a while, one more does: a child that is being started may
+//! wait for another, or its program may be on a disk that does not answer.
 //!
-//! No turn is lost: `taken` is the word of the bucket's argument (`futex_table.rs`). Who gives a turn back changes it before it
-//! looks for waiters. One that was woken, and finds that another was faster, is in the list again when that one comes back.
+//! # The argument
+//! *No turn is lost.* Who comes back wakes a waiter, which has the turn then. If it finds none it gives the turn back, looks
+//! again, and takes it anew if somebody has come. `taken` is the word of the bucket's argument (`futex_table.rs`): who waits
+//! looks at it under the bucket's lock, so either it sees that the turn was given back, or it is seen by that second look.
+//!
+//! *Nobody overtakes.* A turn that is handed over is never free in between. A waiter stays in the list until it has a turn, or
+//! its runtime closes.
 
 #![cfg(not(loom))]
 
 use crate::futex_table::{Bucket, Waited};
 use pirn_runtime::blocking;
 use pirn_runtime::internal::{Call, Hooked, has_come, now, wake_from_anywhere};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-/// When no turn has begun for so long, one more begins.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-/// The Gs that may block a thread with one call. Its atomics guard nothing, so they are relaxed; the bucket orders them with a
+/// The Gs that may block a thread with one call. The atomics guard nothing, so they are relaxed; the bucket orders them with a
 /// wait.
 pub(crate) struct Turns {
     call: &'static Call,
-    at_once: usize,
-    /// How many Gs have a turn.
-    taken: AtomicUsize,
+    at_once: u64,
+    /// When no turn has begun for so long, one more may be taken until all have come back. None: never.
+    patience: Option<Duration>,
+    /// How many Gs have a turn (`TURN`), and how many more may have one (`MORE`).
+    taken: AtomicU64,
     /// How many turns have begun. It may wrap.
     begun: AtomicUsize,
     waiters: Bucket,
 }
+
+const TURN: u64 = 1;
+const MORE: u64 = 1 << 32;
+
+/// So long one turn takes, about: who waits behind others has more patience.
+const USUAL: Duration = Duration::from_millis(1);
 
 /// All wait at one address, for all.
 const ADDRESS: usize = 0;
 const BITS: u32 = u32::MAX;
 
 impl Turns {
-    pub(crate) const fn new(at_once: usize, call: &'static Call) -> Turns {
-        Turns { call, at_once, taken: AtomicUsize::new(0), begun: AtomicUsize::new(0), waiters: Bucket::new() }
+    pub(crate) const fn new(at_once: u32, patience: Option<Duration>, call: &'static Call) -> Turns {
+        Turns {
+            call,
+            at_once: at_once as u64,
+            patience,
+            taken: AtomicU64::new(0),
+            begun: AtomicUsize::new(0),
+            waiters: Bucket::new(),
+        }
     }
 
     /// Calls `block` when its turn has come. `g` may park. None: the runtime closes.
     pub(crate) fn take<R>(&self, g: Hooked, block: impl FnOnce() -> R) -> Option<R> {
         g.checkpoint();
-        let _turn = self.wait(g)?;
-        Some(blocking(block))
+        let turn = self.wait(g)?;
+        Some(blocking(|| {
+            let result = block();
+            // It is handed on before the caller waits for a P.
+            drop(turn);
+            result
+        }))
     }
 
     fn wait(&self, g: Hooked) -> Option<Turn<'_>> {
         loop {
-            let more = |taken: usize| (taken < self.at_once).then_some(taken + 1);
-            if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
-                self.begun.fetch_add(1, Ordering::Relaxed);
-                return Some(Turn { turns: self });
+            if self.takes_free() {
+                return Some(self.begin());
             }
-            let begun = self.begun.load(Ordering::Relaxed);
-            let deadline = now() + PATIENCE;
-            let still = || self.taken.load(Ordering::Relaxed) >= self.at_once;
-            let waited = self.waiters.wait(ADDRESS, BITS, still, |ticket| {
-                while !ticket.is_told() {
-                    if g.is_cancelled() || has_come(deadline) {
-                        return false;
+            let (ahead, before) = (self.waiters.len(), self.begun.load(Ordering::Relaxed));
+            let mut more = None;
+            let waited = self.waiters.wait(
+                ADDRESS,
+                BITS,
+                || !self.is_free(),
+                |ticket| {
+                    let (mut seen, mut until) = (before, self.next_look(ahead));
+                    while !ticket.is_told() {
+                        if g.is_cancelled() {
+                            return false;
+                        }
+                        if until.is_some_and(has_come) {
+                            more = self.begin_one_more(seen);
+                            if more.is_some() {
+                                return false;
+                            }
+                            seen = self.begun.load(Ordering::Relaxed);
+                            until = self.next_look(ahead.saturating_sub(seen.wrapping_sub(before)));
+                        }
+                        g.park(self.call, 0, until);
                     }
-                    g.park(self.call, 0, Some(deadline));
-                }
-                true
-            });
-            if waited != Waited::Ended {
-                continue;
+                    true
+                },
+            );
+            match waited {
+                Waited::Changed => {}
+                // If it has one more besides, that is given back.
+                Waited::Woken => return Some(self.begin()),
+                Waited::Ended => return more,
             }
-            if g.is_cancelled() {
-                return None;
+        }
+    }
+
+    /// When one that waits behind so many looks whether a turn has begun.
+    fn next_look(&self, ahead: usize) -> Option<Instant> {
+        let behind = USUAL.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX));
+        now().checked_add(self.patience?.saturating_add(behind))
+    }
+
+    fn may_take(&self, taken: u64) -> bool {
+        taken % MORE < self.at_once + taken / MORE
+    }
+
+    fn is_free(&self) -> bool {
+        self.may_take(self.taken.load(Ordering::Relaxed))
+    }
+
+    /// Takes a turn that is free. False: there is none.
+    fn takes_free(&self) -> bool {
+        let take = |taken| self.may_take(taken).then_some(taken + TURN);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// The caller has taken a turn, or was handed one.
+    fn begin(&self) -> Turn<'_> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Turn { turns: self }
+    }
+
+    /// Begins a turn though none is free, if none has begun since there were so many.
+    fn begin_one_more(&self, seen: usize) -> Option<Turn<'_>> {
+        self.begun.compare_exchange(seen, seen.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        self.taken.fetch_add(MORE + TURN, Ordering::Relaxed);
+        Some(Turn { turns: self })
+    }
+
+    /// A turn has ended.
+    fn hand_on(&self) {
+        loop {
+            let has_waiter = !self.waiters.is_empty();
+            if has_waiter && self.waiters.wake(ADDRESS, BITS, 1, wake_from_anywhere) > 0 {
+                return;
             }
-            // One of those whose time is over.
-            if self.begun.compare_exchange(begun, begun.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                self.taken.fetch_add(1, Ordering::Relaxed);
-                return Some(Turn { turns: self });
+            // When nobody has a turn, no one is late.
+            let give_back = |taken| Some(if taken % MORE == TURN { 0 } else { taken - TURN });
+            _ = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give_back);
+            if self.waiters.is_empty() || !self.takes_free() {
+                return;
             }
         }
     }
 }
 
+/// The right to block a thread.
 struct Turn<'t> {
     turns: &'t Turns,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let turns = self.turns;
-        let taken = turns.taken.fetch_sub(1, Ordering::Relaxed) - 1;
-        if taken < turns.at_once && !turns.waiters.is_empty() {
-            turns.waiters.wake(ADDRESS, BITS, 1, wake_from_anywhere);
-        }
+        self.turns.hand_on();
     }
 }

@@ -514,7 +514,6 @@ fn transfer(mut rng: Rng) {
     assert_eq!(ours.read(&mut [0]).expect("it is connected"), 0);
 }
 
-/// What a `TcpListener` of std has is waited for as well.
 /// A Unix socket that is full does not say when it is shut. So who waits for room looks each 50 ms, and not by belief, which
 /// lasts longer.
 #[test]
@@ -534,6 +533,7 @@ fn room_in_a_unix_socket_is_asked_for() {
     });
 }
 
+/// What a `TcpListener` of std has is waited for as well.
 #[test]
 fn a_busy_listener_is_believed() {
     let _alone = alone();

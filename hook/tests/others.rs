@@ -15,7 +15,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -212,14 +212,125 @@ fn a_child_that_waits_for_another_does_not_keep_that_from_starting() {
     assert!(waits.iter().any(|(call, count)| *call == "posix_spawn" && *count > 0), "{waits:?}");
 }
 
+fn start_true() {
+    assert!(Command::new("true").status().expect("it starts").success());
+}
+
+/// One that starts children again and again overtakes none that waits.
+#[test]
+fn who_waits_to_start_a_child_is_not_overtaken() {
+    const OTHERS: usize = 10;
+    for procs in [1, 2] {
+        isolated(procs).run(|| {
+            let (started, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+            let again_and_again = go({
+                let (started, is_over) = (started.clone(), is_over.clone());
+                move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        start_true();
+                        started.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+            eventually("it has begun", || started.load(Ordering::Relaxed) > 0);
+            let others = (0..OTHERS).map(|_| {
+                let started = started.clone();
+                go(move || {
+                    let before = started.load(Ordering::Relaxed);
+                    start_true();
+                    started.load(Ordering::Relaxed) - before
+                })
+            });
+            let meanwhile = join_all(others.collect::<Vec<_>>());
+            is_over.store(true, Ordering::Relaxed);
+            again_and_again.join().unwrap();
+            // Once for each that was before, and some while the other's child ran.
+            assert!(meanwhile.iter().all(|children| *children < 10 * OTHERS), "{meanwhile:?}");
+        });
+    }
+}
+
+/// A child whose start lasts has one more turn begin, once, and not for each of the others.
+#[test]
+fn a_child_that_does_not_start_keeps_no_others_from_it() {
+    let path = fifo("stuck");
+    let rt = isolated(2);
+    let waits =
+        || rt.metrics().hooked_waits.into_iter().find(|(call, _)| *call == "posix_spawn").expect("it is hooked").1;
+    let stuck = rt.run(|| {
+        let path = path.clone();
+        let begun = Arc::new(AtomicBool::new(false));
+        let has_begun = begun.clone();
+        let stuck = go(move || {
+            has_begun.store(true, Ordering::Relaxed);
+            reap(spawn_and_open(&path, libc::O_RDONLY).expect("it starts"));
+        });
+        eventually("it has begun", || begun.load(Ordering::Relaxed));
+        std::thread::sleep(SHORT);
+        start_true();
+        stuck
+    });
+    let before = waits();
+    assert!(before >= 1);
+    rt.run(|| (0..20).for_each(|_| start_true()));
+    assert!(waits() <= before + 2, "{} waits, and {before} before", waits());
+    // For both: so it does not wait itself.
+    let opened = File::options().read(true).write(true).open(OsStr::from_bytes(path.to_bytes())).expect("it is there");
+    rt.run(|| stuck.join().unwrap());
+    drop(opened);
+    remove(&path);
+}
+
+/// As C does around a spawn, so that the child begins with them: whoever waited would go on with another thread's.
+#[test]
+fn who_has_blocked_signals_stays_on_its_thread() {
+    /// Blocks one more, or sets them all. Returns those from before.
+    fn mask(how: i32, signals: &libc::sigset_t) -> libc::sigset_t {
+        let mut before = MaybeUninit::uninit();
+        // SAFETY: there is a set, and room for one.
+        assert_eq!(unsafe { libc::pthread_sigmask(how, signals, before.as_mut_ptr()) }, 0);
+        // SAFETY: it has been written.
+        unsafe { before.assume_init() }
+    }
+    fn of_one(signal: i32) -> libc::sigset_t {
+        let mut signals = MaybeUninit::uninit();
+        // SAFETY: there is room.
+        unsafe { libc::sigemptyset(signals.as_mut_ptr()) };
+        // SAFETY: it has been written.
+        unsafe { libc::sigaddset(signals.as_mut_ptr(), signal) };
+        // SAFETY: as above.
+        unsafe { signals.assume_init() }
+    }
+    isolated(2).run(|| {
+        let starts = (0..50).map(|_| {
+            go(|| {
+                let before = mask(libc::SIG_BLOCK, &of_one(libc::SIGUSR1));
+                let thread = std::fs::read_link("/proc/thread-self").unwrap();
+                let mut child = 0;
+                let mut arguments = [c"true".as_ptr().cast_mut(), ptr::null_mut()];
+                let (name, arguments) = (c"true".as_ptr(), arguments.as_mut_ptr());
+                // SAFETY: a name and a list that end with a zero.
+                let result = unsafe {
+                    libc::posix_spawnp(&raw mut child, name, ptr::null(), ptr::null(), arguments, ptr::null())
+                };
+                assert_eq!(result, 0);
+                assert_eq!(std::fs::read_link("/proc/thread-self").unwrap(), thread);
+                mask(libc::SIG_SETMASK, &before);
+                reap(child);
+            })
+        });
+        join_all(starts.collect::<Vec<_>>());
+    });
+}
+
 #[test]
 fn who_waits_to_start_a_child_is_cancelled_when_the_runtime_closes() {
     let path = fifo("closing");
     let rt = isolated(1);
     let (begun, results) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
     rt.run(|| {
-        // Whenever 100 ms have passed one of them goes on.
-        for _ in 0..40 {
+        // Whenever 50 ms have passed one of them goes on.
+        for _ in 0..100 {
             let (path, begun, results) = (path.clone(), begun.clone(), results.clone());
             go(move || {
                 begun.fetch_add(1, Ordering::Relaxed);
@@ -228,7 +339,7 @@ fn who_waits_to_start_a_child_is_cancelled_when_the_runtime_closes() {
             });
         }
     });
-    eventually("all have begun", || begun.load(Ordering::Relaxed) == 40);
+    eventually("all have begun", || begun.load(Ordering::Relaxed) == 100);
     shown_waiting(&rt.handle(), "posix_spawn");
     let handle = rt.handle();
     let opens = std::thread::spawn({
@@ -245,11 +356,11 @@ fn who_waits_to_start_a_child_is_cancelled_when_the_runtime_closes() {
     drop(opens.join().unwrap());
     remove(&path);
     let results = mem::take(&mut *results.lock().unwrap());
-    assert_eq!(results.len(), 40);
+    assert_eq!(results.len(), 100);
     let cancelled = results.iter().filter(|result| **result == Err(libc::ECANCELED)).count();
     assert!(cancelled > 0, "{results:?}");
     let started: Vec<_> = results.into_iter().flatten().collect();
-    assert_eq!(started.len(), 40 - cancelled);
+    assert_eq!(started.len(), 100 - cancelled);
     started.into_iter().for_each(reap);
 }
 

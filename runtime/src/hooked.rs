@@ -11,7 +11,7 @@ use crate::clock::{deadline, now_ns, ns_of};
 use crate::config::UNWINDS;
 use crate::event::CallCounts;
 use crate::g::G;
-use crate::m::current;
+use crate::m::{M, current};
 use crate::os::{Mutex, holds_one, when_none_is_held};
 use crate::park::{checkpoint_if, defer, in_closing, park_uninterruptibly, unpark_g};
 use crate::reason::Reason;
@@ -236,6 +236,15 @@ impl Hooked {
         // SAFETY: its slot is set as long as it runs, and only its M changes it, when it has ended.
         let slot = unsafe { &*self.g.slot.get() };
         slot.as_ref().is_some_and(|slot| (slot.limit()..slot.stack_base()).contains(&at))
+    }
+
+    /// Whether it may park, and go on on another thread. Not if other signals are blocked on its thread than when that began:
+    /// they would be blocked on another one afterwards. That is so in a signal handler, or if the G has blocked some. Some
+    /// 0.15 us.
+    pub fn may_move(self) -> bool {
+        // SAFETY: an M lives as long as its thread runs (m I3).
+        let m = unsafe { current::machine().as_ref() };
+        self.may_park() && m.is_some_and(M::has_its_own_mask)
     }
 
     /// Lets others run, if the caller has been asked to; but not in a signal handler. What that has interrupted may hold a
