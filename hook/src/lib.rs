@@ -31,7 +31,7 @@
 //! | `wait`, `wait3`, `wait4`, `waitpid`, `waitid` | parks until that child has ended. For any child, for a group, or for one that stops it looks now and then: it learns of it within 16 ms |
 //! | `flock` | looks now and then until the lock is free, so it learns of that within 16 ms, and may come after others |
 //! | `getaddrinfo` | blocks its thread, as libc has no other way. 32 at a time do so; the others park |
-//! | `posix_spawn`, `posix_spawnp` | blocks its thread until the child has called `exec`. One at a time does so, and one more whenever none has begun for 50 ms; the others park. If other signals are blocked than when the thread began, it is libc's call. With it std's `Command` starts most children. A `Command` with `pre_exec` and the like calls `fork`, and reads from a pipe until the child has called `exec`, which parks |
+//! | `posix_spawn`, `posix_spawnp` | blocks its thread until the child has called `exec`. One at a time does so, and one more whenever nobody could begin for 50 ms; the others park. If other signals are blocked than when the thread began, it is libc's call. With it std's `Command` starts most children. A `Command` with `pre_exec` and the like calls `fork`, and reads from a pipe until the child has called `exec`, which parks |
 //! | `syscall` with a private futex: `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_WAKE`, `FUTEX_WAKE_BITSET` | parks until it is woken, or the time is over. With it wait std's `Mutex`, `RwLock`, `Condvar`, `Once`, `Barrier`, `mpsc`, `thread::park`, and those of other libraries. Goroutines and threads may wait for one word: a wake is then for as many of each. Other futexes, and other system calls, go to the kernel; but `FUTEX_REQUEUE`, `FUTEX_CMP_REQUEUE` and `FUTEX_WAKE_OP` wake all goroutines that wait for their words. What glibc itself waits for (`pthread_mutex_lock`) blocks the thread |
 //! | `close`, `close_range`, `dup2`, `dup3`, `fcntl`, `fcntl64`, `ioctl`, `setsockopt` | it is libc's call. What was believed of the descriptor is taken away, if it is not so any more (rule 8) |
 //!
@@ -125,7 +125,7 @@
 mod begin; // what runs when the program is loaded
 mod names; // `getaddrinfo`
 mod spawns; // `posix_spawn`, `posix_spawnp`
-mod turns; // what blocks its thread: few at a time
+mod permits; // what blocks its thread: few at a time
 mod files; // `flock`
 mod children; // `wait`, `wait3`, `wait4`, `waitpid`, `waitid`
 mod fortified; // `__read_chk`, and others that are told how large a buffer is

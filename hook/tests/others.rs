@@ -195,7 +195,7 @@ fn remove(fifo: &CStr) {
     assert_eq!(unsafe { libc::unlink(fifo.as_ptr()) }, 0);
 }
 
-/// With turns alone each would wait for the other.
+/// With one permit alone each would wait for the other.
 #[test]
 fn a_child_that_waits_for_another_does_not_keep_that_from_starting() {
     let path = fifo("pair");
@@ -250,7 +250,7 @@ fn who_waits_to_start_a_child_is_not_overtaken() {
     }
 }
 
-/// A child whose start lasts has one more turn begin, once, and not for each of the others.
+/// Beside a child whose start lasts there is one more permit, and not one for each of the others.
 #[test]
 fn a_child_that_does_not_start_keeps_no_others_from_it() {
     let path = fifo("stuck");
@@ -345,7 +345,7 @@ fn who_waits_to_start_a_child_is_cancelled_when_the_runtime_closes() {
     let opens = std::thread::spawn({
         let path = path.clone();
         move || {
-            eventually("no one waits for a turn", || {
+            eventually("no one waits to start a child", || {
                 handle.goroutines().iter().all(|g| g.wait_reason != Some("posix_spawn"))
             });
             // For both: so it does not wait itself.
