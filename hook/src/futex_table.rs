@@ -199,6 +199,27 @@ impl Bucket {
         woken
     }
 
+    /// Has the first woken, whatever it waits for; or calls `otherwise`, under the lock, if nobody is in the list.
+    pub(crate) fn wake_first_or(&self, otherwise: impl FnOnce(), wake: impl FnOnce(Told)) {
+        self.lock.lock();
+        // SAFETY: a spot in the list is there until it is told, which is below.
+        let told = match unsafe { self.first.get().as_ref() } {
+            Some(spot) => {
+                self.remove(spot);
+                // SAFETY: it has been taken out of the list, once.
+                Some(unsafe { Ticket::tell(&raw const spot.ticket, ()) })
+            }
+            None => {
+                otherwise();
+                None
+            }
+        };
+        self.lock.unlock();
+        if let Some(told) = told {
+            wake(told);
+        }
+    }
+
     /// Puts it at the end. For the holder of the lock.
     fn push(&self, spot: &Spot) {
         spot.number.set(self.count.get());

@@ -125,7 +125,7 @@
 mod begin; // what runs when the program is loaded
 mod names; // `getaddrinfo`
 mod spawns; // `posix_spawn`, `posix_spawnp`
-mod permits; // what blocks its thread: few at a time
+mod blocking_call; // what blocks its thread: few at a time
 mod files; // `flock`
 mod children; // `wait`, `wait3`, `wait4`, `waitpid`, `waitid`
 mod fortified; // `__read_chk`, and others that are told how large a buffer is
@@ -138,6 +138,7 @@ mod writes; // `write`, `writev`, `pwritev2`, `send`, `sendto`, `sendmsg`, `send
 mod reads; // `read`, `readv`, `preadv2`, `recv`, `recvfrom`, `recvmsg`, `recvmmsg`
 mod attempts; // trying, and parking while it would block
 mod vectors; // several buffers
+mod permits; // of which there are few
 mod futexes; // `syscall`, for futexes
 mod futex_places; // the Gs and the threads that wait for them
 mod futex_table; // the Gs

@@ -3,17 +3,17 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "a function in the place of libc's")]
 
+use crate::blocking_call::BlockingCall;
 use crate::calls::GETADDRINFO;
 use crate::errno::set_errno;
 use crate::next;
-use crate::permits::Permits;
 use libc::{addrinfo, c_char, c_int};
 use pirn_runtime::internal::Hooked;
 
 /// So many threads may be blocked by it.
 const AT_ONCE: u32 = 32;
 
-static PERMITS: Permits = Permits::new(AT_ONCE, None, &GETADDRINFO);
+static CALL: BlockingCall = BlockingCall::new(AT_ONCE, None, &GETADDRINFO);
 
 /// In the place of libc's.
 ///
@@ -29,7 +29,7 @@ unsafe extern "C" fn getaddrinfo(
     // SAFETY: as the caller.
     let ask = || unsafe { next::getaddrinfo(node, service, hints, found) };
     let Some(g) = Hooked::current().filter(|g| g.may_move()) else { return ask() };
-    PERMITS.with_one(g, ask).unwrap_or_else(|| {
+    CALL.make(g, ask).unwrap_or_else(|| {
         set_errno(libc::ECANCELED);
         libc::EAI_SYSTEM
     })

@@ -1,123 +1,98 @@
-//! What blocks its thread, as libc has no other way: it takes a permit, of which there are few, and the other Gs park. Who
-//! comes back hands its permit to the one that has waited longest. If nobody has got one for a while, there is one more: a child
-//! that is being started may wait for another, or its program may be on a disk that does not answer.
+//! Permits, of which there are few. Who gives one back hands it to the one that has waited longest. Who has waited for long
+//! may have one more be made.
 //!
 //! # The argument
-//! *No permit is lost.* Who comes back wakes a waiter, which has the permit then. If it finds none it gives the permit back,
-//! looks again, and takes it anew if somebody has come. `taken` is the word of the bucket's argument (`futex_table.rs`): who
-//! waits looks at it under the bucket's lock, so either it sees that the permit was given back, or it is seen by that second
-//! look.
+//! *No permit is lost.* Who gives one back takes the first waiter out of the list, which has the permit then; or, if there is
+//! none, makes it free under the same lock. Under that lock, too, who waits looks whether one is free, and goes into the list.
+//! Who is handed one while it has one more made gives that back.
 //!
 //! *Nobody overtakes.* A permit that is handed over is never free in between. A waiter stays in the list until it has one, or
-//! its runtime closes.
-
-#![cfg(not(loom))]
+//! its wait ends.
+//!
+//! `permits_loom.rs` models it.
 
 use crate::futex_table::{Bucket, Waited};
-use pirn_runtime::blocking;
-use pirn_runtime::internal::{Call, Hooked, has_come, now, wake_from_anywhere};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use pirn_runtime::internal::{AtomicUsize, Ordering, Ticket, Told};
 
-/// The permits to block a thread with one call. The atomics guard nothing, so they are relaxed; the bucket orders them with a
-/// wait.
+/// See the head of this file. The atomics guard nothing, so they are relaxed; the bucket orders them with a wait.
 pub(crate) struct Permits {
-    call: &'static Call,
-    at_once: u64,
-    /// When nobody has got one for so long, there is one more until all have come back. None: never.
-    patience: Option<Duration>,
+    at_once: usize,
     /// How many are taken (`ONE`), and how many more there are for now (`MORE`).
-    taken: AtomicU64,
+    taken: AtomicUsize,
     /// How often one was got. It may wrap.
     got: AtomicUsize,
     waiters: Bucket,
+    /// How a waiter is woken.
+    wake: fn(Told),
 }
 
-const ONE: u64 = 1;
-const MORE: u64 = 1 << 32;
-
-/// So long one is taken, about: who waits behind others has more patience.
-const USUAL: Duration = Duration::from_millis(1);
+const ONE: usize = 1;
+const MORE: usize = 1 << 32;
 
 /// All wait at one address, for all.
 const ADDRESS: usize = 0;
 const BITS: u32 = u32::MAX;
 
+/// One of them. It is given back when it is dropped.
+pub(crate) struct Permit<'p> {
+    of: &'p Permits,
+}
+
 impl Permits {
-    pub(crate) const fn new(at_once: u32, patience: Option<Duration>, call: &'static Call) -> Permits {
-        Permits {
-            call,
-            at_once: at_once as u64,
-            patience,
-            taken: AtomicU64::new(0),
-            got: AtomicUsize::new(0),
-            waiters: Bucket::new(),
-        }
+    /// So many, all free.
+    #[cfg(not(loom))]
+    pub(crate) const fn new(at_once: u32, wake: fn(Told)) -> Permits {
+        let (taken, got) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Permits { at_once: at_once as usize, taken, got, waiters: Bucket::new(), wake }
     }
 
-    /// Calls `block` with a permit. `g` may park. None: the runtime closes.
-    pub(crate) fn with_one<R>(&self, g: Hooked, block: impl FnOnce() -> R) -> Option<R> {
-        g.checkpoint();
-        let permit = self.wait(g)?;
-        Some(blocking(|| {
-            let result = block();
-            // It is handed on before the caller waits for a P.
-            drop(permit);
-            result
-        }))
+    /// So many, all free.
+    #[cfg(all(test, loom))]
+    fn new(at_once: u32, wake: fn(Told)) -> Permits {
+        let (taken, got) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Permits { at_once: at_once as usize, taken, got, waiters: Bucket::new(), wake }
     }
 
-    fn wait(&self, g: Hooked) -> Option<Permit<'_>> {
+    /// Takes one, or waits for it. `sleep` is as for [`Bucket::wait`]; it is given a place for one more, with which it ends the
+    /// wait by itself. None: it has done so without.
+    pub(crate) fn take<'p>(
+        &'p self,
+        mut sleep: impl FnMut(&Ticket<()>, &mut Option<Permit<'p>>) -> bool,
+    ) -> Option<Permit<'p>> {
         loop {
             if self.takes_free() {
                 return Some(self.get());
             }
-            let (ahead, before) = (self.waiters.len(), self.got.load(Ordering::Relaxed));
             let mut more = None;
-            let waited = self.waiters.wait(
-                ADDRESS,
-                BITS,
-                || !self.is_free(),
-                |ticket| {
-                    let (mut seen, mut until) = (before, self.next_look(ahead));
-                    while !ticket.is_told() {
-                        if g.is_cancelled() {
-                            return false;
-                        }
-                        if until.is_some_and(has_come) {
-                            more = self.get_one_more(seen);
-                            if more.is_some() {
-                                return false;
-                            }
-                            seen = self.got.load(Ordering::Relaxed);
-                            until = self.next_look(ahead.saturating_sub(seen.wrapping_sub(before)));
-                        }
-                        g.park(self.call, 0, until);
-                    }
-                    true
-                },
-            );
-            match waited {
+            let still = || !self.may_take(self.taken.load(Ordering::Relaxed));
+            match self.waiters.wait(ADDRESS, BITS, still, |ticket| sleep(ticket, &mut more)) {
                 Waited::Changed => {}
-                // If it has one more besides, that is given back.
                 Waited::Woken => return Some(self.get()),
                 Waited::Ended => return more,
             }
         }
     }
 
-    /// When one that waits behind so many looks whether somebody has got one.
-    fn next_look(&self, ahead: usize) -> Option<Instant> {
-        let behind = USUAL.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX));
-        now().checked_add(self.patience?.saturating_add(behind))
+    /// How many wait, or are about to.
+    #[cfg(not(loom))]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiters.len()
     }
 
-    fn may_take(&self, taken: u64) -> bool {
+    /// How often one was got, by anybody. It may wrap.
+    pub(crate) fn got(&self) -> usize {
+        self.got.load(Ordering::Relaxed)
+    }
+
+    /// Gets one though none is free, if nobody has got one since there were so many. It is there until all are free.
+    pub(crate) fn get_one_more(&self, got: usize) -> Option<Permit<'_>> {
+        self.got.compare_exchange(got, got.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        self.taken.fetch_add(MORE + ONE, Ordering::Relaxed);
+        Some(Permit { of: self })
+    }
+
+    fn may_take(&self, taken: usize) -> bool {
         taken % MORE < self.at_once + taken / MORE
-    }
-
-    fn is_free(&self) -> bool {
-        self.may_take(self.taken.load(Ordering::Relaxed))
     }
 
     /// Takes one that is free. False: there is none.
@@ -132,33 +107,12 @@ impl Permits {
         Permit { of: self }
     }
 
-    /// Gets one though none is free, if nobody has got one since there were so many.
-    fn get_one_more(&self, seen: usize) -> Option<Permit<'_>> {
-        self.got.compare_exchange(seen, seen.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed).ok()?;
-        self.taken.fetch_add(MORE + ONE, Ordering::Relaxed);
-        Some(Permit { of: self })
-    }
-
     /// One comes back.
     fn hand_on(&self) {
-        loop {
-            let has_waiter = !self.waiters.is_empty();
-            if has_waiter && self.waiters.wake(ADDRESS, BITS, 1, wake_from_anywhere) > 0 {
-                return;
-            }
-            // When all have come back, no one is late.
-            let give_back = |taken| Some(if taken % MORE == ONE { 0 } else { taken - ONE });
-            _ = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give_back);
-            if self.waiters.is_empty() || !self.takes_free() {
-                return;
-            }
-        }
+        let give_back = |taken| Some(if taken % MORE == ONE { 0 } else { taken - ONE });
+        let free = || _ = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give_back);
+        self.waiters.wake_first_or(free, self.wake);
     }
-}
-
-/// The right to block a thread.
-struct Permit<'p> {
-    of: &'p Permits,
 }
 
 impl Drop for Permit<'_> {
@@ -166,3 +120,7 @@ impl Drop for Permit<'_> {
         self.of.hand_on();
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "permits_loom.rs"]
+mod tests;

@@ -4,10 +4,10 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
+use crate::blocking_call::BlockingCall;
 use crate::calls::POSIX_SPAWN;
 use crate::errno::{errno, set_errno};
 use crate::next;
-use crate::permits::Permits;
 use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 use pirn_runtime::internal::Hooked;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const AT_ONCE: u32 = 1;
 /// A child takes about a millisecond. If it takes so long it is the disk that is slow, or it waits for something else.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-static PERMITS: Permits = Permits::new(AT_ONCE, Some(PATIENCE), &POSIX_SPAWN);
+static CALL: BlockingCall = BlockingCall::new(AT_ONCE, Some(PATIENCE), &POSIX_SPAWN);
 
 /// In the place of libc's.
 ///
@@ -34,7 +34,7 @@ unsafe extern "C" fn posix_spawn(
     variables: *const *mut c_char,
 ) -> c_int {
     // SAFETY: as the caller.
-    with_permit(|| unsafe { next::posix_spawn(process, path, actions, attributes, arguments, variables) })
+    make(|| unsafe { next::posix_spawn(process, path, actions, attributes, arguments, variables) })
 }
 
 /// In the place of libc's.
@@ -51,15 +51,15 @@ unsafe extern "C" fn posix_spawnp(
     variables: *const *mut c_char,
 ) -> c_int {
     // SAFETY: as the caller.
-    with_permit(|| unsafe { next::posix_spawnp(process, name, actions, attributes, arguments, variables) })
+    make(|| unsafe { next::posix_spawnp(process, name, actions, attributes, arguments, variables) })
 }
 
 /// They return an error, and `errno` is as before. What the caller has set for its thread is for the child too: so if it has
 /// blocked signals, it stays there.
-fn with_permit(spawn: impl FnOnce() -> c_int) -> c_int {
+fn make(spawn: impl FnOnce() -> c_int) -> c_int {
     let Some(g) = Hooked::current().filter(|g| g.may_move()) else { return spawn() };
     let before = errno();
-    let result = PERMITS.with_one(g, spawn).unwrap_or(libc::ECANCELED);
+    let result = CALL.make(g, spawn).unwrap_or(libc::ECANCELED);
     set_errno(before);
     result
 }

@@ -40,14 +40,15 @@ pub(crate) fn of_a_g(world: &World, mut rng: Rng) {
     let mut on = thread_number();
     while !world.over.load(Ordering::Relaxed) {
         let steps = if rng.below(2) == 0 { LOCKS } else { CALLS };
-        let done = steps[rng.below(steps.len())](world, &mut rng);
+        let nth = rng.below(steps.len());
+        let done = steps[nth](world, &mut rng);
         check(NUMBER.get() == number, "the thread-local of another");
         let now = thread_number();
         world.migrations.fetch_add(u64::from(now != on), Ordering::Relaxed);
         world.steps.fetch_add(1, Ordering::Relaxed);
         on = now;
         if let Err(error) = done {
-            check(world.is_cancelled(), &format!("a call has failed: {error:?}"));
+            check(world.is_cancelled(), &format!("step {nth} of {} has failed: {error:?}", steps.len()));
             return;
         }
     }
