@@ -169,14 +169,14 @@ pub(crate) fn wait(g: Hooked, waits: &Waits, deadline: Option<Instant>) -> Resul
     g.wait_for(&[(waits.fd, waits.direction)], waits.call, waits.what, deadline).map_err(|_| Not::Waited)
 }
 
-/// Whether a call with this time may have to wait: it has none, or one that is valid and not zero. What is not valid is the
-/// kernel's to say, and one that needs not wait must not fail when the runtime closes.
-pub(crate) fn may_wait(time: Option<Option<Duration>>) -> bool {
-    time.is_none_or(|time| time.is_some_and(|time| !time.is_zero()))
+/// Whether a call has no time, or one that is valid. What is not is the kernel's to say.
+pub(crate) fn is_valid(time: Option<Option<Duration>>) -> bool {
+    time.is_none_or(|time| time.is_some())
 }
 
 /// Looks until there is something (more than 0), or the time is over (0), and parks in between until one of those that are
-/// `wanted` is ready. None: there is no limit, or what is wanted cannot be waited for.
+/// `wanted` is ready. None: there is no limit, or what is wanted cannot be waited for. A look says that a signal has come, also
+/// one that has no time, if there is nothing: then another look is made.
 pub(crate) fn look_until(
     g: Hooked,
     call: &'static Call,
@@ -191,7 +191,8 @@ pub(crate) fn look_until(
     let mut waits = Vec::new();
     loop {
         match checked(look()) {
-            Ok(0) => {}
+            // One that has no time does not fail when the runtime closes.
+            Ok(0) if timeout != Some(Duration::ZERO) => {}
             Err(libc::EINTR) => continue,
             Err(why) => return Err(Not::Failed(why)),
             Ok(found) => {

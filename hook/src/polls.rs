@@ -3,7 +3,7 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{answer, look_until, may_wait};
+use crate::attempts::{answer, is_valid, look_until};
 use crate::calls::POLL;
 use crate::clocks::duration;
 use crate::next;
@@ -23,7 +23,7 @@ const WRITES: c_short = libc::POLLOUT | libc::POLLWRNORM;
 pub(crate) unsafe extern "C" fn poll(asked: *mut pollfd, count: nfds_t, timeout_ms: c_int) -> c_int {
     // SAFETY: as the caller.
     let poll = |timeout_ms| unsafe { next::poll(asked, count, timeout_ms) };
-    let Some(g) = Hooked::current().filter(|_| timeout_ms != 0) else { return poll(timeout_ms) };
+    let Some(g) = Hooked::current() else { return poll(timeout_ms) };
     // SAFETY: as the caller.
     unsafe { poll_on(g, asked, count, timeout_ms) }
 }
@@ -59,7 +59,7 @@ pub(crate) unsafe extern "C" fn ppoll(
     let time = unsafe { timeout.as_ref() };
     let wait = time.map(|time| duration(Some(time)));
     // The thread's mask is not the G's.
-    let Some(g) = Hooked::current().filter(|_| mask.is_null() && may_wait(wait)) else { return plainly() };
+    let Some(g) = Hooked::current().filter(|_| mask.is_null() && is_valid(wait)) else { return plainly() };
     // SAFETY: as the caller.
     let look = || unsafe { next::poll(asked, count, 0) };
     // SAFETY: a look has been made, so that many are there.

@@ -3,7 +3,7 @@
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "functions in the place of libc's")]
 
-use crate::attempts::{Not, answer, look_until, may_wait};
+use crate::attempts::{Not, answer, is_valid, look_until};
 use crate::calls::{EPOLL_WAIT, SELECT};
 use crate::clocks::duration;
 use crate::next;
@@ -21,10 +21,8 @@ unsafe extern "C" fn epoll_wait(epoll: c_int, events: *mut epoll_event, most: c_
     // SAFETY: as the caller.
     let wait = |timeout_ms| unsafe { next::epoll_wait(epoll, events, most, timeout_ms) };
     match Hooked::current() {
-        Some(g) if timeout_ms != 0 => {
-            answer(wait_for_events(g, epoll, in_ms(timeout_ms), || wait(0)), || wait(timeout_ms))
-        }
-        _ => wait(timeout_ms),
+        Some(g) => answer(wait_for_events(g, epoll, in_ms(timeout_ms), || wait(0)), || wait(timeout_ms)),
+        None => wait(timeout_ms),
     }
 }
 
@@ -44,7 +42,7 @@ unsafe extern "C" fn epoll_pwait(
     let wait = |timeout_ms| unsafe { next::epoll_pwait(epoll, events, most, timeout_ms, mask) };
     match Hooked::current() {
         // The thread's mask is not the G's.
-        Some(g) if timeout_ms != 0 && mask.is_null() => {
+        Some(g) if mask.is_null() => {
             answer(wait_for_events(g, epoll, in_ms(timeout_ms), || wait(0)), || wait(timeout_ms))
         }
         _ => wait(timeout_ms),
@@ -67,7 +65,7 @@ unsafe extern "C" fn epoll_pwait2(
     let plainly = || unsafe { next::epoll_pwait2(epoll, events, most, timeout, mask) };
     // SAFETY: it is valid, or null.
     let time = unsafe { timeout.as_ref() }.map(|time| duration(Some(time)));
-    let Some(g) = Hooked::current().filter(|_| mask.is_null() && may_wait(time)) else { return plainly() };
+    let Some(g) = Hooked::current().filter(|_| mask.is_null() && is_valid(time)) else { return plainly() };
     // SAFETY: as the caller.
     let look = || unsafe { next::epoll_wait(epoll, events, most, 0) };
     answer(wait_for_events(g, epoll, time.flatten(), look), plainly)
@@ -99,7 +97,7 @@ unsafe extern "C" fn select(
     let select = |timeout| unsafe { next::select(count, reads, writes, others, timeout) };
     // SAFETY: it is valid, or null.
     let time = unsafe { timeout.as_ref() }.map(time_of);
-    let Some(g) = Hooked::current().filter(|_| can_wait(count, time)) else { return select(timeout) };
+    let Some(g) = Hooked::current().filter(|_| are_valid(count, time)) else { return select(timeout) };
     let look = || select(ptr::from_mut(&mut timeval { tv_sec: 0, tv_usec: 0 }));
     // SAFETY: as the caller.
     unsafe { select_on(g, count, [reads, writes, others], time.flatten(), look, || select(timeout)) }
@@ -122,16 +120,16 @@ unsafe extern "C" fn pselect(
     let select = |timeout| unsafe { next::pselect(count, reads, writes, others, timeout, mask) };
     // SAFETY: it is valid, or null.
     let time = unsafe { timeout.as_ref() }.map(|time| duration(Some(time)));
-    let may_wait = |_: &Hooked| mask.is_null() && can_wait(count, time);
-    let Some(g) = Hooked::current().filter(may_wait) else { return select(timeout) };
+    let is_looked_at = |_: &Hooked| mask.is_null() && are_valid(count, time);
+    let Some(g) = Hooked::current().filter(is_looked_at) else { return select(timeout) };
     let look = || select(ptr::from_ref(&timespec { tv_sec: 0, tv_nsec: 0 }));
     // SAFETY: as the caller.
     unsafe { select_on(g, count, [reads, writes, others], time.flatten(), look, || select(timeout)) }
 }
 
-/// Whether the arguments are valid, and it may have to wait; if not, it is the kernel's to say.
-fn can_wait(count: c_int, time: Option<Option<Duration>>) -> bool {
-    (0..=libc::FD_SETSIZE as c_int).contains(&count) && may_wait(time)
+/// Whether the arguments are; if not, it is the kernel's to say.
+fn are_valid(count: c_int, time: Option<Option<Duration>>) -> bool {
+    (0..=libc::FD_SETSIZE as c_int).contains(&count) && is_valid(time)
 }
 
 /// `look` asks without waiting, and `plainly` as the caller has.

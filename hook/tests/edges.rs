@@ -300,6 +300,56 @@ fn a_select_leaves_what_lies_behind_its_sets() {
     });
 }
 
+/// A look that has no time says that a signal has come, if it finds nothing. On a G it does not.
+#[test]
+fn a_look_without_time_is_not_ended_by_a_signal() {
+    static HANDLED: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn handle(_: libc::c_int) {
+        HANDLED.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: plain numbers, for which all zeros are values.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handle as *const () as usize;
+    action.sa_flags = libc::SA_ONSTACK;
+    // SAFETY: the handler calls nothing.
+    assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()) }, 0);
+    isolated(1).run(|| {
+        let _locked = pirn_runtime::lock_os_thread();
+        // SAFETY: it has no preconditions.
+        let (here, over) = (unsafe { libc::gettid() }, Arc::new(AtomicBool::new(false)));
+        let signals = std::thread::spawn({
+            let over = over.clone();
+            move || {
+                while !over.load(Ordering::Relaxed) {
+                    // SAFETY: that thread is there until this one has ended.
+                    unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), here, libc::SIGUSR1) };
+                }
+            }
+        });
+        let (pipe, _writer) = io::pipe().unwrap();
+        // SAFETY: a number goes in, and one comes out.
+        let epoll = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) });
+        let fd = pipe.as_raw_fd();
+        while HANDLED.load(Ordering::Relaxed) < 5_000 {
+            let mut asked = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            // SAFETY: one record.
+            assert_eq!(said(unsafe { libc::poll(&raw mut asked, 1, 0) }), Ok(0));
+            let time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: one record, and a time.
+            assert_eq!(said(unsafe { libc::ppoll(&raw mut asked, 1, &raw const time, ptr::null()) }), Ok(0));
+            let mut event = libc::epoll_event { events: 0, u64: 0 };
+            // SAFETY: room for one.
+            assert_eq!(said(unsafe { libc::epoll_wait(epoll.as_raw_fd(), &raw mut event, 1, 0) }), Ok(0));
+            let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
+            let none = ptr::null_mut();
+            // SAFETY: no set, and a time.
+            assert_eq!(said(unsafe { libc::select(0, none, none, none, &raw mut time) }), Ok(0));
+        }
+        over.store(true, Ordering::Relaxed);
+        signals.join().unwrap();
+    });
+}
+
 /// A call that need not wait is none that a shutdown ends.
 #[test]
 fn what_has_no_time_to_wait_is_not_cancelled() {

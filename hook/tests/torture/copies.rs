@@ -91,7 +91,9 @@ pub(crate) fn polls(world: &World, rng: &mut Rng) -> io::Result<()> {
     // SAFETY: there are so many.
     let found = unsafe { libc::poll(asked.as_mut_ptr(), 3, limit) };
     if found < 0 {
-        return Err(io::Error::last_os_error());
+        let error = io::Error::last_os_error();
+        check(error.kind() != ErrorKind::Interrupted, &format!("a signal has ended a poll of {limit} ms"));
+        return Err(error);
     }
     let is_found = |nth: usize| asked[nth].revents == libc::POLLIN;
     check((0..3).all(|nth| is_found(nth) == (nth == written)) || world.is_cancelled(), "a poll says something else");

@@ -5,6 +5,7 @@ use crate::copies::{files, pipes, polls};
 use crate::races::{catch, catch_in_a_child};
 use crate::world::{QUEUE, World, check, lock};
 use pirn::go;
+use pirn_runtime::internal::Hooked;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -43,6 +44,7 @@ pub(crate) fn of_a_g(world: &World, mut rng: Rng) {
         let nth = rng.below(steps.len());
         let done = steps[nth](world, &mut rng);
         check(NUMBER.get() == number, "the thread-local of another");
+        check(Hooked::current().is_some(), &format!("after step {nth} of {} a G's code is not hooked", steps.len()));
         let now = thread_number();
         world.migrations.fetch_add(u64::from(now != on), Ordering::Relaxed);
         world.steps.fetch_add(1, Ordering::Relaxed);
