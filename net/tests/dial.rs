@@ -37,9 +37,9 @@ impl Silent {
     }
 }
 
-/// An address at which nobody listens.
+/// An address at which nobody listens, and at which no other test will.
 fn refusing(address: impl Into<SocketAddr>) -> SocketAddr {
-    TcpListener::bind(address.into()).expect("a port").local_addr().expect("it has one")
+    SocketAddr::new(address.into().ip(), 1)
 }
 
 fn listening(address: impl Into<SocketAddr>) -> (TcpListener, SocketAddr) {
