@@ -5,7 +5,7 @@ mod common;
 
 use common::{eventually, isolated, shown_waiting};
 use pirn_hook as _;
-use pirn_runtime::{JoinHandle, go};
+use pirn_runtime::{JoinHandle, Runtime, go};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Write};
@@ -27,6 +27,10 @@ fn threads() -> usize {
 
 fn join_all<T>(gs: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
     gs.into_iter().map(|g| g.join().expect("it has not panicked")).collect()
+}
+
+fn waits_in(rt: &Runtime, call: &str) -> u64 {
+    rt.metrics().hooked_waits.into_iter().find(|(name, _)| *name == call).expect("it is hooked").1
 }
 
 fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -208,8 +212,7 @@ fn a_child_that_waits_for_another_does_not_keep_that_from_starting() {
         join_all(starts);
     });
     remove(&path);
-    let waits = rt.metrics().hooked_waits;
-    assert!(waits.iter().any(|(call, count)| *call == "posix_spawn" && *count > 0), "{waits:?}");
+    assert!(waits_in(&rt, "posix_spawn") > 0);
 }
 
 fn start_true() {
@@ -255,8 +258,7 @@ fn who_waits_to_start_a_child_is_not_overtaken() {
 fn a_child_that_does_not_start_keeps_no_others_from_it() {
     let path = fifo("stuck");
     let rt = isolated(2);
-    let waits =
-        || rt.metrics().hooked_waits.into_iter().find(|(call, _)| *call == "posix_spawn").expect("it is hooked").1;
+    let waits = || waits_in(&rt, "posix_spawn");
     let stuck = rt.run(|| {
         let path = path.clone();
         let begun = Arc::new(AtomicBool::new(false));
@@ -367,10 +369,7 @@ fn who_waits_to_start_a_child_is_cancelled_when_the_runtime_closes() {
 #[test]
 fn dumps_name_the_child_and_waits_are_counted() {
     let rt = isolated(1);
-    let waits_in = |call| {
-        let waits = rt.metrics().hooked_waits;
-        waits.into_iter().find(|(name, _)| *name == call).expect("it is hooked").1
-    };
+    let waits_in = |call| waits_in(&rt, call);
     assert_eq!(waits_in("waitpid"), 0);
     let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     let (id, end) = (child.id(), child.stdin.take().unwrap());
