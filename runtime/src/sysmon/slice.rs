@@ -2,17 +2,18 @@
 //! kernel, so each of them has a test.
 //!
 //! A **slice** is the wall time since sysmon first saw the pick of the G that an M runs; for the first pick after an
-//! M has taken a P, the time since it took it. While others wait and no P is idle,
+//! M has taken a P, the time since it took it.
 //!
-//! 1. a G whose slice is over is asked to let the others run, and at the next look it loses its P, if its thread has
-//!    run for so long by then. If its slice has been over for half of another one it is not asked first: sysmon was
-//!    late, as the machine is busy. On a busy machine a thread also waits for a CPU. Such a time does not count: with its
-//!    P another thread would wait just so, and there would be more and more of them. But after [`SLICES_MAX`] slices
-//!    it loses its P in any case, also one that sleeps shortly and often in the kernel, and is never seen asleep.
-//! 2. a G that is asleep in the kernel loses its P at once: it cannot use it.
-//!
-//! A G that is asleep at two looks in a row and has not computed in between is blocked. It loses its P even if no G
-//! waits, so that the next G that becomes ready finds an idle one.
+//! 1. While others wait and no P is idle, a G whose slice is over is asked to let the others run, and at the next look it
+//!    loses its P, if its thread has run for so long by then. If its slice has been over for half of another one it is not
+//!    asked first: sysmon was late, as the machine is busy. On a busy machine a thread also waits for a CPU. Such a time
+//!    does not count: with its P another thread would wait just so, and there would be more and more of them. But if it is
+//!    asleep in the kernel after its slice, it loses its P at once; and after [`SLICES_MAX`] slices in any case.
+//! 2. A G that is asleep in the kernel at two looks in a row, and has not computed in between, is blocked, and loses its P:
+//!    it cannot use it. It does so even if no G waits: the next one that becomes ready finds an idle P. One look is not
+//!    enough, as most sleeps of a thread that runs are short: it waits for the lock of the process's memory map while
+//!    another thread maps memory, or for a lock of a library in C. To hand its P off takes longer, and each time one more
+//!    thread wants a CPU. (Go's sysmon looks twice too.)
 //!
 //! A slice is 10 ms, and longer while many Gs compute without a P (these are *adrift*). Otherwise a load of long
 //! computations would be spread over more and more threads, and each would make little progress.
@@ -63,7 +64,7 @@ pub(super) enum Verdict {
     Leave,
     /// Ask the G to let others run.
     Ask,
-    /// Take the P: the M is blocked, or asleep while others wait.
+    /// Take the P: the M is blocked, or asleep when its slice is over.
     TakeFromSleeper,
     /// Take the P, if there is a thread that could use it; else ask the G, again if it was asked before.
     TakeFromOverdue,
@@ -86,11 +87,11 @@ impl Slice {
         let held_ns = now_ns - self.since_ns;
         // What it ran before this pick does not count.
         self.ran_ns = self.ran_ns.saturating_add(sight.ran_ns).min(held_ns);
-        let is_blocked = was_asleep && sight.rested;
-        if sight.is_asleep && (is_blocked || scene.others_wait) {
+        let is_over = scene.others_wait && held_ns >= scene.slice_ns;
+        if sight.is_asleep && (is_over || was_asleep && sight.rested) {
             return Verdict::TakeFromSleeper;
         }
-        if scene.others_wait && held_ns >= scene.slice_ns {
+        if is_over {
             let was_asked = std::mem::replace(&mut self.asked, true);
             let is_late = held_ns >= scene.slice_ns + scene.slice_ns / 2;
             let has_run = self.ran_ns >= scene.slice_ns || held_ns >= scene.slice_ns * SLICES_MAX;

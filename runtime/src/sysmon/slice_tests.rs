@@ -68,20 +68,17 @@ fn a_late_watchman_does_not_ask_first() {
 }
 
 #[test]
-fn who_sleeps_loses_its_p_at_once_while_others_wait() {
-    assert_eq!(verdicts(&BUSY, &[(0, NAPS)]), [Verdict::TakeFromSleeper]);
-    assert_eq!(verdicts(&BUSY, &[(0, RUNS), (1, SLEEPS)]), [Verdict::Leave, Verdict::TakeFromSleeper]);
-}
-
-#[test]
-fn who_is_blocked_loses_its_p_even_if_nobody_waits() {
+fn who_is_blocked_loses_its_p_whether_others_wait_or_not() {
     use Verdict::*;
-    assert_eq!(verdicts(&QUIET, &[(0, SLEEPS), (1, SLEEPS)]), [Leave, TakeFromSleeper]);
-    // Not at the first look, nor if it has computed in between, nor if it did not sleep at the last look.
-    assert_eq!(verdicts(&QUIET, &[(0, SLEEPS), (1, NAPS), (2, NAPS)]), [Leave; 3]);
-    assert_eq!(verdicts(&QUIET, &[(0, SLEEPS), (1, RUNS), (2, SLEEPS)]), [Leave; 3]);
-    // One that was put on no CPU is not asleep.
-    assert_eq!(verdicts(&QUIET, &[(0, QUEUES), (1, QUEUES), (2, QUEUES)]), [Leave; 3]);
+    for scene in [BUSY, QUIET] {
+        assert_eq!(verdicts(&scene, &[(0, SLEEPS), (1, SLEEPS)]), [Leave, TakeFromSleeper]);
+        assert_eq!(verdicts(&scene, &[(0, NAPS), (1, SLEEPS)]), [Leave, TakeFromSleeper]);
+        // Not at the first look, nor if it has computed in between, nor if it did not sleep at the last look.
+        assert_eq!(verdicts(&scene, &[(0, SLEEPS), (1, NAPS), (2, NAPS)]), [Leave; 3]);
+        assert_eq!(verdicts(&scene, &[(0, SLEEPS), (1, RUNS), (2, SLEEPS)]), [Leave; 3]);
+        // One that was put on no CPU is not asleep.
+        assert_eq!(verdicts(&scene, &[(0, QUEUES), (1, QUEUES), (2, QUEUES)]), [Leave; 3]);
+    }
 }
 
 /// On a busy machine a thread waits for a CPU, and another one with its P would wait just so.
@@ -105,8 +102,10 @@ fn who_has_its_p_for_very_long_loses_it_in_any_case() {
     let wakes = Sight { rested: false, ..QUEUES };
     let looks = [(0, wakes), (9, QUEUES), (10, wakes), (99, QUEUES), (100, wakes)];
     assert_eq!(verdicts(&BUSY, &looks), [Leave, Leave, Ask, Ask, TakeFromOverdue]);
-    // It still loses its P at once when it is seen asleep.
-    assert_eq!(verdicts(&BUSY, &[(0, wakes), (9, NAPS)]), [Leave, TakeFromSleeper]);
+    // One that naps loses it when it is seen to do so after its slice, and when it turns out to be blocked.
+    assert_eq!(verdicts(&BUSY, &[(0, NAPS), (9, NAPS), (10, NAPS)]), [Leave, Leave, TakeFromSleeper]);
+    assert_eq!(verdicts(&QUIET, &[(0, NAPS), (9, NAPS), (10, NAPS)]), [Leave; 3]);
+    assert_eq!(verdicts(&BUSY, &[(0, wakes), (8, NAPS), (9, SLEEPS)]), [Leave, Leave, TakeFromSleeper]);
 }
 
 #[test]
