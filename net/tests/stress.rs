@@ -4,11 +4,11 @@
 #[path = "../../channels/tests/crew/mod.rs"]
 mod crew;
 
-use crew::common::{Rng, runtime, seed, stress_secs};
+use crew::common::{Rng, builder, house, seed, stress_secs};
 use crew::{Kind, Worker};
 use pirn_net::os::unix::net::UnixStream;
 use pirn_net::{Async, TcpListener, TcpStream};
-use pirn_runtime::{block_on, go};
+use pirn_runtime::{block_on, go, sleep};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -141,7 +141,8 @@ fn stress() {
     let end = Instant::now() + Duration::from_secs(stress_secs());
     let bytes = Arc::new(AtomicUsize::new(0));
     while Instant::now() < end {
-        let house = runtime(1 + rng.below(4));
+        let procs = builder().procs(1 + rng.below(4));
+        let house = house(if rng.below(2) == 0 { procs.debug("width=1") } else { procs });
         let total = bytes.clone();
         let seed = rng.next();
         house.run(move || round(&mut Rng::new(seed), &total));
@@ -149,6 +150,55 @@ fn stress() {
     }
     eprintln!("{} bytes", bytes.load(Ordering::Relaxed));
     assert!(bytes.load(Ordering::Relaxed) > 0);
+}
+
+/// Only what comes from descriptors is for one P: Gs that want to run at the same time do so, and timers are on time.
+#[test]
+fn a_width_of_one_limits_nothing_else() {
+    let house = house(builder().procs(2).debug("width=1"));
+    house.run(|| {
+        let (mut a, mut b) = UnixStream::pair().expect("two descriptors");
+        let echo = go(move || {
+            let mut buf = [0];
+            while b.read_exact(&mut buf).is_ok() {
+                b.write_all(&buf).expect("it is read");
+            }
+        });
+        let ends = Arc::new(AtomicUsize::new(0));
+        let talk = {
+            let ends = ends.clone();
+            go(move || {
+                while ends.load(Ordering::Relaxed) < 3 {
+                    a.write_all(b"x").expect("it is read");
+                    a.read_exact(&mut [0]).expect("an echo");
+                }
+            })
+        };
+        let turn = Arc::new(AtomicUsize::new(0));
+        let spinners: Vec<_> = (0..2)
+            .map(|me| {
+                let (turn, ends) = (turn.clone(), ends.clone());
+                go(move || {
+                    for _ in 0..50 {
+                        // Neither calls the runtime before the other has had its turn.
+                        while turn.load(Ordering::Relaxed) % 2 != me {
+                            std::hint::spin_loop();
+                        }
+                        turn.fetch_add(1, Ordering::Relaxed);
+                    }
+                    ends.fetch_add(1, Ordering::Relaxed);
+                })
+            })
+            .collect();
+        for _ in 0..50 {
+            sleep(Duration::from_millis(1));
+        }
+        ends.fetch_add(1, Ordering::Relaxed);
+        spinners.into_iter().for_each(|spinner| spinner.join().expect("it does not panic"));
+        talk.join().expect("it does not panic");
+        echo.join().expect("it ends with its peer");
+    });
+    house.close();
 }
 
 /// Some connections at once, on one runtime.

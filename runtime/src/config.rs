@@ -77,6 +77,18 @@ pub(crate) const POLL_NS: u64 = 1_000_000;
 /// behind that queue anyway. What sysmon delivers goes by way of the global queue: with 1,000 busy connections that took 5 %
 /// of a server's CPU time.
 pub(crate) const POLL_LATER_NS: u64 = 10_000_000;
+/// How often sysmon counts the threads that want a CPU, while descriptors have events: it takes 5 us, on a machine with
+/// many CPUs more.
+pub(crate) const CROWD_SAMPLE_NS: u64 = 2_000_000;
+/// On a machine without a CPU for each P, it is tried in so many windows of so long each whether more Gs are picked with
+/// fewer Ps, and what is found holds for so long (`sysmon/crowd.rs`).
+pub(crate) const WINDOW_NS: u64 = 30_000_000;
+/// See [`WINDOW_NS`].
+pub(crate) const WINDOWS: u32 = 8;
+/// A machine has been without a CPU for each P for so long when this is tried: what begins is like nothing that follows.
+pub(crate) const SETTLED_NS: u64 = 200_000_000;
+/// See [`WINDOW_NS`].
+pub(crate) const KEPT_NS: u64 = 4_000_000_000;
 /// While slices are long, Ms ask for these events at their picks, if nobody has for so long: it takes some 200 ns.
 pub(crate) const ASK_NS: u64 = 20_000;
 /// If descriptors have had events so lately, an M that has nothing to run does not search for [`SEARCH_NS`]: it sleeps in
@@ -106,7 +118,7 @@ pub(crate) const BLOCKER_NS: u64 = 100_000_000;
 pub(crate) const NO_THREAD_NS: u64 = 10_000_000;
 
 /// An M that sleeps for so long ends, if as many others sleep as there are Ps.
-pub(crate) const M_KEPT_NS: u64 = 2_000_000_000;
+pub(crate) const M_KEPT_NS: u64 = 500_000_000;
 
 /// How often idle stacks give memory back.
 pub(crate) const SCAVENGE_NS: u64 = 500_000_000;

@@ -347,6 +347,7 @@ impl Builder {
             names_blockers: settings.names_blockers,
             reports_partial_deadlocks: self.partial_deadlocks.or(settings.partial_deadlocks).unwrap_or(true),
             retakes_eagerly: self.retakes_eagerly,
+            width: settings.width.map(|width| width.min(procs)),
             name: self.name.unwrap_or_else(|| "pirn".to_owned()),
             thread_name: self.thread_name,
             on_start: self.on_start,

@@ -42,7 +42,7 @@ const VARIABLES: [Setting; 2] = [
 ];
 
 /// The keys of `PIRN_DEBUG`, each of which has a value.
-const KEYS: [Setting; 11] = [
+const KEYS: [Setting; 12] = [
     Setting {
         name: "schedtrace",
         accepted: "MILLISECONDS",
@@ -100,6 +100,11 @@ const KEYS: [Setting; 11] = [
     },
     Setting { name: "libraryroom", accepted: "0|1", set: |settings, value| set_flag(&mut settings.leaves_room, value) },
     Setting { name: "hook", accepted: "0|1", set: |settings, value| set_choice(&mut settings.hooks, value) },
+    Setting {
+        name: "width",
+        accepted: "PROCS",
+        set: |settings, value| set_within(&mut settings.width, number(value), 1, MAX_PROCS),
+    },
 ];
 
 /// What a panic shows of the stack.
@@ -149,6 +154,8 @@ pub(crate) struct Settings {
     pub(crate) leaves_room: bool,
     /// `PIRN_DEBUG=hook=X`: whether libc's blocking functions park Gs, if they are hooked in this program.
     pub(crate) hooks: Option<bool>,
+    /// `PIRN_DEBUG=width=X`: how many Ps may be awake for the events of descriptors, at least 1.
+    pub(crate) width: Option<usize>,
 }
 
 impl Settings {
@@ -290,13 +297,14 @@ mod tests {
             partial_deadlocks: None,
             leaves_room: false,
             hooks: None,
+            width: None,
         };
         assert_eq!(good(&[]), nothing);
     }
 
     #[test]
     fn all_variables_at_once() {
-        let debug = "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1,partialdeadlock=0,libraryroom=1,hook=0,stall=30";
+        let debug = "schedfmt=compact,schedtrace=100,scheddetail=1,schedout=a b/c=d,dumponexit,dumponsignal=1,blockers=1,partialdeadlock=0,libraryroom=1,hook=0,stall=30,width=2";
         let settings = good(&[("PIRN_MAXPROCS", "3"), ("PIRN_STACK", "2M"), ("PIRN_DEBUG", debug)]);
         let expected = Settings {
             procs: Some(3),
@@ -312,6 +320,7 @@ mod tests {
             partial_deadlocks: Some(false),
             leaves_room: true,
             hooks: Some(false),
+            width: Some(2),
         };
         assert_eq!(settings, expected);
     }

@@ -2,10 +2,7 @@
 
 use super::ids::fresh_ids;
 use super::processor::{LANE, P};
-use crate::config::{
-    ARRIVAL_SLICE_NS, ARRIVALS_WORTH_WAKE_NS, COARSE_SLICE_NS, ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX,
-    WORTH_WAKE_NS,
-};
+use crate::config::{ARRIVAL_SLICE_NS, COARSE_SLICE_NS, ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX, WORTH_WAKE_NS};
 use crate::event::{EventKind, Tally};
 use crate::g::{FreeGs, Runnable, prefetch_record, prefetch_stack};
 use crate::stack::Cache;
@@ -335,10 +332,10 @@ impl<'a> OwnedP<'a> {
         self.0.local.shown.len()
     }
 
-    /// Whether so many Gs that have come from outside are worth an idle P.
-    pub(crate) fn are_worth_wake(self, count: usize) -> bool {
+    /// For how long so many Gs that have come from outside run at least.
+    pub(crate) fn worth_ns(self, count: usize) -> u64 {
         let slice_ns = self.0.local.short_slice_ns.get().max(ARRIVAL_SLICE_NS);
-        slice_ns.saturating_mul(count as u64) >= ARRIVALS_WORTH_WAKE_NS
+        slice_ns.saturating_mul(count as u64)
     }
 
     /// Notes an overflow of the queue; true if it is not the first one in this slice.

@@ -1,6 +1,7 @@
 //! The owner's side of a P by itself.
 
 use super::{OwnedP, P};
+use crate::config::ARRIVALS_WORTH_WAKE_NS;
 use crate::g::{Runnable, give_free, take_free};
 use std::ptr;
 
@@ -46,7 +47,7 @@ fn a_few_short_arrivals_are_not_worth_an_idle_p() {
     let mut worth = |slice_ns: u64| {
         now += 61 * slice_ns;
         owned.judge_slices(61, now);
-        (1..100).find(|count| owned.are_worth_wake(*count))
+        (1..100).find(|count| owned.worth_ns(*count) >= ARRIVALS_WORTH_WAKE_NS)
     };
     // A round is not enough: it may have been interrupted.
     assert_eq!(
@@ -54,7 +55,7 @@ fn a_few_short_arrivals_are_not_worth_an_idle_p() {
         [1, 8, 8, 1, 5]
     );
     owned.expect_long();
-    assert!(owned.are_worth_wake(1) && !owned.are_worth_wake(0));
+    assert_eq!([0, 1].map(|count| owned.worth_ns(count)), [0, u64::MAX]);
 }
 
 /// Two Gs that wake each other keep coming out of runnext; after 2^32 times the count is at its end.

@@ -1,17 +1,62 @@
-//! Makes ready what waits for descriptors that are ready now.
+//! Makes ready what waits for descriptors that are ready now, and says how many Ps may be awake for it: the **width**.
+//!
+//! Where the machine has a CPU for each P, that is all of them. Where other programs run, sysmon tries whether fewer get
+//! more done (`sysmon/crowd.rs`). Then an idle P is woken only for so many Gs that some would wait for a slice, and an M that
+//! has nothing left to run and is one too many, is **surplus**: it does not ask for events, and rests (`rest.rs`). All other
+//! work is announced and searched for as always.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "who has become the owner of a G")]
 
 use super::ready::ready;
 use super::shared::Shared;
+use crate::config::{ARRIVALS_WORTH_WAKE_NS, SLICE_NS};
 use crate::g::{G, Runnable, Unparked};
+use crate::m::M;
 use crate::m::emit::{Emitted, emit};
 use crate::netpoll::{Came, Direction, Who, find};
 use crate::p::OwnedP;
 use crate::probe::Status;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many Ps may be awake for what comes from outside: sysmon says (`sysmon/crowd.rs`).
+#[derive(Debug)]
+pub(super) struct Width(AtomicUsize);
+
+impl Width {
+    /// So many.
+    pub(super) fn new(procs: usize) -> Width {
+        Width(AtomicUsize::new(procs))
+    }
+}
 
 impl Shared {
+    /// From now on so many Ps may be awake for what comes from outside.
+    pub(crate) fn set_width(&self, width: usize) {
+        self.width.0.store(width, Ordering::Relaxed);
+    }
+
+    fn width(&self) -> usize {
+        self.width.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether so many Gs that have come to `p` from outside are worth an idle P. Where the machine has no CPU for it, they
+    /// are if some of them would wait for a slice.
+    pub(super) fn are_worth_wake(&self, p: OwnedP<'_>, count: usize) -> bool {
+        p.worth_ns(count) >= if self.busy_ps() < self.width() { ARRIVALS_WORTH_WAKE_NS } else { SLICE_NS }
+    }
+
+    /// Whether the M, which has nothing to run, is one more than there are CPUs for what comes from outside. One that was
+    /// woken to search is not: somebody wants it.
+    pub(super) fn is_surplus(&self, m: &M) -> bool {
+        let searches = || m.searching.load(Ordering::Relaxed);
+        self.busy_ps() > self.width() && !searches() && self.has_events_lately(self.coarse_ns())
+    }
+
+    fn busy_ps(&self) -> usize {
+        self.ps.len() - self.idle.idle_ps() as usize
+    }
+
     /// The events are on a P: Gs go to the end of the caller's queue.
     pub(super) fn deliver_on(&self, p: OwnedP<'_>, came: &Came) {
         let mut has_woken = false;
@@ -30,7 +75,7 @@ impl Shared {
         let others = p.queue_len().saturating_sub(1);
         if others > 0 && p.has_lane() {
             p.show_all();
-            if p.are_worth_wake(others) {
+            if self.are_worth_wake(p, others) {
                 self.announce();
             }
         }

@@ -157,6 +157,9 @@ impl Shared {
         if let Some(g) = self.take_global(p, GLOBAL_BATCH_MAX) {
             return Some(g);
         }
+        if self.is_surplus(m) {
+            return None;
+        }
         if self.watches_descriptors() {
             // What waits for an M without a CPU came before what a poll would bring.
             let stolen = self.steal_where(p, |victim| victim.note_thief(began).is_some());
@@ -206,7 +209,7 @@ impl Shared {
     /// How long an M searches: one round alone while descriptors bring work. Then it sleeps in the epoll, which ends with
     /// the next event; a search would ask the kernel again and again for that, on a CPU that those who send may need.
     pub(super) fn search_ns(&self, now_ns: u64) -> u64 {
-        if self.watches_descriptors() && self.netpoll().has_had_events(now_ns) { 0 } else { SEARCH_NS }
+        if self.has_events_lately(now_ns) { 0 } else { SEARCH_NS }
     }
 
     /// Steals half of the queue of the first P that has Gs, starting at a random one.
@@ -239,7 +242,7 @@ impl Shared {
         self.end_search(m);
         self.offer(p);
         let others_have = || self.ps.iter().any(|other| other.id != p.id && other.has_queued());
-        let is_more = || p.are_worth_wake(p.shown_len()) || !self.is_global_empty() || others_have();
+        let is_more = || self.are_worth_wake(p, p.shown_len()) || !self.is_global_empty() || others_have();
         if self.idle.idle_ps() > 0 && is_more() {
             self.announce();
         }

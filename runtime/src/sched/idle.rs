@@ -30,6 +30,12 @@
 //! has announced while this M searched is in another queue, and seen there; or stolen by now, and whoever has stolen it
 //! takes it to be long and looks for another M; or, if the thief has work of its own, announces it again (`find.rs`).
 
+//!
+//! *An M that is surplus* (`arrivals.rs`) rests without the last look, so a G that was announced while it was awake may
+//! be on another P and be left there. It is not lost: a P that has Gs is held, its M runs them, and sysmon announces them if it
+//! does not pick. The global queue has no M of its own: the surplus M looks at it under the lock under which its P becomes
+//! idle, so whoever puts a G there later sees the idle P.
+
 use crate::loom::{AtomicU32, Ordering, fence};
 
 /// The two counters. They change rarely and are read at every wake-up, so they share a line with nothing else.

@@ -8,7 +8,7 @@
 //! | Ms | `find` finds the next G, `rest` puts an M to sleep, `wake` wakes one, `search` counts those that search, `machines` starts and ends them, `template` starts their threads, `starved` acts when the system gives no thread |
 //! | Ps | `hand_off`: a P changes hands while a G runs |
 //! | both | `locked`: Gs that stay with their M |
-//! | from outside | `timers`: runs those that are due; `arrivals`: makes ready what waits for descriptors; `keeper`: which M sleeps for the next of both; `poller`: where it sleeps, and who else looks |
+//! | from outside | `timers`: runs those that are due; `arrivals`: makes ready what waits for descriptors, and for how many Ps; `keeper`: which M sleeps for the next of both; `poller`: where it sleeps, and who else looks |
 //! | the way in | `entered` for Gs, `borrow` and `census` for sysmon and observers |
 //! | what is shared | `shared`, made of `queues` (what the lock guards: `global`, `idle_lists`, `machines`, `template`), `idle`, `keeper`, `closing`, `coarse_clock`, `sysmon_link`, `stackless`, `warnings`, `setup` |
 //!

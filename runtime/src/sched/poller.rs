@@ -36,6 +36,11 @@
 //! *No keeper.* Whoever makes the P of another idle wakes an M with it if descriptors are registered and there is no
 //! keeper, as for timers (`hand_off.rs`).
 //!
+//! *One that is surplus* (`arrivals.rs`) leaves descriptors to the others, and does not become the keeper: it rests while, as
+//! the lock shows, another P is held. The M of that one looks before it sleeps, and becomes the keeper, or is surplus in its
+//! turn; the last of them is not. If its G blocks or computes, sysmon asks in its place, as if there were no keeper, and
+//! sees to timers too.
+//!
 //! *A wake* is kept, as a token of the thread or as one of the word by which a keeper in the epoll is woken
 //! (`m/wake_word.rs`). Only this file knows how an M sleeps, so an M that rests is woken by way of the poller. The bell
 //! of the epoll is dearer than an unpark, so the keeper is woken last.
@@ -81,6 +86,11 @@ impl Shared {
     #[inline(always)]
     pub(super) fn watches_descriptors(&self) -> bool {
         self.netpoll().registered() != 0
+    }
+
+    /// Whether descriptors have had events lately: a hint.
+    pub(crate) fn has_events_lately(&self, now_ns: u64) -> bool {
+        self.watches_descriptors() && self.netpoll().has_had_events(now_ns)
     }
 
     /// The keeper sleeps until something comes, at `until_ns` at the latest, or until it is woken. Returns the events

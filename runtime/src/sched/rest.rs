@@ -21,6 +21,7 @@ impl Shared {
         if is_fork() {
             end_in_fork("what has forked on a thread of the runtime has returned");
         }
+        let is_surplus = me.p().is_some() && self.is_surplus(me);
         if me.p().is_some() {
             let mut queues = self.lock();
             if !queues.global.is_empty() {
@@ -36,7 +37,7 @@ impl Shared {
                 release.deliver();
             }
             self.end_search(me);
-            if self.has_visible_work() && self.try_take_p(me) {
+            if !is_surplus && self.has_visible_work() && self.try_take_p(me) {
                 return true;
             }
             if self.ps.iter().any(P::has_hidden) {
@@ -44,7 +45,7 @@ impl Shared {
                 self.poke_sysmon();
             }
         }
-        self.sleep(me)
+        self.sleep(me, is_surplus)
     }
 
     /// Takes any idle P, after the last look has found something.
@@ -66,7 +67,7 @@ impl Shared {
     }
 
     /// Sleeps without a P: as the keeper if there is none, otherwise until woken.
-    fn sleep(&self, me: &mut Me<'_>) -> bool {
+    fn sleep(&self, me: &mut Me<'_>, is_surplus: bool) -> bool {
         let mut queues = self.lock();
         if queues.machines.is_stopping() {
             return false;
@@ -77,6 +78,12 @@ impl Shared {
                 Ok(()) => return true,
                 Err(queues) => queues,
             };
+        }
+        if is_surplus && queues.idle.ps().len() < self.ps.len() {
+            // Another P is held: its M looks at what comes from outside (`poller.rs`).
+            queues.idle.add_m(me);
+            drop(queues);
+            return self.wait_for_p(me);
         }
         if queues.idle.keeper().is_none() {
             let until = self.start_keeping(&mut queues, me);

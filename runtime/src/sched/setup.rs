@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) reports_partial_deadlocks: bool,
     /// Every P is taken from its M all the time: for tests.
     pub(crate) retakes_eagerly: bool,
+    /// How many Ps may be awake for the events of descriptors; none: sysmon tries how many are best.
+    pub(crate) width: Option<usize>,
     pub(crate) name: String,
     pub(crate) thread_name: Option<Arc<dyn Fn(usize) -> String + Send + Sync>>,
     pub(crate) on_start: Option<Hook>,

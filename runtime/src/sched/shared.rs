@@ -3,6 +3,7 @@
 
 #![cfg(not(loom))]
 
+use super::arrivals::Width;
 use super::closing::Closing;
 use super::coarse_clock::CoarseClock;
 use super::global::GlobalLen;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(super) idle: CachePadded<Idle>,
     pub(super) keeper: CachePadded<Keeper>,
     pub(super) poller: Poller,
+    pub(super) width: Width,
     pub(super) global_len: GlobalLen,
     /// The scheduler's lock ([`lock`](Shared::lock)).
     pub(super) queues: CachePadded<Mutex<Queues>>,
@@ -57,6 +59,7 @@ impl Shared {
             idle: CachePadded::new(Idle::new(procs as u32)),
             keeper: CachePadded::new(Keeper::new()),
             poller: Poller::new(),
+            width: Width::new(setup.width.unwrap_or(procs)),
             global_len: GlobalLen::new(),
             queues: CachePadded::new(Mutex::new(Queues::new(procs))),
             clock: CoarseClock::new(),

@@ -3,15 +3,18 @@
 #![allow(unsafe_code, reason = "the test owns the G")]
 
 use super::{Setup, Shared};
-use crate::config::{FAIRNESS_TICKS, LATELY_NS, LOCAL_QUEUE_MAX, POLL_LATER_NS, POLL_NS, POLL_QUEUE_MAX, SEARCH_NS};
+use crate::config::{ARRIVALS_WORTH_WAKE_NS, FAIRNESS_TICKS, LATELY_NS, LOCAL_QUEUE_MAX, POLL_LATER_NS, POLL_NS};
+use crate::config::{POLL_QUEUE_MAX, SEARCH_NS, SLICE_NS};
 use crate::g::{Runnable, give_free, take_free};
 use crate::locals::Locals;
+use crate::m::M;
 use crate::netpoll::{Came, give_back, register, take};
 use crate::probe::DeadlockReport;
 use crate::stack::{Class, StackError};
 use crate::timers::NEVER;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// All Ps are idle, and there is no M.
@@ -30,6 +33,7 @@ fn without_threads(procs: usize) -> Arc<Shared> {
         names_blockers: false,
         reports_partial_deadlocks: false,
         retakes_eagerly: false,
+        width: None,
         name: "test".to_owned(),
         thread_name: None,
         on_start: None,
@@ -194,6 +198,37 @@ fn an_m_does_not_search_for_long_while_descriptors_bring_work() {
     assert_eq!(shared.search_ns(now_ns), 0);
     assert_eq!(shared.search_ns(now_ns + LATELY_NS), SEARCH_NS);
     give_back(record);
+}
+
+/// Where other programs want the CPUs, a second M took them from those that send the next events.
+#[test]
+fn a_narrow_runtime_wakes_for_a_slice_of_arrivals_and_needs_no_second_m() {
+    let shared = without_threads(2);
+    let take_p = || shared.take_idle_p(&mut shared.lock()).expect("it is idle");
+    let p = take_p();
+    p.owned().judge_slices(61, 61 * 5_000);
+    let least = |shared: &Shared| (0..10_000).find(|count| shared.are_worth_wake(p.owned(), *count));
+    assert_eq!(least(&shared), Some(ARRIVALS_WORTH_WAKE_NS.div_ceil(5_000) as usize));
+    shared.set_width(1);
+    assert_eq!(least(&shared), Some(SLICE_NS.div_ceil(5_000) as usize));
+
+    let m = M::new(0, &*shared);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let record = take();
+    register(record, reader.as_fd(), "pipe", shared.netpoll()).expect("a pipe can be watched");
+    assert!(!shared.is_surplus(&m), "it is the only one");
+    let other = take_p();
+    assert!(!shared.is_surplus(&m), "there was no event");
+    drop(writer);
+    shared.netpoll().ask(&mut Came::new(), shared.coarse_ns());
+    assert!(shared.is_surplus(&m));
+    m.searching.store(true, Ordering::Relaxed);
+    assert!(!shared.is_surplus(&m), "somebody has woken it");
+    m.searching.store(false, Ordering::Relaxed);
+    shared.set_width(2);
+    assert!(!shared.is_surplus(&m));
+    give_back(record);
+    [p, other].into_iter().for_each(|p| shared.put_idle_p(&mut shared.lock(), p));
 }
 
 /// What waited in the global queue was overtaken by new events for ever: one G was taken from there at every 61st pick,

@@ -45,6 +45,7 @@
 
 #![cfg(not(loom))]
 
+mod crowd;
 mod deadlock;
 mod no_stack;
 mod no_thread;

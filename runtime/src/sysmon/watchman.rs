@@ -1,5 +1,6 @@
 //! The watchman's thread and what it does in a round.
 
+use super::crowd::{self, Crowd};
 use super::deadlock::Deadlock;
 use super::no_stack::NoStack;
 use super::no_thread::NoThread;
@@ -15,7 +16,7 @@ use crate::hooked::{do_later, do_later_at_end, has_later, wake_left};
 use crate::locals::unmake_block;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
-use crate::os::{answer_quits, set_timer_slack_ns};
+use crate::os::{answer_quits, online_cpus, running_threads, set_timer_slack_ns};
 use crate::p::P;
 use crate::sched::Shared;
 use crate::stack::{More, scavenge};
@@ -43,6 +44,7 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>, start_chore: Sta
     let stop = Arc::new(AtomicBool::new(false));
     let watch = Watchman {
         watch: Watch::new(&shared.setup),
+        crowd: Crowd::default(),
         shared: shared.clone(),
         stop: stop.clone(),
         output: Output::new(shared, trace),
@@ -78,6 +80,7 @@ impl Sysmon {
 struct Watchman {
     shared: Arc<Shared>,
     watch: Watch,
+    crowd: Crowd,
     stop: Arc<AtomicBool>,
     output: Output,
     scavenge_due_ns: u64,
@@ -173,6 +176,9 @@ impl Watchman {
         self.see_whether_fenced();
         // No reason to look again at once: it asks once in a millisecond at most.
         shared.ask_as_sysmon(now, looked.picks_quickly);
+        if shared.ps.len() > 1 && shared.setup.width.is_none() && shared.has_events_lately(now) {
+            see_crowd(&mut self.crowd, shared, now);
+        }
         // Work that no M takes, or timers of a P whose M does not look at them. What a P has that picks is for its own M.
         let work_waits = looked.work_stays || !shared.is_global_empty();
         let waits = shared.idle_ps() > 0 && (shared.has_come(now) || work_waits);
@@ -237,4 +243,17 @@ impl Watchman {
             }
         }
     }
+}
+
+/// Counts those that want a CPU, and says how many Ps may be awake for what comes from outside.
+fn see_crowd(crowd: &mut Crowd, shared: &Shared, now_ns: u64) {
+    let procs = shared.ps.len();
+    if crowd.wants_sample(now_ns) {
+        // This thread, and an M for each busy P. Without procfs nobody else is known.
+        let ours = 1 + procs - shared.idle_ps();
+        let others = running_threads().map_or(0, |running| running.saturating_sub(ours));
+        crowd.sample(now_ns, others, online_cpus());
+    }
+    let picks = shared.ps.iter().fold(0, |sum: u32, p| sum.wrapping_add(p.picks()));
+    shared.set_width(crowd.width(&crowd::Scene { now_ns, picks, procs }));
 }
