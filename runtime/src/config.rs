@@ -77,7 +77,7 @@ pub(crate) const POLL_NS: u64 = 1_000_000;
 /// behind that queue anyway. What sysmon delivers goes by way of the global queue: with 1,000 busy connections that took 5 %
 /// of a server's CPU time.
 pub(crate) const POLL_LATER_NS: u64 = 10_000_000;
-/// How often sysmon counts the threads that want a CPU, while descriptors have events: it takes 5 us, on a machine with
+/// How often sysmon counts the threads of the machine that want a CPU, while descriptors have events: it takes 5 us, with
 /// many CPUs more.
 pub(crate) const CROWD_SAMPLE_NS: u64 = 2_000_000;
 /// On a machine without a CPU for each P, it is tried in so many windows of so long each whether more Gs are picked with
@@ -118,7 +118,7 @@ pub(crate) const BLOCKER_NS: u64 = 100_000_000;
 pub(crate) const NO_THREAD_NS: u64 = 10_000_000;
 
 /// An M that sleeps for so long ends, if as many others sleep as there are Ps.
-pub(crate) const M_KEPT_NS: u64 = 500_000_000;
+pub(crate) const M_KEPT_NS: u64 = 2_000_000_000;
 
 /// How often idle stacks give memory back.
 pub(crate) const SCAVENGE_NS: u64 = 500_000_000;

@@ -2,20 +2,21 @@
 //!
 //! Where the machine has a CPU for each P, that is all of them. Where other programs run, sysmon tries whether fewer get
 //! more done (`sysmon/crowd.rs`). Then an idle P is woken only for so many Gs that some would wait for a slice, and an M that
-//! has nothing left to run and is one too many, is **surplus**: it does not ask for events, and rests (`rest.rs`). All other
-//! work is announced and searched for as always.
+//! has nothing left to run and is one too many, is **surplus**: it does not ask for events or search, and rests (`rest.rs`).
+//! All other work is announced as always, and a P that has work for longer than a slice announces it again.
 
 #![cfg(not(loom))]
 #![allow(unsafe_code, reason = "who has become the owner of a G")]
 
 use super::ready::ready;
 use super::shared::Shared;
-use crate::config::{ARRIVALS_WORTH_WAKE_NS, SLICE_NS};
+use crate::clock::stands_still;
+use crate::config::{ARRIVALS_WORTH_WAKE_NS, LATELY_NS, SLICE_NS};
 use crate::g::{G, Runnable, Unparked};
 use crate::m::M;
 use crate::m::emit::{Emitted, emit};
 use crate::netpoll::{Came, Direction, Who, find};
-use crate::p::OwnedP;
+use crate::p::{OwnedP, P};
 use crate::probe::Status;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -47,10 +48,25 @@ impl Shared {
     }
 
     /// Whether the M, which has nothing to run, is one more than there are CPUs for what comes from outside. One that was
-    /// woken to search is not: somebody wants it.
+    /// woken to search is not: somebody wants it. A P whose G computes or blocks does nothing for what comes from outside,
+    /// so it does not count.
     pub(super) fn is_surplus(&self, m: &M) -> bool {
-        let searches = || m.searching.load(Ordering::Relaxed);
-        self.busy_ps() > self.width() && !searches() && self.has_events_lately(self.coarse_ns())
+        let width = self.width();
+        if self.busy_ps() <= width || m.searching.load(Ordering::Relaxed) || stands_still() {
+            return false;
+        }
+        let now_ns = self.coarse_ns();
+        let picks_lately = |p: &&P| p.same_pick_since_ns().is_none_or(|ns| now_ns < ns + LATELY_NS);
+        self.has_events_lately(now_ns) && self.ps.iter().filter(picks_lately).count() > width
+    }
+
+    /// What waits on `p` waits for longer than a slice: an idle P is woken for it, again and again, as an M that was surplus
+    /// has not searched before it rested.
+    #[inline]
+    pub(super) fn offer_rest(&self, p: OwnedP<'_>) {
+        if self.idle.wants_work() && p.worth_ns(p.shown_len()) >= SLICE_NS {
+            self.announce();
+        }
     }
 
     fn busy_ps(&self) -> usize {

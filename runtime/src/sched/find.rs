@@ -51,6 +51,7 @@ impl Shared {
     /// global queue because sysmon has put it there, cannot wait for 61 slices.
     #[inline]
     fn look_while_coarse(&self, p: OwnedP<'_>) {
+        self.offer_rest(p);
         if !self.is_global_empty() {
             let room = p.room_in_half();
             // Not for one or two at a time: every P takes the same lock.
@@ -96,6 +97,7 @@ impl Shared {
         if self.watches_descriptors() && self.may_poll(p) {
             self.poll_with_work(p, now);
         }
+        self.offer_rest(p);
         first
     }
 

@@ -57,9 +57,12 @@ impl Shared {
             return;
         }
         self.put_idle_p(&mut queues, p);
+        let all_idle = queues.idle.ps().len() == self.ps.len();
+        let lacks_keeper = all_idle && queues.idle.keeper().is_none() && queues.idle.sleepers().next().is_some();
         drop(queues);
         self.idle.before_last_look();
-        if self.has_visible_work() {
+        // One that rests as it was surplus (`arrivals.rs`) has left it to this P's M to become the keeper.
+        if lacks_keeper || self.has_visible_work() {
             self.announce();
         }
         // Whoever makes a P idle sees to its timers, and to descriptors (I3).

@@ -29,12 +29,12 @@
 //! own queue, as it runs them. This takes nothing from the argument above, which is about announced work. What a thread
 //! has announced while this M searched is in another queue, and seen there; or stolen by now, and whoever has stolen it
 //! takes it to be long and looks for another M; or, if the thief has work of its own, announces it again (`find.rs`).
-
 //!
 //! *An M that is surplus* (`arrivals.rs`) rests without the last look, so a G that was announced while it was awake may
-//! be on another P and be left there. It is not lost: a P that has Gs is held, its M runs them, and sysmon announces them if it
-//! does not pick. The global queue has no M of its own: the surplus M looks at it under the lock under which its P becomes
-//! idle, so whoever puts a G there later sees the idle P.
+//! be on another P and be left there. It is not lost: a P that has Gs is held, and its M runs them. If they wait for longer
+//! than a slice, it announces them again at its looks (`offer_rest`); if it does not pick, sysmon does. The global queue has no
+//! M of its own: the surplus M looks at it under the lock under which its P becomes idle, so whoever puts a G there later
+//! sees the idle P.
 
 use crate::loom::{AtomicU32, Ordering, fence};
 

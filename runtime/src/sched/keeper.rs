@@ -22,7 +22,9 @@
 //!
 //! A G that adds a timer while its M holds a P wakes no M: its own looks at the timers before it sleeps. When that M
 //! has made its P idle and is not the keeper, it does for the earliest timer what the adder has left out: the keeper
-//! may have looked before the timer was added. So does a thread that makes idle the P of another.
+//! may have looked before the timer was added. So does a thread that makes idle the P of another. Only an M that is
+//! surplus (`arrivals.rs`) wakes nobody: another P is held, and its M looks at the timers of all Ps, at every 61st pick and
+//! before it sleeps; while its G computes, sysmon does.
 
 use crate::loom::{AtomicU64, Ordering, fence};
 

@@ -17,7 +17,7 @@
 //!
 //! # The argument
 //! No event is overlooked. The kernel keeps the event of a descriptor until somebody asks for it, and a timer waits in
-//! its heap. An M looks before it sleeps. An M that becomes the keeper sleeps here until the first event. If the keeper
+//! its heap. An M looks before it sleeps (one that is surplus does not: see below). An M that becomes the keeper sleeps here until the first event. If the keeper
 //! is taken away for work, no other M slept ([`take_idle_m`](Shared::take_idle_m) takes the keeper last), so each M
 //! will look again, and one of them becomes the keeper. If the keeper goes on with a P because something has come, it
 //! looks again itself. Other Ms may sleep meanwhile, and there is no keeper: sysmon asks if nobody has for a
@@ -38,8 +38,8 @@
 //!
 //! *One that is surplus* (`arrivals.rs`) leaves descriptors to the others, and does not become the keeper: it rests while, as
 //! the lock shows, another P is held. The M of that one looks before it sleeps, and becomes the keeper, or is surplus in its
-//! turn; the last of them is not. If its G blocks or computes, sysmon asks in its place, as if there were no keeper, and
-//! sees to timers too.
+//! turn; the last of them is not. If that P becomes idle in another way, an M is woken (`hand_off.rs`). If its G blocks or
+//! computes, sysmon, which is poked, asks in its place and sees to timers too, as if there were no keeper.
 //!
 //! *A wake* is kept, as a token of the thread or as one of the word by which a keeper in the epoll is woken
 //! (`m/wake_word.rs`). Only this file knows how an M sleeps, so an M that rests is woken by way of the poller. The bell

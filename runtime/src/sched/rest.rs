@@ -81,8 +81,13 @@ impl Shared {
         }
         if is_surplus && queues.idle.ps().len() < self.ps.len() {
             // Another P is held: its M looks at what comes from outside (`poller.rs`).
+            let has_keeper = queues.idle.keeper().is_some();
             queues.idle.add_m(me);
             drop(queues);
+            if !has_keeper {
+                // That M may compute: then sysmon looks in its place, and not only after a long pause.
+                self.poke_sysmon();
+            }
             return self.wait_for_p(me);
         }
         if queues.idle.keeper().is_none() {

@@ -8,7 +8,9 @@
 //! be a loss. The kernel does not say which of the two it is. So it is tried.
 //!
 //! 1. sysmon counts the threads of *others* that run or could: those of the machine without itself and an M for each
-//!    busy P. A machine with less CPUs than others and Ps together is **crowded**.
+//!    busy P. A machine with less CPUs than others and Ps together is **crowded**. (All CPUs and threads of the machine count,
+//!    also where this process may not use all: the kernel tells no more. And threads of this process count, that
+//!    are no Ms. So this may be wrong, and only says when to try.)
 //! 2. On a crowded one, two **widths** take turns of [`WINDOW_NS`], in [`WINDOWS`] windows: as many Ps as there are CPUs
 //!    beside the others, and all Ps. If clearly more Gs were picked with all Ps, that is kept for [`KEPT_NS`], otherwise
 //!    the narrow one; then they are tried again.
@@ -29,15 +31,20 @@ const ONE: u64 = 1 << 16;
 const AVERAGED: u64 = 8;
 /// All Ps have to pick more by one part in so many.
 const MARGIN: u64 = 32;
+/// After so many samples that were not taken, the average is an old one.
+const PAUSE_SAMPLES: u64 = 8;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     /// How many threads of others want a CPU, on average, in parts of [`ONE`].
     others: u64,
+    /// How many CPUs there are; 0 before it has been asked.
     cpus: usize,
     sample_due_ns: u64,
     is_crowded: bool,
+    /// How many Ps are awake in the narrow windows.
+    least: usize,
     /// What the trials have shown, and until when that holds.
     narrow: Seen,
     wide: Seen,
@@ -112,12 +119,19 @@ impl Crowd {
         now_ns >= self.sample_due_ns
     }
 
-    /// So many threads of others run or could, on so many CPUs.
-    pub(super) fn sample(&mut self, now_ns: u64, others: usize, cpus: usize) {
-        self.sample_due_ns = now_ns + SAMPLE_NS;
-        self.cpus = cpus;
+    /// So many threads of others run or could. `cpus` is asked once.
+    pub(super) fn sample(&mut self, now_ns: u64, others: usize, cpus: impl FnOnce() -> usize) {
+        if self.cpus == 0 {
+            self.cpus = cpus().max(1);
+        }
         let others = (others as u64).saturating_mul(ONE);
-        self.others = (self.others * (AVERAGED - 1) + others) / AVERAGED;
+        if now_ns > self.sample_due_ns.saturating_add(PAUSE_SAMPLES * SAMPLE_NS) {
+            // There were no events for some time: what was seen before says nothing.
+            (self.others, self.trial) = (others, None);
+        } else {
+            self.others = (self.others * (AVERAGED - 1) + others) / AVERAGED;
+        }
+        self.sample_due_ns = now_ns + SAMPLE_NS;
     }
 
     /// How many Ps may be awake for what comes from outside.
@@ -131,7 +145,9 @@ impl Crowd {
             self.trial = None;
             return procs;
         }
-        if !was_crowded {
+        if self.see_whether_others_changed(procs) {
+            (self.trial, self.until_ns) = (None, now_ns + SETTLED_NS);
+        } else if !was_crowded {
             self.until_ns = self.until_ns.max(now_ns + SETTLED_NS);
         }
         if self.trial.is_none() && now_ns >= self.until_ns {
@@ -139,7 +155,21 @@ impl Crowd {
             self.wide.age();
             self.trial = Some(Trial::new(scene));
         }
-        if self.see_trial(scene) { self.cpus_left().clamp(1, procs) } else { procs }
+        if self.see_trial(scene) { self.least } else { procs }
+    }
+
+    /// Whether the others leave another number of CPUs than the one that was tried. Then nothing is known.
+    fn see_whether_others_changed(&mut self, procs: usize) -> bool {
+        let left = (self.cpus as u64 * ONE).saturating_sub(self.others);
+        if self.least != 0 && left.abs_diff(self.least as u64 * ONE) < ONE {
+            return false;
+        }
+        let least = (((left + ONE / 2) / ONE) as usize).clamp(1, procs - 1);
+        if std::mem::replace(&mut self.least, least) == least {
+            return false;
+        }
+        (self.narrow, self.wide) = (Seen::default(), Seen::default());
+        true
     }
 
     /// Whether it is narrow now: in such a window of a trial, or as the trials have shown that all Ps pick no more.
@@ -156,12 +186,8 @@ impl Crowd {
             self.until_ns = scene.now_ns + KEPT_NS;
         }
         let narrow = self.narrow.per_second();
-        self.wide.per_second() <= narrow + narrow / MARGIN
-    }
-
-    /// How many CPUs the others leave.
-    fn cpus_left(&self) -> usize {
-        self.cpus.saturating_sub(((self.others + ONE / 2) / ONE) as usize)
+        let is_known = self.narrow.ns != 0 && self.wide.ns != 0;
+        is_known && self.wide.per_second() <= narrow + narrow / MARGIN
     }
 }
 

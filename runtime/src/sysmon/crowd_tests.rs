@@ -27,7 +27,7 @@ impl Machine {
             self.now_ns += MS;
             self.picks = self.picks.wrapping_add(picks(width));
             if self.crowd.wants_sample(self.now_ns) {
-                self.crowd.sample(self.now_ns, others, 2);
+                self.crowd.sample(self.now_ns, others, || 2);
             }
             width = self.crowd.width(&Scene { now_ns: self.now_ns, picks: self.picks, procs: PROCS });
             narrow += u64::from(width == 1);
@@ -91,7 +91,7 @@ fn what_is_crowded() {
     let crowded = |others: &[usize], procs, cpus| {
         let mut crowd = Crowd::default();
         for at in 0..200 {
-            crowd.sample(at, others[at as usize % others.len()], cpus);
+            crowd.sample(at, others[at as usize % others.len()], || cpus);
         }
         crowd.width(&Scene { now_ns: 0, picks: 0, procs });
         crowd.is_crowded
@@ -101,11 +101,50 @@ fn what_is_crowded() {
 }
 
 #[test]
-fn the_width_is_what_the_others_leave() {
-    let left = |others, cpus| {
+fn the_narrow_width_is_what_the_others_leave() {
+    let least = |others, cpus, procs| {
         let mut crowd = Crowd::default();
-        (0..200).for_each(|at| crowd.sample(at, others, cpus));
-        crowd.cpus_left()
+        (0..200).for_each(|at| crowd.sample(at, others, || cpus));
+        crowd.width(&Scene { now_ns: 0, picks: 0, procs });
+        crowd.least
     };
-    assert_eq!([left(1, 2), left(3, 8), left(9, 8), left(0, 2)], [1, 5, 0, 2]);
+    assert_eq!([least(1, 2, 2), least(3, 8, 8), least(9, 8, 8), least(0, 2, 4), least(0, 8, 9)], [1, 5, 1, 2, 8]);
+}
+
+/// A crowd that is gone before it has been tried is none.
+#[test]
+fn nothing_is_narrow_before_it_was_tried() {
+    let mut machine = Machine::new();
+    for _ in 0..50 {
+        assert_eq!(machine.run(150, 1, calls), 0);
+        assert_eq!(machine.run(150, 0, calls), 0);
+    }
+}
+
+/// With other others, what was found says nothing.
+#[test]
+fn another_number_of_others_is_tried_anew() {
+    let (mut crowd, mut picks, mut last) = (Crowd::default(), 0, 8);
+    let mut width = |from_ms: u64, ms: u64, others| {
+        for now_ns in (from_ms..from_ms + ms).map(|ms| ms * MS) {
+            crowd.sample(now_ns, others, || 8);
+            picks += if last == 8 { 100 } else { 170 };
+            last = crowd.width(&Scene { now_ns, picks, procs: 8 });
+        }
+        last
+    };
+    assert_eq!(width(1_000, 1_000, 1), 7);
+    assert_eq!(width(2_000, 100, 5), 8, "it is not known yet");
+    assert!(width(2_100, 1_000, 5) < 5);
+}
+
+/// Nothing came for a minute in the middle of a window, and the others have gone.
+#[test]
+fn a_lull_counts_for_no_width() {
+    let mut machine = Machine::new();
+    machine.run(300, 1, competes);
+    machine.now_ns += 60_000 * MS;
+    assert!(machine.run(20, 0, competes) <= 1);
+    machine.run(600, 1, competes);
+    assert!(machine.run(3_000, 1, competes) < 500);
 }

@@ -30,10 +30,11 @@
 //! ```
 //!
 //! # Invariants
-//! 1. Nothing depends on sysmon alone, with five exceptions: what waits behind a G that does not
-//!    enter the runtime; if the system gives no thread, timers without a keeper and work without an M, for which
-//!    sysmon tries to find one; Gs without a stack, for which it tries again; chores, for which nobody waits;
-//!    and what the hook leaves to it (`hooked.rs`): wakes of threads that nobody knows.
+//! 1. Nothing depends on sysmon alone, with six exceptions: what waits behind a G that does not enter the runtime; what
+//!    comes from outside while the last M that is awake computes and the others rest as surplus; if the system gives no
+//!    thread, timers without a keeper and work without an M, for which sysmon tries to find one; Gs without a stack, for
+//!    which it tries again; chores, for which nobody waits; and what the hook leaves to it (`hooked.rs`): wakes of
+//!    threads that nobody knows.
 //! 2. sysmon sleeps without a limit only while every P is idle. It says so under the scheduler's lock, and whoever
 //!    takes a P after that wakes it (`sched/rest.rs`, `took_p`). It wakes by itself for what has a deadline: a line
 //!    of schedtrace, a SIGQUIT to answer, a stall to look for, a long wait for a lock to look at, a chore.

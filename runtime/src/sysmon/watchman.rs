@@ -198,7 +198,7 @@ impl Watchman {
             self.stall.due_ns(),
             self.partial.due_ns(),
             if self.does_chores() { chores::due_ns() } else { NEVER },
-            // While all Ps are idle, the keeper waits for what comes.
+            // While all Ps are idle, a keeper waits for what comes; or, if there is none, `sleep_as_sysmon` sees to it.
             if busy { shared.must_ask_ns(looked.picks_quickly) } else { NEVER },
         ];
         Scene {
@@ -252,7 +252,7 @@ fn see_crowd(crowd: &mut Crowd, shared: &Shared, now_ns: u64) {
         // This thread, and an M for each busy P. Without procfs nobody else is known.
         let ours = 1 + procs - shared.idle_ps();
         let others = running_threads().map_or(0, |running| running.saturating_sub(ours));
-        crowd.sample(now_ns, others, online_cpus());
+        crowd.sample(now_ns, others, online_cpus);
     }
     let picks = shared.ps.iter().fold(0, |sum: u32, p| sum.wrapping_add(p.picks()));
     shared.set_width(crowd.width(&crowd::Scene { now_ns, picks, procs }));
