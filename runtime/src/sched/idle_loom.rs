@@ -139,3 +139,55 @@ fn what_another_takes_on_meanwhile_is_announced_again() {
         assert!(found || house.woken.load(Ordering::SeqCst) == 1);
     });
 }
+
+/// The scheduler's lock, as far as a surplus M needs it.
+#[derive(Default)]
+struct Lists {
+    idle_ps: u32,
+    has_keeper: bool,
+    global: u32,
+}
+
+/// Two Ms with a P each rest while a G is put into the global queue; one of them, or both, as surplus.
+fn rests(both_surplus: bool) {
+    let (idle, lists) = (Arc::new(Idle::new(0)), Arc::new(Mutex::new(Lists::default())));
+    // Whether it goes on, as it has found the G. It is the real sequence of `rest.rs`.
+    let rest = |is_surplus: bool| {
+        let (idle, lists) = (idle.clone(), lists.clone());
+        thread::spawn(move || {
+            {
+                let mut lists = lists.lock().unwrap();
+                if lists.global > 0 {
+                    return true;
+                }
+                lists.idle_ps += 1;
+                idle.p_went_idle();
+            }
+            idle.before_last_look();
+            let mut lists = lists.lock().unwrap();
+            if !is_surplus && lists.global > 0 {
+                return true;
+            }
+            if !(is_surplus && lists.idle_ps < 2) && !lists.has_keeper {
+                lists.has_keeper = true;
+            }
+            false
+        })
+    };
+    let ms = [rest(true), rest(both_surplus)];
+    lists.lock().unwrap().global += 1;
+    let woken = idle.announce();
+    let goes_on = ms.map(|m| m.join().unwrap()).contains(&true);
+    assert!(goes_on || woken, "the G is left alone");
+    assert!(goes_on || lists.lock().unwrap().has_keeper, "nobody waits for what comes from outside");
+}
+
+#[test]
+fn an_m_that_is_surplus_misses_nothing_in_the_global_queue_and_leaves_a_keeper() {
+    model(|| rests(false));
+}
+
+#[test]
+fn of_ms_that_are_surplus_the_last_becomes_the_keeper() {
+    model(|| rests(true));
+}
