@@ -126,8 +126,8 @@ impl Crowd {
         }
         let others = (others as u64).saturating_mul(ONE);
         if now_ns > self.sample_due_ns.saturating_add(PAUSE_SAMPLES * SAMPLE_NS) {
-            // There were no events for some time: what was seen before says nothing.
-            (self.others, self.trial) = (others, None);
+            // There were no events for some time: what was seen before says nothing, and a trial begins anew.
+            (self.others, self.trial, self.is_crowded) = (others, None, false);
         } else {
             self.others = (self.others * (AVERAGED - 1) + others) / AVERAGED;
         }

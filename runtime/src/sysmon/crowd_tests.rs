@@ -138,6 +138,16 @@ fn another_number_of_others_is_tried_anew() {
     assert!(width(2_100, 1_000, 5) < 5);
 }
 
+/// Each of many short bursts began a trial, which none of them ended: they all were narrow.
+#[test]
+fn bursts_that_are_too_short_to_be_tried_have_all_ps() {
+    let mut machine = Machine::new();
+    for _ in 0..100 {
+        assert_eq!(machine.run(40, 1, calls), 0);
+        machine.now_ns += 30 * MS;
+    }
+}
+
 /// Nothing came for a minute in the middle of a window, and the others have gone.
 #[test]
 fn a_lull_counts_for_no_width() {
