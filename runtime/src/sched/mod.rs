@@ -21,8 +21,8 @@
 //!    started, or is with sysmon while sysmon stands in (`starved.rs`). An M that holds a P may lose it while its G
 //!    runs (`hand_off.rs`), and then continues without one. A P on its way is a `FreeP`, which cannot be copied.
 //! 2. A G that was made visible to other Ps (in a local queue or the global one) has been announced: `idle.rs` argues
-//!    that some M looks for it, or that its own M runs it or announces it again. A G in runnext is not visible. Its M runs it when the current G parks, yields or
-//!    ends; until then sysmon looks after it.
+//!    that some M looks for it, or that its own M runs it or announces it again. A G in runnext is not visible. Its M
+//!    runs it when the current G parks, yields or ends; until then sysmon looks after it.
 //! 3. Whoever makes a P idle sees to it that an M wakes for its earliest timer, and for descriptors: an M that finds
 //!    nothing becomes the keeper, or makes sure that the keeper wakes early enough (`keeper.rs`), or leaves both to the M of
 //!    a P that is held (`rest.rs`, surplus).

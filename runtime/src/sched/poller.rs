@@ -17,7 +17,8 @@
 //!
 //! # The argument
 //! No event is overlooked. The kernel keeps the event of a descriptor until somebody asks for it, and a timer waits in
-//! its heap. An M looks before it sleeps (one that is surplus does not: see below). An M that becomes the keeper sleeps here until the first event. If the keeper
+//! its heap. An M looks before it sleeps (one that is surplus does not: see below). An M that becomes the keeper sleeps
+//! here until the first event. If the keeper
 //! is taken away for work, no other M slept ([`take_idle_m`](Shared::take_idle_m) takes the keeper last), so each M
 //! will look again, and one of them becomes the keeper. If the keeper goes on with a P because something has come, it
 //! looks again itself. Other Ms may sleep meanwhile, and there is no keeper: sysmon asks if nobody has for a
