@@ -7,8 +7,9 @@
 //! 1. While others wait and no P is idle, a G whose slice is over is asked to let the others run, and at the next look it
 //!    loses its P, if its thread has run for so long by then. If its slice has been over for half of another one it is not
 //!    asked first: sysmon was late, as the machine is busy. On a busy machine a thread also waits for a CPU. Such a time
-//!    does not count: with its P another thread would wait just so, and there would be more and more of them. But if it is
-//!    asleep in the kernel after its slice, it loses its P at once; and after [`SLICES_MAX`] slices in any case.
+//!    does not count: with its P another thread would wait just so, and there would be more and more of them. But if it
+//!    naps, that is, sleeps shortly and often, its slice is wall time; if it is asleep after its slice, it loses its P at
+//!    once; and after [`SLICES_MAX`] slices in any case.
 //! 2. A G that is asleep in the kernel at two looks in a row, and has not computed in between, is blocked, and loses its P:
 //!    it cannot use it. It does so even if no G waits: the next one that becomes ready finds an idle P. One look is not
 //!    enough, as most sleeps of a thread that runs are short: it waits for the lock of the process's memory map while
@@ -44,6 +45,8 @@ pub(super) struct Sight {
     pub(super) rested: bool,
     /// For how long it has computed since the last look at this thread; 0 if that is not known.
     pub(super) ran_ns: u64,
+    /// During this pick it has run in short stretches: it sleeps shortly and often.
+    pub(super) naps: bool,
 }
 
 /// What could use the P.
@@ -94,7 +97,7 @@ impl Slice {
         if is_over {
             let was_asked = std::mem::replace(&mut self.asked, true);
             let is_late = held_ns >= scene.slice_ns + scene.slice_ns / 2;
-            let has_run = self.ran_ns >= scene.slice_ns || held_ns >= scene.slice_ns * SLICES_MAX;
+            let has_run = sight.naps || self.ran_ns >= scene.slice_ns || held_ns >= scene.slice_ns * SLICES_MAX;
             return if has_run && (was_asked || is_late) { Verdict::TakeFromOverdue } else { Verdict::Ask };
         }
         self.asked = false;

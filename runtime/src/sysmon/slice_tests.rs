@@ -7,12 +7,12 @@ const MS: u64 = 1_000_000;
 const T0: u64 = 1_000 * MS;
 
 /// All the time.
-const RUNS: Sight = Sight { is_asleep: false, rested: false, ran_ns: u64::MAX };
-const SLEEPS: Sight = Sight { is_asleep: true, rested: true, ran_ns: 0 };
+const RUNS: Sight = Sight { is_asleep: false, rested: false, ran_ns: u64::MAX, naps: false };
+const SLEEPS: Sight = Sight { is_asleep: true, rested: true, ran_ns: 0, naps: false };
 /// It sleeps now, and has computed since the last look.
-const NAPS: Sight = Sight { is_asleep: true, rested: false, ran_ns: MS };
+const NAPS: Sight = Sight { is_asleep: true, rested: false, ran_ns: MS, naps: false };
 /// It waits for a CPU.
-const QUEUES: Sight = Sight { is_asleep: false, rested: true, ran_ns: 0 };
+const QUEUES: Sight = Sight { is_asleep: false, rested: true, ran_ns: 0, naps: false };
 
 const BUSY: Scene = Scene { others_wait: true, hides: false, slice_ns: SLICE_NS };
 const QUIET: Scene = Scene { others_wait: false, hides: false, slice_ns: SLICE_NS };
@@ -93,6 +93,19 @@ fn who_waits_for_a_cpu_keeps_its_p_until_it_has_run_for_a_slice() {
     // One that was late does not ask first, if it knows.
     assert_eq!(verdicts(&BUSY, &[(5, runs(5)), (20, runs(5))]), [Leave, TakeFromOverdue]);
     assert_eq!(verdicts(&BUSY, &[(5, runs(5)), (20, runs(4))]), [Leave, Ask]);
+}
+
+/// On a busy machine it is hardly ever seen asleep: it waits for a CPU after each nap.
+#[test]
+fn who_naps_between_the_looks_loses_its_p_after_a_slice() {
+    use Verdict::*;
+    let naps = Sight { ran_ns: MS / 5, naps: true, ..RUNS };
+    assert_eq!(
+        verdicts(&BUSY, &[(0, QUEUES), (9, naps), (10, naps), (11, naps)]),
+        [Leave, Leave, Ask, TakeFromOverdue]
+    );
+    assert_eq!(verdicts(&BUSY, &[(0, QUEUES), (15, naps)]), [Leave, TakeFromOverdue]);
+    assert_eq!(verdicts(&QUIET, &[(0, QUEUES), (15, naps)]), [Leave; 2]);
 }
 
 /// It is not blocked for ever behind one that gets no CPU, or that sleeps whenever nobody looks.

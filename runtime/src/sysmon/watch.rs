@@ -31,6 +31,9 @@ const ADRIFT_EVERY_NS: u64 = 1_000_000;
 /// finds that it has picked none.
 const QUICK_PICKS: u32 = 8;
 
+/// A thread that has run in fewer stretches is not said to nap.
+const NAPS: u64 = 4;
+
 /// What sysmon has seen of one P.
 struct SeenP {
     /// How many Gs it had picked, and which M held it.
@@ -39,7 +42,20 @@ struct SeenP {
     /// The M with that number, once it has been looked up.
     m: Option<Arc<M>>,
     cpu: CpuClock,
+    /// The thread's CPU time, and in how many stretches it had run, at an earlier look at this pick.
+    stretches: Option<(u64, u64)>,
     slice: Slice,
+}
+
+impl SeenP {
+    /// Whether the thread runs in short stretches, as far as that is known. `cpu` has just been read.
+    fn naps(&mut self, tid: i32) -> bool {
+        let cpu_ns = self.cpu.cpu_ns;
+        let Some(stretches) = thread_stretches(tid) else { return false };
+        let (cpu_before_ns, before) = *self.stretches.get_or_insert((cpu_ns, stretches));
+        let run_in = stretches.saturating_sub(before);
+        run_in >= NAPS && !computes(cpu_ns.saturating_sub(cpu_before_ns), run_in)
+    }
 }
 
 /// How much a thread had computed when it was last looked at.
@@ -72,7 +88,7 @@ impl CpuClock {
         }
         let rested = computed.is_some_and(|(cpu_ns, _)| cpu_ns == 0);
         // Without procfs, a thread that has not computed at all is taken to be asleep.
-        Sight { is_asleep: thread_sleeps(tid).unwrap_or(rested), rested, ran_ns }
+        Sight { is_asleep: thread_sleeps(tid).unwrap_or(rested), rested, ran_ns, naps: false }
     }
 }
 
@@ -132,8 +148,14 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(setup: &Setup) -> Watch {
-        let unseen =
-            || SeenP { picks: 0, holder: u32::MAX, m: None, cpu: CpuClock::default(), slice: Slice::default() };
+        let unseen = || SeenP {
+            picks: 0,
+            holder: u32::MAX,
+            m: None,
+            cpu: CpuClock::default(),
+            stretches: None,
+            slice: Slice::default(),
+        };
         Watch {
             seen: (0..setup.procs).map(|_| unseen()).collect(),
             looked_ns: 0,
@@ -192,7 +214,14 @@ impl Watch {
             let cpu = if is_read_on { std::mem::take(&mut seen.cpu) } else { CpuClock::default() };
             // If the P was taken after the last look, its first pick began then.
             let taken_ns = Some(p.taken_ns()).filter(|ns| *ns > self.looked_ns && picks == seen.picks.wrapping_add(1));
-            *seen = SeenP { picks, holder, m, cpu, slice: Slice::new(taken_ns.unwrap_or(now_ns).min(now_ns)) };
+            *seen = SeenP {
+                picks,
+                holder,
+                m,
+                cpu,
+                stretches: None,
+                slice: Slice::new(taken_ns.unwrap_or(now_ns).min(now_ns)),
+            };
             looked.is_lively = true;
             p.note_seen(picks, now_ns);
             // An M that has picked lately is looked at closer only if its P would be of use to others.
@@ -211,7 +240,7 @@ impl Watch {
         }
         let is_inside = m.section.is_inside();
         // What the kernel says costs as much as some messages of a server.
-        let sight = if is_inside || picks_quickly { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
+        let mut sight = if is_inside || picks_quickly { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };
         // An idle P without an M is of no use to what waits.
         let idle = shared.idle_ps() > 0 && !shared.is_starved();
         let waits = || shared.has_visible_work() || p.has_hidden() || shared.has_come(now_ns);
@@ -220,6 +249,7 @@ impl Watch {
             hides: idle && p.has_hidden(),
             slice_ns: slice_ns(self.computing, shared.ps.len()),
         };
+        sight.naps = scene.others_wait && is_same && !is_inside && !sight.is_asleep && seen.naps(m.tid());
         let verdict = seen.slice.judge(now_ns, sight, &scene);
         looked.suspects |= sight.is_asleep;
         looked.is_lively |= seen.slice.is_lively(now_ns);
