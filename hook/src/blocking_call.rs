@@ -4,7 +4,7 @@
 
 use crate::permits::{Permit, Permits};
 use pirn_runtime::blocking;
-use pirn_runtime::internal::{Call, Hooked, Ticket, has_come, now, wake_from_anywhere};
+use pirn_runtime::internal::{Call, Hooked, Runs, Ticket, has_come, now, wake_from_anywhere};
 use std::time::{Duration, Instant};
 
 /// See the head of this file.
@@ -22,7 +22,7 @@ const USUAL: Duration = Duration::from_millis(1);
 impl BlockingCall {
     /// So many block a thread at a time.
     pub(crate) const fn new(at_once: u32, patience: Option<Duration>, call: &'static Call) -> BlockingCall {
-        BlockingCall { call, patience, permits: Permits::new(at_once, wake_from_anywhere) }
+        BlockingCall { call, patience, permits: Permits::new(at_once, |told| wake_from_anywhere(told, Runs::Next)) }
     }
 
     /// Calls `block` with a permit. `g` may park. None: the runtime closes.

@@ -19,7 +19,7 @@ use crate::futex_table::Waited;
 use crate::late_wakes::LateWakes;
 use crate::next;
 use libc::{c_int, c_long, timespec};
-use pirn_runtime::internal::{Hooked, has_come, is_fork, leave_to_sysmon, now, wake_from_anywhere};
+use pirn_runtime::internal::{Hooked, Runs, Told, has_come, is_fork, leave_to_sysmon, now, wake_from_anywhere};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -98,6 +98,12 @@ unsafe extern "C" fn futex(a: c_long, b: c_long, c: c_long, d: c_long, e: c_long
     }
     // SAFETY: as above.
     unsafe { next::syscall(libc::SYS_futex, a, b, c, d, e, f) }
+}
+
+/// What wakes the Gs that a call finds which wakes up to `most`.
+fn wakes_up_to(most: usize) -> impl Fn(Told) {
+    let when = if most == 1 { Runs::Next } else { Runs::Last };
+    move |told| wake_from_anywhere(told, when)
 }
 
 /// Until when a G waits.
@@ -253,7 +259,7 @@ impl Futex {
         let most = self.value.max(1) as usize;
         let ask_kernel = |most| self.ask_kernel(most, bits);
         let leave_rest = || most >= c_int::MAX as usize && self.leave_rest();
-        Some(place.wake(self.address, bits, most, ask_kernel, wake_from_anywhere, leave_rest))
+        Some(place.wake(self.address, bits, most, ask_kernel, wakes_up_to(most), leave_rest))
     }
 
     /// All who wait there are to be woken, and Gs were: leaves it to sysmon to wake a thread that is not counted. False if
@@ -280,7 +286,7 @@ impl Futex {
         let most = self.value.max(1) as usize;
         let is_for_some = self.operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAKE_BITSET;
         let bits = if is_for_some { bits } else { u32::MAX };
-        let gs = place(self.address).bucket.wake(self.address, bits, most, wake_from_anywhere) as c_long;
+        let gs = place(self.address).bucket.wake(self.address, bits, most, wakes_up_to(most)) as c_long;
         (threads + gs).min(most as c_long)
     }
 
@@ -298,7 +304,7 @@ impl Futex {
         }
         let wake = |address| {
             let bucket = &place(address).bucket;
-            if bucket.is_empty() { 0 } else { bucket.wake(address, u32::MAX, usize::MAX, wake_from_anywhere) }
+            if bucket.is_empty() { 0 } else { bucket.wake(address, u32::MAX, usize::MAX, wakes_up_to(usize::MAX)) }
         };
         let changes_other = self.operation & libc::FUTEX_CMD_MASK == libc::FUTEX_WAKE_OP;
         let woken = wake(self.address) + if changes_other { wake(other as usize) } else { 0 };

@@ -541,3 +541,28 @@ fn threads_that_nobody_knows_follow_each_change() {
     join_all(gs);
     threads.into_iter().for_each(|thread| thread.join().expect("it has not panicked"));
 }
+
+/// Those that are all woken run after who is ready, in the order in which they waited.
+#[test]
+fn all_that_wait_for_a_condvar_run_in_their_order() {
+    let order = isolated(1).run(|| {
+        let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+        let mut gs = Vec::new();
+        for nth in 0..5 {
+            let shared = shared.clone();
+            gs.push(go(move || {
+                let (ran, condvar) = &*shared;
+                let mut ran = condvar.wait(ran.lock().unwrap()).unwrap();
+                ran.push(nth);
+            }));
+            // It begins to wait before the next one does.
+            yield_now();
+        }
+        let ready = shared.clone();
+        gs.push(go(move || ready.0.lock().unwrap().push(5)));
+        shared.1.notify_all();
+        join_all(gs);
+        shared.0.lock().unwrap().clone()
+    });
+    assert_eq!(order, [5, 0, 1, 2, 3, 4]);
+}

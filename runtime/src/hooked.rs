@@ -10,7 +10,7 @@
 use crate::clock::{deadline, now_ns, ns_of};
 use crate::config::UNWINDS;
 use crate::event::CallCounts;
-use crate::g::G;
+use crate::g::{G, Runs};
 use crate::m::{M, current};
 use crate::os::{Mutex, holds_one, when_none_is_held};
 use crate::park::{checkpoint_if, defer, in_closing, park_uninterruptibly, unpark_g};
@@ -149,7 +149,7 @@ static ARE_LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Wakes an operation that was told, for a caller that may be anything: the runtime itself too, in the middle of its work
 /// and under its locks, when it has called code of others. Then sysmon wakes it, or the caller when it holds no lock.
-pub fn wake_from_anywhere(told: Told) {
+pub fn wake_from_anywhere(told: Told, when: Runs) {
     // SAFETY: an M lives as long as its thread runs (m I3).
     let m = unsafe { current::machine().as_ref() };
     let in_work = m.filter(|m| m.section.is_inside() || m.g().is_none());
@@ -163,7 +163,7 @@ pub fn wake_from_anywhere(told: Told) {
             leave(g);
             when_none_is_held(wake_left);
         }
-        _ => told.wake(),
+        _ => told.wake_to_run(when),
     }
 }
 

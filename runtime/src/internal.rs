@@ -11,7 +11,7 @@ use crate::park as parking;
 
 #[cfg(not(loom))]
 pub use crate::event::{Emitter, Event, listen};
-pub use crate::g::LineLock;
+pub use crate::g::{LineLock, Runs};
 #[cfg(not(loom))]
 pub use crate::g_local::GLocal;
 pub use crate::loom::{Arc, AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering, UnsafeCell, fence};

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "as the verbs of `park` that it stands for")]
 
-use crate::g::{LineLock, LinePark};
+use crate::g::{LineLock, LinePark, Runs};
 use crate::loom::Arc;
 use crate::reason::{Party, Reason};
 use loom::sync::{Condvar, Mutex};
@@ -45,8 +45,13 @@ impl Unparker {
     /// A model has no caches.
     pub fn prefetch(&self) {}
 
+    /// In a model all run at once.
+    pub fn unpark_to_run(&self, _when: Runs) {
+        self.unpark();
+    }
+
     /// Ends the park of a thread in its line.
-    pub(crate) unsafe fn ready(&self) {
+    pub(crate) unsafe fn ready(&self, _when: Runs) {
         match &self.0 {
             Target::Thread(seat) => seat.ready(),
             Target::Task(_) => unreachable!("a task does not park in a line"),
@@ -54,11 +59,11 @@ impl Unparker {
     }
 
     /// The same for one that may be gone as soon as the waiter is ready.
-    pub(crate) unsafe fn ready_from(unparker: *const Unparker) {
+    pub(crate) unsafe fn ready_from(unparker: *const Unparker, when: Runs) {
         // SAFETY: it is used up.
         let unparker = unsafe { unparker.read() };
         // SAFETY: as the caller promises.
-        unsafe { unparker.ready() };
+        unsafe { unparker.ready(when) };
     }
 }
 

@@ -189,6 +189,10 @@ impl Condvar {
     }
 
     /// Notifies all that wait.
+    ///
+    /// On a P, Gs that were ready before run first, and then those that waited, in the order in which they began to; as also
+    /// [`Barrier`](crate::Barrier), [`Event`](crate::Event) and the end of a context have it. Who is notified by
+    /// [`notify_one`](Self::notify_one) runs next.
     #[inline]
     pub fn notify_all(&self) {
         self.tells_all();

@@ -2,7 +2,7 @@
 
 use super::waiting::{Answer, Claimed, Line, Reservation};
 use crate::loom::{AtomicBool, AtomicIsize, AtomicUsize, Ordering, UnsafeCell};
-use pirn_runtime::internal::Lock;
+use pirn_runtime::internal::{Lock, Runs};
 use slab::Slab;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -241,7 +241,7 @@ impl<T> Channel<T> {
             let answer = if purpose.is_of_select() { purpose.selected(Reservation::Closed) } else { Answer::Closed };
             let told = waiter.tell(answer);
             drop(channel);
-            told.wake();
+            told.wake_to_run(Runs::Last);
         }
     }
 }

@@ -46,6 +46,7 @@ mod pool;
 #[cfg(not(loom))]
 mod prefetch;
 mod runnable;
+mod runs;
 mod values;
 mod word;
 
@@ -53,6 +54,7 @@ mod word;
 pub use control::Gid;
 pub use line_park::LineLock;
 pub(crate) use line_park::LinePark;
+pub use runs::Runs;
 #[cfg(not(loom))]
 pub(crate) use {
     control::G,

@@ -4,7 +4,7 @@
 
 use super::verbs::current_g;
 use crate::clock::now_ns;
-use crate::g::{G, Runnable, Unparked, prefetch_record};
+use crate::g::{G, Runnable, Runs, Unparked, prefetch_record};
 use crate::m::current::party_word;
 use crate::reason::Party;
 use crate::sched;
@@ -64,10 +64,18 @@ impl Unparker {
     /// consume this: see [`park`](crate::park()).
     #[inline(always)]
     pub fn unpark(&self) {
-        match &self.0 {
-            Target::G(g, id) => unpark_g(g, *id),
-            Target::Thread(thread) => thread.unpark(),
-            Target::Task(waker) => waker.wake_by_ref(),
+        self.unpark_to_run(Runs::Next);
+    }
+
+    /// The same, and says when a G runs.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn unpark_to_run(&self, when: Runs) {
+        match (&self.0, when) {
+            (Target::G(g, id), Runs::Next) => unpark_g(g, *id),
+            (Target::G(g, id), Runs::Last) => unpark_g_last(g, *id),
+            (Target::Thread(thread), _) => thread.unpark(),
+            (Target::Task(waker), _) => waker.wake_by_ref(),
         }
     }
 
@@ -90,10 +98,10 @@ impl Unparker {
     /// # Safety
     /// The caller has taken it (`LinePark::take`), and does this once.
     #[inline(always)]
-    pub(crate) unsafe fn ready(&self) {
+    pub(crate) unsafe fn ready(&self, when: Runs) {
         if let Target::G(g, _) = &self.0 {
             // SAFETY: as the caller promises.
-            ready_g(unsafe { Runnable::own(g) });
+            ready_g(unsafe { Runnable::own(g) }, when);
         }
     }
 
@@ -102,12 +110,12 @@ impl Unparker {
     /// # Safety
     /// As for `ready`.
     #[inline(always)]
-    pub(crate) unsafe fn ready_from(unparker: *const Unparker) {
+    pub(crate) unsafe fn ready_from(unparker: *const Unparker, when: Runs) {
         // SAFETY: it is there until the waiter is ready.
         if let Target::G(g, _) = unsafe { &(*unparker).0 } {
             let g = *g;
             // SAFETY: as the caller promises.
-            ready_g(unsafe { Runnable::own(g) });
+            ready_g(unsafe { Runnable::own(g) }, when);
         }
     }
 
@@ -131,10 +139,32 @@ pub(crate) fn unpark_g(g: &'static G, id: u64) {
     }
 }
 
+/// The same for one of those that one call wakes.
+#[inline(never)]
+fn unpark_g_last(g: &'static G, id: u64) {
+    if g.word.unpark(id) == Unparked::Claimed {
+        // SAFETY: as above.
+        sched::ready::ready_last(unsafe { Runnable::own(g) });
+    }
+}
+
+#[inline(always)]
+fn ready_g(g: Runnable, when: Runs) {
+    match when {
+        Runs::Next => ready_next(g),
+        Runs::Last => ready_last(g),
+    }
+}
+
 /// As `unpark_g`: it is not inlined either.
 #[inline(never)]
-fn ready_g(g: Runnable) {
+fn ready_next(g: Runnable) {
     sched::ready::ready(g);
+}
+
+#[inline(never)]
+fn ready_last(g: Runnable) {
+    sched::ready::ready_last(g);
 }
 
 impl From<Waker> for Unparker {

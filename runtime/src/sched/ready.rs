@@ -5,33 +5,44 @@
 
 use super::entered::Entered;
 use super::shared::Shared;
-use crate::g::Runnable;
+use crate::g::{Runnable, Runs};
 use crate::m::emit::{Emitted, emit};
 use crate::m::fork::is_fork;
 use crate::p::OwnedP;
 use crate::probe::Status;
 
-/// Makes a G ready that was parked and has been claimed.
+/// Makes a G ready that was parked and has been claimed. It runs next.
 #[inline]
 pub(crate) fn ready(g: Runnable) {
+    ready_to_run(g, Runs::Next);
+}
+
+/// The same for one of those that one call wakes.
+#[inline]
+pub(crate) fn ready_last(g: Runnable) {
+    ready_to_run(g, Runs::Last);
+}
+
+#[inline(always)]
+fn ready_to_run(g: Runnable, when: Runs) {
     // SAFETY: the caller owns the G, so its runtime is there.
     let shared = unsafe { g.g().shared() };
-    if shared.is_heard { ready_heard(shared, g) } else { make_ready::<false>(shared, g) }
+    if shared.is_heard { ready_heard(shared, g, when) } else { make_ready::<false>(shared, g, when) }
 }
 
 #[cold]
 #[inline(never)]
-fn ready_heard(shared: *const Shared, g: Runnable) {
-    make_ready::<true>(shared, g);
+fn ready_heard(shared: *const Shared, g: Runnable, when: Runs) {
+    make_ready::<true>(shared, g, when);
 }
 
 #[inline(always)]
-fn make_ready<const HEARD: bool>(shared: *const Shared, g: Runnable) {
+fn make_ready<const HEARD: bool>(shared: *const Shared, g: Runnable, when: Runs) {
     // SAFETY: as in `ready`. It is not passed as a reference: it may be gone before this returns.
     let shared = unsafe { &*shared };
     let entered = Entered::new();
     if let Some(p) = entered.as_ref().and_then(|e| e.p_of(shared)) {
-        let ready = shared.ready_on::<HEARD>(p, g);
+        let ready = shared.ready_on::<HEARD>(p, g, when);
         drop(entered);
         return ready.deliver();
     }
@@ -49,16 +60,22 @@ fn make_ready<const HEARD: bool>(shared: *const Shared, g: Runnable) {
 }
 
 impl Shared {
-    /// Makes a G ready from a P: it runs next here, or, if slices are long, as soon as any P takes it.
+    /// Makes a G ready from a P.
     #[inline(always)]
-    fn ready_on<const HEARD: bool>(&self, p: OwnedP<'_>, g: Runnable) -> Emitted {
+    fn ready_on<const HEARD: bool>(&self, p: OwnedP<'_>, g: Runnable, when: Runs) -> Emitted {
         let record = g.g();
         let ready = emit!(p, Ready { g: record.id() }, if HEARD);
-        self.put_ready(p, g);
+        match when {
+            Runs::Next => self.put_ready(p, g),
+            Runs::Last => {
+                record.set_status(Status::Runnable);
+                self.queue(p, g);
+            }
+        }
         ready
     }
 
-    /// Puts a G that is ready where `ready_on` says.
+    /// Puts a G that is ready where it runs next here, or, if slices are long, as soon as any P takes it.
     #[inline(always)]
     pub(super) fn put_ready(&self, p: OwnedP<'_>, g: Runnable) {
         g.g().set_status(Status::Runnable);

@@ -2,6 +2,7 @@
 
 use super::ticket::Ticket;
 use super::told::Told;
+use crate::g::Runs;
 use crate::loom::{AtomicPtr, Ordering};
 use std::cell::Cell;
 use std::fmt;
@@ -65,11 +66,11 @@ impl<A: Copy, D> Waiter<A, D> {
     /// # Safety
     /// It was taken by `Claimed::tell_or_take`; and this is called once, as afterwards the waiter may be gone.
     #[inline(always)]
-    pub(super) unsafe fn ready(this: *const Waiter<A, D>) {
+    pub(super) unsafe fn ready(this: *const Waiter<A, D>, when: Runs) {
         // SAFETY: it waits until it is made ready.
         let ticket = unsafe { &*this }.ticket.get();
         // SAFETY: as the caller promises, and the ticket lives as long as the waiter.
-        unsafe { Ticket::ready(ticket) }
+        unsafe { Ticket::ready(ticket, when) }
     }
 
     /// What its operation has been told. Nothing, if it belongs to none yet.

@@ -2,7 +2,7 @@
 
 use super::parking::{Unparker, has_come, park_in_line, park_on, park_uninterruptibly, park_until};
 use super::told::{Told, discard};
-use crate::g::{LineLock, LinePark};
+use crate::g::{LineLock, LinePark, Runs};
 use crate::loom::{AtomicU8, Ordering, UnsafeCell};
 use crate::reason::Reason;
 use std::fmt;
@@ -138,12 +138,12 @@ impl<A: Copy> Ticket<A> {
     /// # Safety
     /// The caller has it from `tell_or_take`, and calls this once: afterwards the ticket may be gone.
     #[inline(always)]
-    pub(super) unsafe fn ready(ticket: *const Ticket<A>) {
+    pub(super) unsafe fn ready(ticket: *const Ticket<A>, when: Runs) {
         // SAFETY: it waits until it is made ready.
         let ticket = unsafe { &*ticket };
         let unparker = ticket.unparker.with_mut(|place| place.cast::<Unparker>());
         // SAFETY: it has been told, so nobody else uses it; and it was taken.
-        unsafe { Unparker::ready_from(unparker) };
+        unsafe { Unparker::ready_from(unparker, when) };
     }
 
     /// For models: uses what is the operation's again, once it goes on (I2).

@@ -3,6 +3,7 @@
 use super::parking::Unparker;
 #[cfg(not(loom))]
 use crate::g::G;
+use crate::g::Runs;
 use crate::user_code::contain;
 use std::fmt;
 
@@ -30,14 +31,20 @@ impl Told {
         self.unparker.g().filter(|_| !self.is_taken)
     }
 
-    /// Wakes it. A panic of its waker ends here.
+    /// Wakes it: a G runs next. A panic of its waker ends here.
     #[inline(always)]
     pub fn wake(self) {
+        self.wake_to_run(Runs::Next);
+    }
+
+    /// The same, and says when a G runs.
+    #[inline(always)]
+    pub fn wake_to_run(self, when: Runs) {
         if self.is_taken {
             // SAFETY: as `of` was promised, and this is used up.
-            return unsafe { self.unparker.ready() };
+            return unsafe { self.unparker.ready(when) };
         }
-        contain(|| self.unparker.unpark());
+        contain(|| self.unparker.unpark_to_run(when));
         discard(self.unparker);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::line::{Claimed, Waiter};
 use super::told::Told;
+use crate::g::Runs;
 use std::fmt;
 use std::ptr;
 
@@ -59,21 +60,24 @@ impl<A: Copy, D> ToldLine<A, D> {
         self.last = waiter;
     }
 
-    /// Wakes all, in the order in which they were told. Not under the lock.
+    /// Wakes all, in the order in which they were told: the first one runs when `first` says, the others last. Not under the
+    /// lock.
     #[inline(always)]
-    pub fn wake(&mut self) {
+    pub fn wake(&mut self, first: Runs) {
+        let mut when = first;
         let mut next = self.first;
         while !next.is_null() {
             let waiter = next;
             // SAFETY: as in `push`; it is made ready once, below.
             next = unsafe { (*waiter).next_told() };
             // SAFETY: as above.
-            unsafe { Waiter::ready(waiter) };
+            unsafe { Waiter::ready(waiter, when) };
+            when = Runs::Last;
         }
         self.first = ptr::null();
         self.len = 0;
         if let Some(told) = self.other.take() {
-            told.wake();
+            told.wake_to_run(when);
         }
     }
 }

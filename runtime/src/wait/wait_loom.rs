@@ -2,6 +2,7 @@
 //! that has withdrawn is not touched any more.
 
 use super::{Line, Lock, Ticket, ToldLine, Waiter, on_unwind, wake};
+use crate::g::Runs;
 use crate::loom::{
     Arc, Mutex, UnsafeCell, model,
     parking::{park_in_lines, park_on},
@@ -239,7 +240,7 @@ fn told_in_a_turn(are_gs: [bool; 2]) {
                 told.tell(first, count);
             }
             locked.lock.unlock();
-            told.wake();
+            told.wake(Runs::Last);
         }
         let answers = waiters.map(|waiter| waiter.join().unwrap());
         assert!(answers == [1, 2] || answers == [2, 1], "{answers:?}");

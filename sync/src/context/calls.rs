@@ -1,6 +1,7 @@
 //! The calls that are to come when a branch ends.
 
 use crate::loom::Unparker;
+use pirn_runtime::internal::Runs;
 use std::collections::BTreeMap;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,7 +42,7 @@ impl Call {
     pub(super) fn start(self) {
         match self {
             Call::User(call) => call.start(),
-            Call::Unpark(unparker) => unparker.unpark(),
+            Call::Unpark(unparker) => unparker.unpark_to_run(Runs::Last),
         }
     }
 }

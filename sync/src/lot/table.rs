@@ -1,7 +1,7 @@
 //! The table, and what is done to it in a turn.
 
 use crate::loom::{AtomicPtr, Ordering};
-use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Ticket, ToldLine, Unparker, Waiter};
+use pirn_runtime::internal::{Claimed, Line, Lock, Reason, Runs, Ticket, ToldLine, Unparker, Waiter};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -179,6 +179,8 @@ pub(crate) struct Turn {
     bucket: &'static Bucket,
     key: usize,
     told: ToldLine<usize, Known>,
+    /// When the first of those runs whom it has told.
+    first_runs: Runs,
 }
 
 impl Turn {
@@ -188,7 +190,7 @@ impl Turn {
         forks::watch();
         let bucket = bucket(key);
         bucket.lock.lock();
-        Turn { bucket, key, told: ToldLine::new() }
+        Turn { bucket, key, told: ToldLine::new(), first_runs: Runs::Next }
     }
 
     /// Its key.
@@ -261,6 +263,7 @@ impl Turn {
     /// [`tell_rest`](Self::tell_rest) first.
     pub(crate) fn tell_all(&mut self, answer: usize, left: impl Fn(&mut Turn)) -> usize {
         debug_assert!(self.told.is_empty());
+        self.first_runs = Runs::Last;
         let rest = Rest { end: self.bucket.count.get(), answer };
         let mut told = 0;
         if self.queue().is_some_and(|queue| queue.rest.get().is_some()) {
@@ -315,7 +318,8 @@ impl Turn {
     /// Unlocks, and wakes whom it has told.
     fn end(&mut self) {
         self.bucket.lock.unlock();
-        self.told.wake();
+        self.told.wake(self.first_runs);
+        self.first_runs = Runs::Last;
     }
 
     /// The spot has left the queue: the queue leaves the spot.
