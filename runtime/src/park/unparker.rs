@@ -144,7 +144,7 @@ pub(crate) fn unpark_g(g: &'static G, id: u64) {
 fn unpark_g_last(g: &'static G, id: u64) {
     if g.word.unpark(id) == Unparked::Claimed {
         // SAFETY: as above.
-        sched::ready::ready_last(unsafe { Runnable::own(g) });
+        ready_last(unsafe { Runnable::own(g) });
     }
 }
 
