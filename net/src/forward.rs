@@ -182,9 +182,10 @@ macro_rules! listener {
 }
 pub(crate) use listener;
 
-/// `Read` for a type and its references, by the type that it wraps: with `read_stream` or `read_any` of `Poll`.
+/// `Read` for a type and its references, by the type that it wraps: with `read_stream` or `read_any` of `Poll`, and `read`
+/// or `receive` of `sys`.
 macro_rules! read {
-    ($Type:ty, $read:ident) => {
+    ($Type:ty, $read:ident, $call:ident) => {
         impl std::io::Read for $Type {
             fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
                 std::io::Read::read(&mut &*self, buf)
@@ -197,7 +198,7 @@ macro_rules! read {
 
         impl std::io::Read for &$Type {
             fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-                self.0.$read(buf.len(), |mut inner| std::io::Read::read(&mut inner, buf))
+                self.0.$read(buf.len(), |inner| crate::sys::$call(inner, buf))
             }
 
             fn read_vectored(&mut self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
@@ -209,9 +210,9 @@ macro_rules! read {
 }
 pub(crate) use read;
 
-/// `Write`, in the same way.
+/// `Write`, in the same way, by `write` or `send` of `sys`.
 macro_rules! write {
-    ($Type:ty) => {
+    ($Type:ty, $call:ident) => {
         impl std::io::Write for $Type {
             fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
                 std::io::Write::write(&mut &*self, buf)
@@ -229,7 +230,7 @@ macro_rules! write {
 
         impl std::io::Write for &$Type {
             fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-                self.0.write_with(|mut inner| std::io::Write::write(&mut inner, buf))
+                self.0.write_with(|inner| crate::sys::$call(inner, buf))
             }
 
             fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {

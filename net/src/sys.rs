@@ -87,8 +87,8 @@ fn uninit(buf: &mut [u8]) -> &mut [MaybeUninit<u8>] {
     unsafe { &mut *(ptr::from_mut(buf) as *mut [MaybeUninit<u8>]) }
 }
 
-/// Reads from a descriptor; 0 at the end.
-pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
+/// Reads from a descriptor that may block; 0 at the end.
+pub(crate) fn read_blocking(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     loop {
         // SAFETY: a buffer of so many bytes.
         let length = unsafe { libc::read(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) };
@@ -102,6 +102,50 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
             }
         }
     }
+}
+
+/// Reads from a pipe; 0 at the end.
+pub(crate) fn read(fd: &impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: a buffer of so many bytes.
+    unsafe { transfer(libc::SYS_read, fd, buf.as_mut_ptr(), buf.len(), 0) }
+}
+
+/// Reads from a socket; 0 at the end.
+pub(crate) fn receive(fd: &impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: as above.
+    unsafe { transfer(libc::SYS_recvfrom, fd, buf.as_mut_ptr(), buf.len(), 0) }
+}
+
+/// Writes to a pipe.
+pub(crate) fn write(fd: &impl AsFd, buf: &[u8]) -> io::Result<usize> {
+    // SAFETY: as above; it is only read.
+    unsafe { transfer(libc::SYS_write, fd, buf.as_ptr().cast_mut(), buf.len(), 0) }
+}
+
+/// Writes to a socket. If the peer has closed it, that is an error and no signal.
+pub(crate) fn send(fd: &impl AsFd, buf: &[u8]) -> io::Result<usize> {
+    // SAFETY: as above.
+    unsafe { transfer(libc::SYS_sendto, fd, buf.as_ptr().cast_mut(), buf.len(), libc::MSG_NOSIGNAL) }
+}
+
+/// The call of the system with that number, for a descriptor that is non-blocking. Libc's functions for these calls are
+/// points of cancellation: around each call they change the thread's control block, by two locked instructions and on a
+/// cache line that a goroutine has in its own thread-locals and does not touch otherwise.
+///
+/// # Safety
+/// As for that call, which has these arguments and then zeros.
+#[inline]
+unsafe fn transfer(
+    number: libc::c_long,
+    fd: &impl AsFd,
+    at: *mut u8,
+    length: usize,
+    flags: libc::c_int,
+) -> io::Result<usize> {
+    let none = ptr::null::<u8>();
+    // SAFETY: as the caller promises. What it returns of errors is the kernel's `errno`.
+    let done = unsafe { libc::syscall(number, fd.as_fd().as_raw_fd(), at, length, flags, none, 0) };
+    usize::try_from(done).map_err(|_| io::Error::last_os_error())
 }
 
 /// Moves up to so many bytes from one descriptor to another, one of which is a pipe; 0 at the end. Does not wait for a

@@ -90,5 +90,5 @@ impl PipeWriter {
     forward::deadlines!();
 }
 
-forward::read!(PipeReader, read_any);
-forward::write!(PipeWriter);
+forward::read!(PipeReader, read_any, read);
+forward::write!(PipeWriter, write);

@@ -113,7 +113,7 @@ struct Raw(Poll<io::Stdin>);
 impl Read for Raw {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.0.readable()?;
-        crate::sys::read(self.0.as_fd(), buf)
+        crate::sys::read_blocking(self.0.as_fd(), buf)
     }
 }
 

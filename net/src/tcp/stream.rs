@@ -207,5 +207,5 @@ impl TcpStream {
     forward::socket!(net::TcpStream);
 }
 
-forward::read!(TcpStream, read_stream);
-forward::write!(TcpStream);
+forward::read!(TcpStream, read_stream, receive);
+forward::write!(TcpStream, send);

@@ -126,5 +126,5 @@ impl UnixStream {
     forward::socket!(net::UnixStream);
 }
 
-forward::read!(UnixStream, read_any);
-forward::write!(UnixStream);
+forward::read!(UnixStream, read_any, receive);
+forward::write!(UnixStream, send);
