@@ -1,10 +1,8 @@
 //! Prefetching: what a pick touches of a G that has waited for long is no longer in the cache.
 
 use super::control::G;
-use crate::os::prefetch;
+use crate::os::{LINE_BYTES, prefetch};
 
-/// A cache line.
-const LINE_BYTES: usize = 64;
 /// How many cache lines the innermost frames of a parked G touch.
 const STACK_LINES: usize = 8;
 

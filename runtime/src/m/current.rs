@@ -3,7 +3,7 @@
 #![cfg(not(loom))]
 
 use super::M;
-use crate::os::{loaded_block, thread_id, word_at};
+use crate::os::{LINE_BYTES, ThreadPointer, loaded_block, prefetch, thread_id, word_at};
 use crate::reason::Party;
 use std::arch::asm;
 use std::cell::Cell;
@@ -35,6 +35,15 @@ static PLACE: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn is_at_one_place() {
     let here = CURRENT.with(|current| ptr::from_ref(current).addr());
     PLACE.store(here.wrapping_sub(loaded_block().address()), Ordering::Relaxed);
+}
+
+/// Prefetches what a G that goes on touches first of its block, when that has been unused for long: the runtime's own
+/// thread-locals.
+#[inline]
+pub(crate) fn prefetch_locals(block: ThreadPointer) {
+    let place = block.address().wrapping_add(PLACE.load(Ordering::Relaxed));
+    prefetch(ptr::without_provenance::<u8>(place));
+    prefetch(ptr::without_provenance::<u8>(place.wrapping_add(LINE_BYTES)));
 }
 
 /// Whether the caller is surely no M. It is two loads, and no call for which registers would have to be saved.

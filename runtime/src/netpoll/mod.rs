@@ -107,8 +107,8 @@ pub(crate) use {
     poll::{Came, Netpoll},
     record::{Alarm, Armed, Polled, Record, RecordSide},
     slab::{
-        by_what, count_taken, count_waiters, find, for_each, for_each_waiting_g, give_back, is_waited_for, register,
-        take,
+        by_what, count_taken, count_waiters, find, for_each, for_each_waiting_g, give_back, is_waited_for, prefetch,
+        register, take,
     },
     who::{Bell, Who},
 };

@@ -49,27 +49,28 @@ impl Armed {
 /// One direction of a record.
 pub(crate) type RecordSide = Side<Who, Armed>;
 
-/// One descriptor that something has waited for.
-#[repr(align(128))]
+/// One descriptor that something has waited for. What each event and each wait touch comes first: two cache lines, up to
+/// the first waiter of the direction to read.
+#[repr(C, align(128))]
 pub(crate) struct Record {
-    /// Its number.
-    index: u32,
     /// Which of its owners has it: the tokens of events have it too.
     generation: AtomicU32,
+    /// Its number.
+    index: u32,
     /// The poll at whose epoll it is, to compare with; 0 if it is at none. Changed under the lock of `place`.
     at: AtomicUsize,
     /// The descriptor that was added there, or -1. Changed under that lock.
     fd: AtomicI32,
-    place: Mutex<Place>,
     /// It is for a descriptor of others (`foreign.rs`).
     is_foreign: AtomicBool,
     /// If so, it is kept, and not armed for each event. Changed under the lock of `place`.
     is_kept: AtomicBool,
-    /// If so, what is believed of each direction.
-    beliefs: [Belief; 2],
     /// Whether events of the direction to write are counted. Each event of a socket says that it can be written to.
     counts_writes: Counted,
+    /// If it is for one of others, what is believed of each direction.
+    beliefs: [Belief; 2],
     sides: [RecordSide; 2],
+    place: Mutex<Place>,
 }
 
 /// Where a record is, and what kind of thing.
@@ -109,16 +110,16 @@ pub(crate) struct Polled {
 impl Record {
     pub(super) fn free(index: u32) -> Record {
         Record {
-            index,
             generation: AtomicU32::new(0),
+            index,
             at: AtomicUsize::new(0),
             fd: AtomicI32::new(-1),
-            place: Mutex::new(Place { at: None, kind: "", kept: [false; 2] }),
             is_foreign: AtomicBool::new(false),
             is_kept: AtomicBool::new(false),
-            beliefs: [Belief::none(), Belief::none()],
             counts_writes: Counted::not_yet(),
+            beliefs: [Belief::none(), Belief::none()],
             sides: [Side::new(), Side::new()],
+            place: Mutex::new(Place { at: None, kind: "", kept: [false; 2] }),
         }
     }
 

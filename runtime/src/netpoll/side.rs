@@ -3,6 +3,7 @@
 
 use crate::loom::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 use std::fmt;
+use std::mem;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
@@ -37,7 +38,9 @@ pub(crate) enum Found {
     Shut,
 }
 
-/// One direction. `W` is who waits, `T` a timer that is armed.
+/// One direction. `W` is who waits, `T` a timer that is armed. What a wait without a deadline touches, and the event that
+/// ends it, comes first, up to the first waiter.
+#[repr(C)]
 pub(crate) struct Side<W, T> {
     /// Changed under the lock.
     word: AtomicU64,
@@ -45,7 +48,7 @@ pub(crate) struct Side<W, T> {
     sticky_ns: AtomicU64,
     /// The word that a read had seen which got all that there was.
     drained_at: AtomicU64,
-    /// How many wait, for readers without the lock.
+    /// How many wait, for readers without the lock. Changed under the lock.
     waiting: AtomicU32,
     state: Mutex<State<W, T>>,
 }
@@ -55,13 +58,14 @@ pub(crate) struct Side<W, T> {
 pub(crate) struct Counted(AtomicBool);
 
 /// What the lock guards.
+#[repr(C)]
 struct State<W, T> {
+    /// The number of the next waiter, or timer. It is never used again.
+    next: u64,
     /// Most often there is one. Only if there is a first, there are more.
     first: Option<Waiting<W>>,
     more: Vec<Waiting<W>>,
     timer: Option<Timer<T>>,
-    /// The number of the next waiter, or timer. It is never used again.
-    next: u64,
 }
 
 struct Waiting<W> {
@@ -98,7 +102,7 @@ impl<W, T> Side<W, T> {
             sticky_ns: AtomicU64::new(NEVER),
             drained_at: AtomicU64::new(NOT_DRAINED),
             waiting: AtomicU32::new(0),
-            state: Mutex::new(State { first: None, more: Vec::new(), timer: None, next: 1 }),
+            state: Mutex::new(State { next: 1, first: None, more: Vec::new(), timer: None }),
         }
     }
 
@@ -123,7 +127,6 @@ impl<W, T> Side<W, T> {
     }
 
     /// How many wait: a hint. A G that is parked here was counted before it parked.
-    #[cfg_attr(loom, allow(dead_code, reason = "the models do not ask"))]
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed) as usize
     }
@@ -248,10 +251,11 @@ impl<W, T> Locked<'_, W, T> {
         let waiting = Waiting { number, until_ns, who };
         if self.state.first.is_none() {
             self.state.first = Some(waiting);
+            self.publish(1);
         } else {
             self.state.more.push(waiting);
+            self.publish_all();
         }
-        self.publish();
         number
     }
 
@@ -259,29 +263,29 @@ impl<W, T> Locked<'_, W, T> {
     pub(crate) fn remove(&mut self, number: u64) -> Option<W> {
         let state = &mut *self.state;
         let waiting = if state.first.as_ref()?.number == number {
-            std::mem::replace(&mut state.first, state.more.pop())
+            mem::replace(&mut state.first, state.more.pop())
         } else {
             let at = state.more.iter().position(|waiting| waiting.number == number)?;
             Some(state.more.swap_remove(at))
         };
-        self.publish();
+        self.publish_all();
         waiting.map(|waiting| waiting.who)
     }
 
     /// Takes all waiters out.
     pub(crate) fn take_all(&mut self) -> Taken<W> {
-        let state = &mut *self.state;
-        let taken = Taken { first: state.first.take(), more: std::mem::take(&mut state.more) };
-        if taken.first.is_some() {
-            self.publish();
+        let first = self.state.first.take();
+        let more = if self.side.waiting() > 1 { mem::take(&mut self.state.more) } else { Vec::new() };
+        if first.is_some() {
+            self.publish(0);
         }
-        taken
+        Taken { first, more }
     }
 
     /// The number of a timer that has to be armed for `until_ns`: there is none, or it is later.
     pub(crate) fn must_arm(&mut self, until_ns: u64) -> Option<u64> {
-        let is_armed = self.state.timer.as_ref().is_some_and(|timer| timer.when_ns <= until_ns);
-        if is_armed || until_ns == NEVER { None } else { Some(self.number()) }
+        let is_armed = || self.state.timer.as_ref().is_some_and(|timer| timer.when_ns <= until_ns);
+        if until_ns == NEVER || is_armed() { None } else { Some(self.number()) }
     }
 
     /// A timer with that number has been armed. Returns the one that it replaces, which the caller cancels.
@@ -298,12 +302,12 @@ impl<W, T> Locked<'_, W, T> {
     /// Takes out those that are due at `now_ns`, and returns the earliest deadline of the others.
     pub(crate) fn take_due(&mut self, now_ns: u64) -> (Taken<W>, u64) {
         let state = &mut *self.state;
-        let all = state.first.take().into_iter().chain(std::mem::take(&mut state.more));
+        let all = state.first.take().into_iter().chain(mem::take(&mut state.more));
         let (due, mut others): (Vec<_>, Vec<_>) = all.partition(|waiting| waiting.until_ns <= now_ns);
         let earliest_ns = others.iter().map(|waiting| waiting.until_ns).min().unwrap_or(NEVER);
         state.first = others.pop();
         state.more = others;
-        self.publish();
+        self.publish_all();
         (Taken { first: None, more: due }, earliest_ns)
     }
 
@@ -318,8 +322,11 @@ impl<W, T> Locked<'_, W, T> {
         self.state.next
     }
 
-    fn publish(&self) {
-        let waiting = usize::from(self.state.first.is_some()) + self.state.more.len();
+    fn publish_all(&self) {
+        self.publish(usize::from(self.state.first.is_some()) + self.state.more.len());
+    }
+
+    fn publish(&self, waiting: usize) {
         self.side.waiting.store(u32::try_from(waiting).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 }

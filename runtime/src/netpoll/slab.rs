@@ -6,7 +6,7 @@ use super::poll::Netpoll;
 use super::record::Record;
 use super::who::Who;
 use crate::g::G;
-use crate::os::{Mutex, MutexGuard};
+use crate::os::{self, Mutex, MutexGuard};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
@@ -109,6 +109,14 @@ fn by_index(index: u32) -> Option<&'static Record> {
 /// The record of an event. None: it is for an old owner.
 pub(crate) fn find(token: u64) -> Option<&'static Record> {
     by_index(token as u32).filter(|record| record.generation() == (token >> 32) as u32)
+}
+
+/// Prefetches what an event touches of its record.
+pub(crate) fn prefetch(token: u64) {
+    if let Some(record) = by_index(token as u32) {
+        os::prefetch(record);
+        os::prefetch(ptr::from_ref(record).wrapping_byte_add(os::LINE_BYTES));
+    }
 }
 
 /// Calls `f` with every record of the process, free ones too.

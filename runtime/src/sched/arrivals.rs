@@ -12,12 +12,14 @@ use super::ready::ready;
 use super::shared::Shared;
 use crate::clock::stands_still;
 use crate::config::{ARRIVALS_WORTH_WAKE_NS, LATELY_NS, SLICE_NS};
-use crate::g::{G, Runnable, Unparked};
+use crate::g::{G, Runnable, Unparked, prefetch_record};
 use crate::m::M;
+use crate::m::current::prefetch_locals;
 use crate::m::emit::{Emitted, emit};
-use crate::netpoll::{Came, Direction, Who, find};
+use crate::netpoll::{Came, Direction, Who, find, prefetch};
 use crate::p::{OwnedP, P};
 use crate::probe::Status;
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many Ps may be awake for what comes from outside: sysmon says (`sysmon/crowd.rs`).
@@ -129,6 +131,10 @@ impl Shared {
     #[inline]
     pub(super) fn wake_on(&self, p: OwnedP<'_>, g: &'static G, id: u64) -> bool {
         let Some(runnable) = self.claim_own(g, id) else { return false };
+        // Only here: those of a sleeper are in the cache soon enough (timers took 3 % longer).
+        if let Some(block) = g.block.get() {
+            prefetch_locals(block);
+        }
         let ready = emit!(p, Ready { g: id });
         self.append(p, runnable);
         ready.deliver();
@@ -136,15 +142,54 @@ impl Shared {
     }
 }
 
-/// Calls `f` with each G that the events are for. Returns the other waiters.
+/// How many events ahead a record is prefetched; and so long a G is on its way into the cache before it is woken.
+const LOOKAHEAD: usize = 6;
+
+/// Gs that were taken out of their lists, and are woken by `f` when their records have had time to come into the cache.
+struct Woken<F> {
+    taken: [Option<(&'static G, u64)>; LOOKAHEAD],
+    /// The place of the one that was taken first.
+    oldest: usize,
+    f: F,
+}
+
+impl<F: FnMut(&'static G, u64)> Woken<F> {
+    fn new(f: F) -> Woken<F> {
+        Woken { taken: [None; LOOKAHEAD], oldest: 0, f }
+    }
+
+    fn push(&mut self, g: &'static G, id: u64) {
+        prefetch_record(g);
+        self.wake_oldest(Some((g, id)));
+    }
+
+    /// `next` has the place of the one that is woken.
+    fn wake_oldest(&mut self, next: Option<(&'static G, u64)>) {
+        let oldest = mem::replace(&mut self.taken[self.oldest], next);
+        self.oldest = (self.oldest + 1) % LOOKAHEAD;
+        if let Some((g, id)) = oldest {
+            (self.f)(g, id);
+        }
+    }
+
+    fn wake_rest(mut self) {
+        (0..LOOKAHEAD).for_each(|_| self.wake_oldest(None));
+    }
+}
+
+/// Calls `f` with each G that the events are for, in their order. Returns the other waiters.
 #[must_use = "they wait until they are woken"]
-fn each_woken(came: &Came, mut f: impl FnMut(&'static G, u64)) -> Vec<Who> {
+fn each_woken(came: &Came, f: impl FnMut(&'static G, u64)) -> Vec<Who> {
     let mut others = Vec::new();
+    let mut woken = Woken::new(f);
     let mut wake = |who| match who {
-        Who::G(g, id) => f(g, id),
+        Who::G(g, id) => woken.push(g, id),
         other => others.push(other),
     };
+    let mut ahead = came.iter();
+    ahead.by_ref().take(LOOKAHEAD).for_each(|event| prefetch(event.token));
     for event in came.iter() {
+        ahead.by_ref().take(1).for_each(|event| prefetch(event.token));
         let Some(record) = find(event.token) else { continue };
         // Nothing is armed after an event of one: all that wait have to try, and to arm it again.
         let is_for_all = record.is_armed();
@@ -155,6 +200,7 @@ fn each_woken(came: &Came, mut f: impl FnMut(&'static G, u64)) -> Vec<Who> {
             record.side(Direction::Write).event().for_each(&mut wake);
         }
     }
+    woken.wake_rest();
     others
 }
 

@@ -1,6 +1,6 @@
 //! Fences that reach other threads, the clock, and what a thread says about itself or is asked about another.
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::arch::asm;
 use std::fs::File;
 use std::io::Read;
 use std::sync::OnceLock;
@@ -145,9 +145,13 @@ pub(crate) fn online_cpus() -> usize {
     usize::try_from(cpus).unwrap_or(1).max(1)
 }
 
-/// Asks for the cache line at `line` to be fetched. Any address will do; a bad one is ignored.
+/// A cache line.
+pub(crate) const LINE_BYTES: usize = 64;
+
+/// Asks for the cache line at `line` to be fetched, to be written: it is taken from other CPUs at once. Any address will
+/// do; a bad one is ignored.
 #[inline(always)]
 pub(crate) fn prefetch<T>(line: *const T) {
-    // SAFETY: a prefetch is a hint that never faults.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+    // SAFETY: a prefetch is a hint that never faults. A CPU that does not know this one does nothing.
+    unsafe { asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly)) };
 }
