@@ -421,3 +421,32 @@ impl fmt::Debug for Record {
         f.debug_struct("Record").field("index", &self.index).field("sides", &self.sides).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::g::{give_free, take_free};
+    use crate::os::LINE_BYTES;
+    use std::mem::offset_of;
+
+    /// There were five. With many connections each of them comes from far.
+    #[test]
+    fn what_an_event_touches_is_on_two_cache_lines() {
+        let record = Record::free(0);
+        let g = take_free();
+        let mut locked = record.side(Direction::Read).lock();
+        let number = locked.push(Who::G(g, 1), u64::MAX);
+        let mut end = 0;
+        locked.for_each(|who, _| end = ptr::from_ref(who).wrapping_add(1).addr());
+        let fields = [
+            offset_of!(Record, generation),
+            offset_of!(Record, at),
+            offset_of!(Record, is_foreign),
+            offset_of!(Record, counts_writes),
+            end - 1 - ptr::from_ref(&record).addr(),
+        ];
+        assert!(fields.iter().all(|at| *at < 2 * LINE_BYTES), "{fields:?}");
+        assert!(locked.remove(number).is_some());
+        give_free(g);
+    }
+}

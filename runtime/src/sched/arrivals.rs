@@ -211,3 +211,24 @@ fn wake_others(others: Vec<Who>) {
         let _ = other.wake_other();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::g::{give_free, take_free};
+    use std::ptr;
+
+    #[test]
+    fn all_are_woken_in_their_order() {
+        for count in [0, 1, LOOKAHEAD - 1, LOOKAHEAD, 3 * LOOKAHEAD + 1] {
+            let gs: Vec<_> = (0..count).map(|_| take_free()).collect();
+            let mut order = Vec::new();
+            let mut woken = Woken::new(|g, id| order.push((ptr::from_ref(g), id)));
+            gs.iter().zip(0..).for_each(|(g, id)| woken.push(g, id));
+            woken.wake_rest();
+            let came: Vec<_> = gs.iter().map(|g| ptr::from_ref(*g)).zip(0..).collect();
+            assert_eq!(order, came);
+            gs.into_iter().for_each(give_free);
+        }
+    }
+}

@@ -7,7 +7,7 @@ use crate::config::{ARRIVALS_WORTH_WAKE_NS, FAIRNESS_TICKS, LATELY_NS, LOCAL_QUE
 use crate::config::{POLL_QUEUE_MAX, SEARCH_NS, SLICE_NS};
 use crate::g::{Runnable, give_free, take_free};
 use crate::locals::Locals;
-use crate::m::M;
+use crate::m::{M, Me};
 use crate::netpoll::{Came, give_back, register, take};
 use crate::probe::DeadlockReport;
 use crate::stack::{Class, StackError};
@@ -234,6 +234,71 @@ fn a_narrow_runtime_wakes_for_a_slice_of_arrivals_and_needs_no_second_m() {
     assert!(!shared.is_surplus(&m));
     give_back(record);
     [p, other].into_iter().for_each(|p| shared.put_idle_p(&mut shared.lock(), p));
+}
+
+/// An M that is surplus rests without a last look at the queues: what was announced while it was awake, and left, would wait
+/// for one M alone.
+#[test]
+fn what_waits_for_longer_than_a_slice_is_announced_again() {
+    const EACH_NS: u64 = 100_000;
+    let shared = without_threads(2);
+    let p = shared.take_idle_p(&mut shared.lock()).expect("it is idle");
+    let sleeper = M::new(0, &*shared);
+    shared.lock().idle.add_m(&sleeper);
+    p.owned().judge_slices(FAIRNESS_TICKS, u64::from(FAIRNESS_TICKS) * EACH_NS);
+    let gs: Vec<_> = (0..SLICE_NS.div_ceil(EACH_NS)).map(|_| take_free()).collect();
+    let (last, others) = gs.split_last().expect("a slice is longer than that");
+    // SAFETY: the records are free, and these are their only Runnables.
+    others.iter().for_each(|g| p.owned().push(unsafe { Runnable::own(g) }).expect("there is room"));
+    p.owned().show_all();
+    let first = shared.pick(p.owned()).expect("they wait");
+    assert!(!sleeper.has_handed(), "it is less than a slice");
+    p.owned().push(first).expect("there is room");
+    // SAFETY: as above.
+    p.owned().push(unsafe { Runnable::own(last) }).expect("there is room");
+    p.owned().show_all();
+    let mut picked = shared.pick(p.owned());
+    let handed = sleeper.take_handed().expect("somebody was woken to search");
+    while picked.is_some() {
+        picked = p.owned().next();
+    }
+    gs.into_iter().for_each(give_free);
+    [p, handed].into_iter().for_each(|p| shared.put_idle_p(&mut shared.lock(), p));
+}
+
+/// One that rests as it was surplus has left it to the M of the last P to become the keeper. That one blocks, and its P
+/// becomes idle without it.
+#[test]
+fn who_makes_the_last_p_idle_wakes_one_that_becomes_the_keeper() {
+    let shared = without_threads(2);
+    let (sleeper, keeper, blocks) = (M::new(0, &*shared), M::new(1, &*shared), M::new(2, &*shared));
+    // SAFETY: it runs nothing, and this is the only one.
+    let mut me = unsafe { Me::of(&blocks) };
+    let mut wakes = |has_keeper: bool, other_is_held: bool| {
+        let mut queues = shared.lock();
+        me.set_p(shared.take_idle_p(&mut queues).expect("it is idle"));
+        let other = other_is_held.then(|| shared.take_idle_p(&mut queues).expect("it is idle"));
+        queues.idle.add_m(&sleeper);
+        if has_keeper {
+            shared.start_keeping(&mut queues, &keeper);
+        }
+        drop(queues);
+        shared.hand_off_own_p(&mut me);
+        let mut queues = shared.lock();
+        queues.idle.forget_ms();
+        let handed = sleeper.take_handed();
+        let is_woken = handed.is_some();
+        handed.into_iter().chain(other).for_each(|p| shared.put_idle_p(&mut queues, p));
+        drop(queues);
+        if sleeper.searching.load(Ordering::Relaxed) {
+            shared.end_search(&sleeper);
+        }
+        is_woken
+    };
+    assert_eq!(
+        [(false, true), (true, false), (false, false)].map(|(keeper, held)| wakes(keeper, held)),
+        [false, false, true]
+    );
 }
 
 /// What waited in the global queue was overtaken by new events for ever: one G was taken from there at every 61st pick,
