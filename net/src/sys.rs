@@ -144,7 +144,7 @@ unsafe fn transfer(
 ) -> io::Result<usize> {
     let none = ptr::null::<u8>();
     // SAFETY: as the caller promises. What it returns of errors is the kernel's `errno`.
-    let done = unsafe { libc::syscall(number, fd.as_fd().as_raw_fd(), at, length, flags, none, 0) };
+    let done = unsafe { libc::syscall(number, fd.as_fd().as_raw_fd(), at, length, flags, none, none) };
     usize::try_from(done).map_err(|_| io::Error::last_os_error())
 }
 

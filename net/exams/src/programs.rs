@@ -1,7 +1,10 @@
 //! Programs of others: started, waited for without a thread, and ended with the exam.
 
 use pirn::net::TcpStream;
+use pirn::os::unix::net::UnixStream;
 use pirn::process::{Child, CommandExt};
+use std::fmt::Display;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,9 +36,18 @@ pub(crate) fn free_address() -> SocketAddr {
 
 /// Waits until a server listens there.
 pub(crate) fn wait_until_listening(address: SocketAddr) {
+    wait_until_connected(&address, || TcpStream::connect(address));
+}
+
+/// The same for a socket of Unix. A server may make it later than the one of TCP.
+pub(crate) fn wait_until_listening_at(path: &Path) {
+    wait_until_connected(&path.display(), || UnixStream::connect(path));
+}
+
+fn wait_until_connected<S>(place: &dyn Display, connect: impl Fn() -> io::Result<S>) {
     let began = Instant::now();
-    while let Err(error) = TcpStream::connect(address) {
-        assert!(began.elapsed() < PATIENCE, "nobody listens at {address}: {error}");
+    while let Err(error) = connect() {
+        assert!(began.elapsed() < PATIENCE, "nobody listens at {place}: {error}");
         pirn::sleep(Duration::from_millis(10));
     }
 }

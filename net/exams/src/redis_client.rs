@@ -80,6 +80,7 @@ pub(crate) fn exam() -> String {
     command.args(["--save", "", "--maxclients", "5000", "--dir"]).arg(folder.path()).stdout(Stdio::null());
     let server = programs::start(&mut command);
     programs::wait_until_listening(address);
+    programs::wait_until_listening_at(&path);
     let by_tcp = || Connection::new(TcpStream::connect(address).expect("it listens"));
     let by_unix = || Connection::new(UnixStream::connect(&path).expect("it listens"));
 

@@ -116,8 +116,9 @@ impl Server {
         command.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", &address.port().to_string()]);
         command.arg("-k").arg(folder.path()).args(["-c", "fsync=off", "-c", "max_connections=150"]);
         let process = programs::start(&mut command);
-        programs::wait_until_listening(address);
         let socket = folder.path().join(format!(".s.PGSQL.{}", address.port()));
+        programs::wait_until_listening(address);
+        programs::wait_until_listening_at(&socket);
         let server = Server { process, address, socket, _folder: folder };
         server.wait_until_ready();
         server
