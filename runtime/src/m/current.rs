@@ -3,7 +3,7 @@
 #![cfg(not(loom))]
 
 use super::M;
-use crate::os::{LINE_BYTES, ThreadPointer, loaded_block, prefetch, thread_id, word_at};
+use crate::os::{ThreadPointer, loaded_block, prefetch_lines, thread_id, word_at};
 use crate::reason::Party;
 use std::arch::asm;
 use std::cell::Cell;
@@ -42,8 +42,8 @@ pub(crate) fn is_at_one_place() {
 #[inline]
 pub(crate) fn prefetch_locals(block: ThreadPointer) {
     let place = block.address().wrapping_add(PLACE.load(Ordering::Relaxed));
-    prefetch(ptr::without_provenance::<u8>(place));
-    prefetch(ptr::without_provenance::<u8>(place.wrapping_add(LINE_BYTES)));
+    // They need not be on one line.
+    prefetch_lines(ptr::without_provenance::<u8>(place), 2);
 }
 
 /// Whether the caller is surely no M. It is two loads, and no call for which registers would have to be saved.

@@ -49,8 +49,11 @@ impl Armed {
 /// One direction of a record.
 pub(crate) type RecordSide = Side<Who, Armed>;
 
-/// One descriptor that something has waited for. What each event and each wait touch comes first: two cache lines, up to
-/// the first waiter of the direction to read.
+/// How many cache lines of a record an event touches.
+pub(super) const EVENT_LINES: usize = 2;
+
+/// One descriptor that something has waited for. What each event and each wait touch comes first, up to the first waiter
+/// of the direction to read: [`EVENT_LINES`].
 #[repr(C, align(128))]
 pub(crate) struct Record {
     /// Which of its owners has it: the tokens of events have it too.
@@ -445,7 +448,7 @@ mod tests {
             offset_of!(Record, counts_writes),
             end - 1 - ptr::from_ref(&record).addr(),
         ];
-        assert!(fields.iter().all(|at| *at < 2 * LINE_BYTES), "{fields:?}");
+        assert!(fields.iter().all(|at| *at < EVENT_LINES * LINE_BYTES), "{fields:?}");
         assert!(locked.remove(number).is_some());
         give_free(g);
     }

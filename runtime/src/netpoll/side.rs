@@ -126,7 +126,7 @@ impl<W, T> Side<W, T> {
         self.sticky_ns.load(Ordering::Relaxed)
     }
 
-    /// How many wait: a hint. A G that is parked here was counted before it parked.
+    /// How many wait: a hint, unless the lock is held. A G that is parked here was counted before it parked.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed) as usize
     }

@@ -3,10 +3,10 @@
 #![allow(unsafe_code, reason = "slabs that are never freed")]
 
 use super::poll::Netpoll;
-use super::record::Record;
+use super::record::{EVENT_LINES, Record};
 use super::who::Who;
 use crate::g::G;
-use crate::os::{self, Mutex, MutexGuard};
+use crate::os::{Mutex, MutexGuard, prefetch_lines};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
@@ -114,8 +114,7 @@ pub(crate) fn find(token: u64) -> Option<&'static Record> {
 /// Prefetches what an event touches of its record.
 pub(crate) fn prefetch(token: u64) {
     if let Some(record) = by_index(token as u32) {
-        os::prefetch(record);
-        os::prefetch(ptr::from_ref(record).wrapping_byte_add(os::LINE_BYTES));
+        prefetch_lines(record, EVENT_LINES);
     }
 }
 

@@ -148,6 +148,14 @@ pub(crate) fn online_cpus() -> usize {
 /// A cache line.
 pub(crate) const LINE_BYTES: usize = 64;
 
+/// As [`prefetch`], for so many lines, from that of `first` on.
+#[inline(always)]
+pub(crate) fn prefetch_lines<T>(first: *const T, count: usize) {
+    for line in 0..count {
+        prefetch(first.wrapping_byte_add(line * LINE_BYTES));
+    }
+}
+
 /// Asks for the cache line at `line` to be fetched, to be written: it is taken from other CPUs at once. Any address will
 /// do; a bad one is ignored.
 #[inline(always)]
