@@ -233,11 +233,16 @@ impl Load {
 
 /// Waits until something comes.
 pub(super) fn wait(poll: &mut Poll, events: &mut Events) -> Result<()> {
-    poll.poll(events, Some(SILENCE_MAX)).or_else(interrupted)?;
-    if events.is_empty() {
-        return Err(format!("nothing is answered for {} s", SILENCE_MAX.as_secs()));
+    loop {
+        match poll.poll(events, Some(SILENCE_MAX)) {
+            Ok(()) if events.is_empty() => {
+                return Err(format!("nothing is answered for {} s", SILENCE_MAX.as_secs()));
+            }
+            // It was stopped and continued: that is not silence.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            answer => return answer.or_else(interrupted),
+        }
     }
-    Ok(())
 }
 
 /// A signal is no error.
