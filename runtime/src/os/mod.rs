@@ -16,7 +16,7 @@
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
 //! - locks: [`Mutex`], [`MutexGuard`];
 //! - clock and threads: [`monotonic_ns`], [`set_timer_slack_ns`], [`prefetch`], [`prefetch_lines`], [`thread_id`], [`thread_cpu_ns`],
-//!   [`thread_sleeps`], [`thread_stretches`], [`thread_count`], [`threads`], [`thread_name`], [`is_in_lock`], [`nap`];
+//!   [`thread_sleeps`], [`thread_stretches`], [`RunningThreads`], [`thread_count`], [`threads`], [`thread_name`], [`is_in_lock`], [`nap`];
 //! - descriptors: [`Epoll`], [`PollEvents`], [`EventFd`], [`poll_one`], [`address_of`], [`kind_of`];
 //! - stack traces: [`unwind`], [`frames_of`], [`Frame`]; SIGQUIT: [`count_quits`], [`answer_quits`],
 //!   [`quits`].

@@ -114,3 +114,26 @@ fn faults_reach_the_earlier_handler() {
     // SAFETY: it is not sound at all; it must fault, in a process made for that.
     unsafe { ptr::without_provenance_mut::<u64>(8).write_volatile(1) };
 }
+
+/// The file stays open, and says each time how it is now.
+#[test]
+fn running_threads_are_counted_anew() {
+    let mut running = RunningThreads::default();
+    assert!(running.count().is_some_and(|count| count >= 1));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let seen = (0..1_000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            running.count().is_some_and(|count| count >= 8)
+        });
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(seen, "8 threads compute");
+    });
+}

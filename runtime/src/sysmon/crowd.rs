@@ -32,7 +32,7 @@ const AVERAGED: u64 = 8;
 /// All Ps have to pick more by one part in so many.
 const MARGIN: u64 = 32;
 /// After so many samples that were not taken, the average is an old one.
-const PAUSE_SAMPLES: u64 = 8;
+const PAUSE_SAMPLES: u64 = 4;
 
 /// See the head of this file.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! How often sysmon looks: its states (drawn at the door), as plain decisions. They read no clock and do not sleep,
 //! so each of them has a test.
 
-use crate::config::{SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS, SYSMON_NAP_NS};
+use crate::config::{SYSMON_BUSY_NS, SYSMON_DROWSY_NS, SYSMON_MAX_NS, SYSMON_MIN_NS, SYSMON_NAP_NS, SYSMON_STEADY_NS};
 use crate::timers::NEVER;
 
 /// After so many looks in a row that find nothing to do, sysmon falls asleep.
@@ -52,6 +52,8 @@ pub(super) struct Looked {
     pub(super) is_lively: bool,
     /// An M has picked many Gs since the last look.
     pub(super) picks_quickly: bool,
+    /// An M that runs a G has picked few since the last look, or a G computes without a P.
+    pub(super) lingers: bool,
 }
 
 impl Pace {
@@ -106,7 +108,13 @@ impl Looked {
     /// How long until the next look, after a pause of `last_ns`; `waits` says that there is waiting work that a look
     /// may help.
     fn pause_ns(&self, last_ns: u64, waits: bool) -> u64 {
-        let most = if self.is_lively || waits { SYSMON_BUSY_NS } else { SYSMON_MAX_NS };
+        let most = if self.picks_quickly && !self.lingers {
+            SYSMON_STEADY_NS
+        } else if self.is_lively || waits {
+            SYSMON_BUSY_NS
+        } else {
+            SYSMON_MAX_NS
+        };
         if self.helped || self.suspects { SYSMON_MIN_NS } else { (last_ns * 2).min(most) }
     }
 }

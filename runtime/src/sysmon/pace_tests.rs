@@ -16,8 +16,14 @@ const QUIET: Scene = Scene {
     due_ns: NEVER,
 };
 const BUSY: Scene = Scene { is_busy: true, ..QUIET };
-const NOTHING: Looked =
-    Looked { helped: false, suspects: false, work_stays: false, is_lively: false, picks_quickly: false };
+const NOTHING: Looked = Looked {
+    helped: false,
+    suspects: false,
+    work_stays: false,
+    is_lively: false,
+    picks_quickly: false,
+    lingers: false,
+};
 const LIVELY: Looked = Looked { is_lively: true, ..NOTHING };
 const SUSPECTS: Looked = Looked { suspects: true, ..NOTHING };
 
@@ -110,6 +116,22 @@ fn pauses_double_up_to_a_limit() {
     assert_eq!(after(NOTHING, BUSY, 30), SYSMON_MAX_NS);
     assert_eq!(after(LIVELY, BUSY, 30), SYSMON_BUSY_NS);
     assert_eq!(after(NOTHING, Scene { work_waits: true, ..BUSY }, 30), SYSMON_BUSY_NS);
+}
+
+/// A server at work: what waits is picked soon, and sysmon has nothing to do.
+#[test]
+fn pauses_are_longer_while_all_ms_pick_many_gs() {
+    let waits = Scene { work_waits: true, hides: true, ..BUSY };
+    let quick = Looked { picks_quickly: true, ..LIVELY };
+    assert_eq!(watching(MS).next(&waits, &quick), watching(2 * MS));
+    assert_eq!(watching(SYSMON_STEADY_NS).next(&waits, &quick), watching(SYSMON_STEADY_NS));
+    for (looked, pause_ns) in [
+        (Looked { lingers: true, ..quick }, SYSMON_BUSY_NS),
+        (Looked { suspects: true, ..quick }, SYSMON_MIN_NS),
+        (Looked { helped: true, ..quick }, SYSMON_MIN_NS),
+    ] {
+        assert_eq!(watching(SYSMON_STEADY_NS).next(&waits, &looked), watching(pause_ns), "{looked:?}");
+    }
 }
 
 #[test]

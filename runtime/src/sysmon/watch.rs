@@ -181,6 +181,7 @@ impl Watch {
         self.look_adrift(shared, now_ns);
         self.set_asking(self.computing > 0 || self.seen.iter().any(|seen| seen.slice.asked));
         looked.is_lively |= self.is_asking;
+        looked.lingers |= self.is_asking || self.computing > 0;
         looked
     }
 
@@ -238,6 +239,7 @@ impl Watch {
             seen.slice.asked = false;
             return Verdict::Leave;
         }
+        looked.lingers |= !picks_quickly;
         let is_inside = m.section.is_inside();
         // What the kernel says costs as much as some messages of a server.
         let mut sight = if is_inside || picks_quickly { Sight::default() } else { seen.cpu.sight(m.tid(), now_ns) };

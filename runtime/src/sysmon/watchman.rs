@@ -16,7 +16,7 @@ use crate::hooked::{do_later, do_later_at_end, has_later, wake_left};
 use crate::locals::unmake_block;
 use crate::m::fork::{end_in_fork, is_fork};
 use crate::m::section::has_lost_fence;
-use crate::os::{answer_quits, online_cpus, running_threads, set_timer_slack_ns};
+use crate::os::{RunningThreads, answer_quits, online_cpus, set_timer_slack_ns};
 use crate::p::P;
 use crate::sched::Shared;
 use crate::stack::{More, scavenge};
@@ -45,6 +45,7 @@ pub(crate) fn start(shared: &Arc<Shared>, trace: Option<Trace>, start_chore: Sta
     let watch = Watchman {
         watch: Watch::new(&shared.setup),
         crowd: Crowd::default(),
+        running: RunningThreads::default(),
         shared: shared.clone(),
         stop: stop.clone(),
         output: Output::new(shared, trace),
@@ -81,6 +82,7 @@ struct Watchman {
     shared: Arc<Shared>,
     watch: Watch,
     crowd: Crowd,
+    running: RunningThreads,
     stop: Arc<AtomicBool>,
     output: Output,
     scavenge_due_ns: u64,
@@ -177,7 +179,7 @@ impl Watchman {
         // No reason to look again at once: it asks once in a millisecond at most.
         shared.ask_as_sysmon(now, looked.picks_quickly);
         if shared.ps.len() > 1 && shared.setup.width.is_none() && shared.has_events_lately(now) {
-            see_crowd(&mut self.crowd, shared, now);
+            see_crowd(&mut self.crowd, &mut self.running, shared, now);
         }
         // Work that no M takes, or timers of a P whose M does not look at them. What a P has that picks is for its own M.
         let work_waits = looked.work_stays || !shared.is_global_empty();
@@ -246,12 +248,12 @@ impl Watchman {
 }
 
 /// Counts those that want a CPU, and says how many Ps may be awake for what comes from outside.
-fn see_crowd(crowd: &mut Crowd, shared: &Shared, now_ns: u64) {
+fn see_crowd(crowd: &mut Crowd, running: &mut RunningThreads, shared: &Shared, now_ns: u64) {
     let procs = shared.ps.len();
     if crowd.wants_sample(now_ns) {
         // This thread, and an M for each busy P. Without procfs nobody else is known.
         let ours = 1 + procs - shared.idle_ps();
-        let others = running_threads().map_or(0, |running| running.saturating_sub(ours));
+        let others = running.count().map_or(0, |running| running.saturating_sub(ours));
         crowd.sample(now_ns, others, online_cpus);
     }
     let picks = shared.ps.iter().fold(0, |sum: u32, p| sum.wrapping_add(p.picks()));

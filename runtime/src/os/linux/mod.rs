@@ -31,9 +31,9 @@ pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler, sig
 #[cfg(test)]
 pub(crate) use thread::LINE_BYTES;
 pub(crate) use thread::{
-    heavy_fence, is_in_lock, light_fence, monotonic_ns, online_cpus, prefetch, prefetch_lines, register_membarrier,
-    running_threads, set_timer_slack_ns, thread_count, thread_cpu_ns, thread_id, thread_name, thread_sleeps,
-    thread_stretches, threads,
+    RunningThreads, heavy_fence, is_in_lock, light_fence, monotonic_ns, online_cpus, prefetch,
+    prefetch_lines, register_membarrier, set_timer_slack_ns, thread_count, thread_cpu_ns, thread_id, thread_name,
+    thread_sleeps, thread_stretches, threads,
 };
 pub(crate) use thread_pointer::{ThreadPointer, load_block, loaded_block, with_block, word_at};
 pub(crate) use tls::{Blocks, known_blocks, thread_local_blocks};
