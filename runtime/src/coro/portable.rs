@@ -64,6 +64,12 @@ impl Coro {
         self.yielder.get().cast::<u8>().wrapping_sub(320)
     }
 
+    /// About where its outermost frames end: an address to prefetch up to.
+    #[inline]
+    pub(crate) fn frames_end(&self) -> *const u8 {
+        self.yielder.get().cast()
+    }
+
     /// Runs the coroutine until one leaves for `home`.
     ///
     /// # Safety

@@ -24,6 +24,7 @@ use corosensei::stack::Stack;
 use std::arch::{asm, naked_asm};
 use std::cell::Cell;
 use std::mem::{offset_of, size_of};
+use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 
 /// Whether a coroutine can leave for another one.
@@ -46,6 +47,8 @@ impl Home {
 pub(crate) struct Coro {
     /// Where it has left its stack.
     sp: Cell<usize>,
+    /// The highest address of its stack.
+    base: NonZeroUsize,
 }
 
 /// What a new coroutine runs.
@@ -94,13 +97,19 @@ impl Coro {
         // SAFETY: the stack is the new coroutine's, much larger than that, and its base a multiple of 16.
         unsafe { ptr::with_exposed_provenance_mut::<Top<A>>(at).write(top) };
         let sp = at + offset_of!(Top<A>, first);
-        Coro { sp: Cell::new(sp) }
+        Coro { sp: Cell::new(sp), base: stack.base() }
     }
 
     /// About where its innermost frames begin: an address to prefetch from, upward.
     #[inline]
     pub(crate) fn frames_at(&self) -> *const u8 {
         ptr::without_provenance(self.sp.get() - 24)
+    }
+
+    /// Where its outermost frames end: an address to prefetch up to.
+    #[inline]
+    pub(crate) fn frames_end(&self) -> *const u8 {
+        ptr::without_provenance(self.base.get())
     }
 
     /// Runs the coroutine until one leaves for `home`.

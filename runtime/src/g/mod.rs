@@ -54,6 +54,8 @@ mod word;
 pub use control::Gid;
 pub use line_park::LineLock;
 pub(crate) use line_park::LinePark;
+#[cfg(all(test, not(loom)))]
+pub(crate) use prefetch::locals_in;
 pub use runs::Runs;
 #[cfg(not(loom))]
 pub(crate) use {
@@ -61,7 +63,7 @@ pub(crate) use {
     join_word::{Dropped, Settled},
     line_park::{Exposer, Exposers},
     pool::{FreeGs, for_each, give_free, take_free},
-    prefetch::{prefetch_record, prefetch_stack},
+    prefetch::{locals_lie_at, prefetch_all, prefetch_pages, prefetch_record, prefetch_stack},
     runnable::Runnable,
     values::OwnValues,
     word::Unparked,

@@ -3,7 +3,8 @@
 #![cfg(not(loom))]
 
 use super::M;
-use crate::os::{ThreadPointer, loaded_block, prefetch_lines, thread_id, word_at};
+use crate::g::locals_lie_at;
+use crate::os::{loaded_block, thread_id, word_at};
 use crate::reason::Party;
 use std::arch::asm;
 use std::cell::Cell;
@@ -33,17 +34,18 @@ static PLACE: AtomicUsize = AtomicUsize::new(0);
 /// The runtime is a part of the program, or of a library that was loaded with it and not later: then its thread-locals are
 /// at one place for all threads.
 pub(crate) fn is_at_one_place() {
-    let here = CURRENT.with(|current| ptr::from_ref(current).addr());
-    PLACE.store(here.wrapping_sub(loaded_block().address()), Ordering::Relaxed);
+    PLACE.store(place(), Ordering::Relaxed);
 }
 
-/// Prefetches what a G that goes on touches first of its block, when that has been unused for long: the runtime's own
-/// thread-locals.
-#[inline]
-pub(crate) fn prefetch_locals(block: ThreadPointer) {
-    let place = block.address().wrapping_add(PLACE.load(Ordering::Relaxed));
-    // They need not be on one line.
-    prefetch_lines(ptr::without_provenance::<u8>(place), 2);
+/// Where `CURRENT` of this thread is, from the thread pointer.
+fn place() -> usize {
+    CURRENT.with(|current| ptr::from_ref(current).addr()).wrapping_sub(loaded_block().address())
+}
+
+/// This thread begins to run Gs, as `m`.
+pub(crate) fn begin_machine(m: *const M) {
+    set_machine(m);
+    locals_lie_at(place());
 }
 
 /// Whether the caller is surely no M. It is two loads, and no call for which registers would have to be saved.
@@ -111,4 +113,18 @@ fn ask_thread_id() -> i32 {
 /// This thread is that of a fork, and has another number.
 pub(super) fn forget_thread_id() {
     THREAD_ID.set(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::g::locals_in;
+
+    /// Without it the wrong lines are prefetched, which no result shows.
+    #[test]
+    fn an_m_says_where_the_locals_lie() {
+        begin_machine(ptr::null());
+        let current = CURRENT.with(|current| ptr::from_ref(current).addr());
+        assert_eq!(locals_in(loaded_block()).addr(), current);
+    }
 }

@@ -4,7 +4,7 @@ use super::ids::fresh_ids;
 use super::processor::{LANE, P};
 use crate::config::{ARRIVAL_SLICE_NS, COARSE_SLICE_NS, ID_BATCH, LOCAL_QUEUE_MAX, RUNNEXT_STREAK_MAX, WORTH_WAKE_NS};
 use crate::event::{EventKind, Tally};
-use crate::g::{FreeGs, Runnable, prefetch_record, prefetch_stack};
+use crate::g::{FreeGs, G, Runnable, prefetch_record, prefetch_stack};
 use crate::stack::Cache;
 use crossbeam_deque::Steal;
 use std::cell::RefMut;
@@ -119,6 +119,17 @@ impl<'a> OwnedP<'a> {
         // SAFETY: the lane is longer than that, so a G is there; records are never freed (g I3).
         let near = unsafe { &*lane[head.wrapping_add(LOOKAHEAD) as usize % LANE].get() };
         prefetch_stack(near);
+    }
+
+    /// Calls `f` with the last `count` Gs of the lane, in their order, or with as many as it has.
+    #[inline]
+    pub(crate) fn for_last(self, count: usize, f: impl Fn(&G)) {
+        let local = &*self.0.local;
+        let tail = local.lane_tail.load(Ordering::Relaxed);
+        for back in (1..=count.min(self.0.lane_len()) as u32).rev() {
+            // SAFETY: the lane is at least so long, so a G is there; records are never freed (g I3).
+            f(unsafe { &*local.lane[tail.wrapping_sub(back) as usize % LANE].get() });
+        }
     }
 
     /// Shows the older half of the lane to thieves, at least one G. The caller announces it.

@@ -74,3 +74,22 @@ fn a_streak_does_not_overflow() {
     assert_eq!(p.local.streak.get(), u32::MAX);
     give_free(g);
 }
+
+#[test]
+fn the_last_of_the_lane_are_seen_in_their_order() {
+    let p = P::new(0);
+    // SAFETY: nobody else has it.
+    let owned = unsafe { OwnedP::of(&p) };
+    let gs: Vec<_> = (0..5).map(|_| take_free()).collect();
+    for g in &gs {
+        // SAFETY: the record is free, and this is its only Runnable.
+        owned.push(unsafe { Runnable::own(g) }).expect("there is room");
+    }
+    for (count, from) in [(0, 5), (1, 4), (3, 2), (5, 0), (9, 0)] {
+        let seen = std::cell::RefCell::new(Vec::new());
+        owned.for_last(count, |g| seen.borrow_mut().push(ptr::from_ref(g)));
+        assert_eq!(seen.into_inner(), gs[from..].iter().map(|g| ptr::from_ref(*g)).collect::<Vec<_>>(), "{count}");
+    }
+    while owned.pop().is_some() {}
+    gs.into_iter().for_each(give_free);
+}

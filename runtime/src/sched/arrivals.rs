@@ -12,9 +12,8 @@ use super::ready::ready;
 use super::shared::Shared;
 use crate::clock::stands_still;
 use crate::config::{ARRIVALS_WORTH_WAKE_NS, LATELY_NS, SLICE_NS};
-use crate::g::{G, Runnable, Unparked, prefetch_record};
+use crate::g::{G, Runnable, Unparked, prefetch_all, prefetch_pages, prefetch_record};
 use crate::m::M;
-use crate::m::current::prefetch_locals;
 use crate::m::emit::{Emitted, emit};
 use crate::netpoll::{Came, Direction, Who, find, prefetch};
 use crate::p::{OwnedP, P};
@@ -77,9 +76,13 @@ impl Shared {
 
     /// The events are on a P: Gs go to the end of the caller's queue.
     pub(super) fn deliver_on(&self, p: OwnedP<'_>, came: &Came) {
-        let mut has_woken = false;
-        let others = each_woken(came, |g, id| has_woken |= self.wake_on(p, g, id));
-        if has_woken && self.ps.len() > 1 {
+        let mut woken = 0;
+        let others = each_woken(came, |g, id| woken += usize::from(self.wake_on(p, g, id)));
+        // Nothing of them is in the cache, where there are many connections, and their pages are not in the TLB either. A
+        // CPU walks the page table for several at the same time, but not beyond a locked instruction, as each wake has.
+        p.for_last(woken, prefetch_pages);
+        p.for_last(woken, prefetch_all);
+        if woken > 0 && self.ps.len() > 1 {
             self.share(p);
         }
         wake_others(others);
@@ -131,10 +134,6 @@ impl Shared {
     #[inline]
     pub(super) fn wake_on(&self, p: OwnedP<'_>, g: &'static G, id: u64) -> bool {
         let Some(runnable) = self.claim_own(g, id) else { return false };
-        // Only here: those of a sleeper are in the cache soon enough (timers took 3 % longer).
-        if let Some(block) = g.block.get() {
-            prefetch_locals(block);
-        }
         let ready = emit!(p, Ready { g: id });
         self.append(p, runnable);
         ready.deliver();

@@ -139,7 +139,7 @@ impl Machines {
 
 /// What an M's thread does, from its beginning to its end.
 pub(crate) fn machine_main(shared: &Arc<Shared>, m: &Arc<M>) {
-    current::set_machine(Arc::as_ptr(m));
+    current::begin_machine(Arc::as_ptr(m));
     m.begin_thread();
     // Without this the keeper is 50 us late.
     os::set_timer_slack_ns(1);

@@ -165,14 +165,14 @@ impl Shared {
 #[inline(always)]
 fn resume(me: &mut Me<'_>, runnable: Runnable) -> (Runnable, Outcome) {
     let g = runnable.g();
-    let _moves = continue_on(me, g);
+    let moves = continue_on(me, g);
     // SAFETY: the Runnable says that the caller owns the G.
     let coro = unsafe { g.coro() };
     let packed = me.outside(|m| match g.block.get() {
         // SAFETY: as above; it does not run.
         None => unsafe { coro.resume(&m.home) },
         // SAFETY: this M owns the G, so the block is loaded nowhere else.
-        Some(block) => unsafe { with_block(block, || resume_as(m, coro)) },
+        Some(block) => unsafe { with_block(block, || resume_as(m, coro, moves)) },
     });
     me.has_heard();
     let left = me.g().expect("a G has run");
@@ -180,10 +180,12 @@ fn resume(me: &mut Me<'_>, runnable: Runnable) -> (Runnable, Outcome) {
     (unsafe { Runnable::own(left) }, packed.unpack())
 }
 
-/// Resumes a G whose own thread-locals are loaded.
+/// Resumes a G whose own thread-locals are loaded; it `moves` to this M.
 #[inline(always)]
-fn resume_as(m: &M, coro: &Coro) -> PackedOutcome {
-    current::set_machine(m);
+fn resume_as(m: &M, coro: &Coro, moves: bool) -> PackedOutcome {
+    if moves {
+        current::set_machine(m);
+    }
     // SAFETY: the caller owns the G, which does not run.
     unsafe { coro.resume(&m.home) }
 }

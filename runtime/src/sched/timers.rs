@@ -88,6 +88,7 @@ impl Shared {
             }
             // Memory brings all these records at once. Asked for one after the other they take half as long again.
             due.iter().for_each(|(_, action)| action.prefetch());
+            let before = ready;
             for (when_ns, action) in due.drain(..) {
                 emit!(p, Fire { p: of.id, when_ns, now_ns }).deliver();
                 match action {
@@ -95,6 +96,8 @@ impl Shared {
                     Action::Call(fire) => fire.fire(when_ns, now_ns),
                 }
             }
+            // They have been cold for as long as they have slept, and the lane prefetches only when it is long.
+            p.for_last(ready - before, prefetch_stack);
         }
         // One G is for this M itself; a wake would cost more than running it.
         if ready > 1 {
@@ -118,8 +121,6 @@ impl Shared {
     /// Appends a G that has waited for something from outside, perhaps for long.
     #[inline]
     pub(super) fn append(&self, p: OwnedP<'_>, g: Runnable) {
-        // It has been cold for as long as the G has slept, and the lane prefetches only when it is long.
-        prefetch_stack(g.g());
         if let Err(g) = p.push(g) {
             self.queue(p, g);
         }

@@ -7,8 +7,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How many events are taken at a time.
-const EVENTS_AT_ONCE: usize = 128;
+/// How many events are taken at a time. With 1,000 connections on two Ps 128 took 3 % more CPU time: what an event and its
+/// prefetches bring into the cache was gone again when the turn of the last one came.
+const EVENTS_AT_ONCE: usize = 32;
 
 /// The kernel has no `epoll_pwait2` (before 5.11), or a filter refuses it.
 static LACKS_PWAIT2: AtomicBool = AtomicBool::new(false);

@@ -28,10 +28,8 @@ pub(crate) use memory::{
     page_bytes, populate, release, reserve,
 };
 pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler, signal_mask};
-#[cfg(test)]
-pub(crate) use thread::LINE_BYTES;
 pub(crate) use thread::{
-    RunningThreads, heavy_fence, is_in_lock, light_fence, monotonic_ns, online_cpus, prefetch,
+    LINE_BYTES, RunningThreads, heavy_fence, is_in_lock, light_fence, monotonic_ns, online_cpus, prefetch,
     prefetch_lines, register_membarrier, set_timer_slack_ns, thread_count, thread_cpu_ns, thread_id, thread_name,
     thread_sleeps, thread_stretches, threads,
 };
