@@ -3,7 +3,7 @@
 
 All servers live at the same time, each with its load, and are stopped but one, in turn, for a twentieth of a second. So what
 the host of a virtual machine does to one it does to all. Figures of runs one after the other differ by 20 % and more there;
-these differ by 2 or 3 %. How long answers take cannot be measured so.
+these differ by 2 or 3 %. How long answers take cannot be measured so. It is for the workloads whose load warms up for 0.3 s.
 
     benches/in_turns.py --n 1000 tcp_echo tokio pirn narrow=pirn,PIRN_DEBUG=width=1 bare=go@target/release/examples/bare_echo
 
@@ -23,7 +23,8 @@ import sys
 import time
 
 PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "target", "release")
-SETUP_S = {True: 0.3, False: 2.0}
+# Less than the load warms up, so none measures before the turns begin.
+SETUP_S = 0.2
 
 
 def server(text):
@@ -49,8 +50,17 @@ def signal_all(process, what):
 
 def one_round(args, servers):
     """Lets all run, and returns the figures of each by its name."""
-    secs = round(args.secs * len(servers))
     running = {}
+    try:
+        return take_turns(args, servers, running)
+    finally:
+        # Nothing stays behind stopped if this one is ended.
+        for process in running.values():
+            signal_all(process, signal.SIGKILL)
+
+
+def take_turns(args, servers, running):
+    secs = round(args.secs * len(servers))
     for name, peer, program, variables in servers:
         running[name] = subprocess.Popen(
             command(args, peer, program, secs),
@@ -59,8 +69,7 @@ def one_round(args, servers):
             env=dict(os.environ, **variables),
             start_new_session=True,
         )
-        # Its connections are made while it is alone.
-        time.sleep(SETUP_S[args.n < 5_000])
+        time.sleep(SETUP_S)
         signal_all(running[name], signal.SIGSTOP)
     while any(process.poll() is None for process in running.values()):
         # In another order each time: who comes first finds another cache.

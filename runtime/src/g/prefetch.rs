@@ -50,7 +50,7 @@ pub(crate) fn prefetch_all(g: &G) {
     prefetch_locals(g);
 }
 
-/// Prefetches one line of each page that [`prefetch_all`] has lines of.
+/// Prefetches one line of each page of the stack that [`prefetch_all`] has lines of.
 #[inline(always)]
 pub(crate) fn prefetch_pages(g: &G) {
     if let Some(coro) = coro_of(g) {

@@ -105,6 +105,14 @@ impl Shared {
         }
     }
 
+    /// Appends a G to the local queue, and leaves it to the next pick, or to the caller, to show it.
+    #[inline(always)]
+    pub(super) fn append(&self, p: OwnedP<'_>, g: Runnable) {
+        if let Err(g) = p.push(g) {
+            self.queue(p, g);
+        }
+    }
+
     /// Appends a G to the local queue. Returns true after a repeated overflow.
     #[inline]
     pub(crate) fn queue(&self, p: OwnedP<'_>, g: Runnable) -> bool {

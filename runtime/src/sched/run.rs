@@ -127,9 +127,7 @@ impl Shared {
     #[inline(always)]
     pub(super) fn put_back(&self, p: OwnedP<'_>, runnable: Runnable) {
         runnable.g().set_status(Status::Runnable);
-        if let Err(g) = p.push(runnable) {
-            self.queue(p, g);
-        }
+        self.append(p, runnable);
     }
 
     /// The P was taken from this M while its G ran. If the G is not finished, the M takes an idle P to go on with it,

@@ -117,12 +117,4 @@ impl Shared {
         ready.deliver();
         true
     }
-
-    /// Appends a G that has waited for something from outside, perhaps for long.
-    #[inline]
-    pub(super) fn append(&self, p: OwnedP<'_>, g: Runnable) {
-        if let Err(g) = p.push(g) {
-            self.queue(p, g);
-        }
-    }
 }

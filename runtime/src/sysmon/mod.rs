@@ -12,9 +12,10 @@
 //! # How often it looks
 //! A round costs 15 to 30 us of CPU time. So the pause is 20 us after a round that found something to do, and doubles
 //! after each that did not: up to 1 ms while any M may block, up to 4 ms while all running Ms pick many Gs, up to 10 ms
-//! while they all compute for long and no G waits to run. While every P is idle, sysmon does not look at all. After a sleep of less than 10 ms it goes on with
-//! the pause that it was at: what rests and goes on again and again, as a server does, is as one that runs. A thread that finds sysmon in a long pause
-//! and all Ps taken wakes it (`poke_sysmon`). The states (`pace`):
+//! while they all compute for long and no G waits to run. While every P is idle, sysmon does not look at all. After a
+//! sleep of less than 10 ms it goes on with the pause that it was at: what rests and goes on again and again, as a server
+//! does, is as one that runs. A thread that finds sysmon in a long pause and all Ps taken wakes it (`poke_sysmon`). The
+//! states (`pace`):
 //!
 //! ```text
 //!                  every P is idle,

@@ -181,7 +181,7 @@ impl Watch {
         self.look_adrift(shared, now_ns);
         self.set_asking(self.computing > 0 || self.seen.iter().any(|seen| seen.slice.asked));
         looked.is_lively |= self.is_asking;
-        looked.lingers |= self.is_asking || self.computing > 0;
+        looked.lingers |= self.is_asking;
         looked
     }
 
