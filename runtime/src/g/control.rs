@@ -112,8 +112,8 @@ pub(crate) struct G {
     pub(crate) locked_m: Cell<*const M>,
     /// Its stack and where it left off; none until it has run.
     pub(crate) coro: UnsafeCell<Option<Coro>>,
-    /// The M that runs it or ran it last. Written by who continues it.
-    m: Cell<*const M>,
+    /// The M that runs it or ran it last. Written by who continues it; observers only compare it.
+    m: AtomicPtr<M>,
     /// Its own thread-locals, at the top of the slot; none if it uses those of its M.
     pub(crate) block: Cell<Option<ThreadPointer>>,
     /// Why it waits or waited last: a `static`, or null.
@@ -139,8 +139,6 @@ pub(crate) struct G {
     pub(crate) values: OwnValues,
     /// The slot of its stack, back to the cache when it ends.
     pub(crate) slot: UnsafeCell<Option<Slot>>,
-    /// The M that runs it or ran it last, for observers.
-    pub(crate) last_m: AtomicU32,
     /// How often it has locked its thread to itself. Saturating: at the most it stays so (`os_thread.rs`).
     pub(crate) locks: Cell<u32>,
     /// It has been reported to block its thread.
@@ -178,7 +176,7 @@ impl G {
             shared: AtomicPtr::new(ptr::null_mut()),
             locked_m: Cell::new(ptr::null()),
             coro: UnsafeCell::new(None),
-            m: Cell::new(ptr::null()),
+            m: AtomicPtr::new(ptr::null_mut()),
             block: Cell::new(None),
             slot: UnsafeCell::new(None),
             reason: AtomicPtr::new(ptr::null_mut()),
@@ -202,7 +200,6 @@ impl G {
             leaves_room: Cell::new(false),
             is_left: Cell::new(false),
             next_left: Cell::new(None),
-            last_m: AtomicU32::new(0),
         }
     }
 
@@ -383,20 +380,27 @@ impl G {
     #[inline(always)]
     pub(crate) unsafe fn m(&self) -> &'static M {
         // SAFETY: an M lives as long as its thread runs (m I3), on which the caller is.
-        unsafe { &*self.m.get() }
+        unsafe { &*self.m.load(Ordering::Relaxed) }
     }
 
     /// No M has run it: its thread-locals are new. Only for the owner of the G.
     #[inline(always)]
     pub(crate) fn clear_m(&self) {
-        self.m.set(ptr::null());
+        self.m.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// Notes the M that runs it from now on. Whether it is another one than before. Only for the owner of the G.
     #[inline(always)]
     pub(crate) fn set_m(&self, m: &M) -> bool {
-        self.last_m.store(m.id, Ordering::Relaxed);
-        !ptr::eq(self.m.replace(m), m)
+        let moves = !self.was_last_on(m);
+        self.m.store(ptr::from_ref(m).cast_mut(), Ordering::Relaxed);
+        moves
+    }
+
+    /// Whether `m` runs it or ran it last.
+    #[inline(always)]
+    pub(crate) fn was_last_on(&self, m: &M) -> bool {
+        ptr::eq(self.m.load(Ordering::Relaxed), m)
     }
 
     /// How large its stack may become.

@@ -63,7 +63,7 @@ pub(crate) use {
     join_word::{Dropped, Settled},
     line_park::{Exposer, Exposers},
     pool::{FreeGs, for_each, give_free, take_free},
-    prefetch::{locals_lie_at, prefetch_all, prefetch_pages, prefetch_record, prefetch_stack},
+    prefetch::{locals_lie_at, prefetch_all, prefetch_record, prefetch_stack},
     runnable::Runnable,
     values::OwnValues,
     word::Unparked,

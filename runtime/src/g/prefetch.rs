@@ -2,7 +2,7 @@
 
 use super::control::G;
 use crate::coro::Coro;
-use crate::os::{LINE_BYTES, ThreadPointer, prefetch_lines};
+use crate::os::{LINE_BYTES, ThreadPointer, prefetch_lines, prefetch_lines_to_l2};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -32,7 +32,7 @@ pub(crate) fn prefetch_record(g: *const G) {
     prefetch_lines(g, RECORD_LINES);
 }
 
-/// Prefetches what the innermost frames of a parked G touch. Only for its owner. It reads the record.
+/// Prefetches what the innermost frames touch of a parked G that is picked soon. Only for its owner. It reads the record.
 #[inline(always)]
 pub(crate) fn prefetch_stack(g: &G) {
     if let Some(coro) = coro_of(g) {
@@ -40,22 +40,18 @@ pub(crate) fn prefetch_stack(g: &G) {
     }
 }
 
-/// Prefetches what a parked G touches when it goes on. Only for its owner. It reads the record.
+/// Prefetches what a parked G touches when it goes on, for one of many that were woken at once. Only for its owner. It reads
+/// the record.
 #[inline(always)]
 pub(crate) fn prefetch_all(g: &G) {
-    prefetch_stack(g);
     if let Some(coro) = coro_of(g) {
-        prefetch_lines(outer_frames_at(coro), OUTER_LINES);
+        prefetch_lines_to_l2(coro.frames_at(), STACK_LINES);
+        prefetch_lines_to_l2(outer_frames_at(coro), OUTER_LINES);
     }
-    prefetch_locals(g);
-}
-
-/// Prefetches one line of each page of the stack that [`prefetch_all`] has lines of.
-#[inline(always)]
-pub(crate) fn prefetch_pages(g: &G) {
-    if let Some(coro) = coro_of(g) {
-        prefetch_lines(coro.frames_at(), 1);
-        prefetch_lines(outer_frames_at(coro), 1);
+    // What it touches first of its thread-locals: those of the runtime.
+    if let Some(block) = g.block.get() {
+        // They need not be on one line.
+        prefetch_lines_to_l2(locals_in(block), LOCALS_LINES);
     }
 }
 
@@ -68,15 +64,6 @@ fn coro_of(g: &G) -> Option<&Coro> {
 #[inline(always)]
 fn outer_frames_at(coro: &Coro) -> *const u8 {
     coro.frames_end().wrapping_sub((OUTER_LINES + OUTER_SKIP) * LINE_BYTES)
-}
-
-/// Prefetches what a G that goes on touches first of its thread-locals: those of the runtime.
-#[inline(always)]
-fn prefetch_locals(g: &G) {
-    if let Some(block) = g.block.get() {
-        // They need not be on one line.
-        prefetch_lines(locals_in(block), LOCALS_LINES);
-    }
 }
 
 /// Where they lie in that block.

@@ -125,7 +125,7 @@ fn g_line(seen: &SeenG, all: &[Arc<M>], ms: &[MLine]) -> GLine {
     let id = public.id.as_u64();
     let runs = *status == Status::Running;
     // A G that was read after the Ms may be on an M that is not listed.
-    let m = all.iter().find(|m| runs && m.id == g.last_m.load(Ordering::Relaxed)).map(|m| m.id);
+    let m = all.iter().find(|m| runs && g.was_last_on(m)).map(|m| m.id);
     let (heldby, heldbytid) = match &public.held_by {
         Some(Holder::Goroutine { id, .. }) => (Some(id.as_u64()), None),
         Some(Holder::Thread { id, .. }) => (None, Some(*id)),

@@ -15,7 +15,7 @@
 //!   [`exit`], [`exit_at_once`]; forks: [`on_fork`], [`Rseq`];
 //! - fences: [`register_membarrier`], [`heavy_fence`], [`light_fence`];
 //! - locks: [`Mutex`], [`MutexGuard`];
-//! - clock and threads: [`monotonic_ns`], [`set_timer_slack_ns`], [`prefetch`], [`prefetch_lines`], [`thread_id`], [`thread_cpu_ns`],
+//! - clock and threads: [`monotonic_ns`], [`set_timer_slack_ns`], [`prefetch_lines`], [`prefetch_lines_to_l2`], [`thread_id`], [`thread_cpu_ns`],
 //!   [`thread_sleeps`], [`thread_stretches`], [`RunningThreads`], [`thread_count`], [`threads`], [`thread_name`], [`is_in_lock`], [`nap`];
 //! - descriptors: [`Epoll`], [`PollEvents`], [`EventFd`], [`poll_one`], [`address_of`], [`kind_of`];
 //! - stack traces: [`unwind`], [`frames_of`], [`Frame`]; SIGQUIT: [`count_quits`], [`answer_quits`],

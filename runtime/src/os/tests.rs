@@ -57,7 +57,8 @@ fn clock_fences_and_hints() {
     if register_membarrier() {
         assert!(heavy_fence());
     }
-    prefetch(ptr::without_provenance::<u8>(1));
+    prefetch_lines(ptr::without_provenance::<u8>(1), 2);
+    prefetch_lines_to_l2(ptr::without_provenance::<u8>(1), 2);
     assert!(monotonic_ns() >= before_ns);
     assert!(max_map_count() > 1000);
 }

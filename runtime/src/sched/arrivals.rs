@@ -12,7 +12,7 @@ use super::ready::ready;
 use super::shared::Shared;
 use crate::clock::stands_still;
 use crate::config::{ARRIVALS_WORTH_WAKE_NS, LATELY_NS, SLICE_NS};
-use crate::g::{G, Runnable, Unparked, prefetch_all, prefetch_pages, prefetch_record};
+use crate::g::{G, Runnable, Unparked, prefetch_all, prefetch_record};
 use crate::m::M;
 use crate::m::emit::{Emitted, emit};
 use crate::netpoll::{Came, Direction, Who, find, prefetch};
@@ -80,7 +80,6 @@ impl Shared {
         let others = each_woken(came, |g, id| woken += usize::from(self.wake_on(p, g, id)));
         // Nothing of them is in the cache, where there are many connections, and their pages are not in the TLB either. A
         // CPU walks the page table for several at the same time, but not beyond a locked instruction, as each wake has.
-        p.for_last(woken, prefetch_pages);
         p.for_last(woken, prefetch_all);
         if woken > 0 && self.ps.len() > 1 {
             self.share(p);

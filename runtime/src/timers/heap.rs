@@ -17,7 +17,7 @@
 //! 4. No two entries have the same `order`, and of two entries the later one has the greater `order`.
 //! 5. Places behind the last entry are [`Entry::NONE`], which is greater than any other, and no family is all that.
 
-use crate::os::prefetch;
+use crate::os::prefetch_lines;
 use std::fmt;
 use std::hint::select_unpredictable;
 
@@ -190,7 +190,7 @@ impl<A> Heap<A> {
         self.vacate(first.slot());
         // Among many timers it has not been touched for long, and most often it is due too.
         if let Some(next) = self.families.first() {
-            prefetch(self.slots.as_ptr().wrapping_add(next.0[ROOT].slot() as usize));
+            prefetch_lines(self.slots.as_ptr().wrapping_add(next.0[ROOT].slot() as usize), 1);
         }
         Some((first.when_ns(), action))
     }

@@ -29,8 +29,8 @@ pub(crate) use memory::{
 };
 pub(crate) use signal::{AltStack, Fault, abort, exit, install_fault_handler, signal_mask};
 pub(crate) use thread::{
-    LINE_BYTES, RunningThreads, heavy_fence, is_in_lock, light_fence, monotonic_ns, online_cpus, prefetch,
-    prefetch_lines, register_membarrier, set_timer_slack_ns, thread_count, thread_cpu_ns, thread_id, thread_name,
+    LINE_BYTES, RunningThreads, heavy_fence, is_in_lock, light_fence, monotonic_ns, online_cpus, prefetch_lines,
+    prefetch_lines_to_l2, register_membarrier, set_timer_slack_ns, thread_count, thread_cpu_ns, thread_id, thread_name,
     thread_sleeps, thread_stretches, threads,
 };
 pub(crate) use thread_pointer::{ThreadPointer, load_block, loaded_block, with_block, word_at};

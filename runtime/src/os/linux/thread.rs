@@ -1,6 +1,7 @@
 //! Fences that reach other threads, the clock, and what a thread says about itself or is asked about another.
 
 use std::arch::asm;
+use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -165,18 +166,24 @@ pub(crate) fn online_cpus() -> usize {
 /// A cache line.
 pub(crate) const LINE_BYTES: usize = 64;
 
-/// As [`prefetch`], for so many lines, from that of `first` on.
+/// Asks for so many cache lines, from that of `first` on, to be fetched, to be written: they are taken from other CPUs at
+/// once. Any address will do; a bad one is ignored.
 #[inline(always)]
 pub(crate) fn prefetch_lines<T>(first: *const T, count: usize) {
     for line in 0..count {
-        prefetch(first.wrapping_byte_add(line * LINE_BYTES));
+        let line = first.wrapping_byte_add(line * LINE_BYTES);
+        // SAFETY: a prefetch is a hint that never faults. A CPU that does not know this one does nothing.
+        unsafe { asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly)) };
     }
 }
 
-/// Asks for the cache line at `line` to be fetched, to be written: it is taken from other CPUs at once. Any address will
-/// do; a bad one is ignored.
+/// As [`prefetch_lines`] for a great many lines at once: into the second-level cache. A CPU that waits for as many lines of
+/// the first level as it can forgets what else it is asked to fetch there (Zen 4: half, of eight lines of each of 32
+/// stacks whose pages are not in the TLB).
 #[inline(always)]
-pub(crate) fn prefetch<T>(line: *const T) {
-    // SAFETY: a prefetch is a hint that never faults. A CPU that does not know this one does nothing.
-    unsafe { asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly)) };
+pub(crate) fn prefetch_lines_to_l2<T>(first: *const T, count: usize) {
+    for line in 0..count {
+        // SAFETY: a prefetch is a hint that never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_byte_add(line * LINE_BYTES).cast()) };
+    }
 }
